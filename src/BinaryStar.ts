@@ -1,0 +1,326 @@
+/**
+ * A member of a pair: the main program, the service that lets others watch it, and its layers.
+ *
+ * Three streams of events come in: requests from the frontend, states from the peer, beats from the clock. One fiber
+ * takes them in, folds the state machine over them and carries out what it says: answer, drop, publish, end. Nobody else
+ * changes the state.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as BinaryStarConfig from "./BinaryStarConfig.ts"
+import type { InvalidConfig, SocketError } from "./BinaryStarError.ts"
+import { BinaryStarError } from "./BinaryStarError.ts"
+import * as Frames from "./Frames.ts"
+import type { Reply, Request } from "./Frontend.ts"
+import { Frontend } from "./Frontend.ts"
+import * as Fsm from "./Fsm.ts"
+import type { Handler } from "./Handler.ts"
+import { monotonicReader, withMonotonicTime } from "./internal/clock.ts"
+import { nextTurn, sliceMillis } from "./internal/scheduler.ts"
+import { PeerLink } from "./PeerLink.ts"
+import * as PeerMessage from "./PeerMessage.ts"
+
+/**
+ * What a member has seen since it started.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Counters {
+  /** Requests that were answered, or handed to an effect that answers them. */
+  readonly accepted: number
+  /** Requests that were dropped because this server may not answer. */
+  readonly rejected: number
+  /** Requests that were accepted but whose handler failed. */
+  readonly failed: number
+  /** States heard from the peer. */
+  readonly heard: number
+  /** Messages from the peer that were no state. They are ignored and are no sign of life. */
+  readonly malformed: number
+}
+
+/**
+ * A running member of a pair.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<BinaryStar, {
+  /** Which server of the pair this is. */
+  readonly role: Fsm.Role
+  /** The state now. */
+  readonly state: Effect.Effect<Fsm.State>
+  /** The state now, and then each other state that it changes to. Fails when the member ends. */
+  readonly changes: Stream.Stream<Fsm.State, BinaryStarError | SocketError>
+  /** What the member has seen since it started. */
+  readonly counters: Effect.Effect<Counters>
+  /** Waits for the member to end. It never does so in good order: it fails with what ended it. */
+  readonly join: Effect.Effect<never, BinaryStarError | SocketError>
+}>() {}
+
+/** What happens to a member, as it reaches the one fiber that owns its state. */
+type Input =
+  | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames> }
+  | { readonly _tag: "Beat" }
+  | { readonly _tag: "Asked"; readonly requests: ReadonlyArray<Request> }
+  | { readonly _tag: "Answered"; readonly reply: Reply | undefined }
+
+/** Inputs that wait for the one fiber at the most; whoever has another one waits too. */
+const inboxCapacity = 16
+
+/**
+ * Starts a member in the current scope. When the scope closes the member ends, saying that it was interrupted.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <R = never>(
+  options: BinaryStarConfig.Options,
+  handler: Handler<R>
+): Effect.Effect<BinaryStar["Type"], InvalidConfig, Frontend | PeerLink | Scope.Scope | R> =>
+  Effect.gen(function*() {
+    const config = yield* BinaryStarConfig.make(options)
+    const frontend = yield* Frontend
+    const link = yield* PeerLink
+    const now = yield* monotonicReader
+    const inbox = yield* Mailbox.make<Input>(inboxCapacity)
+    const fork = yield* FiberSet.makeRuntime<R>()
+    const rules: Fsm.Rules = {
+      role: config.role,
+      policy: Fsm.policies[config.policy],
+      expiryMillis: config.expiryMillis
+    }
+    const start = Fsm.start(rules, now())
+    const state = yield* SubscriptionRef.make(start.member.state)
+    const ended = yield* Deferred.make<never, BinaryStarError | SocketError>()
+    const counters = { accepted: 0, rejected: 0, failed: 0, heard: 0, malformed: 0 }
+
+    // One batch of requests is in here at a time; the others stay in the socket, where the high-water mark counts them.
+    const turn = yield* Effect.makeSemaphore(1)
+    const asked = Stream.runForEach(
+      frontend.requests,
+      (requests) => Effect.zipRight(turn.take(1), inbox.offer({ _tag: "Asked", requests }))
+    )
+    const heard = Stream.runForEach(link.messages, (messages) => inbox.offer({ _tag: "Heard", messages }))
+    const beats = Stream.fromSchedule(Schedule.fixed(config.heartbeat)).pipe(
+      Stream.runForEach(() => inbox.offer({ _tag: "Beat" })),
+      withMonotonicTime
+    )
+
+    const driver = Effect.gen(function*() {
+      let member = start.member
+      let requests: ReadonlyArray<Request> = []
+      let next = 0
+      let running = 0
+      let lastMalformed = Number.NEGATIVE_INFINITY
+
+      const mayServe = () => next < requests.length && running < config.concurrency
+
+      const become = (outcome: Fsm.Outcome) =>
+        Effect.gen(function*() {
+          const before = member.state
+          member = outcome.member
+          if (outcome.verdict._tag === "Fatal") {
+            yield* Effect.logError(outcome.say)
+            return yield* new BinaryStarError({ reason: outcome.verdict.reason })
+          }
+          if (outcome.say !== undefined) {
+            yield* Effect.logInfo(outcome.say)
+          }
+          if (member.state !== before) {
+            yield* SubscriptionRef.set(state, member.state)
+          }
+        })
+
+      const hear = (message: Frames.Frames) => {
+        const decoded = decode(message)
+        const at = now()
+        if (Either.isRight(decoded)) {
+          counters.heard++
+          return become(Fsm.step(rules, member, PeerMessage.toEvent(decoded.right, at)))
+        }
+        counters.malformed++
+        const isBurst = at - lastMalformed <= config.expiryMillis
+        lastMalformed = at
+        return isBurst
+          ? Effect.void
+          : Effect.logWarning(`malformed state message from the peer at ${config.peer} ignored: ${decoded.left.message}`)
+      }
+
+      const takeIn = (inputs: Iterable<Input>) =>
+        Effect.gen(function*() {
+          let beat = false
+          const replies: Array<Reply> = []
+          for (const input of inputs) {
+            switch (input._tag) {
+              case "Heard":
+                for (const message of input.messages) {
+                  yield* hear(message)
+                }
+                break
+              case "Beat":
+                beat = true
+                break
+              case "Answered":
+                running--
+                if (input.reply !== undefined) {
+                  replies.push(input.reply)
+                }
+                break
+              case "Asked":
+                requests = input.requests
+                next = 0
+                break
+            }
+          }
+          if (beat) {
+            yield* link.publish(encode(member.state))
+          }
+          if (replies.length > 0) {
+            yield* frontend.reply(replies)
+          }
+        })
+
+      const answer = (request: Request, replies: Array<Reply>) => {
+        try {
+          const answered = handler(request)
+          if (Effect.isEffect(answered)) {
+            running++
+            fork(Effect.flatMap(
+              Effect.catchAllCause(
+                Effect.map(answered, (body) => ({ envelope: request.envelope, body: Frames.make(body) })),
+                failed
+              ),
+              (reply) => inbox.offer({ _tag: "Answered", reply })
+            ))
+          } else {
+            replies.push({ envelope: request.envelope, body: Frames.make(answered) })
+          }
+        } catch (defect) {
+          fork(failed(Cause.die(defect)))
+        }
+      }
+
+      const failed = (cause: Cause.Cause<unknown>) => {
+        counters.failed++
+        return Effect.as(Effect.logError("a handler failed; its request is dropped", cause), undefined)
+      }
+
+      const serve = Effect.gen(function*() {
+        const at = now()
+        const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
+        const replies: Array<Reply> = []
+        while (mayServe()) {
+          const outcome = Fsm.step(rules, member, vote)
+          if (outcome.member !== member) {
+            yield* become(outcome)
+          }
+          if (outcome.verdict._tag === "Accept") {
+            counters.accepted++
+            answer(requests[next]!, replies)
+          } else {
+            counters.rejected++
+          }
+          next++
+          if (now() - at > sliceMillis) {
+            break
+          }
+        }
+        yield* frontend.reply(replies)
+        if (next < requests.length) {
+          yield* nextTurn
+        } else {
+          yield* turn.release(1)
+        }
+      })
+
+      yield* Effect.logInfo(start.say)
+      while (true) {
+        yield* takeIn(mayServe() ? yield* inbox.clear : (yield* inbox.takeAll)[0])
+        if (mayServe()) {
+          // Fresh evidence first: what the peer has said is applied before a request is judged.
+          while (yield* link.waiting) {
+            yield* takeIn((yield* inbox.takeAll)[0])
+          }
+          yield* serve
+        }
+      }
+    })
+
+    yield* Effect.all([
+      Effect.zipRight(asked, endOf("requests")),
+      Effect.zipRight(heard, endOf("messages from the peer")),
+      Effect.zipRight(beats, endOf("beats")),
+      driver
+    ], { concurrency: "unbounded", discard: true }).pipe(
+      Effect.zipRight(Effect.never),
+      Effect.onInterrupt(() => Effect.logWarning("interrupted")),
+      Effect.onExit((exit) => Deferred.done(ended, exit)),
+      Effect.annotateLogs({ package: "effect-binary-star", role: config.role }),
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+
+    return BinaryStar.of({
+      role: config.role,
+      state: SubscriptionRef.get(state),
+      changes: Stream.interruptWhenDeferred(state.changes, ended),
+      counters: Effect.sync(() => ({ ...counters })),
+      join: Deferred.await(ended)
+    })
+  })
+
+const decode = Schema.decodeEither(PeerMessage.PeerMessage)
+const encode = Schema.encodeSync(PeerMessage.PeerMessage)
+
+const endOf = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
+
+/**
+ * A member of a pair that runs as long as the layer lives. What goes over its ports decides what it is: sockets
+ * (`Zmq.layer`) or memory.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <R = never>(
+  options: BinaryStarConfig.Options,
+  handler: Handler<R>
+): Layer.Layer<BinaryStar, InvalidConfig, Frontend | PeerLink | R> =>
+  Layer.scoped(BinaryStar, make(options, handler)) as Layer.Layer<BinaryStar, InvalidConfig, Frontend | PeerLink | R>
+
+/**
+ * The same with options from a `Config`, for instance {@link BinaryStarConfig.config}.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = <R = never>(
+  options: Config.Config.Wrap<BinaryStarConfig.Options>,
+  handler: Handler<R>
+): Layer.Layer<BinaryStar, ConfigError.ConfigError | InvalidConfig, Frontend | PeerLink | R> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(options), (options) => layer(options, handler)))
+
+/**
+ * Lets the event loop turn every 2 milliseconds, so that no busy fiber of the application can delay a heartbeat.
+ * Effect's default scheduler was seen to delay timers by over 400 ms. The command `bstar` uses it; an application that
+ * shares its process with a member should too.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export { layer as layerScheduler } from "./internal/scheduler.ts"

@@ -1,0 +1,135 @@
+/**
+ * The configuration of one server of a pair.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { InvalidConfig } from "./BinaryStarError.ts"
+import * as Endpoint from "./Endpoint.ts"
+import type { PolicyName, Role } from "./Fsm.ts"
+import { DurationInput, validate } from "./internal/config.ts"
+
+/**
+ * Time between two heartbeats: 10 milliseconds to 1 hour, as a duration or as text such as `"250 millis"`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Heartbeat: Schema.Schema<Duration.Duration, unknown> = DurationInput({
+  minimum: "10 millis",
+  maximum: "1 hour"
+})
+
+/**
+ * What a server of a pair has to know. Both servers of a pair must have the same policy and heartbeat.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-binary-star/BinaryStarConfig")({
+  /** Which server of the pair this is. */
+  role: Schema.Literal("primary", "backup"),
+  /** The rules by which it becomes active and passive. */
+  policy: Schema.Literal("classic"),
+  /** Where clients connect: bound. */
+  frontend: Endpoint.Bindable,
+  /** Where this server publishes its state to the peer: bound. */
+  state: Endpoint.Bindable,
+  /** Where the peer publishes its state: connected. */
+  peer: Endpoint.Connectable,
+  /** Time between two publications of the state. A peer that is silent for two of them counts as dead. */
+  heartbeat: Heartbeat,
+  /** How many requests are answered at a time by a handler that is an effect. */
+  concurrency: Schema.Int.pipe(Schema.between(1, 100_000))
+}) {
+  /** How long a peer may be silent before it counts as dead: two heartbeats, in milliseconds. */
+  get expiryMillis(): number {
+    return 2 * Duration.toMillis(this.heartbeat)
+  }
+}
+
+/**
+ * What a user gives to configure a server. All but the role and the policy have defaults.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Which server of the pair this is. */
+  readonly role: Role
+  /** The rules by which it becomes active and passive. */
+  readonly policy: PolicyName
+  /** Where clients connect. Defaults to `tcp://*:5001` for a primary and `tcp://*:5002` for a backup. */
+  readonly frontend?: string | undefined
+  /** Where this server publishes its state. Defaults to `tcp://*:5003` for a primary, `tcp://*:5004` for a backup. */
+  readonly state?: string | undefined
+  /** Where the peer publishes its state. Defaults to `tcp://localhost:5004` for a primary, `tcp://localhost:5003` for a backup. */
+  readonly peer?: string | undefined
+  /** Time between two heartbeats. Defaults to `1 second`. */
+  readonly heartbeat?: Duration.DurationInput | undefined
+  /** How many requests are answered at a time by a handler that is an effect. Defaults to `16`. */
+  readonly concurrency?: number | undefined
+}
+
+/**
+ * The endpoints and timing of the Guide's example, for each role, and the rest.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const defaults = {
+  primary: {
+    frontend: "tcp://*:5001",
+    state: "tcp://*:5003",
+    peer: "tcp://localhost:5004",
+    heartbeat: "1 second",
+    concurrency: 16
+  },
+  backup: {
+    frontend: "tcp://*:5002",
+    state: "tcp://*:5004",
+    peer: "tcp://localhost:5003",
+    heartbeat: "1 second",
+    concurrency: 16
+  }
+} as const satisfies { readonly [R in Role]: Omit<Options, "role" | "policy"> }
+
+/**
+ * Checks options and fills in the defaults. Fails with every wrong field named.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidConfig> => {
+  const base = defaults[options.role] ?? defaults.primary
+  return validate(BinaryStarConfig, {
+    role: options.role,
+    policy: options.policy,
+    frontend: options.frontend ?? base.frontend,
+    state: options.state ?? base.state,
+    peer: options.peer ?? base.peer,
+    heartbeat: options.heartbeat ?? base.heartbeat,
+    concurrency: options.concurrency ?? base.concurrency
+  })
+}
+
+/**
+ * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, the last five optional. With
+ * `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` these are the environment variables of the command
+ * `bstar`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const config: Config.Config<Options> = Config.all({
+  role: Config.literal("primary", "backup")("role"),
+  policy: Config.literal("classic")("policy"),
+  frontend: Config.withDefault(Config.string("frontend"), undefined),
+  state: Config.withDefault(Config.string("state"), undefined),
+  peer: Config.withDefault(Config.string("peer"), undefined),
+  heartbeat: Config.withDefault(Config.duration("heartbeat"), undefined),
+  concurrency: Config.withDefault(Config.integer("concurrency"), undefined)
+})

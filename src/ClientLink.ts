@@ -1,0 +1,33 @@
+/**
+ * The port through which a client reaches the servers of a pair.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { SocketError } from "./BinaryStarError.ts"
+import type * as Frames from "./Frames.ts"
+
+/**
+ * A client's connection to one server. Messages come in batches, in order. What was sent and not yet delivered is
+ * dropped when the connection's scope closes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connection {
+  readonly send: (message: Frames.Frames) => Effect.Effect<void, SocketError>
+  readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
+}
+
+/**
+ * Opens connections to servers. Connecting to a server that is not there succeeds: it may come.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class ClientLink extends Context.Tag("effect-binary-star/ClientLink")<ClientLink, {
+  readonly connect: (server: string) => Effect.Effect<Connection, SocketError, Scope.Scope>
+}>() {}

@@ -1,0 +1,86 @@
+/**
+ * ZeroMQ endpoints.
+ *
+ * libzmq takes a port modulo 65536 and connects without a word to what cannot exist, so endpoints are checked here.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * The parts of an endpoint: `tcp://host:port`, `ipc://path` or `inproc://name`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Parts =
+  | { readonly protocol: "tcp"; readonly host: string; readonly port: string }
+  | { readonly protocol: "ipc" | "inproc"; readonly name: string }
+
+/**
+ * Takes an endpoint apart. `undefined` when it is none.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const parse = (endpoint: string): Parts | undefined => {
+  const tcp = /^tcp:\/\/(\[[0-9a-fA-F:.%]+\]|[^\s:/[\]]+):([0-9]{1,5}|\*)$/.exec(endpoint)
+  if (tcp !== null) {
+    return { protocol: "tcp", host: tcp[1]!, port: tcp[2]! }
+  }
+  const other = /^(ipc|inproc):\/\/(\S+)$/.exec(endpoint)
+  return other === null ? undefined : { protocol: other[1] as "ipc" | "inproc", name: other[2]! }
+}
+
+const isPort = (port: string): boolean => Number(port) >= 1 && Number(port) <= 65535
+
+/**
+ * Whether an endpoint can be bound.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isBindable = (endpoint: string): boolean => {
+  const parts = parse(endpoint)
+  return parts !== undefined && (parts.protocol !== "tcp" || parts.port === "*" || isPort(parts.port))
+}
+
+/**
+ * Whether an endpoint can be connected to.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isConnectable = (endpoint: string): boolean => {
+  const parts = parse(endpoint)
+  return parts !== undefined && (parts.protocol !== "tcp" || (parts.host !== "*" && isPort(parts.port)))
+}
+
+/**
+ * An endpoint to bind: `tcp://*:5001` (every interface), `tcp://127.0.0.1:*` (any free port), `tcp://eth0:5001`,
+ * `ipc:///run/bstar`, `inproc://name`. Ports are 1 to 65535.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Bindable = Schema.String.pipe(
+  Schema.filter(isBindable, {
+    identifier: "Bindable",
+    message: ({ actual }) => `expected an endpoint to bind such as "tcp://*:5001", got ${JSON.stringify(actual)}`
+  })
+)
+
+/**
+ * An endpoint to connect to: `tcp://10.0.0.2:5001`, `ipc:///run/bstar`, `inproc://name`. Ports are 1 to 65535. Prefer
+ * addresses to names: libzmq looks names up in its only I/O thread and everything waits for the answer.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Connectable = Schema.String.pipe(
+  Schema.filter(isConnectable, {
+    identifier: "Connectable",
+    message: ({ actual }) =>
+      `expected an endpoint to connect to such as "tcp://localhost:5001", got ${JSON.stringify(actual)}`
+  })
+)

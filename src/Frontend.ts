@@ -1,0 +1,131 @@
+/**
+ * The port to the clients: where requests come from and where replies go to.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { SocketError } from "./BinaryStarError.ts"
+import type { Connection } from "./ClientLink.ts"
+import * as Frames from "./Frames.ts"
+import { batches } from "./internal/batches.ts"
+
+/**
+ * A client's request: what it says, and the envelope that leads the reply back to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Request = Frames.Enveloped
+
+/**
+ * The answer to a request: the request's envelope around another body.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reply = Frames.Enveloped
+
+/**
+ * Takes requests from clients and carries replies back. A reply to a client that has gone, or that does not read, is
+ * dropped.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Frontend, {
+  /**
+   * Requests in batches; in order for each client. Never ends by itself. To be run once: what is not taken stays with
+   * the clients, who are slowed down by it.
+   */
+  readonly requests: Stream.Stream<ReadonlyArray<Request>, SocketError>
+  /** Sends replies, in order. */
+  readonly reply: (replies: ReadonlyArray<Reply>) => Effect.Effect<void, SocketError>
+}>() {}
+
+/**
+ * A frontend in memory.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Memory {
+  /** The server's end. Built again, it is the same server restarted: requests that it had not read are lost. */
+  readonly layer: Layer.Layer<Frontend>
+  /** A client's end. Requests that are sent while there is no server wait for it. */
+  readonly connect: Effect.Effect<Connection, never, Scope.Scope>
+}
+
+/** Messages kept for a side that does not read; later ones are dropped, as ZeroMQ does at its high-water mark. */
+const capacity = 1000
+
+/**
+ * Makes a frontend in memory.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
+  interface Client {
+    readonly identity: Uint8Array
+    readonly inbox: Mailbox.Mailbox<Frames.Frames>
+    unsent: Array<Frames.Frames>
+  }
+  const clients = new Map<string, Client>()
+  let server: Mailbox.Mailbox<Frames.Frames> | undefined
+  let connections = 0
+
+  const deliver = (client: Client) => {
+    while (server !== undefined && client.unsent.length > 0) {
+      server.unsafeOffer([client.identity, ...client.unsent.shift()!])
+    }
+  }
+
+  return {
+    layer: Layer.scoped(
+      Frontend,
+      Effect.gen(function*() {
+        const inbox = yield* Mailbox.make<Frames.Frames>({ capacity, strategy: "dropping" })
+        server = inbox
+        yield* Effect.addFinalizer(() => {
+          server = undefined
+          return inbox.shutdown
+        })
+        clients.forEach(deliver)
+        return Frontend.of({
+          requests: batches(inbox, Frames.open),
+          reply: (replies) =>
+            Effect.sync(() => {
+              for (const { body, envelope } of replies) {
+                clients.get(String(envelope[0]))?.inbox.unsafeOffer([...envelope.slice(1), ...body])
+              }
+            })
+        })
+      })
+    ),
+    connect: Effect.gen(function*() {
+      const identity = Uint8Array.from(new Uint8Array(new Uint32Array([++connections]).buffer))
+      const inbox = yield* Mailbox.make<Frames.Frames>({ capacity, strategy: "dropping" })
+      const client: Client = { identity, inbox, unsent: [] }
+      clients.set(String(identity), client)
+      yield* Effect.addFinalizer(() => {
+        clients.delete(String(identity))
+        return inbox.shutdown
+      })
+      return {
+        send: (message) =>
+          Effect.sync(() => {
+            if (client.unsent.length < capacity) {
+              client.unsent.push(message)
+              deliver(client)
+            }
+          }),
+        messages: batches(inbox, (message) => message)
+      }
+    })
+  }
+})

@@ -1,0 +1,59 @@
+/**
+ * The state message that the two servers of a pair send to each other.
+ *
+ * One message, one frame, one ASCII digit: `1` PRIMARY, `2` BACKUP, `3` ACTIVE, `4` PASSIVE. Every implementation of the
+ * Guide's pattern speaks exactly this, in whatever language.
+ *
+ * @since 0.1.0
+ */
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import type * as Frames from "./Frames.ts"
+import type { Event, State } from "./Fsm.ts"
+import { states } from "./Fsm.ts"
+
+const firstDigit = 0x31
+
+/**
+ * A state and its message. Anything that is not exactly one frame of one digit from 1 to 4 is malformed.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const PeerMessage: Schema.Schema<State, Frames.Frames> = Schema.transformOrFail(
+  Schema.Array(Schema.Uint8ArrayFromSelf),
+  Schema.Literal("PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"),
+  {
+    strict: true,
+    decode: (frames, _, ast) => {
+      const state = frames.length === 1 && frames[0]!.length === 1 ? states[frames[0]![0]! - firstDigit] : undefined
+      return state === undefined
+        ? ParseResult.fail(new ParseResult.Type(ast, frames, `not one of 1, 2, 3, 4 but ${describe(frames)}`))
+        : ParseResult.succeed(state)
+    },
+    encode: (state) => ParseResult.succeed([Uint8Array.of(firstDigit + states.indexOf(state))])
+  }
+)
+
+/**
+ * The event that a peer's message is to the one who hears it.
+ *
+ * @since 0.1.0
+ * @category transitions
+ */
+export const toEvent = (state: State, now: number): Event => ({ _tag: heard[state], now })
+
+const heard = {
+  PRIMARY: "PeerPrimary",
+  BACKUP: "PeerBackup",
+  ACTIVE: "PeerActive",
+  PASSIVE: "PeerPassive"
+} as const satisfies { readonly [S in State]: Event["_tag"] }
+
+const describe = (frames: Frames.Frames): string => {
+  const head = frames[0]
+  if (frames.length !== 1 || head === undefined) {
+    return `${frames.length} frames`
+  }
+  return head.length <= 16 ? JSON.stringify(String.fromCharCode(...head)) : `${head.length} bytes`
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+/**
+ * The program: arguments, platform, exit codes. Nothing else.
+ */
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import * as Cause from "effect/Cause"
+import * as ConfigError from "effect/ConfigError"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as BinaryStar from "./BinaryStar.ts"
+import { BinaryStarError, InvalidConfig } from "./BinaryStarError.ts"
+import * as bstar from "./cli/bstar.ts"
+
+/** 0 done or stopped by a signal, 1 anything else, 3 dual actives, 4 dual passives, 64 wrong usage, 78 wrong configuration. */
+const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) {
+    return 0
+  }
+  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  return error instanceof BinaryStarError
+    ? error.reason === "DualActive" ? 3 : 4
+    : ValidationError.isValidationError(error)
+    ? 64
+    : error instanceof InvalidConfig || ConfigError.isConfigError(error)
+    ? 78
+    : 1
+}
+
+/** What the command line parser and a fatal verdict had to say is on the screen already. */
+const report = (cause: Cause.Cause<Effect.Effect.Error<ReturnType<typeof bstar.run>>>): Effect.Effect<void> =>
+  Cause.isInterruptedOnly(cause)
+    ? Effect.void
+    : Option.match(Cause.failureOption(cause), {
+      onNone: () => Console.error(`E: ${Cause.pretty(cause)}`),
+      onSome: (error) =>
+        ValidationError.isValidationError(error)
+          ? Console.error(bstar.usage)
+          : error._tag === "BinaryStarError"
+          ? Effect.void
+          : Console.error(`E: ${"message" in error ? error.message : String(error)}`)
+    })
+
+Effect.suspend(() => bstar.run(process.argv)).pipe(
+  Effect.tapErrorCause(report),
+  Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, BinaryStar.layerScheduler)),
+  NodeRuntime.runMain({
+    teardown: (exit, onExit) => onExit(exitCode(exit)),
+    disableErrorReporting: true,
+    disablePrettyLogger: true
+  })
+)

@@ -1,0 +1,41 @@
+/**
+ * The command `bstar`: what can be typed, and which file does it. A command's code is loaded when it runs.
+ */
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as Effect from "effect/Effect"
+import { version } from "../internal/version.ts"
+import * as options from "./options.ts"
+
+export const usage = "Usage: bstar { -p | -b } [options]   (bstar --help tells the rest)"
+
+const load = <M>(module: () => Promise<M>): Effect.Effect<M> => Effect.promise(module)
+
+const client = Command.make("client", options.client, (parsed) =>
+  Effect.flatMap(load(() => import("./client.ts")), ({ run }) => run(parsed))).pipe(
+    Command.withDescription("Ask a pair for the numbers 1, 2, 3 ..., as the Guide's client does.")
+  )
+
+const fsm = Command.make("fsm", options.fsm, (parsed) =>
+  Effect.flatMap(load(() => import("./fsm.ts")), ({ run }) => run(parsed))).pipe(
+    Command.withDescription("Print the state machine, derived from the code that runs.")
+  )
+
+const demo = Command.make("demo", {}, () => Effect.flatMap(load(() => import("./demo.ts")), ({ run }) => run)).pipe(
+  Command.withDescription("Start a pair and a client on this machine, kill each server in turn, and watch.")
+)
+
+const root = Command.make("bstar", options.server, (parsed) =>
+  Effect.gen(function*() {
+    if (parsed.primary === parsed.backup) {
+      return yield* Effect.fail(ValidationError.invalidArgument(HelpDoc.p("exactly one of -p and -b is needed")))
+    }
+    const { run } = yield* load(() => import("./server.ts"))
+    return yield* run(parsed.primary ? "primary" : "backup", parsed)
+  })).pipe(
+  Command.withDescription("A server of a Binary Star pair: -p is the primary, -b the backup."),
+  Command.withSubcommands([client, fsm, demo])
+)
+
+export const run = Command.run(root, { name: "bstar", version })

@@ -1,0 +1,59 @@
+/**
+ * `bstar client`: the Guide's client. Asks for the numbers 1, 2, 3 ... and goes to the other server when nobody answers.
+ */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as BinaryStarClient from "../BinaryStarClient.ts"
+import type { RequestError } from "../BinaryStarError.ts"
+import { InvalidConfig } from "../BinaryStarError.ts"
+import * as Frames from "../Frames.ts"
+import * as ZmqClientLink from "../zeromq/ZmqClientLink.ts"
+import * as logging from "./logging.ts"
+import type { client, Parsed } from "./options.ts"
+
+const serversFromEnvironment = Config.option(Config.array(Config.string(), "BSTAR_SERVERS"))
+
+export const run = (
+  parsed: Parsed<typeof client>
+): Effect.Effect<void, ConfigError.ConfigError | InvalidConfig | RequestError> =>
+  Effect.gen(function*() {
+    const interval = yield* Option.match(Option.map(parsed.interval, Duration.decodeUnknown), {
+      onNone: () => Effect.succeed(Duration.seconds(1)),
+      onSome: Option.match({
+        onNone: () =>
+          new InvalidConfig({ issues: [{ field: "interval", message: `expected a duration such as "250 millis"` }] }),
+        onSome: Effect.succeed
+      })
+    })
+    const servers = parsed.server.length > 0
+      ? parsed.server
+      : Option.getOrUndefined(yield* serversFromEnvironment)
+    const options: BinaryStarClient.Options = {
+      servers,
+      timeout: Option.getOrUndefined(parsed.timeout) as Duration.DurationInput | undefined,
+      settle: Option.getOrUndefined(parsed.settle) as Duration.DurationInput | undefined,
+      retry: Schedule.forever
+    }
+    yield* ask(interval, Option.getOrElse(parsed.count, () => Number.POSITIVE_INFINITY)).pipe(
+      Effect.provide(Layer.provide(BinaryStarClient.layer(options), ZmqClientLink.layer))
+    )
+  }).pipe(Effect.provide(logging.layer(parsed.logFormat)))
+
+const ask = (interval: Duration.Duration, count: number) =>
+  Effect.gen(function*() {
+    const client = yield* BinaryStarClient.BinaryStarClient
+    for (let sequence = 1; sequence <= count; sequence++) {
+      const reply = Frames.toString(yield* client.request(String(sequence)))
+      yield* reply === String(sequence)
+        ? Effect.logInfo(`server replied OK (${reply})`)
+        : Effect.logError(`bad reply from server: ${reply}`)
+      if (sequence < count) {
+        yield* Effect.sleep(interval)
+      }
+    }
+  })

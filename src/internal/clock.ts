@@ -1,0 +1,40 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+
+const nanosPerMilli = 1_000_000
+
+const millis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / nanosPerMilli
+
+/**
+ * Monotonic time in milliseconds, from an arbitrary origin. The wall clock may be set; this one only goes forward.
+ *
+ * @internal
+ */
+export const monotonicMillis: Effect.Effect<number> = Effect.clockWith((clock) => Effect.sync(() => millis(clock)))
+
+/**
+ * The same as a plain function, for the loops that read it often.
+ *
+ * @internal
+ */
+export const monotonicReader: Effect.Effect<() => number> = Effect.clockWith((clock) =>
+  Effect.succeed(() => millis(clock))
+)
+
+/**
+ * Runs an effect with its wall clock replaced by the monotonic one. A `Schedule` computes its intervals from the wall
+ * clock, so that setting the clock back would otherwise delay the next beat.
+ *
+ * @internal
+ */
+export const withMonotonicTime = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.clockWith((clock) =>
+    Effect.withClock(self, {
+      [Clock.ClockTypeId]: Clock.ClockTypeId,
+      unsafeCurrentTimeMillis: () => millis(clock),
+      unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+      currentTimeMillis: Effect.sync(() => millis(clock)),
+      currentTimeNanos: clock.currentTimeNanos,
+      sleep: (duration) => clock.sleep(duration)
+    })
+  )

@@ -1,0 +1,51 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import { InvalidConfig } from "../BinaryStarError.ts"
+
+/**
+ * A duration as a user gives it: a `Duration`, milliseconds, or text such as `"250 millis"`.
+ *
+ * @internal
+ */
+export const DurationInput = (bounds: {
+  readonly minimum: Duration.DurationInput
+  readonly maximum: Duration.DurationInput
+}): Schema.Schema<Duration.Duration, unknown> =>
+  Schema.transformOrFail(Schema.Unknown, Schema.DurationFromSelf, {
+    strict: true,
+    decode: (input, _, ast) =>
+      Option.match(Option.filter(Duration.decodeUnknown(input), Duration.between(bounds)), {
+        onNone: () =>
+          ParseResult.fail(
+            new ParseResult.Type(
+              ast,
+              input,
+              `expected a duration from ${Duration.format(bounds.minimum)} to ${
+                Duration.format(bounds.maximum)
+              } such as "250 millis", got ${JSON.stringify(input)}`
+            )
+          ),
+        onSome: ParseResult.succeed
+      }),
+    encode: ParseResult.succeed
+  })
+
+/**
+ * Decodes a configuration and names every field that is wrong.
+ *
+ * @internal
+ */
+export const validate = <A, I>(schema: Schema.Schema<A, I>, input: unknown): Effect.Effect<A, InvalidConfig> =>
+  Schema.decodeUnknown(schema)(input, { errors: "all" }).pipe(
+    Effect.mapError((error) =>
+      new InvalidConfig({
+        issues: ParseResult.ArrayFormatter.formatErrorSync(error).map(({ message, path }) => ({
+          field: path.join("."),
+          message
+        }))
+      })
+    )
+  )

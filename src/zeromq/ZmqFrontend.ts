@@ -1,0 +1,44 @@
+/**
+ * The frontend of a server over a ROUTER.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import type { SocketError } from "../BinaryStarError.ts"
+import * as Frames from "../Frames.ts"
+import { Frontend } from "../Frontend.ts"
+import * as ZmqSocket from "./ZmqSocket.ts"
+
+/**
+ * Where clients connect (bound).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly frontend: string
+}
+
+/** How long, in milliseconds, the last replies may take after the server has ended. */
+const lingerMillis = 200
+
+/**
+ * Serves clients at `frontend`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
+  Layer.scoped(
+    Frontend,
+    Effect.gen(function*() {
+      const router = yield* ZmqSocket.makeRouter({ lingerMillis })
+      yield* router.bind(options.frontend)
+      return Frontend.of({
+        requests: Stream.map(router.messages, (batch) => batch.map(Frames.open)),
+        reply: (replies) => router.sendAll(replies.map(({ body, envelope }) => [...envelope, ...body]))
+      })
+    })
+  )
