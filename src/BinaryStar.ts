@@ -26,7 +26,6 @@ import * as BinaryStarConfig from "./BinaryStarConfig.ts"
 import type { InvalidConfig, SocketError } from "./BinaryStarError.ts"
 import { BinaryStarError } from "./BinaryStarError.ts"
 import * as Frames from "./Frames.ts"
-import type { Reply, Request } from "./Frontend.ts"
 import { Frontend } from "./Frontend.ts"
 import * as Fsm from "./Fsm.ts"
 import type { Handler } from "./Handler.ts"
@@ -77,11 +76,17 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
 type Input =
   | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames> }
   | { readonly _tag: "Beat" }
-  | { readonly _tag: "Asked"; readonly requests: ReadonlyArray<Request> }
-  | { readonly _tag: "Answered"; readonly reply: Reply | undefined }
+  | { readonly _tag: "Asked" }
+  | { readonly _tag: "Answered"; readonly reply: Frames.Frames | undefined }
+
+const beat: Input = { _tag: "Beat" }
+const asked: Input = { _tag: "Asked" }
 
 /** Inputs that wait for the one fiber at the most; whoever has another one waits too. */
-const inboxCapacity = 16
+const inboxCapacity = 64
+
+/** How many requests are answered before the clock is looked at again. */
+const stride = 16
 
 /**
  * Starts a member in the current scope. When the scope closes the member ends, saying that it was interrupted.
@@ -98,7 +103,6 @@ export const make = <R = never>(
     const frontend = yield* Frontend
     const link = yield* PeerLink
     const now = yield* monotonicReader
-    const inbox = yield* Mailbox.make<Input>(inboxCapacity)
     const fork = yield* FiberSet.makeRuntime<R>()
     const rules: Fsm.Rules = {
       role: config.role,
@@ -110,26 +114,28 @@ export const make = <R = never>(
     const ended = yield* Deferred.make<never, BinaryStarError | SocketError>()
     const counters = { accepted: 0, rejected: 0, failed: 0, heard: 0, malformed: 0 }
 
-    // One batch of requests is in here at a time; the others stay in the socket, where the high-water mark counts them.
-    const turn = yield* Effect.makeSemaphore(1)
-    const asked = Stream.runForEach(
-      frontend.requests,
-      (requests) => Effect.zipRight(turn.take(1), inbox.offer({ _tag: "Asked", requests }))
-    )
-    const heard = Stream.runForEach(link.messages, (messages) => inbox.offer({ _tag: "Heard", messages }))
-    const beats = Stream.fromSchedule(Schedule.fixed(config.heartbeat)).pipe(
-      Stream.runForEach(() => inbox.offer({ _tag: "Beat" })),
+    // The three streams of events run into one mailbox. Requests only announce themselves there and wait apart, one batch
+    // at a time; further ones stay in the socket, whose high-water mark holds the clients back.
+    const inbox = yield* Mailbox.make<Input>(inboxCapacity)
+    let requests: ReadonlyArray<Frames.Frames> | undefined
+    let requestsTaken = () => {}
+    const fromFrontend = frontend.run((batch) => {
+      requests = batch
+      inbox.unsafeOffer(asked)
+      return new Promise((resolve) => requestsTaken = resolve)
+    })
+    const fromPeer = Stream.runForEach(link.messages, (messages) => inbox.offer({ _tag: "Heard", messages }))
+    const fromClock = Stream.fromSchedule(Schedule.fixed(config.heartbeat)).pipe(
+      Stream.runForEach(() => inbox.offer(beat)),
       withMonotonicTime
     )
 
     const driver = Effect.gen(function*() {
       let member = start.member
-      let requests: ReadonlyArray<Request> = []
+      let batch: ReadonlyArray<Frames.Frames> = []
       let next = 0
       let running = 0
       let lastMalformed = Number.NEGATIVE_INFINITY
-
-      const mayServe = () => next < requests.length && running < config.concurrency
 
       const become = (outcome: Fsm.Outcome) =>
         Effect.gen(function*() {
@@ -162,110 +168,107 @@ export const make = <R = never>(
           : Effect.logWarning(`malformed state message from the peer at ${config.peer} ignored: ${decoded.left.message}`)
       }
 
-      const takeIn = (inputs: Iterable<Input>) =>
-        Effect.gen(function*() {
-          let beat = false
-          const replies: Array<Reply> = []
-          for (const input of inputs) {
-            switch (input._tag) {
-              case "Heard":
-                for (const message of input.messages) {
-                  yield* hear(message)
-                }
-                break
-              case "Beat":
-                beat = true
-                break
-              case "Answered":
-                running--
-                if (input.reply !== undefined) {
-                  replies.push(input.reply)
-                }
-                break
-              case "Asked":
-                requests = input.requests
-                next = 0
-                break
-            }
-          }
-          if (beat) {
-            yield* link.publish(encode(member.state))
-          }
-          if (replies.length > 0) {
-            yield* frontend.reply(replies)
-          }
-        })
+      const failed = (cause: Cause.Cause<unknown>) => {
+        counters.failed++
+        return Effect.logError("a handler failed; its request is dropped", cause)
+      }
 
-      const answer = (request: Request, replies: Array<Reply>) => {
+      const answer = (message: Frames.Frames, replies: Array<Frames.Frames>) => {
+        const length = Frames.envelopeLength(message)
+        const toReply = (reply: Frames.Input) => message.slice(0, length).concat(Frames.make(reply))
         try {
-          const answered = handler(request)
-          if (Effect.isEffect(answered)) {
+          const reply = handler({ body: message.slice(length) })
+          if (Effect.isEffect(reply)) {
             running++
-            fork(Effect.flatMap(
-              Effect.catchAllCause(
-                Effect.map(answered, (body) => ({ envelope: request.envelope, body: Frames.make(body) })),
-                failed
-              ),
-              (reply) => inbox.offer({ _tag: "Answered", reply })
-            ))
+            fork(
+              Effect.matchCauseEffect(reply, {
+                onFailure: (cause) => Effect.zipRight(failed(cause), inbox.offer({ _tag: "Answered", reply: undefined })),
+                onSuccess: (reply) => inbox.offer({ _tag: "Answered", reply: toReply(reply) })
+              })
+            )
           } else {
-            replies.push({ envelope: request.envelope, body: Frames.make(answered) })
+            replies.push(toReply(reply))
           }
         } catch (defect) {
           fork(failed(Cause.die(defect)))
         }
       }
 
-      const failed = (cause: Cause.Cause<unknown>) => {
-        counters.failed++
-        return Effect.as(Effect.logError("a handler failed; its request is dropped", cause), undefined)
-      }
-
-      const serve = Effect.gen(function*() {
-        const at = now()
-        const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
-        const replies: Array<Reply> = []
-        while (mayServe()) {
-          const outcome = Fsm.step(rules, member, vote)
-          if (outcome.member !== member) {
-            yield* become(outcome)
-          }
-          if (outcome.verdict._tag === "Accept") {
-            counters.accepted++
-            answer(requests[next]!, replies)
-          } else {
-            counters.rejected++
-          }
-          next++
-          if (now() - at > sliceMillis) {
-            break
-          }
-        }
-        yield* frontend.reply(replies)
-        if (next < requests.length) {
-          yield* nextTurn
-        } else {
-          yield* turn.release(1)
-        }
-      })
+      const mayServe = () => next < batch.length && running < config.concurrency
 
       yield* Effect.logInfo(start.say)
       while (true) {
-        yield* takeIn(mayServe() ? yield* inbox.clear : (yield* inbox.takeAll)[0])
-        if (mayServe()) {
-          // Fresh evidence first: what the peer has said is applied before a request is judged.
-          while (yield* link.waiting) {
-            yield* takeIn((yield* inbox.takeAll)[0])
+        if (next === batch.length && requests !== undefined) {
+          batch = requests
+          next = 0
+          requests = undefined
+          requestsTaken()
+        }
+        let inputs: Iterable<Input>
+        // Fresh evidence first: while something from the peer is on its way in, no request is judged.
+        if (mayServe() && !(yield* link.waiting)) {
+          const at = now()
+          const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
+          const replies: Array<Frames.Frames> = []
+          do {
+            const outcome = Fsm.step(rules, member, vote)
+            if (outcome.member !== member) {
+              yield* become(outcome)
+            }
+            if (outcome.verdict._tag === "Accept") {
+              counters.accepted++
+              answer(batch[next]!, replies)
+            } else {
+              counters.rejected++
+            }
+            next++
+          } while (mayServe() && (next % stride !== 0 || now() - at < sliceMillis))
+          if (replies.length > 0) {
+            yield* frontend.reply(replies)
           }
-          yield* serve
+          if (mayServe()) {
+            yield* nextTurn
+          }
+          inputs = yield* inbox.clear
+        } else {
+          inputs = (yield* inbox.takeAll)[0]
+        }
+
+        let isBeat = false
+        const replies: Array<Frames.Frames> = []
+        for (const input of inputs) {
+          switch (input._tag) {
+            case "Heard":
+              for (const message of input.messages) {
+                yield* hear(message)
+              }
+              break
+            case "Beat":
+              isBeat = true
+              break
+            case "Answered":
+              running--
+              if (input.reply !== undefined) {
+                replies.push(input.reply)
+              }
+              break
+            case "Asked":
+              break
+          }
+        }
+        if (isBeat) {
+          yield* link.publish(encode(member.state))
+        }
+        if (replies.length > 0) {
+          yield* frontend.reply(replies)
         }
       }
     })
 
     yield* Effect.all([
-      Effect.zipRight(asked, endOf("requests")),
-      Effect.zipRight(heard, endOf("messages from the peer")),
-      Effect.zipRight(beats, endOf("beats")),
+      fromFrontend,
+      Effect.zipRight(fromPeer, endOf("messages from the peer")),
+      Effect.zipRight(fromClock, endOf("beats")),
       driver
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.zipRight(Effect.never),

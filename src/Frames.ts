@@ -49,29 +49,18 @@ export const make = (input: Input): Frames =>
 export const toString = (frames: Frames): string => frames.map((frame) => decoder.decode(frame)).join(" ")
 
 /**
- * A message taken apart: the frames that lead back to its sender, and what the sender said.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Enveloped {
-  readonly envelope: Frames
-  readonly body: Frames
-}
-
-/**
- * Takes a message apart that came in through a ROUTER: the envelope is the routing frame and all that follows up to the
- * first empty frame, that one included. A sender that puts no empty frame has the routing frame alone as its envelope.
- * `[...envelope, ...body]` is the message again.
+ * How many frames of a message that came in through a ROUTER are its envelope: the routing frame and all that follows up
+ * to the first empty frame, that one included. A sender that puts no empty frame has the routing frame alone as its
+ * envelope.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const open = (message: Frames): Enveloped => {
+export const envelopeLength = (message: Frames): number => {
   for (let i = 1; i < message.length; i++) {
     if (message[i]!.length === 0) {
-      return { envelope: message.slice(0, i + 1), body: message.slice(i + 1) }
+      return i + 1
     }
   }
-  return { envelope: message.slice(0, 1), body: message.slice(1) }
+  return 1
 }

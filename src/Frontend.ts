@@ -8,43 +8,28 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { SocketError } from "./BinaryStarError.ts"
 import type { Connection } from "./ClientLink.ts"
-import * as Frames from "./Frames.ts"
+import type * as Frames from "./Frames.ts"
 import { batches } from "./internal/batches.ts"
 
 /**
- * A client's request: what it says, and the envelope that leads the reply back to it.
- *
- * @since 0.1.0
- * @category models
- */
-export type Request = Frames.Enveloped
-
-/**
- * The answer to a request: the request's envelope around another body.
- *
- * @since 0.1.0
- * @category models
- */
-export type Reply = Frames.Enveloped
-
-/**
- * Takes requests from clients and carries replies back. A reply to a client that has gone, or that does not read, is
- * dropped.
+ * Carries requests from clients and replies to them as they are. A request begins with a frame that names its client to
+ * this frontend; a reply must begin with the same. A reply to a client that has gone, or that does not read, is dropped.
  *
  * @since 0.1.0
  * @category tags
  */
 export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Frontend, {
   /**
-   * Requests in batches; in order for each client. Never ends by itself. To be run once: what is not taken stays with
-   * the clients, who are slowed down by it.
+   * Runs the stream of requests: hands them to `take` in batches, in order for each client, and goes on when the promise
+   * that `take` gave is fulfilled. Until then further requests stay with the clients, who are slowed down by it. Never
+   * ends by itself. To be run once.
    */
-  readonly requests: Stream.Stream<ReadonlyArray<Request>, SocketError>
+  readonly run: (take: (requests: ReadonlyArray<Frames.Frames>) => Promise<void>) => Effect.Effect<never, SocketError>
   /** Sends replies, in order. */
-  readonly reply: (replies: ReadonlyArray<Reply>) => Effect.Effect<void, SocketError>
+  readonly reply: (replies: ReadonlyArray<Frames.Frames>) => Effect.Effect<void, SocketError>
 }>() {}
 
 /**
@@ -97,11 +82,14 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
         })
         clients.forEach(deliver)
         return Frontend.of({
-          requests: batches(inbox, Frames.open),
+          run: (take) =>
+            Stream.runForEach(batches(inbox), (requests) => Effect.promise(() => take(requests))).pipe(
+              Effect.zipRight(Effect.never)
+            ),
           reply: (replies) =>
             Effect.sync(() => {
-              for (const { body, envelope } of replies) {
-                clients.get(String(envelope[0]))?.inbox.unsafeOffer([...envelope.slice(1), ...body])
+              for (const [client, ...reply] of replies) {
+                clients.get(String(client))?.inbox.unsafeOffer(reply)
               }
             })
         })
@@ -124,7 +112,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
               deliver(client)
             }
           }),
-        messages: batches(inbox, (message) => message)
+        messages: batches(inbox)
       }
     })
   }

@@ -5,7 +5,17 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Frames from "./Frames.ts"
-import type { Request } from "./Frontend.ts"
+
+/**
+ * A client's request, apart from the envelope that leads the reply back to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request {
+  /** What the client says. */
+  readonly body: Frames.Frames
+}
 
 /**
  * Answers a request: with a reply, or with an effect that gives one.

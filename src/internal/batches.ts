@@ -7,8 +7,5 @@ import * as Stream from "effect/Stream"
  *
  * @internal
  */
-export const batches = <A, B>(
-  mailbox: Mailbox.ReadonlyMailbox<A>,
-  f: (a: A) => B
-): Stream.Stream<ReadonlyArray<B>> =>
-  Stream.map(Stream.chunks(Mailbox.toStream(mailbox)), (chunk) => Chunk.toReadonlyArray(chunk).map(f))
+export const batches = <A>(mailbox: Mailbox.ReadonlyMailbox<A>): Stream.Stream<ReadonlyArray<A>> =>
+  Stream.map(Stream.chunks(Mailbox.toStream(mailbox)), Chunk.toReadonlyArray)

@@ -9,29 +9,31 @@ import * as Scheduler from "effect/Scheduler"
  */
 export const sliceMillis = 2
 
+// There is one event loop, so there is one slice.
+let sliceStart = performance.now()
+
 /**
- * A scheduler that goes on within the same turn of the event loop as long as a slice lasts and then lets the loop turn.
- * Effect's default one may go through 2048 turns of promises first, which was seen to delay a 10 ms timer by over 400
- * ms; a `setImmediate` for every step costs latency instead.
+ * To be called where the event loop has just turned.
  *
  * @internal
  */
-export const make = (): Scheduler.Scheduler => {
-  let sliceStart = performance.now()
-  return Scheduler.makeBatched((run) => {
-    if (performance.now() - sliceStart < sliceMillis) {
-      queueMicrotask(run)
-    } else {
-      setImmediate(() => {
-        sliceStart = performance.now()
-        run()
-      })
-    }
-  })
+export const beginSlice = (): void => {
+  sliceStart = performance.now()
 }
 
 /** @internal */
-export const layer: Layer.Layer<never> = Layer.suspend(() => Layer.setScheduler(make()))
+export const isSliceOver = (): boolean => performance.now() - sliceStart > sliceMillis
+
+/**
+ * Calls back in the next turn of the event loop, at the beginning of a slice.
+ *
+ * @internal
+ */
+export const onNextTurn = (f: () => void): NodeJS.Immediate =>
+  setImmediate(() => {
+    beginSlice()
+    f()
+  })
 
 /**
  * Goes on in the next turn of the event loop, whatever the scheduler.
@@ -39,6 +41,25 @@ export const layer: Layer.Layer<never> = Layer.suspend(() => Layer.setScheduler(
  * @internal
  */
 export const nextTurn: Effect.Effect<void> = Effect.async((resume) => {
-  const immediate = setImmediate(() => resume(Effect.void))
+  const immediate = onNextTurn(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(immediate))
 })
+
+const resolved = Promise.resolve()
+
+/**
+ * Makes Effect go on within the same turn of the event loop as long as the slice lasts, and then lets the loop turn. Its
+ * default scheduler may go through 2048 turns of promises first, which was seen to delay a 10 ms timer by over 400 ms; a
+ * `setImmediate` for every step costs latency instead.
+ *
+ * @internal
+ */
+export const layer: Layer.Layer<never> = Layer.setScheduler(
+  Scheduler.makeBatched((run) => {
+    if (isSliceOver()) {
+      onNextTurn(run)
+    } else {
+      resolved.then(run)
+    }
+  })
+)

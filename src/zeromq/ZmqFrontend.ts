@@ -5,9 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
 import type { SocketError } from "../BinaryStarError.ts"
-import * as Frames from "../Frames.ts"
 import { Frontend } from "../Frontend.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
@@ -37,8 +35,8 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
       const router = yield* ZmqSocket.makeRouter({ lingerMillis })
       yield* router.bind(options.frontend)
       return Frontend.of({
-        requests: Stream.map(router.messages, (batch) => batch.map(Frames.open)),
-        reply: (replies) => router.sendAll(replies.map(({ body, envelope }) => [...envelope, ...body]))
+        run: router.run,
+        reply: router.sendAll
       })
     })
   )

@@ -36,7 +36,7 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
     PeerLink,
     Effect.gen(function*() {
       const publisher = yield* ZmqSocket.makePublisher()
-      const subscriber = yield* ZmqSocket.makeSubscriber
+      const subscriber = yield* ZmqSocket.makeSubscriber()
       yield* publisher.bind(options.state)
       const connect = subscriber.connect(options.peer)
       yield* connect.pipe(

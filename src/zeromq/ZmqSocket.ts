@@ -2,25 +2,22 @@
  * ZeroMQ sockets as scoped resources.
  *
  * A socket is opened in a scope and closed with it, whatever is still queued or awaited. What it receives is a stream of
- * batches, fed by one receive loop that lives as long as the socket: an interrupted `receive` of the binding would
- * swallow the next message. Every failure is a {@link SocketError} that names the endpoint.
+ * batches. A `receive` of the binding cannot be taken back: interrupted, it would swallow the next message; so there is
+ * never more than one, and whoever reads next gets what it brings. Every failure is a {@link SocketError} that names the
+ * endpoint.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Mailbox from "effect/Mailbox"
-import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import * as dns from "node:dns"
 import * as zmq from "zeromq"
 import type { SocketOperation, SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type * as Frames from "../Frames.ts"
-import { sliceMillis } from "../internal/scheduler.ts"
+import { beginSlice, isSliceOver, onNextTurn } from "../internal/scheduler.ts"
 
 /**
  * What every socket can do: be found and find others.
@@ -66,10 +63,18 @@ export interface Spreader extends Sender {
 export interface Receiver {
   /**
    * Received messages in batches of at most 256, in order. While nobody takes them the socket is not read, and its
-   * high-water mark holds the senders back. To be run once; ends when the socket is closed.
+   * high-water mark holds the senders back. To be run by one at a time; what an interrupted run has not taken is for the
+   * next one.
    */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
-  /** Whether a message has arrived that `messages` has not emitted yet. */
+  /**
+   * The same for the hot path: hands each batch to `take`, and reads on when the promise that it gave is fulfilled. A
+   * stream costs about 7 microseconds a batch more, which is a tenth of a round trip.
+   */
+  readonly run: (
+    take: (batch: ReadonlyArray<Frames.Frames>) => Promise<void>
+  ) => Effect.Effect<never, SocketError>
+  /** Whether a message has arrived that was not taken yet. */
   readonly waiting: Effect.Effect<boolean>
 }
 
@@ -130,9 +135,6 @@ export interface Options {
 /** Messages in one batch at the most. Sixteen gain nothing, and more than 256 gain nothing more. */
 const batchSize = 256
 
-/** Batches that wait in front of a reader; the next one is read from the socket meanwhile. */
-const batchesAhead = 1
-
 /**
  * Opens a ROUTER.
  *
@@ -140,10 +142,10 @@ const batchesAhead = 1
  * @category constructors
  */
 export const makeRouter = (options?: Options): Effect.Effect<Router, SocketError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const socket = yield* open(() => new zmq.Router(common(options)))
-    return { ...endpoints(socket), ...spreader(socket), ...(yield* receiver(socket, batchSize)) }
-  })
+  Effect.map(
+    open(() => new zmq.Router(common(options))),
+    (socket) => ({ ...endpoints(socket), ...spreader(socket), ...receiver(socket, batchSize) })
+  )
 
 /**
  * Opens a PUB.
@@ -163,11 +165,14 @@ export const makePublisher = (options?: Options): Effect.Effect<Publisher, Socke
  * @since 0.1.0
  * @category constructors
  */
-export const makeSubscriber: Effect.Effect<Subscriber, SocketError, Scope.Scope> = Effect.gen(function*() {
-  const socket = yield* open(() => new zmq.Subscriber({ linger: 0 }))
-  socket.subscribe()
-  return { ...endpoints(socket), ...(yield* receiver(socket, batchSize)) }
-})
+export const makeSubscriber = (): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
+  Effect.map(
+    open(() => new zmq.Subscriber({ linger: 0 })),
+    (socket) => {
+      socket.subscribe()
+      return { ...endpoints(socket), ...receiver(socket, batchSize) }
+    }
+  )
 
 /**
  * Opens a DEALER.
@@ -176,10 +181,10 @@ export const makeSubscriber: Effect.Effect<Subscriber, SocketError, Scope.Scope>
  * @category constructors
  */
 export const makeDealer = (options?: Options): Effect.Effect<Dealer, SocketError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const socket = yield* open(() => new zmq.Dealer(common(options)))
-    return { ...endpoints(socket), ...sender(socket), ...(yield* receiver(socket, batchSize)) }
-  })
+  Effect.map(
+    open(() => new zmq.Dealer(common(options))),
+    (socket) => ({ ...endpoints(socket), ...sender(socket), ...receiver(socket, batchSize) })
+  )
 
 /**
  * Opens a REQ.
@@ -188,11 +193,11 @@ export const makeDealer = (options?: Options): Effect.Effect<Dealer, SocketError
  * @category constructors
  */
 export const makeRequest = (options?: Options): Effect.Effect<Request, SocketError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const socket = yield* open(() => new zmq.Request(common(options)))
+  Effect.map(
+    open(() => new zmq.Request(common(options))),
     // A REQ may say that a reply is there and then discard it, so it is never read ahead.
-    return { ...endpoints(socket), ...sender(socket), ...(yield* receiver(socket, 1)) }
-  })
+    (socket) => ({ ...endpoints(socket), ...sender(socket), ...receiver(socket, 1) })
+  )
 
 type Sending = zmq.Socket & { readonly send: (message: Array<Uint8Array>) => Promise<void> }
 type Receiving = zmq.Socket & { receiveTimeout: number; readonly receive: () => Promise<Array<Uint8Array>> }
@@ -257,71 +262,73 @@ const spreader = (socket: Sending): Spreader => ({
       try: () => {
         for (const message of messages) {
           // ROUTER and PUB drop what they cannot send, and say so to nobody.
-          socket.send(message as Array<Uint8Array>).catch(ignore)
+          socket.send(message as Array<Uint8Array>).then(undefined, ignore)
         }
       },
       catch: (cause) => toError("send", socket.lastEndpoint ?? undefined, cause)
     })
 })
 
-const receiver = (socket: Receiving, size: number): Effect.Effect<Receiver, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const mailbox = yield* Mailbox.make<ReadonlyArray<Frames.Frames>, SocketError>(batchesAhead)
-    const runtime = yield* Effect.runtime<never>()
-    const offer = (batch: ReadonlyArray<Frames.Frames>) =>
-      mailbox.unsafeOffer(batch) ? undefined : Runtime.runPromise(runtime)(mailbox.offer(batch))
-    const loop = receiveLoop(socket, size, offer).then(
-      () => mailbox.unsafeDone(Exit.void),
-      (cause) => mailbox.unsafeDone(socket.closed ? Exit.void : Exit.fail(toError("receive", undefined, cause)))
-    )
-    yield* Effect.addFinalizer(() =>
-      Effect.zipRight(
-        mailbox.shutdown,
-        Effect.promise(() => {
-          socket.close()
-          return loop
+const receiver = (socket: Receiving, size: number): Receiver => {
+  // A receive cannot be taken back, so what it gives outlives whoever was waiting for it.
+  let coming: Promise<ReadonlyArray<Frames.Frames>> | undefined
+  let arrived = false
+  const next = () => {
+    if (coming === undefined) {
+      coming = receiveBatch(socket, size)
+      coming.then(() => arrived = true, ignore)
+    }
+    return coming
+  }
+  const taken = () => {
+    coming = undefined
+    arrived = false
+  }
+  const failed = (cause: unknown) => toError("receive", socket.lastEndpoint ?? undefined, cause)
+  return {
+    messages: Stream.repeatEffect(Effect.tap(Effect.tryPromise({ try: next, catch: failed }), () => Effect.sync(taken))),
+    run: (take) =>
+      Effect.async((resume) => {
+        let running = true
+        const loop = async () => {
+          while (running) {
+            const batch = await next()
+            if (running) {
+              taken()
+              await take(batch)
+            }
+          }
+        }
+        loop().catch((cause) => resume(Effect.fail(failed(cause))))
+        return Effect.sync(() => {
+          running = false
         })
-      )
-    )
-    return {
-      messages: Mailbox.toStream(mailbox),
-      waiting: Effect.sync(() => socket.readable || Option.getOrElse(mailbox.unsafeSize(), () => 0) > 0)
-    }
-  })
-
-const receiveLoop = async (
-  socket: Receiving,
-  size: number,
-  offer: (batch: ReadonlyArray<Frames.Frames>) => Promise<unknown> | undefined
-): Promise<never> => {
-  let sliceStart = performance.now()
-  for (;;) {
-    const idle = !socket.readable
-    socket.receiveTimeout = -1
-    const first = await socket.receive()
-    if (idle) {
-      sliceStart = performance.now()
-    }
-    const rest: Array<Promise<Array<Uint8Array>>> = []
-    if (socket.readable) {
-      // A receive with a timeout of 0 that is known to succeed takes no detour through the event loop.
-      socket.receiveTimeout = 0
-      while (rest.length < size - 1 && socket.readable) {
-        rest.push(socket.receive())
-      }
-    }
-    const offered = offer(rest.length === 0 ? [first] : [first, ...(await Promise.all(rest))])
-    if (offered !== undefined) {
-      await offered
-    }
-    if (performance.now() - sliceStart > sliceMillis) {
-      await nextTurn()
-      sliceStart = performance.now()
-    }
+      }),
+    waiting: Effect.sync(() => arrived || socket.readable)
   }
 }
 
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+const receiveBatch = async (socket: Receiving, size: number): Promise<ReadonlyArray<Frames.Frames>> => {
+  const idle = !socket.readable
+  if (!idle && isSliceOver()) {
+    await new Promise<void>((resolve) => onNextTurn(resolve))
+  }
+  socket.receiveTimeout = -1
+  const first = await socket.receive()
+  if (idle) {
+    beginSlice()
+  }
+  if (size === 1 || !socket.readable) {
+    return [first]
+  }
+  // A receive with a timeout of 0 that is known to succeed takes no detour through the event loop.
+  socket.receiveTimeout = 0
+  const rest: Array<Promise<Frames.Frames>> = []
+  while (rest.length < size - 1 && socket.readable) {
+    rest.push(socket.receive())
+  }
+  return [first, ...(await Promise.all(rest))]
+}
 
 const toError = (operation: SocketOperation, endpoint: string | undefined, cause: unknown): SocketError =>
   new SocketError({ reason: reasonOf(cause), operation, endpoint, cause })
