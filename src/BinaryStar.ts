@@ -16,7 +16,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
-import * as Mailbox from "effect/Mailbox"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -30,6 +29,7 @@ import { Frontend } from "./Frontend.ts"
 import * as Fsm from "./Fsm.ts"
 import type { Handler } from "./Handler.ts"
 import { monotonicReader, withMonotonicTime } from "./internal/clock.ts"
+import * as Inbox from "./internal/inbox.ts"
 import { nextTurn, sliceMillis } from "./internal/scheduler.ts"
 import { PeerLink } from "./PeerLink.ts"
 import * as PeerMessage from "./PeerMessage.ts"
@@ -82,9 +82,6 @@ type Input =
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
 
-/** Inputs that wait for the one fiber at the most; whoever has another one waits too. */
-const inboxCapacity = 64
-
 /** How many requests are answered before the clock is looked at again. */
 const stride = 16
 
@@ -114,19 +111,19 @@ export const make = <R = never>(
     const ended = yield* Deferred.make<never, BinaryStarError | SocketError>()
     const counters = { accepted: 0, rejected: 0, failed: 0, heard: 0, malformed: 0 }
 
-    // The three streams of events run into one mailbox. Requests only announce themselves there and wait apart, one batch
-    // at a time; further ones stay in the socket, whose high-water mark holds the clients back.
-    const inbox = yield* Mailbox.make<Input>(inboxCapacity)
+    // The three streams of events run into one inbox. Requests only announce themselves there and wait apart, one batch at
+    // a time; further ones stay in the socket, whose high-water mark holds the clients back.
+    const inbox = Inbox.make<Input>()
     let requests: ReadonlyArray<Frames.Frames> | undefined
     let requestsTaken = () => {}
     const fromFrontend = frontend.run((batch) => {
       requests = batch
-      inbox.unsafeOffer(asked)
+      inbox.offer(asked)
       return new Promise((resolve) => requestsTaken = resolve)
     })
-    const fromPeer = Stream.runForEach(link.messages, (messages) => inbox.offer({ _tag: "Heard", messages }))
+    const fromPeer = Stream.runForEach(link.messages, (messages) => inbox.put({ _tag: "Heard", messages }))
     const fromClock = Stream.fromSchedule(Schedule.fixed(config.heartbeat)).pipe(
-      Stream.runForEach(() => inbox.offer(beat)),
+      Stream.runForEach(() => inbox.put(beat)),
       withMonotonicTime
     )
 
@@ -182,8 +179,8 @@ export const make = <R = never>(
             running++
             fork(
               Effect.matchCauseEffect(reply, {
-                onFailure: (cause) => Effect.zipRight(failed(cause), inbox.offer({ _tag: "Answered", reply: undefined })),
-                onSuccess: (reply) => inbox.offer({ _tag: "Answered", reply: toReply(reply) })
+                onFailure: (cause) => Effect.zipRight(failed(cause), inbox.put({ _tag: "Answered", reply: undefined })),
+                onSuccess: (reply) => inbox.put({ _tag: "Answered", reply: toReply(reply) })
               })
             )
           } else {
@@ -204,7 +201,7 @@ export const make = <R = never>(
           requests = undefined
           requestsTaken()
         }
-        let inputs: Iterable<Input>
+        let inputs: ReadonlyArray<Input>
         // Fresh evidence first: while something from the peer is on its way in, no request is judged.
         if (mayServe() && !(yield* link.waiting)) {
           const at = now()
@@ -229,9 +226,9 @@ export const make = <R = never>(
           if (mayServe()) {
             yield* nextTurn
           }
-          inputs = yield* inbox.clear
+          inputs = inbox.poll()
         } else {
-          inputs = (yield* inbox.takeAll)[0]
+          inputs = yield* inbox.takeAll
         }
 
         let isBeat = false
