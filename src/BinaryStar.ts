@@ -162,7 +162,9 @@ export const make = <R = never>(
         lastMalformed = at
         return isBurst
           ? Effect.void
-          : Effect.logWarning(`malformed state message from the peer at ${config.peer} ignored: ${decoded.left.message}`)
+          : Effect.logWarning(
+            `malformed state message from the peer at ${config.peer} ignored: ${decoded.left.message}`
+          )
       }
 
       const failed = (cause: Cause.Cause<unknown>) => {

@@ -12,15 +12,21 @@ export const usage = "Usage: bstar { -p | -b } [options]   (bstar --help tells t
 
 const load = <M>(module: () => Promise<M>): Effect.Effect<M> => Effect.promise(module)
 
-const client = Command.make("client", options.client, (parsed) =>
-  Effect.flatMap(load(() => import("./client.ts")), ({ run }) => run(parsed))).pipe(
-    Command.withDescription("Ask a pair for the numbers 1, 2, 3 ..., as the Guide's client does.")
-  )
+const client = Command.make(
+  "client",
+  options.client,
+  (parsed) => Effect.flatMap(load(() => import("./client.ts")), ({ run }) => run(parsed))
+).pipe(
+  Command.withDescription("Ask a pair for the numbers 1, 2, 3 ..., as the Guide's client does.")
+)
 
-const fsm = Command.make("fsm", options.fsm, (parsed) =>
-  Effect.flatMap(load(() => import("./fsm.ts")), ({ run }) => run(parsed))).pipe(
-    Command.withDescription("Print the state machine, derived from the code that runs.")
-  )
+const fsm = Command.make(
+  "fsm",
+  options.fsm,
+  (parsed) => Effect.flatMap(load(() => import("./fsm.ts")), ({ run }) => run(parsed))
+).pipe(
+  Command.withDescription("Print the state machine, derived from the code that runs.")
+)
 
 const demo = Command.make("demo", {}, () => Effect.flatMap(load(() => import("./demo.ts")), ({ run }) => run)).pipe(
   Command.withDescription("Start a pair and a client on this machine, kill each server in turn, and watch.")
@@ -34,8 +40,8 @@ const root = Command.make("bstar", options.server, (parsed) =>
     const { run } = yield* load(() => import("./server.ts"))
     return yield* run(parsed.primary ? "primary" : "backup", parsed)
   })).pipe(
-  Command.withDescription("A server of a Binary Star pair: -p is the primary, -b the backup."),
-  Command.withSubcommands([client, fsm, demo])
-)
+    Command.withDescription("A server of a Binary Star pair: -p is the primary, -b the backup."),
+    Command.withSubcommands([client, fsm, demo])
+  )
 
 export const run = Command.run(root, { name: "bstar", version })

@@ -9,7 +9,13 @@ import type * as LogLevel from "effect/LogLevel"
 export type Format = "plain" | "json" | "pretty"
 
 const prefix = (level: LogLevel.LogLevel): string =>
-  level._tag === "Info" ? "I" : level._tag === "Warning" ? "W" : level._tag === "Error" || level._tag === "Fatal" ? "E" : "D"
+  level._tag === "Info"
+    ? "I"
+    : level._tag === "Warning"
+    ? "W"
+    : level._tag === "Error" || level._tag === "Fatal"
+    ? "E"
+    : "D"
 
 /** The Guide's lines: `I: ...`, `W: ...`, `E: ...`. */
 const plain = Logger.make<unknown, string>(({ cause, logLevel, message }) => {

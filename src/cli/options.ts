@@ -57,7 +57,9 @@ export const client = {
   server: Options.text("server").pipe(
     Options.repeated,
     Options.withDescription(
-      `A server's frontend; give it twice, in the order to try. Default: ${BinaryStarClient.defaults.servers.join(", ")}. ` +
+      `A server's frontend; give it twice, in the order to try. Default: ${
+        BinaryStarClient.defaults.servers.join(", ")
+      }. ` +
         "Environment: BSTAR_SERVERS, separated by commas."
     )
   ),
@@ -71,7 +73,11 @@ export const client = {
     "BSTAR_SETTLE",
     `How long to wait before the other server is asked. Default: ${BinaryStarClient.defaults.settle}.`
   ),
-  interval: text("interval", "BSTAR_INTERVAL", "How long to wait between a reply and the next request. Default: 1 second."),
+  interval: text(
+    "interval",
+    "BSTAR_INTERVAL",
+    "How long to wait between a reply and the next request. Default: 1 second."
+  ),
   count: Options.integer("count").pipe(
     Options.withFallbackConfig(Config.integer("BSTAR_COUNT")),
     Options.optional,

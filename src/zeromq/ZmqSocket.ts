@@ -286,7 +286,9 @@ const receiver = (socket: Receiving, size: number): Receiver => {
   }
   const failed = (cause: unknown) => toError("receive", socket.lastEndpoint ?? undefined, cause)
   return {
-    messages: Stream.repeatEffect(Effect.tap(Effect.tryPromise({ try: next, catch: failed }), () => Effect.sync(taken))),
+    messages: Stream.repeatEffect(
+      Effect.tap(Effect.tryPromise({ try: next, catch: failed }), () => Effect.sync(taken))
+    ),
     run: (take) =>
       Effect.async((resume) => {
         let running = true

@@ -1,0 +1,63 @@
+/** Who may import whom. Arrows point down; nothing imports upwards or in a circle. */
+const core = "^src/(BinaryStar|BinaryStarClient)\\.ts$"
+const ports = "^src/(BinaryStarConfig|BinaryStarError|ClientLink|Frontend|Handler|PeerLink)\\.ts$"
+
+module.exports = {
+  forbidden: [
+    { name: "no-circles", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "the-reducer-is-pure",
+      comment: "Fsm knows no clock, no socket and no Effect",
+      severity: "error",
+      from: { path: "^src/Fsm\\.ts$" },
+      to: { path: "." }
+    },
+    {
+      name: "only-zeromq-knows-the-binding",
+      severity: "error",
+      from: { path: "^src", pathNot: "^src/zeromq/" },
+      to: { path: "node_modules/zeromq" }
+    },
+    {
+      name: "ports-know-no-member",
+      severity: "error",
+      from: { path: ports },
+      to: { path: [core, "^src/(zeromq|cli)/", "^src/bin\\.ts$"] }
+    },
+    {
+      name: "the-core-knows-no-adapter",
+      severity: "error",
+      from: { path: core },
+      to: { path: "^src/(zeromq|cli)/" }
+    },
+    {
+      name: "the-client-stands-beside-the-member",
+      severity: "error",
+      from: { path: "^src/BinaryStarClient\\.ts$" },
+      to: { path: "^src/BinaryStar\\.ts$" }
+    },
+    {
+      name: "adapters-know-no-commands",
+      severity: "error",
+      from: { path: "^src/zeromq/" },
+      to: { path: "^src/(cli/|bin\\.ts$)" }
+    },
+    {
+      name: "only-commands-know-the-command-line",
+      severity: "error",
+      from: { path: "^src", pathNot: "^src/(cli/|bin\\.ts$)" },
+      to: { path: "node_modules/@effect/(cli|platform)" }
+    },
+    {
+      name: "nobody-imports-the-program",
+      severity: "error",
+      from: {},
+      to: { path: "^src/bin\\.ts$" }
+    }
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node"] }
+  }
+}

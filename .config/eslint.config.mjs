@@ -1,0 +1,54 @@
+import effect from "@effect/eslint-plugin"
+import tseslint from "typescript-eslint"
+
+export default tseslint.config(
+  { ignores: ["**/dist", "**/node_modules"] },
+  {
+    files: ["src/**/*.ts", "test/**/*.ts"],
+    languageOptions: { parser: tseslint.parser },
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    plugins: { "@typescript-eslint": tseslint.plugin, "@effect": effect },
+    rules: {
+      "@effect/dprint": ["error", {
+        config: {
+          indentWidth: 2,
+          lineWidth: 120,
+          operatorPosition: "maintain",
+          semiColons: "asi",
+          quoteStyle: "alwaysDouble",
+          trailingCommas: "never",
+          "arrowFunction.useParentheses": "force"
+        }
+      }],
+      "@typescript-eslint/array-type": ["error", { default: "generic", readonly: "generic" }],
+      "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+      "object-shorthand": "error",
+      "no-console": "error",
+      "prefer-const": "error"
+    }
+  },
+  {
+    files: ["src/**/*.ts"],
+    rules: {
+      "@effect/no-import-from-barrel-package": ["error", {
+        packageNames: ["effect", "@effect/platform", "@effect/platform-node", "@effect/cli"]
+      }],
+      "no-restricted-globals": [
+        "error",
+        { name: "Date", message: "Time comes from Clock; decisions use internal/clock.ts." },
+        { name: "setTimeout", message: "Use Effect.sleep or a Schedule." },
+        { name: "setInterval", message: "Use a Schedule." },
+        { name: "process", message: "Only bin.ts and cli/demo.ts know the process." }
+      ]
+    }
+  },
+  {
+    files: ["src/bin.ts", "src/cli/demo.ts"],
+    rules: { "no-restricted-globals": "off" }
+  },
+  {
+    files: ["test/bench/**/*.ts", "test/examples/**/*.ts"],
+    rules: { "no-console": "off" }
+  }
+)
