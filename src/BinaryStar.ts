@@ -272,7 +272,12 @@ export const make = <R = never>(
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.zipRight(Effect.never),
       Effect.onInterrupt(() => Effect.logWarning("interrupted")),
-      Effect.onExit((exit) => Deferred.done(ended, exit)),
+      Effect.onError((cause) =>
+        Either.match(Cause.failureOrCause(cause), {
+          onLeft: (error) => Deferred.fail(ended, error),
+          onRight: (cause) => Deferred.failCause(ended, cause)
+        })
+      ),
       Effect.annotateLogs({ package: "effect-binary-star", role: config.role }),
       Effect.interruptible,
       Effect.forkScoped

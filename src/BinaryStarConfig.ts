@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import type { InvalidConfig } from "./BinaryStarError.ts"
 import * as Endpoint from "./Endpoint.ts"
 import type { PolicyName, Role } from "./Fsm.ts"
-import { DurationInput, validate } from "./internal/config.ts"
+import { DurationInput, oneOf, validate } from "./internal/config.ts"
 
 /**
  * Time between two heartbeats: 10 milliseconds to 1 hour, as a duration or as text such as `"250 millis"`.
@@ -31,9 +31,9 @@ export const Heartbeat: Schema.Schema<Duration.Duration, unknown> = DurationInpu
  */
 export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-binary-star/BinaryStarConfig")({
   /** Which server of the pair this is. */
-  role: Schema.Literal("primary", "backup"),
+  role: oneOf("primary", "backup"),
   /** The rules by which it becomes active and passive. */
-  policy: Schema.Literal("classic"),
+  policy: oneOf("classic"),
   /** Where clients connect: bound. */
   frontend: Endpoint.Bindable,
   /** Where this server publishes its state to the peer: bound. */

@@ -28,12 +28,14 @@ export const PeerMessage: Schema.Schema<State, Frames.Frames> = Schema.transform
     decode: (frames, _, ast) => {
       const state = frames.length === 1 && frames[0]!.length === 1 ? states[frames[0]![0]! - firstDigit] : undefined
       return state === undefined
-        ? ParseResult.fail(new ParseResult.Type(ast, frames, `not one of 1, 2, 3, 4 but ${describe(frames)}`))
+        ? ParseResult.fail(new ParseResult.Type(ast, frames))
         : ParseResult.succeed(state)
     },
     encode: (state) => ParseResult.succeed([Uint8Array.of(firstDigit + states.indexOf(state))])
   }
-)
+).annotations({
+  message: ({ actual }) => ({ message: `expected one of 1, 2, 3, 4, got ${describe(actual)}`, override: true })
+})
 
 /**
  * The event that a peer's message is to the one who hears it.
@@ -50,7 +52,8 @@ const heard = {
   PASSIVE: "PeerPassive"
 } as const satisfies { readonly [S in State]: Event["_tag"] }
 
-const describe = (frames: Frames.Frames): string => {
+const describe = (message: unknown): string => {
+  const frames = message as Frames.Frames
   const head = frames[0]
   if (frames.length !== 1 || head === undefined) {
     return `${frames.length} frames`

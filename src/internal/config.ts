@@ -34,6 +34,19 @@ export const DurationInput = (bounds: {
   })
 
 /**
+ * One of a few words.
+ *
+ * @internal
+ */
+export const oneOf = <const Words extends readonly [string, ...Array<string>]>(...words: Words) =>
+  Schema.Literal(...words).annotations({
+    message: ({ actual }) => ({
+      message: `expected ${words.map((word) => JSON.stringify(word)).join(" or ")}, got ${JSON.stringify(actual)}`,
+      override: true
+    })
+  })
+
+/**
  * Decodes a configuration and names every field that is wrong.
  *
  * @internal

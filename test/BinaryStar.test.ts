@@ -1,0 +1,336 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as BinaryStar from "../src/BinaryStar.ts"
+import { BinaryStarError } from "../src/BinaryStarError.ts"
+import type * as Frames from "../src/Frames.ts"
+import * as Frontend from "../src/Frontend.ts"
+import type * as Handler from "../src/Handler.ts"
+import * as PeerLink from "../src/PeerLink.ts"
+import { makePair, settle } from "./suites/nodes.ts"
+
+/** A peer that is no member: whatever it is told to publish, and what it heard. */
+const foreignPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
+  Effect.gen(function*() {
+    const peer = Context.get(yield* Layer.build(link), PeerLink.PeerLink)
+    const heard: Array<string> = []
+    yield* Stream.runForEach(peer.messages, (batch) =>
+      Effect.sync(() => {
+        heard.push(...batch.map((frames) => frames.map((frame) => Buffer.from(frame).toString()).join("|")))
+      })).pipe(Effect.forkScoped)
+    return {
+      heard,
+      says: (...frames: Array<string>) =>
+        Effect.zipRight(peer.publish(frames.map((frame) => Buffer.from(frame))), settle)
+    }
+  })
+
+describe("a pair in memory", () => {
+  it.scoped("starts primary first: the primary becomes active, the backup passive", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* makePair()
+      const first = yield* primary.start
+      assert.strictEqual(yield* first.state, "PRIMARY")
+      assert.strictEqual(yield* primary.ask("before"), "before")
+      const second = yield* backup.start
+      assert.strictEqual(yield* backup.ask("before"), undefined)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* first.state, "ACTIVE")
+      assert.strictEqual(yield* second.state, "PASSIVE")
+      assert.strictEqual(yield* primary.ask("after"), "after")
+      assert.strictEqual(yield* backup.ask("after"), undefined)
+      assert.deepStrictEqual(primary.said, [
+        "Primary active, waiting for backup (passive)",
+        "connected to backup (passive), ready as active"
+      ])
+      assert.deepStrictEqual(backup.said, [
+        "Backup passive, waiting for primary (active)",
+        "connected to primary (active), ready as passive"
+      ])
+    }))
+
+  it.scoped("starts backup first: the backup refuses until the primary is there", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* makePair()
+      const second = yield* backup.start
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* backup.ask("alone"), undefined)
+      const first = yield* primary.start
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* first.state, "ACTIVE")
+      assert.strictEqual(yield* second.state, "PASSIVE")
+    }))
+
+  it.scoped("fails over two heartbeats after the last word, and only when a client asks", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* makePair()
+      yield* primary.start
+      const second = yield* backup.start
+      yield* TestClock.adjust("3 seconds")
+      yield* primary.stop
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* backup.ask("too early"), undefined)
+      assert.strictEqual(yield* second.state, "PASSIVE")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* second.state, "PASSIVE")
+      assert.strictEqual(yield* backup.ask("now"), "now")
+      assert.strictEqual(yield* second.state, "ACTIVE")
+      assert.strictEqual(backup.said.at(-1), "failover successful, ready as active")
+      assert.deepStrictEqual(primary.said.at(-1), "interrupted")
+    }))
+
+  it.scoped("takes the first one back as passive, and recovers when the other is stopped", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* makePair()
+      yield* primary.start
+      const second = yield* backup.start
+      yield* TestClock.adjust("3 seconds")
+      yield* primary.stop
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* backup.ask("1"), "1")
+      const again = yield* primary.start
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(yield* again.state, "PASSIVE")
+      assert.strictEqual(yield* second.state, "ACTIVE")
+      assert.strictEqual(primary.said.at(-1), "connected to backup (active), ready as passive")
+      assert.strictEqual(yield* primary.ask("2"), undefined)
+      yield* backup.stop
+      yield* TestClock.adjust("2001 millis")
+      assert.strictEqual(yield* primary.ask("3"), "3")
+      assert.strictEqual(yield* again.state, "ACTIVE")
+    }))
+
+  it.scoped("becomes active when its active peer restarts", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* makePair()
+      yield* primary.start
+      const second = yield* backup.start
+      yield* TestClock.adjust("3 seconds")
+      yield* primary.stop
+      const again = yield* primary.start
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(yield* second.state, "ACTIVE")
+      assert.strictEqual(backup.said.at(-1), "primary (passive) is restarting, ready as active")
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(yield* again.state, "PASSIVE")
+    }))
+
+  it.scoped("ends with a typed error when both are active, and when both are passive", () =>
+    Effect.gen(function*() {
+      const { links, primary } = yield* makePair()
+      const member = yield* primary.start
+      const peer = yield* foreignPeer(links.backup)
+      const watcher = yield* Effect.fork(Stream.runCollect(member.changes))
+      yield* peer.says("2")
+      yield* peer.says("3")
+      assert.deepStrictEqual(yield* Effect.exit(member.join), Exit.fail(new BinaryStarError({ reason: "DualActive" })))
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(watcher)))
+      assert.strictEqual(primary.said.at(-1), "fatal error - dual actives, aborting")
+      yield* primary.stop
+
+      const again = yield* primary.start
+      yield* peer.says("3")
+      yield* peer.says("4")
+      assert.deepStrictEqual(yield* Effect.exit(again.join), Exit.fail(new BinaryStarError({ reason: "DualPassive" })))
+      assert.strictEqual(primary.said.at(-1), "fatal error - dual passives, aborting")
+    }))
+
+  it.scoped("publishes its state every heartbeat, the first time one heartbeat after its start", () =>
+    Effect.gen(function*() {
+      const { links, primary } = yield* makePair()
+      const peer = yield* foreignPeer(links.backup)
+      yield* primary.start
+      yield* TestClock.adjust("999 millis")
+      assert.deepStrictEqual(peer.heard, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(peer.heard, ["1"])
+      yield* peer.says("2")
+      assert.deepStrictEqual(peer.heard, ["1"])
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(peer.heard, ["1", "3", "3", "3"])
+    }))
+
+  it.scoped("ignores malformed messages, counts them, logs once a burst, and takes them for no sign of life", () =>
+    Effect.gen(function*() {
+      const { backup, links } = yield* makePair()
+      const member = yield* backup.start
+      const peer = yield* foreignPeer(links.primary)
+      yield* peer.says("3")
+      for (let i = 0; i < 25; i++) {
+        yield* peer.says(...[["5"], ["03"], [""], ["junk"], ["3", "3"]][i % 5]!)
+        yield* TestClock.adjust("100 millis")
+      }
+      const counters = yield* member.counters
+      assert.strictEqual(counters.malformed, 25)
+      assert.strictEqual(counters.heard, 1)
+      const warnings = () => backup.said.filter((line) => line.startsWith("malformed"))
+      assert.deepStrictEqual(warnings(), [
+        "malformed state message from the peer at tcp://localhost:5003 ignored: expected one of 1, 2, 3, 4, got \"5\""
+      ])
+      assert.strictEqual(yield* backup.ask("vote"), "vote")
+      yield* TestClock.adjust("5 seconds")
+      yield* peer.says("")
+      assert.strictEqual(warnings().length, 2)
+    }))
+
+  it.scoped("applies what the peer has said before it judges a request that came earlier", () =>
+    Effect.gen(function*() {
+      const { backup, links } = yield* makePair()
+      const member = yield* backup.start
+      const peer = yield* foreignPeer(links.primary)
+      yield* peer.says("3")
+      yield* TestClock.setTime(10_000)
+      // Both are there before the member runs again: an old vote and a fresh sign of life.
+      const vote = yield* Effect.fork(backup.ask("vote"))
+      yield* peer.says("3")
+      assert.strictEqual(yield* Fiber.join(vote), undefined)
+      assert.strictEqual(yield* member.state, "PASSIVE")
+      assert.strictEqual((yield* member.counters).rejected, 1)
+    }))
+
+  it.scoped("is observable: the state now and every change", () =>
+    Effect.gen(function*() {
+      const { links, primary } = yield* makePair()
+      const member = yield* primary.start
+      const peer = yield* foreignPeer(links.backup)
+      const states = yield* Effect.fork(Stream.runCollect(Stream.take(member.changes, 3)))
+      yield* settle
+      yield* peer.says("3")
+      yield* peer.says("2")
+      assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(states)), ["PRIMARY", "PASSIVE", "ACTIVE"])
+      assert.strictEqual(member.role, "primary")
+    }))
+})
+
+describe("time", () => {
+  it.scoped("a step of the wall clock changes nothing", () =>
+    Effect.gen(function*() {
+      const clock = yield* Effect.clock
+      let step = 0
+      const stepping: Clock.Clock = Object.assign(Object.create(clock), {
+        unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() + step,
+        unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+        currentTimeMillis: Effect.sync(() => clock.unsafeCurrentTimeMillis() + step)
+      })
+      const { backup, links } = yield* makePair()
+      const peer = yield* foreignPeer(links.primary)
+      const member = yield* Effect.withClock(backup.start, stepping)
+      yield* peer.says("3")
+      for (const jump of [-3_600_000, 3_600_000, -1500, 700, 86_400_000]) {
+        step = jump
+        yield* TestClock.adjust("1 seconds")
+        yield* peer.says("3")
+        assert.strictEqual(yield* backup.ask("vote"), undefined)
+      }
+      assert.deepStrictEqual(peer.heard, ["4", "4", "4", "4", "4"])
+      assert.strictEqual(yield* member.state, "PASSIVE")
+      step = -3_600_000
+      yield* TestClock.adjust("2001 millis")
+      assert.strictEqual(yield* backup.ask("vote"), "vote")
+    }))
+
+  it.live("a handler that is busy for long delays no heartbeat by more than its own time", () =>
+    Effect.gen(function*() {
+      const beats: Array<number> = []
+      const frontend = yield* Frontend.makeMemory
+      const link = Layer.succeed(PeerLink.PeerLink, {
+        messages: Stream.never,
+        waiting: Effect.succeed(false),
+        publish: () => Effect.sync(() => beats.push(performance.now()))
+      })
+      const busy = (milliseconds: number) => {
+        const until = performance.now() + milliseconds
+        while (performance.now() < until);
+      }
+      let answered = 0
+      const handler: Handler.Handler = () => {
+        busy(1)
+        answered++
+        return "done"
+      }
+      const ports = Layer.merge(frontend.layer, link)
+      const options = { role: "primary", policy: "classic", heartbeat: "20 millis" } as const
+      yield* Effect.gen(function*() {
+        const client = yield* frontend.connect
+        yield* Effect.forEach(Array.from({ length: 500 }), () => client.send([new Uint8Array(0)]))
+        yield* BinaryStar.make(options, handler)
+        while (answered < 500) {
+          yield* Effect.sleep("5 millis")
+        }
+      }).pipe(Effect.provide(ports))
+      // 500 ms of work in one batch: without turns of the event loop in between there would be no beat at all.
+      assert.isAtLeast(beats.length, 5)
+    }).pipe(Effect.scoped))
+})
+
+describe("a handler", () => {
+  const serve = (handler: Handler.Handler, concurrency: number) =>
+    Effect.gen(function*() {
+      const frontend = yield* Frontend.makeMemory
+      const links = yield* PeerLink.makeMemory
+      const member = yield* BinaryStar.make({ role: "primary", policy: "classic", concurrency }, handler).pipe(
+        Effect.provide(yield* Layer.build(Layer.merge(frontend.layer, links.primary)))
+      )
+      const client = yield* frontend.connect
+      const replies: Array<string> = []
+      yield* Stream.runForEach(client.messages, (batch) =>
+        Effect.sync(() => {
+          replies.push(...batch.map((frames: Frames.Frames) => String(Buffer.from(frames[1]!))))
+        })).pipe(Effect.forkScoped)
+      return {
+        member,
+        replies,
+        ask: (...requests: Array<string>) =>
+          Effect.forEach(requests, (request) => client.send([Buffer.alloc(0), Buffer.from(request)])).pipe(
+            Effect.zipRight(settle)
+          )
+      }
+    })
+
+  it.scoped("that is an effect runs beside others up to the concurrency; the rest waits", () =>
+    Effect.gen(function*() {
+      let running = 0
+      let most = 0
+      const { ask, member, replies } = yield* serve(({ body }) =>
+        Effect.gen(function*() {
+          most = Math.max(most, ++running)
+          yield* Effect.sleep("1 seconds")
+          running--
+          return body
+        }), 3)
+      yield* ask("1", "2", "3", "4", "5", "6", "7")
+      assert.strictEqual(running, 3)
+      yield* TestClock.adjust("1 seconds")
+      assert.sameMembers(replies, ["1", "2", "3"])
+      yield* TestClock.adjust("2 seconds")
+      assert.sameMembers(replies, ["1", "2", "3", "4", "5", "6", "7"])
+      assert.strictEqual(most, 3)
+      assert.strictEqual((yield* member.counters).accepted, 7)
+    }))
+
+  it.scoped("that throws, fails or dies harms only its own request", () =>
+    Effect.gen(function*() {
+      const { ask, member, replies } = yield* serve(({ body }) => {
+        switch (String(Buffer.from(body[0]!))) {
+          case "throw":
+            throw new Error("thrown")
+          case "fail":
+            return Effect.fail("failed")
+          case "die":
+            return Effect.die("died")
+          default:
+            return body
+        }
+      }, 1)
+      yield* ask("1", "throw", "2", "fail", "3", "die", "4")
+      assert.deepStrictEqual(replies, ["1", "2", "3", "4"])
+      assert.deepInclude(yield* member.counters, { accepted: 7, failed: 3 })
+    }))
+})
