@@ -1,2 +1,118 @@
+/**
+ * `bstar demo`: a pair and a client on this machine, each a process of its own. Kills each server in turn and tells how
+ * long the client had to wait.
+ */
+import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as Command from "@effect/platform/Command"
+import * as CommandExecutor from "@effect/platform/CommandExecutor"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-export const run = Effect.void
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as net from "node:net"
+import { monotonicMillis } from "../internal/clock.ts"
+
+interface Line {
+  readonly who: string
+  readonly text: string
+  readonly at: number
+}
+
+const freePort = Effect.async<number>((resume) => {
+  const server = net.createServer()
+  server.on("error", (error) => resume(Effect.die(error)))
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address() as net.AddressInfo
+    server.close(() => resume(Effect.succeed(address.port)))
+  })
+})
+
+const endpoint = (port: number) => `tcp://127.0.0.1:${port}`
+
+const linesOf = <E>(bytes: Stream.Stream<Uint8Array, E>) => Stream.splitLines(Stream.decodeText(bytes))
+
+export const run = Effect.gen(function*() {
+  const executor = yield* CommandExecutor.CommandExecutor
+  const lines = yield* SubscriptionRef.make<ReadonlyArray<Line>>([])
+
+  const write = (who: string, text: string) =>
+    Effect.gen(function*() {
+      const at = yield* monotonicMillis
+      yield* SubscriptionRef.update(lines, (all) => [...all, { who, text, at }])
+      yield* Console.log(`${who.padEnd(7)} | ${text}`)
+    })
+  const tell = (text: string) => write("demo", text)
+
+  /** Waits for the first of someone's lines, from a moment on, that has a text in it. */
+  const heard = (who: string, text: string, since: number) =>
+    lines.changes.pipe(
+      Stream.mapConcat((all) => all.filter((line) => line.who === who && line.at >= since && line.text.includes(text))),
+      Stream.runHead,
+      Effect.flatten
+    )
+
+  const spawn = (who: string, ...args: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      const child = yield* executor.start(Command.make(process.execPath, process.argv[1]!, ...args))
+      yield* Stream.merge(linesOf(child.stdout), linesOf(child.stderr)).pipe(
+        Stream.runForEach((text) => write(who, text)),
+        Effect.forkScoped
+      )
+      return child
+    })
+
+  const [primaryFrontend, backupFrontend, primaryState, backupState] = yield* Effect.all(
+    [freePort, freePort, freePort, freePort],
+    // All at once, so that none of them is given twice.
+    { concurrency: "unbounded" }
+  )
+  const startPrimary = spawn(
+    "primary",
+    "-p",
+    ...["--frontend", endpoint(primaryFrontend), "--state", endpoint(primaryState), "--peer", endpoint(backupState)]
+  )
+  const startBackup = spawn(
+    "backup",
+    "-b",
+    ...["--frontend", endpoint(backupFrontend), "--state", endpoint(backupState), "--peer", endpoint(primaryState)]
+  )
+  const startClient = spawn(
+    "client",
+    "client",
+    ...["--server", endpoint(primaryFrontend), "--server", endpoint(backupFrontend), "--interval", "250 millis"]
+  )
+
+  /** Kills a server and waits until the client has an answer from the other one. */
+  const failOver = (who: string, victim: CommandExecutor.Process, other: string, frontend: number) =>
+    Effect.gen(function*() {
+      yield* tell(`kill -9 ${who} (process ${victim.pid})`)
+      const killed = yield* monotonicMillis
+      yield* victim.kill("SIGKILL")
+      yield* heard("client", `connecting to server at ${endpoint(frontend)}`, killed)
+      const served = yield* heard("client", "server replied OK", killed)
+      const millis = Math.round(served.at - killed)
+      yield* tell(`the ${other} has answered ${millis} ms after the kill`)
+      return millis
+    })
+
+  yield* tell("starting a primary, a backup and a client")
+  const primary = yield* startPrimary
+  const backup = yield* startBackup
+  yield* heard("backup", "ready as passive", 0)
+  yield* startClient
+  yield* heard("client", "server replied OK (3)", 0)
+
+  const failover = yield* failOver("primary", primary, "backup", backupFrontend)
+  yield* tell("restarting the primary: it comes back as passive and disturbs nobody")
+  const restarted = yield* monotonicMillis
+  yield* startPrimary
+  yield* heard("primary", "ready as passive", restarted)
+
+  const recovery = yield* failOver("backup", backup, "primary", primaryFrontend)
+  yield* tell(`done: failover in ${failover} ms, recovery in ${recovery} ms`)
+}).pipe(
+  Effect.scoped,
+  Effect.provide(NodeCommandExecutor.layer.pipe(Layer.provide(NodeFileSystem.layer)))
+)
