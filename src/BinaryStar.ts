@@ -82,9 +82,6 @@ type Input =
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
 
-/** How many requests are answered before the clock is looked at again. */
-const stride = 16
-
 /**
  * Starts a member in the current scope. When the scope closes the member ends, saying that it was interrupted.
  *
@@ -195,44 +192,34 @@ export const make = <R = never>(
 
       const mayServe = () => next < batch.length && running < config.concurrency
 
-      yield* Effect.logInfo(start.say)
-      while (true) {
-        if (next === batch.length && requests !== undefined) {
-          batch = requests
-          next = 0
-          requests = undefined
-          requestsTaken()
-        }
-        let inputs: ReadonlyArray<Input>
-        // Fresh evidence first: while something from the peer is on its way in, no request is judged.
-        if (mayServe() && !(yield* link.waiting)) {
-          const at = now()
-          const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
-          const replies: Array<Frames.Frames> = []
-          do {
-            const outcome = Fsm.step(rules, member, vote)
-            if (outcome.member !== member) {
-              yield* become(outcome)
-            }
-            if (outcome.verdict._tag === "Accept") {
-              counters.accepted++
-              answer(batch[next]!, replies)
-            } else {
-              counters.rejected++
-            }
-            next++
-          } while (mayServe() && (next % stride !== 0 || now() - at < sliceMillis))
-          if (replies.length > 0) {
-            yield* frontend.reply(replies)
+      /** Judges and answers what there is, for one slice of time. */
+      function* serve() {
+        const at = now()
+        const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
+        const replies: Array<Frames.Frames> = []
+        do {
+          const outcome = Fsm.step(rules, member, vote)
+          if (outcome.member !== member) {
+            yield* become(outcome)
           }
-          if (mayServe()) {
-            yield* nextTurn
+          if (outcome.verdict._tag === "Accept") {
+            counters.accepted++
+            answer(batch[next]!, replies)
+          } else {
+            counters.rejected++
           }
-          inputs = inbox.poll()
-        } else {
-          inputs = yield* inbox.takeAll
+          next++
+        } while (mayServe() && now() - at < sliceMillis)
+        if (replies.length > 0) {
+          yield* frontend.reply(replies)
         }
+        if (mayServe()) {
+          yield* nextTurn
+        }
+      }
 
+      /** Applies what has come in: first all that the peer has said, then the beat that tells our state. */
+      function* takeIn(inputs: ReadonlyArray<Input>) {
         let isBeat = false
         const replies: Array<Frames.Frames> = []
         for (const input of inputs) {
@@ -262,6 +249,23 @@ export const make = <R = never>(
           yield* frontend.reply(replies)
         }
       }
+
+      yield* Effect.logInfo(start.say)
+      while (true) {
+        if (next === batch.length && requests !== undefined) {
+          batch = requests
+          next = 0
+          requests = undefined
+          requestsTaken()
+        }
+        // Fresh evidence first: while something from the peer is on its way in, no request is judged.
+        if (mayServe() && !(yield* link.waiting)) {
+          yield* serve()
+          yield* takeIn(inbox.poll())
+        } else {
+          yield* takeIn(yield* inbox.takeAll)
+        }
+      }
     })
 
     yield* Effect.all([
@@ -271,11 +275,19 @@ export const make = <R = never>(
       driver
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.zipRight(Effect.never),
-      Effect.onInterrupt(() => Effect.logWarning("interrupted")),
       Effect.onError((cause) =>
         Either.match(Cause.failureOrCause(cause), {
-          onLeft: (error) => Deferred.fail(ended, error),
-          onRight: (cause) => Deferred.failCause(ended, cause)
+          onLeft: (error) =>
+            Effect.zipRight(
+              // A fatal verdict has been told already, in the words of the Guide.
+              error._tag === "BinaryStarError" ? Effect.void : Effect.logError(error.message),
+              Deferred.fail(ended, error)
+            ),
+          onRight: (cause) =>
+            Effect.zipRight(
+              Cause.isInterruptedOnly(cause) ? Effect.logWarning("interrupted") : Effect.logError("defect", cause),
+              Deferred.failCause(ended, cause)
+            )
         })
       ),
       Effect.annotateLogs({ package: "effect-binary-star", role: config.role }),

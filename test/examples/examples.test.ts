@@ -1,0 +1,29 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import { fileURLToPath } from "node:url"
+import ts from "typescript"
+
+const here = new URL(".", import.meta.url)
+const readme = fs.readFileSync(new URL("../../README.md", here), "utf8")
+const examples = fs.readdirSync(here).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
+
+describe("examples", () => {
+  it("compile against the library as it is built", () => {
+    const config = ts.getParsedCommandLineOfConfigFile(
+      fileURLToPath(new URL("../tsconfig.json", here)),
+      { noEmit: true, composite: false, incremental: false },
+      { ...ts.sys, onUnRecoverableConfigFileDiagnostic: (diagnostic) => assert.fail(String(diagnostic.messageText)) }
+    )!
+    const files = examples.map((name) => fileURLToPath(new URL(name, here)))
+    const diagnostics = ts.getPreEmitDiagnostics(ts.createProgram(files, config.options))
+    assert.deepStrictEqual(diagnostics.map(({ messageText }) => messageText), [])
+  })
+
+  it("stand in the README as they are", () => {
+    const quoted = [...readme.matchAll(/<!-- test\/examples\/(.*) -->\n```ts\n([^]*?)\n```/g)]
+    assert.sameMembers(quoted.map(([, name]) => name), ["server.ts", "client.ts"])
+    for (const [, name, code] of quoted) {
+      assert.strictEqual(code, fs.readFileSync(new URL(name!, here), "utf8").trim())
+    }
+  })
+})
