@@ -24,7 +24,7 @@ import type { Role } from "./Fsm.ts"
 export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLink, {
   /** What the peer publishes, in batches, in order. Never ends by itself. To be run once. */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
-  /** Whether something from the peer has arrived that `messages` has not emitted yet, but will without further ado. */
+  /** Takes in what has arrived from the peer, and tells whether there is something that `messages` has yet to emit. */
   readonly waiting: Effect.Effect<boolean>
   /** Publishes a message to the peer, if it listens. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>

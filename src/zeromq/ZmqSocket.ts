@@ -17,7 +17,7 @@ import type { SocketOperation, SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type * as Frames from "../Frames.ts"
-import { beginSlice, isSliceOver, onNextTurn } from "../internal/scheduler.ts"
+import { beginSlice, isSliceOver, nextTurn, onNextTurn } from "../internal/scheduler.ts"
 
 /**
  * What every socket can do: be found and find others.
@@ -74,7 +74,7 @@ export interface Receiver {
   readonly run: (
     take: (batch: ReadonlyArray<Frames.Frames>) => Promise<void>
   ) => Effect.Effect<never, SocketError>
-  /** Whether a message has arrived that was not taken yet. */
+  /** Lets the event loop turn, so that what has arrived comes in, and tells whether that is waiting to be taken. */
   readonly waiting: Effect.Effect<boolean>
 }
 
@@ -306,7 +306,9 @@ const receiver = (socket: Receiving, size: number): Receiver => {
           running = false
         })
       }),
-    waiting: Effect.sync(() => arrived || socket.readable)
+    // Asking the socket itself whether it is readable while it is being read would swallow the signal that the pending
+    // receive waits for: it would never come back, whatever else arrives.
+    waiting: Effect.map(nextTurn, () => arrived)
   }
 }
 
