@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as dns from "node:dns"
@@ -211,6 +212,9 @@ const open = <S extends zmq.Socket>(make: () => S): Effect.Effect<S, SocketError
     (socket) => Effect.sync(() => socket.close())
   )
 
+/** A socket that was closed a moment ago may hold its port a little longer. */
+const bindAgain = Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(5))
+
 const endpoints = (socket: zmq.Socket): Socket => ({
   bind: (endpoint) =>
     Endpoint.isBindable(endpoint)
@@ -220,7 +224,7 @@ const endpoints = (socket: zmq.Socket): Socket => ({
           return socket.lastEndpoint ?? endpoint
         },
         catch: (cause) => toError("bind", endpoint, cause)
-      })
+      }).pipe(Effect.retry({ while: (error) => error.reason === "AddressInUse", schedule: bindAgain }))
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "bind", endpoint })),
   connect: (endpoint) =>
     Endpoint.isConnectable(endpoint)
@@ -249,9 +253,12 @@ const sender = (socket: Sending): Sender => ({
   send: (message) =>
     Effect.tryPromise({
       try: () => socket.send(message as Array<Uint8Array>),
-      catch: (cause) => toError("send", socket.lastEndpoint ?? undefined, cause)
+      catch: (cause) => toError("send", endpointOf(socket), cause)
     })
 })
+
+/** A closed socket throws when it is asked. */
+const endpointOf = (socket: zmq.Socket) => socket.closed ? undefined : socket.lastEndpoint ?? undefined
 
 const ignore = () => {}
 
@@ -265,7 +272,7 @@ const spreader = (socket: Sending): Spreader => ({
           socket.send(message as Array<Uint8Array>).then(undefined, ignore)
         }
       },
-      catch: (cause) => toError("send", socket.lastEndpoint ?? undefined, cause)
+      catch: (cause) => toError("send", endpointOf(socket), cause)
     })
 })
 
@@ -284,7 +291,10 @@ const receiver = (socket: Receiving, size: number): Receiver => {
     coming = undefined
     arrived = false
   }
-  const failed = (cause: unknown) => toError("receive", socket.lastEndpoint ?? undefined, cause)
+  const failed = (cause: unknown) =>
+    socket.closed
+      ? new SocketError({ reason: "Closed", operation: "receive", endpoint: undefined, cause })
+      : toError("receive", endpointOf(socket), cause)
   return {
     messages: Stream.repeatEffect(
       Effect.tap(Effect.tryPromise({ try: next, catch: failed }), () => Effect.sync(taken))
