@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -28,6 +29,7 @@ import * as Frames from "./Frames.ts"
 import { Frontend } from "./Frontend.ts"
 import * as Fsm from "./Fsm.ts"
 import type { Handler } from "./Handler.ts"
+import * as Burst from "./internal/burst.ts"
 import { monotonicReader, withMonotonicTime } from "./internal/clock.ts"
 import * as Inbox from "./internal/inbox.ts"
 import { nextTurn, sliceMillis } from "./internal/scheduler.ts"
@@ -62,8 +64,8 @@ export interface Counters {
 export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<BinaryStar, {
   /** Which server of the pair this is. */
   readonly role: Fsm.Role
-  /** The state now. */
-  readonly state: Effect.Effect<Fsm.State>
+  /** The state now. Fails when the member has ended. */
+  readonly state: Effect.Effect<Fsm.State, BinaryStarError | SocketError>
   /** The state now, and then each other state that it changes to. Fails when the member ends. */
   readonly changes: Stream.Stream<Fsm.State, BinaryStarError | SocketError>
   /** What the member has seen since it started. */
@@ -77,7 +79,8 @@ type Input =
   | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames> }
   | { readonly _tag: "Beat" }
   | { readonly _tag: "Asked" }
-  | { readonly _tag: "Answered"; readonly reply: Frames.Frames | undefined }
+  | { readonly _tag: "Answered"; readonly reply: Frames.Frames }
+  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
@@ -129,7 +132,8 @@ export const make = <R = never>(
       let batch: ReadonlyArray<Frames.Frames> = []
       let next = 0
       let running = 0
-      let lastMalformed = Number.NEGATIVE_INFINITY
+      const isNewJunk = Burst.make(config.expiryMillis)
+      const isNewFailure = Burst.make(config.expiryMillis)
 
       const become = (outcome: Fsm.Outcome) =>
         Effect.gen(function*() {
@@ -155,38 +159,30 @@ export const make = <R = never>(
           return become(Fsm.step(rules, member, PeerMessage.toEvent(decoded.right, at)))
         }
         counters.malformed++
-        const isBurst = at - lastMalformed <= config.expiryMillis
-        lastMalformed = at
-        return isBurst
-          ? Effect.void
-          : Effect.logWarning(
+        return isNewJunk(at)
+          ? Effect.logWarning(
             `malformed state message from the peer at ${config.peer} ignored: ${decoded.left.message}`
           )
+          : Effect.void
       }
 
       const failed = (cause: Cause.Cause<unknown>) => {
         counters.failed++
-        return Effect.logError("a handler failed; its request is dropped", cause)
+        return isNewFailure(now()) ? Effect.logError("a handler failed; its request is dropped", cause) : Effect.void
       }
 
       const answer = (message: Frames.Frames, replies: Array<Frames.Frames>) => {
         const length = Frames.envelopeLength(message)
         const toReply = (reply: Frames.Input) => message.slice(0, length).concat(Frames.make(reply))
-        try {
-          const reply = handler({ body: message.slice(length) })
-          if (Effect.isEffect(reply)) {
-            running++
-            fork(
-              Effect.matchCauseEffect(reply, {
-                onFailure: (cause) => Effect.zipRight(failed(cause), inbox.put({ _tag: "Answered", reply: undefined })),
-                onSuccess: (reply) => inbox.put({ _tag: "Answered", reply: toReply(reply) })
-              })
-            )
-          } else {
-            replies.push(toReply(reply))
-          }
-        } catch (defect) {
-          fork(failed(Cause.die(defect)))
+        const reply = handler({ body: message.slice(length) })
+        if (Effect.isEffect(reply)) {
+          running++
+          fork(Effect.matchCauseEffect(Effect.map(reply, toReply), {
+            onFailure: (cause) => inbox.put({ _tag: "Failed", cause }),
+            onSuccess: (reply) => inbox.put({ _tag: "Answered", reply })
+          }))
+        } else {
+          replies.push(toReply(reply))
         }
       }
 
@@ -204,7 +200,11 @@ export const make = <R = never>(
           }
           if (outcome.verdict._tag === "Accept") {
             counters.accepted++
-            answer(batch[next]!, replies)
+            try {
+              answer(batch[next]!, replies)
+            } catch (defect) {
+              yield* failed(Cause.die(defect))
+            }
           } else {
             counters.rejected++
           }
@@ -234,9 +234,11 @@ export const make = <R = never>(
               break
             case "Answered":
               running--
-              if (input.reply !== undefined) {
-                replies.push(input.reply)
-              }
+              replies.push(input.reply)
+              break
+            case "Failed":
+              running--
+              yield* failed(input.cause)
               break
             case "Asked":
               break
@@ -258,10 +260,13 @@ export const make = <R = never>(
           requests = undefined
           requestsTaken()
         }
-        // Fresh evidence first: while something from the peer is on its way in, no request is judged.
-        if (mayServe() && !(yield* link.waiting)) {
-          yield* serve()
-          yield* takeIn(inbox.poll())
+        if (mayServe()) {
+          // Fresh evidence first: all that the peer has said is applied before a request is judged.
+          const waiting = yield* link.waiting
+          yield* takeIn(waiting ? yield* inbox.takeAll : inbox.poll())
+          if (!waiting && mayServe()) {
+            yield* serve()
+          }
         } else {
           yield* takeIn(yield* inbox.takeAll)
         }
@@ -297,7 +302,7 @@ export const make = <R = never>(
 
     return BinaryStar.of({
       role: config.role,
-      state: SubscriptionRef.get(state),
+      state: Effect.flatMap(Deferred.poll(ended), Option.getOrElse(() => SubscriptionRef.get(state))),
       changes: Stream.interruptWhenDeferred(state.changes, ended),
       counters: Effect.sync(() => ({ ...counters })),
       join: Deferred.await(ended)

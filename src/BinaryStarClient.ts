@@ -37,8 +37,9 @@ export interface Options {
   readonly settle?: Duration.DurationInput | undefined
   /**
    * How often an unanswered request is sent again, and what more than the settle delay to wait each time. With `n`
-   * repetitions a request ends after `(n + 1) * (timeout + settle)` at the latest, and the schedule's own delays.
-   * Defaults to `Schedule.recurs(3)`, so 12 seconds.
+   * repetitions a request ends after `(n + 1) * (timeout + settle)` at the latest, the schedule's own delays, and
+   * looking up names, which may take another `timeout` each. A request that is freed because another one found their
+   * server silent has used up a repetition too. Defaults to `Schedule.recurs(3)`, so 12 seconds.
    */
   readonly retry?: Schedule.Schedule<unknown> | undefined
 }
@@ -74,6 +75,8 @@ export class BinaryStarClient extends Context.Tag("effect-binary-star/BinaryStar
 interface Session {
   readonly connection: Connection
   readonly waiting: Map<string, Deferred.Deferred<Frames.Frames, SocketError>>
+  /** How many replies have come in, be it to nobody. */
+  heard: number
   readonly close: Effect.Effect<void>
 }
 
@@ -106,6 +109,7 @@ export const make = (
     const scope = yield* Effect.scope
     let server = 0
     let lastId = 0
+    let closed = false
     let current = yield* Deferred.make<Session, SocketError>()
 
     const open = (endpoint: string): Effect.Effect<Session, SocketError> =>
@@ -120,21 +124,18 @@ export const make = (
           }),
           Effect.onError(() => Scope.close(own, Exit.void))
         )
-        const waiting: Session["waiting"] = new Map()
+        const session: Session = { connection, waiting: new Map(), heard: 0, close: Scope.close(own, Exit.void) }
         const forsake = (reason: SocketError) =>
-          Effect.forEach(waiting.values(), (reply) => Deferred.fail(reply, reason), { discard: true })
-        yield* Stream.runForEach(connection.messages, (batch) => Effect.sync(() => deliver(waiting, batch))).pipe(
+          Effect.forEach(session.waiting.values(), (reply) => Deferred.fail(reply, reason), { discard: true })
+        yield* Scope.addFinalizer(
+          own,
+          Effect.suspend(() => forsake(new SocketError({ reason: "Closed", operation: "receive", endpoint })))
+        )
+        yield* Stream.runForEach(connection.messages, (batch) => Effect.sync(() => deliver(session, batch))).pipe(
           Effect.catchAll(forsake),
           Effect.forkIn(own)
         )
-        return {
-          connection,
-          waiting,
-          close: Effect.zipRight(
-            Scope.close(own, Exit.void),
-            forsake(new SocketError({ reason: "Closed", operation: "receive", endpoint }))
-          )
-        }
+        return session
       })
 
     // Whoever is the first to find a server silent makes the client leave it. Others may have waited there too: their
@@ -142,7 +143,7 @@ export const make = (
     const leave = (session: Deferred.Deferred<Session, SocketError>) =>
       Effect.uninterruptible(Effect.gen(function*() {
         const next = yield* Deferred.make<Session, SocketError>()
-        if (session !== current) {
+        if (session !== current || closed) {
           return
         }
         current = next
@@ -158,19 +159,25 @@ export const make = (
 
     const attempt = (id: string, message: Frames.Frames) =>
       Effect.gen(function*() {
-        const session = current
+        const entrance = current
+        const session = yield* Effect.tapError(Deferred.await(entrance), () => leave(entrance))
         const reply = yield* Deferred.make<Frames.Frames, SocketError>()
-        return yield* Effect.flatMap(Deferred.await(session), ({ connection, waiting }) => {
-          waiting.set(id, reply)
-          return connection.send(message).pipe(
-            Effect.retry({ while: (error) => error.reason === "Full", schedule: whenFull }),
-            Effect.zipRight(Deferred.await(reply)),
-            Effect.timeout(timeout),
-            Effect.ensuring(Effect.sync(() => waiting.delete(id)))
-          )
-        }).pipe(Effect.tapError(() => leave(session)))
+        const heard = session.heard
+        session.waiting.set(id, reply)
+        return yield* session.connection.send(message).pipe(
+          Effect.retry({ while: (error) => error.reason === "Full", schedule: whenFull }),
+          Effect.zipRight(Deferred.await(reply)),
+          Effect.timeout(timeout),
+          // A server that answers others meanwhile is alive; it has dropped this request, or is slow with it.
+          Effect.tapError(() => session.heard === heard ? leave(entrance) : Effect.void),
+          Effect.ensuring(Effect.sync(() => session.waiting.delete(id)))
+        )
       })
 
+    yield* Effect.addFinalizer(() => {
+      closed = true
+      return Deferred.fail(current, new SocketError({ reason: "Closed", operation: "connect", endpoint: undefined }))
+    })
     yield* Effect.intoDeferred(open(servers[server]!), current).pipe(Effect.interruptible, Effect.forkScoped)
 
     return BinaryStarClient.of({
@@ -182,7 +189,7 @@ export const make = (
             attempts++
             return attempt(id, [...Frames.make(id), Frames.delimiter, ...Frames.make(request)])
           }).pipe(
-            Effect.retry(retry),
+            Effect.retry({ schedule: retry, while: () => !closed }),
             Effect.mapError((cause) => new RequestError({ reason: "NoReply", servers, attempts, cause }))
           )
         })
@@ -190,10 +197,11 @@ export const make = (
   })
 
 /** Hands replies to those who wait for them. A reply that nobody waits for any more is late, and dropped. */
-const deliver = (waiting: Session["waiting"], batch: ReadonlyArray<Frames.Frames>) => {
+const deliver = (session: Session, batch: ReadonlyArray<Frames.Frames>) => {
+  session.heard += batch.length
   for (const [id, delimiter, ...body] of batch) {
     if (id !== undefined && delimiter?.length === 0) {
-      const reply = waiting.get(Frames.toString([id]))
+      const reply = session.waiting.get(Frames.toString([id]))
       if (reply !== undefined) {
         Deferred.unsafeDone(reply, Effect.succeed(body))
       }

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import type { InvalidConfig } from "./BinaryStarError.ts"
 import * as Endpoint from "./Endpoint.ts"
 import type { PolicyName, Role } from "./Fsm.ts"
+import { policyNames } from "./Fsm.ts"
 import { DurationInput, oneOf, validate } from "./internal/config.ts"
 
 /**
@@ -33,7 +34,7 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   /** Which server of the pair this is. */
   role: oneOf("primary", "backup"),
   /** The rules by which it becomes active and passive. */
-  policy: oneOf("classic"),
+  policy: oneOf(...policyNames),
   /** Where clients connect: bound. */
   frontend: Endpoint.Bindable,
   /** Where this server publishes its state to the peer: bound. */
@@ -117,16 +118,16 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
 }
 
 /**
- * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, the last five optional. With
- * `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` these are the environment variables of the command
- * `bstar`.
+ * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, the last five
+ * optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as
+ * `BSTAR_ROLE` and so on, most of which the command `bstar` reads too.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const config: Config.Config<Options> = Config.all({
   role: Config.literal("primary", "backup")("role"),
-  policy: Config.literal("classic")("policy"),
+  policy: Config.literal(...policyNames)("policy"),
   frontend: Config.withDefault(Config.string("frontend"), undefined),
   state: Config.withDefault(Config.string("state"), undefined),
   peer: Config.withDefault(Config.string("peer"), undefined),

@@ -18,7 +18,9 @@ import type * as Frames from "./Frames.ts"
  * @category models
  */
 export interface Connection {
+  /** Sends a message, now or as soon as the server is there. */
   readonly send: (message: Frames.Frames) => Effect.Effect<void, SocketError>
+  /** What the server sends. To be run once. */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
 }
 
@@ -29,5 +31,6 @@ export interface Connection {
  * @category tags
  */
 export class ClientLink extends Context.Tag("effect-binary-star/ClientLink")<ClientLink, {
+  /** Connects to a server's frontend. */
   readonly connect: (server: string) => Effect.Effect<Connection, SocketError, Scope.Scope>
 }>() {}

@@ -45,6 +45,9 @@ export interface Memory {
   readonly connect: Effect.Effect<Connection, never, Scope.Scope>
 }
 
+/** Requests that a server has not read yet, at the most; further ones stay with the clients. */
+const batchSize = 256
+
 /** Messages kept for a side that does not read; later ones are dropped, as ZeroMQ does at its high-water mark. */
 const capacity = 1000
 
@@ -65,8 +68,10 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
   let connections = 0
 
   const deliver = (client: Client) => {
-    while (server !== undefined && client.unsent.length > 0) {
-      server.unsafeOffer([client.identity, ...client.unsent.shift()!])
+    while (
+      server !== undefined && client.unsent.length > 0 && server.unsafeOffer([client.identity, ...client.unsent[0]!])
+    ) {
+      client.unsent.shift()
     }
   }
 
@@ -74,7 +79,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
     layer: Layer.scoped(
       Frontend,
       Effect.gen(function*() {
-        const inbox = yield* Mailbox.make<Frames.Frames>({ capacity, strategy: "dropping" })
+        const inbox = yield* Mailbox.make<Frames.Frames>({ capacity: batchSize, strategy: "dropping" })
         server = inbox
         yield* Effect.addFinalizer(() => {
           server = undefined
@@ -83,7 +88,10 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
         clients.forEach(deliver)
         return Frontend.of({
           run: (take) =>
-            Stream.runForEach(batches(inbox), (requests) => Effect.promise(() => take(requests))).pipe(
+            Stream.runForEach(batches(inbox), (requests) => {
+              clients.forEach(deliver)
+              return Effect.promise(() => take(requests))
+            }).pipe(
               Effect.zipRight(Effect.never)
             ),
           reply: (replies) =>

@@ -186,20 +186,28 @@ export const classic: Policy = {
 }
 
 /**
- * The name of a policy, as it stands in a configuration.
- *
- * @since 0.1.0
- * @category models
- */
-export type PolicyName = "classic"
-
-/**
  * Every policy by its name.
  *
  * @since 0.1.0
  * @category constants
  */
-export const policies: { readonly [P in PolicyName]: Policy } = { classic }
+export const policies = { classic } as const satisfies { readonly [name: string]: Policy }
+
+/**
+ * The name of a policy, as it stands in a configuration.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PolicyName = keyof typeof policies
+
+/**
+ * The names of all policies.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const policyNames = Object.keys(policies) as [PolicyName, ...Array<PolicyName>]
 
 const accept: Verdict = { _tag: "Accept" }
 const reject: Verdict = { _tag: "Reject" }

@@ -21,8 +21,9 @@ export interface Request {
  * Answers a request: with a reply, or with an effect that gives one.
  *
  * A reply that is given at once costs no fiber. Effects run beside each other, up to the configured concurrency; while
- * that many run, further requests wait with the clients. A handler that throws, fails or dies harms nobody else: its
- * request is dropped, and the cause is logged.
+ * that many run, further requests wait with the clients; give those that may hang a timeout, since a server whose
+ * handlers all hang is alive to its peer. A handler that throws, fails or dies harms nobody else: its request is dropped
+ * and counted, and the cause is logged once a burst. Bytes that were given as a reply must not be changed afterwards.
  *
  * @since 0.1.0
  * @category models

@@ -24,7 +24,7 @@ import type { Role } from "./Fsm.ts"
 export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLink, {
   /** What the peer publishes, in batches, in order. Never ends by itself. To be run once. */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
-  /** Takes in what has arrived from the peer, and tells whether there is something that `messages` has yet to emit. */
+  /** Lets come in what has arrived from the peer, and tells whether there is something that `messages` has yet to emit. */
   readonly waiting: Effect.Effect<boolean>
   /** Publishes a message to the peer, if it listens. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
@@ -52,7 +52,7 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
           messages: Stream.repeatEffect(
             Effect.map(Queue.takeBetween(subscription, 1, capacity), Chunk.toReadonlyArray)
           ),
-          waiting: Effect.map(Queue.isEmpty(subscription), (empty) => !empty),
+          waiting: Effect.zipRight(Effect.yieldNow(), Effect.map(Queue.isEmpty(subscription), (empty) => !empty)),
           publish: (message) => Effect.asVoid(PubSub.publish(outgoing, message))
         }))
     )

@@ -12,7 +12,7 @@ import * as BinaryStar from "../src/BinaryStar.ts"
 import { BinaryStarError } from "../src/BinaryStarError.ts"
 import type * as Frames from "../src/Frames.ts"
 import * as Frontend from "../src/Frontend.ts"
-import type * as Handler from "../src/Handler.ts"
+import * as Handler from "../src/Handler.ts"
 import * as PeerLink from "../src/PeerLink.ts"
 import { makePair, settle } from "./suites/nodes.ts"
 
@@ -27,6 +27,7 @@ const foreignPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
       })).pipe(Effect.forkScoped)
     return {
       heard,
+      publish: peer.publish,
       says: (...frames: Array<string>) =>
         Effect.zipRight(peer.publish(frames.map((frame) => Buffer.from(frame))), settle)
     }
@@ -132,6 +133,7 @@ describe("a pair in memory", () => {
       yield* peer.says("3")
       assert.deepStrictEqual(yield* Effect.exit(member.join), Exit.fail(new BinaryStarError({ reason: "DualActive" })))
       assert.isTrue(Exit.isFailure(yield* Fiber.await(watcher)))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(member.state)))
       assert.strictEqual(primary.said.at(-1), "fatal error - dual actives, aborting")
       yield* primary.stop
 
@@ -193,6 +195,10 @@ describe("a pair in memory", () => {
       assert.strictEqual(yield* Fiber.join(vote), undefined)
       assert.strictEqual(yield* member.state, "PASSIVE")
       assert.strictEqual((yield* member.counters).rejected, 1)
+      yield* TestClock.setTime(20_000)
+      yield* peer.publish([Buffer.from("3")])
+      assert.strictEqual(yield* backup.ask("vote"), undefined)
+      assert.strictEqual(yield* member.state, "PASSIVE")
     }))
 
   it.scoped("is observable: the state now and every change", () =>
@@ -235,6 +241,23 @@ describe("time", () => {
       yield* TestClock.adjust("2001 millis")
       assert.strictEqual(yield* backup.ask("vote"), "vote")
     }))
+
+  it.live("has one beat a period, though a timer may fire early", () =>
+    Effect.gen(function*() {
+      let beats = 0
+      const frontend = yield* Frontend.makeMemory
+      const link = Layer.succeed(PeerLink.PeerLink, {
+        messages: Stream.never,
+        waiting: Effect.succeed(false),
+        publish: () => Effect.sync(() => beats++)
+      })
+      const options = { role: "primary", policy: "classic", heartbeat: "10 millis" } as const
+      const began = performance.now()
+      yield* BinaryStar.make(options, Handler.echo).pipe(Effect.provide(Layer.merge(frontend.layer, link)))
+      yield* Effect.sleep("1 seconds")
+      assert.isAtMost(beats, (performance.now() - began) / 10)
+      assert.isAtLeast(beats, 10)
+    }).pipe(Effect.scoped))
 
   it.live("a handler that is busy for long delays no heartbeat by more than its own time", () =>
     Effect.gen(function*() {

@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../src/BinaryStar.ts"
@@ -212,6 +213,37 @@ describe("a client", () => {
         ["inproc://b", "2", 3000]
       ])
       assert.strictEqual(said.filter((line) => line.startsWith("no response")).length, 1)
+    }))
+
+  it.scoped("stays with a server that leaves one request without an answer but answers others", () =>
+    Effect.gen(function*() {
+      const { asked, client, said } = yield* makeClient(({ reply, text }) => {
+        if (text !== "lost") {
+          reply(text)
+        }
+      }, { retry: Schedule.recurs(2) })
+      const lost = yield* Effect.fork(Effect.flip(client.request("lost")))
+      for (let i = 0; i < 10; i++) {
+        yield* TestClock.adjust("300 millis")
+        assert.strictEqual(yield* text(client.request(String(i))), String(i))
+      }
+      assert.strictEqual((yield* Fiber.join(lost)).attempts, 3)
+      assert.isTrue(asked.every(({ server }) => server === "inproc://a"))
+      assert.deepStrictEqual(said, ["connecting to server at inproc://a..."])
+    }))
+
+  it.scoped("fails its requests, and all later ones, when it is closed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { client } = yield* makeClient(() => {}, { retry: Schedule.forever }).pipe(Scope.extend(scope))
+      const waiting = yield* Effect.fork(Effect.flip(client.request("1")))
+      yield* TestClock.adjust("1500 millis")
+      const settling = yield* Effect.fork(Effect.flip(client.request("2")))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Fiber.join(waiting)).reason, "NoReply")
+      assert.strictEqual((yield* Fiber.join(settling)).reason, "NoReply")
+      assert.strictEqual((yield* Effect.flip(client.request("3"))).reason, "NoReply")
     }))
 
   it.scoped("goes on to the next server when one cannot be connected", () =>

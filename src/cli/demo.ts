@@ -7,6 +7,8 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Command from "@effect/platform/Command"
 import * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Console from "effect/Console"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -29,11 +31,35 @@ const freePort = Effect.async<number>((resume) => {
   })
 })
 
+/** What went wrong with the demonstration. */
+export class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly message: string }> {}
+
+/** The demonstration is about the defaults, so what the environment says to its processes is left out. */
+const forgetEnvironment = Effect.sync(() => {
+  for (const name of Object.keys(process.env).filter((name) => name.startsWith("BSTAR_"))) {
+    delete process.env[name]
+  }
+})
+
 const endpoint = (port: number) => `tcp://127.0.0.1:${port}`
 
 const linesOf = <E>(bytes: Stream.Stream<Uint8Array, E>) => Stream.splitLines(Stream.decodeText(bytes))
 
 export const run = Effect.gen(function*() {
+  yield* forgetEnvironment
+  const failure = yield* Deferred.make<never, DemoFailed>()
+  yield* Effect.raceFirst(script(failure), Deferred.await(failure)).pipe(
+    Effect.timeoutFail({
+      duration: "2 minutes",
+      onTimeout: () => new DemoFailed({ message: "the demo has not come to its end in two minutes" })
+    })
+  )
+}).pipe(
+  Effect.scoped,
+  Effect.provide(NodeCommandExecutor.layer.pipe(Layer.provide(NodeFileSystem.layer)))
+)
+
+const script = Effect.fnUntraced(function*(failure: Deferred.Deferred<never, DemoFailed>) {
   const executor = yield* CommandExecutor.CommandExecutor
   const lines = yield* SubscriptionRef.make<ReadonlyArray<Line>>([])
 
@@ -58,6 +84,14 @@ export const run = Effect.gen(function*() {
       const child = yield* executor.start(Command.make(process.execPath, process.argv[1]!, ...args))
       yield* Stream.merge(linesOf(child.stdout), linesOf(child.stderr)).pipe(
         Stream.runForEach((text) => write(who, text)),
+        Effect.forkScoped
+      )
+      yield* child.exitCode.pipe(
+        Effect.flatMap((code) =>
+          Deferred.fail(failure, new DemoFailed({ message: `the ${who} has ended with exit code ${code}` }))
+        ),
+        // A child that was killed has no exit code, and is meant to have none.
+        Effect.ignore,
         Effect.forkScoped
       )
       return child
@@ -90,8 +124,8 @@ export const run = Effect.gen(function*() {
       yield* tell(`kill -9 ${who} (process ${victim.pid})`)
       const killed = yield* monotonicMillis
       yield* victim.kill("SIGKILL")
-      yield* heard("client", `connecting to server at ${endpoint(frontend)}`, killed)
-      const served = yield* heard("client", "server replied OK", killed)
+      const connecting = yield* heard("client", `connecting to server at ${endpoint(frontend)}`, killed)
+      const served = yield* heard("client", "server replied OK", connecting.at)
       const millis = Math.round(served.at - killed)
       yield* tell(`the ${other} has answered ${millis} ms after the kill`)
       return millis
@@ -112,7 +146,4 @@ export const run = Effect.gen(function*() {
 
   const recovery = yield* failOver("backup", backup, "primary", primaryFrontend)
   yield* tell(`done: failover in ${failover} ms, recovery in ${recovery} ms`)
-}).pipe(
-  Effect.scoped,
-  Effect.provide(NodeCommandExecutor.layer.pipe(Layer.provide(NodeFileSystem.layer)))
-)
+})

@@ -6,6 +6,7 @@ import * as Config from "effect/Config"
 import type * as Option from "effect/Option"
 import * as BinaryStarClient from "../BinaryStarClient.ts"
 import * as BinaryStarConfig from "../BinaryStarConfig.ts"
+import { policyNames } from "../Fsm.ts"
 
 const text = (name: string, variable: string, description: string): Options.Options<Option.Option<string>> =>
   Options.text(name).pipe(
@@ -45,8 +46,8 @@ export const server = {
     "BSTAR_HEARTBEAT",
     `Time between two heartbeats, such as "250 millis"; the same on both servers. Default: ${primary.heartbeat}.`
   ),
-  policy: Options.choice("policy", ["classic"]).pipe(
-    Options.withFallbackConfig(Config.literal("classic")("BSTAR_POLICY")),
+  policy: Options.choice("policy", policyNames).pipe(
+    Options.withFallbackConfig(Config.literal(...policyNames)("BSTAR_POLICY")),
     Options.withDefault("classic"),
     Options.withDescription("The rules of the pair; the same on both servers. Environment: BSTAR_POLICY.")
   ),

@@ -1,4 +1,5 @@
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 const nanosPerMilli = 1_000_000
@@ -28,13 +29,19 @@ export const monotonicReader: Effect.Effect<() => number> = Effect.clockWith((cl
  * @internal
  */
 export const withMonotonicTime = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.clockWith((clock) =>
-    Effect.withClock(self, {
+  Effect.clockWith((clock) => {
+    // A timer may fire up to a millisecond early, and a Schedule would then take the same beat twice.
+    const sleepUntil = (deadline: number): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const left = deadline - millis(clock)
+        return left > 0 ? Effect.zipRight(clock.sleep(Duration.millis(left)), sleepUntil(deadline)) : Effect.void
+      })
+    return Effect.withClock(self, {
       [Clock.ClockTypeId]: Clock.ClockTypeId,
       unsafeCurrentTimeMillis: () => millis(clock),
       unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
       currentTimeMillis: Effect.sync(() => millis(clock)),
       currentTimeNanos: clock.currentTimeNanos,
-      sleep: (duration) => clock.sleep(duration)
+      sleep: (duration) => Effect.suspend(() => sleepUntil(millis(clock) + Duration.toMillis(duration)))
     })
-  )
+  })

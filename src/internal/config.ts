@@ -1,9 +1,13 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { InvalidConfig } from "../BinaryStarError.ts"
+
+const quoted = (input: unknown): string =>
+  typeof input === "string" ? JSON.stringify(input) : Inspectable.toStringUnknown(input, 0)
 
 /**
  * A duration as a user gives it: a `Duration`, milliseconds, or text such as `"250 millis"`.
@@ -25,7 +29,7 @@ export const DurationInput = (bounds: {
               input,
               `expected a duration from ${Duration.format(bounds.minimum)} to ${
                 Duration.format(bounds.maximum)
-              } such as "250 millis", got ${JSON.stringify(input)}`
+              } such as "250 millis", got ${quoted(input)}`
             )
           ),
         onSome: ParseResult.succeed
@@ -41,7 +45,7 @@ export const DurationInput = (bounds: {
 export const oneOf = <const Words extends readonly [string, ...Array<string>]>(...words: Words) =>
   Schema.Literal(...words).annotations({
     message: ({ actual }) => ({
-      message: `expected ${words.map((word) => JSON.stringify(word)).join(" or ")}, got ${JSON.stringify(actual)}`,
+      message: `expected ${words.map((word) => JSON.stringify(word)).join(" or ")}, got ${quoted(actual)}`,
       override: true
     })
   })

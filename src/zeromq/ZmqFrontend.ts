@@ -7,15 +7,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SocketError } from "../BinaryStarError.ts"
 import { Frontend } from "../Frontend.ts"
+import { tellPort } from "./ports.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
- * Where clients connect (bound).
+ * The end of a server that its clients see.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /** Where clients connect. */
   readonly frontend: string
 }
 
@@ -33,7 +35,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
     Frontend,
     Effect.gen(function*() {
       const router = yield* ZmqSocket.makeRouter({ lingerMillis })
-      yield* router.bind(options.frontend)
+      yield* tellPort(options.frontend, yield* router.bind(options.frontend))
       return Frontend.of({
         run: router.run,
         reply: router.sendAll

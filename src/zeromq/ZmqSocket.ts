@@ -45,17 +45,6 @@ export interface Sender {
 }
 
 /**
- * A socket that sends to many and drops what one of them does not take.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Spreader extends Sender {
-  /** Sends messages in order, in one go. */
-  readonly sendAll: (messages: Iterable<Frames.Frames>) => Effect.Effect<void, SocketError>
-}
-
-/**
  * A socket that receives.
  *
  * @since 0.1.0
@@ -68,13 +57,6 @@ export interface Receiver {
    * next one.
    */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
-  /**
-   * The same for the hot path: hands each batch to `take`, and reads on when the promise that it gave is fulfilled. A
-   * stream costs about 7 microseconds a batch more, which is a tenth of a round trip.
-   */
-  readonly run: (
-    take: (batch: ReadonlyArray<Frames.Frames>) => Promise<void>
-  ) => Effect.Effect<never, SocketError>
   /** Lets the event loop turn, so that what has arrived comes in, and tells whether that is waiting to be taken. */
   readonly waiting: Effect.Effect<boolean>
 }
@@ -85,15 +67,25 @@ export interface Receiver {
  * @since 0.1.0
  * @category models
  */
-export interface Router extends Socket, Spreader, Receiver {}
+export interface Router extends Socket, Sender, Receiver {
+  /**
+   * What `messages` gives, for the hot path: hands each batch to `take`, and reads on when the promise that it gave is fulfilled. A
+   * stream costs about 7 microseconds a batch more, which is a tenth of a round trip.
+   */
+  readonly run: (
+    take: (batch: ReadonlyArray<Frames.Frames>) => Promise<void>
+  ) => Effect.Effect<never, SocketError>
+  /** Sends messages in order, in one go. What the one whom it is for does not take is dropped. */
+  readonly sendAll: (messages: Iterable<Frames.Frames>) => Effect.Effect<void, SocketError>
+}
 
 /**
- * A PUB socket.
+ * A PUB socket. What a subscriber does not take is dropped.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Publisher extends Socket, Spreader {}
+export interface Publisher extends Socket, Sender {}
 
 /**
  * A SUB socket, subscribed to everything.
@@ -137,16 +129,27 @@ export interface Options {
 const batchSize = 256
 
 /**
- * Opens a ROUTER.
+ * Opens a ROUTER. A client that comes back under the routing id of its lost connection is taken for the same.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const makeRouter = (options?: Options): Effect.Effect<Router, SocketError, Scope.Scope> =>
-  Effect.map(
-    open(() => new zmq.Router(common(options))),
-    (socket) => ({ ...endpoints(socket), ...spreader(socket), ...receiver(socket, batchSize) })
-  )
+  Effect.map(open(() => new zmq.Router({ ...common(options), handover: true })), (handle) => ({
+    ...endpoints(handle),
+    ...sender(handle),
+    ...receiver(handle, batchSize),
+    sendAll: (messages) =>
+      Effect.try({
+        try: () => {
+          for (const message of messages) {
+            // A ROUTER drops what it cannot send, and says so to nobody.
+            handle.socket.send(message as Array<Uint8Array>).then(undefined, ignore)
+          }
+        },
+        catch: (cause) => handle.failed("send", cause)
+      })
+  }))
 
 /**
  * Opens a PUB.
@@ -155,10 +158,10 @@ export const makeRouter = (options?: Options): Effect.Effect<Router, SocketError
  * @category constructors
  */
 export const makePublisher = (options?: Options): Effect.Effect<Publisher, SocketError, Scope.Scope> =>
-  Effect.map(
-    open(() => new zmq.Publisher(common(options))),
-    (socket) => ({ ...endpoints(socket), ...spreader(socket) })
-  )
+  Effect.map(open(() => new zmq.Publisher(common(options))), (handle) => ({
+    ...endpoints(handle),
+    ...sender(handle)
+  }))
 
 /**
  * Opens a SUB that is subscribed to everything.
@@ -167,13 +170,10 @@ export const makePublisher = (options?: Options): Effect.Effect<Publisher, Socke
  * @category constructors
  */
 export const makeSubscriber = (): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
-  Effect.map(
-    open(() => new zmq.Subscriber({ linger: 0 })),
-    (socket) => {
-      socket.subscribe()
-      return { ...endpoints(socket), ...receiver(socket, batchSize) }
-    }
-  )
+  Effect.map(open(() => new zmq.Subscriber({ linger: 0 })), (handle) => {
+    handle.socket.subscribe()
+    return { ...endpoints(handle), ...receiver(handle, batchSize) }
+  })
 
 /**
  * Opens a DEALER.
@@ -182,10 +182,11 @@ export const makeSubscriber = (): Effect.Effect<Subscriber, SocketError, Scope.S
  * @category constructors
  */
 export const makeDealer = (options?: Options): Effect.Effect<Dealer, SocketError, Scope.Scope> =>
-  Effect.map(
-    open(() => new zmq.Dealer(common(options))),
-    (socket) => ({ ...endpoints(socket), ...sender(socket), ...receiver(socket, batchSize) })
-  )
+  Effect.map(open(() => new zmq.Dealer(common(options))), (handle) => ({
+    ...endpoints(handle),
+    ...sender(handle),
+    ...receiver(handle, batchSize)
+  }))
 
 /**
  * Opens a REQ.
@@ -194,11 +195,12 @@ export const makeDealer = (options?: Options): Effect.Effect<Dealer, SocketError
  * @category constructors
  */
 export const makeRequest = (options?: Options): Effect.Effect<Request, SocketError, Scope.Scope> =>
-  Effect.map(
-    open(() => new zmq.Request(common(options))),
+  Effect.map(open(() => new zmq.Request(common(options))), (handle) => ({
+    ...endpoints(handle),
+    ...sender(handle),
     // A REQ may say that a reply is there and then discard it, so it is never read ahead.
-    (socket) => ({ ...endpoints(socket), ...sender(socket), ...receiver(socket, 1) })
-  )
+    ...receiver(handle, 1)
+  }))
 
 type Sending = zmq.Socket & { readonly send: (message: Array<Uint8Array>) => Promise<void> }
 type Receiving = zmq.Socket & { receiveTimeout: number; readonly receive: () => Promise<Array<Uint8Array>> }
@@ -206,24 +208,45 @@ type Receiving = zmq.Socket & { receiveTimeout: number; readonly receive: () => 
 // With a send timeout of 0 a send never waits, so that there is no second one that would throw EBUSY.
 const common = (options: Options | undefined) => ({ linger: options?.lingerMillis ?? 0, sendTimeout: 0 })
 
-const open = <S extends zmq.Socket>(make: () => S): Effect.Effect<S, SocketError, Scope.Scope> =>
+/** An open socket, and what is known of it that it cannot be asked any more once it is closed. */
+interface Handle<S extends zmq.Socket> {
+  readonly socket: S
+  endpoint: string | undefined
+  readonly failed: (operation: SocketOperation, cause: unknown, endpoint?: string) => SocketError
+}
+
+const open = <S extends zmq.Socket>(make: () => S): Effect.Effect<Handle<S>, SocketError, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.try({ try: make, catch: (cause) => toError("open", undefined, cause) }),
+    Effect.try({
+      try: make,
+      catch: (cause) => new SocketError({ reason: reasonOf(cause), operation: "open", endpoint: undefined, cause })
+    }),
     (socket) => Effect.sync(() => socket.close())
-  )
+  ).pipe(Effect.map((socket) => {
+    const handle: Handle<S> = {
+      socket,
+      endpoint: undefined,
+      failed: (operation, cause, endpoint = handle.endpoint) =>
+        // Closing makes pending operations fail with all kinds of codes.
+        new SocketError({ reason: socket.closed ? "Closed" : reasonOf(cause), operation, endpoint, cause })
+    }
+    return handle
+  }))
 
 /** A socket that was closed a moment ago may hold its port a little longer. */
 const bindAgain = Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(5))
 
-const endpoints = (socket: zmq.Socket): Socket => ({
+const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
   bind: (endpoint) =>
     Endpoint.isBindable(endpoint)
       ? Effect.tryPromise({
         try: async () => {
-          await socket.bind(endpoint)
-          return socket.lastEndpoint ?? endpoint
+          handle.socket.ipv6 = isIpv6(endpoint)
+          await handle.socket.bind(endpoint)
+          handle.endpoint = handle.socket.lastEndpoint ?? endpoint
+          return handle.endpoint
         },
-        catch: (cause) => toError("bind", endpoint, cause)
+        catch: (cause) => handle.failed("bind", cause, endpoint)
       }).pipe(Effect.retry({ while: (error) => error.reason === "AddressInUse", schedule: bindAgain }))
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "bind", endpoint })),
   connect: (endpoint) =>
@@ -231,58 +254,48 @@ const endpoints = (socket: zmq.Socket): Socket => ({
       ? Effect.zipRight(
         lookUp(endpoint),
         Effect.try({
-          try: () => socket.connect(endpoint),
-          catch: (cause) => toError("connect", endpoint, cause)
+          try: () => {
+            handle.socket.ipv6 = isIpv6(endpoint)
+            handle.socket.connect(endpoint)
+            handle.endpoint = endpoint
+          },
+          catch: (cause) => handle.failed("connect", cause, endpoint)
         })
       )
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "connect", endpoint }))
 })
 
+const isIpv6 = (endpoint: string) => endpoint.startsWith("tcp://[")
+
 /** libzmq connects to a name that does not exist without a word, and waits in its only I/O thread while it looks it up. */
 const lookUp = (endpoint: string): Effect.Effect<void, SocketError> => {
   const parts = Endpoint.parse(endpoint)
-  return parts?.protocol === "tcp"
+  return parts?.protocol === "tcp" && !isIpv6(endpoint)
     ? Effect.tryPromise({
-      try: () => dns.promises.lookup(parts.host.replace(/^\[|\]$/g, "")),
+      try: () => dns.promises.lookup(parts.host, { family: 4 }),
       catch: (cause) => new SocketError({ reason: "UnknownHost", operation: "connect", endpoint, cause })
     })
     : Effect.void
 }
 
-const sender = (socket: Sending): Sender => ({
+const sender = ({ failed, socket }: Handle<Sending>): Sender => ({
   send: (message) =>
     Effect.tryPromise({
       try: () => socket.send(message as Array<Uint8Array>),
-      catch: (cause) => toError("send", endpointOf(socket), cause)
+      catch: (cause) => failed("send", cause)
     })
 })
-
-/** A closed socket throws when it is asked. */
-const endpointOf = (socket: zmq.Socket) => socket.closed ? undefined : socket.lastEndpoint ?? undefined
 
 const ignore = () => {}
 
-const spreader = (socket: Sending): Spreader => ({
-  ...sender(socket),
-  sendAll: (messages) =>
-    Effect.try({
-      try: () => {
-        for (const message of messages) {
-          // ROUTER and PUB drop what they cannot send, and say so to nobody.
-          socket.send(message as Array<Uint8Array>).then(undefined, ignore)
-        }
-      },
-      catch: (cause) => toError("send", endpointOf(socket), cause)
-    })
-})
-
-const receiver = (socket: Receiving, size: number): Receiver => {
+const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver & Pick<Router, "run"> => {
   // A receive cannot be taken back, so what it gives outlives whoever was waiting for it.
   let coming: Promise<ReadonlyArray<Frames.Frames>> | undefined
   let arrived = false
   const next = () => {
     if (coming === undefined) {
-      coming = receiveBatch(socket, size)
+      arrived = socket.readable
+      coming = receiveBatch(socket, size, !arrived)
       coming.then(() => arrived = true, ignore)
     }
     return coming
@@ -291,13 +304,12 @@ const receiver = (socket: Receiving, size: number): Receiver => {
     coming = undefined
     arrived = false
   }
-  const failed = (cause: unknown) =>
-    socket.closed
-      ? new SocketError({ reason: "Closed", operation: "receive", endpoint: undefined, cause })
-      : toError("receive", endpointOf(socket), cause)
   return {
     messages: Stream.repeatEffect(
-      Effect.tap(Effect.tryPromise({ try: next, catch: failed }), () => Effect.sync(taken))
+      Effect.tap(
+        Effect.tryPromise({ try: next, catch: (cause) => failed("receive", cause) }),
+        () => Effect.sync(taken)
+      )
     ),
     run: (take) =>
       Effect.async((resume) => {
@@ -311,7 +323,7 @@ const receiver = (socket: Receiving, size: number): Receiver => {
             }
           }
         }
-        loop().catch((cause) => resume(Effect.fail(failed(cause))))
+        loop().catch((cause) => resume(Effect.fail(failed("receive", cause))))
         return Effect.sync(() => {
           running = false
         })
@@ -322,8 +334,11 @@ const receiver = (socket: Receiving, size: number): Receiver => {
   }
 }
 
-const receiveBatch = async (socket: Receiving, size: number): Promise<ReadonlyArray<Frames.Frames>> => {
-  const idle = !socket.readable
+const receiveBatch = async (
+  socket: Receiving,
+  size: number,
+  idle: boolean
+): Promise<ReadonlyArray<Frames.Frames>> => {
   if (!idle && isSliceOver()) {
     await new Promise<void>((resolve) => onNextTurn(resolve))
   }
@@ -343,9 +358,6 @@ const receiveBatch = async (socket: Receiving, size: number): Promise<ReadonlyAr
   }
   return [first, ...(await Promise.all(rest))]
 }
-
-const toError = (operation: SocketOperation, endpoint: string | undefined, cause: unknown): SocketError =>
-  new SocketError({ reason: reasonOf(cause), operation, endpoint, cause })
 
 const reasonOf = (cause: unknown): SocketReason =>
   reasons[cause instanceof Error && "code" in cause ? String(cause.code) : ""] ?? "Unknown"

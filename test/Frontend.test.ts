@@ -1,0 +1,20 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { ClientLink } from "../src/ClientLink.ts"
+import * as Frontend from "../src/Frontend.ts"
+import * as ZmqClientLink from "../src/zeromq/ZmqClientLink.ts"
+import * as ZmqFrontend from "../src/zeromq/ZmqFrontend.ts"
+import { frontendSuite } from "./suites/frontendSuite.ts"
+import { freshEndpoint, transports } from "./suites/support.ts"
+
+frontendSuite("memory", Frontend.makeMemory, { restarts: true })
+
+for (const transport of transports) {
+  const ends = Effect.gen(function*() {
+    const frontend = yield* freshEndpoint(transport)
+    const link = Context.get(yield* Layer.build(ZmqClientLink.layer), ClientLink)
+    return { layer: ZmqFrontend.layer({ frontend }), connect: link.connect(frontend) }
+  })
+  frontendSuite(transport, ends, { restarts: transport !== "inproc" })
+}
