@@ -41,7 +41,7 @@ const report = (cause: Cause.Cause<Effect.Effect.Error<ReturnType<typeof bstar.r
       onNone: () => Console.error(`E: ${Cause.pretty(cause)}`),
       onSome: (error) =>
         ValidationError.isValidationError(error)
-          ? Console.error(bstar.usage)
+          ? Console.error(`bstar ${process.argv.slice(2).join(" ")}\n${bstar.usage}`)
           : error._tag === "BinaryStarError"
           ? Effect.void
           : Console.error(`E: ${"message" in error ? error.message : String(error)}`)

@@ -11,7 +11,7 @@ describe("the front door", () => {
       ...fs.readdirSync(new URL("src", root)),
       ...fs.readdirSync(new URL("src/zeromq", root)).map((name) => `zeromq/${name}`)
     ]
-      .filter((name) => name.endsWith(".ts") && !["index.ts", "bin.ts"].includes(name))
+      .filter((name) => /(^|\/)[A-Z][^/]*\.ts$/.test(name))
       .map((path) => `export * as ${path.replace(/^.*\/|\.ts$/g, "")} from "./${path}"`)
     assert.deepStrictEqual(read("src/index.ts").trim().split("\n"), modules.sort((a, b) => a < b ? -1 : 1))
   })

@@ -39,7 +39,7 @@ export const run = (
       settle: Option.getOrUndefined(parsed.settle) as Duration.DurationInput | undefined,
       retry: Schedule.forever
     }
-    yield* ask(interval, Option.getOrElse(parsed.count, () => Number.POSITIVE_INFINITY)).pipe(
+    yield* ask(interval, parsed.count).pipe(
       Effect.provide(Layer.provide(BinaryStarClient.layer(options), ZmqClientLink.layer))
     )
   }).pipe(Effect.provide(logging.layer(parsed.logFormat)))

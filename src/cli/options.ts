@@ -1,9 +1,12 @@
 /**
  * What can be said on the command line, in one place. Every option can also come from the environment.
  */
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
 import * as Config from "effect/Config"
-import type * as Option from "effect/Option"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as BinaryStarClient from "../BinaryStarClient.ts"
 import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import { policyNames } from "../Fsm.ts"
@@ -15,12 +18,26 @@ const text = (name: string, variable: string, description: string): Options.Opti
     Options.withDescription(`${description} Environment: ${variable}.`)
   )
 
+/** One of a few words. The library's own `Options.choice` refuses others without naming the option. */
+const choice = <Word extends string>(name: string, words: ReadonlyArray<Word>, variable: string, fallback: Word) =>
+  Options.text(name).pipe(
+    Options.withPseudoName(words.join(" | ")),
+    Options.withFallbackConfig(Config.string(variable)),
+    Options.withDefault(fallback as string),
+    Options.mapEffect((given) => {
+      const word = words.find((word) => word === given)
+      return word === undefined
+        ? refuse(`--${name} (${variable}): expected ${words.join(" or ")}, got "${given}"`)
+        : Effect.succeed(word)
+    })
+  )
+
+const refuse = (message: string) => Effect.fail(ValidationError.invalidValue(HelpDoc.p(message)))
+
 const { backup, primary } = BinaryStarConfig.defaults
 
-export const logFormat = Options.choice("log-format", ["plain", "json", "pretty"]).pipe(
-  Options.withFallbackConfig(Config.literal("plain", "json", "pretty")("BSTAR_LOG_FORMAT")),
-  Options.withDefault("plain"),
-  Options.withDescription("How lines are written; plain is the Guide's. Environment: BSTAR_LOG_FORMAT.")
+export const logFormat = choice("log-format", ["plain", "json", "pretty"], "BSTAR_LOG_FORMAT", "plain").pipe(
+  Options.withDescription("How lines are written; plain, the default, is the Guide's. Environment: BSTAR_LOG_FORMAT.")
 )
 
 export const server = {
@@ -46,10 +63,10 @@ export const server = {
     "BSTAR_HEARTBEAT",
     `Time between two heartbeats, such as "250 millis"; the same on both servers. Default: ${primary.heartbeat}.`
   ),
-  policy: Options.choice("policy", policyNames).pipe(
-    Options.withFallbackConfig(Config.literal(...policyNames)("BSTAR_POLICY")),
-    Options.withDefault("classic"),
-    Options.withDescription("The rules of the pair; the same on both servers. Environment: BSTAR_POLICY.")
+  policy: choice("policy", policyNames, "BSTAR_POLICY", "classic").pipe(
+    Options.withDescription(
+      "The rules of the pair; the same on both servers. Default: classic. Environment: BSTAR_POLICY."
+    )
   ),
   logFormat
 }
@@ -79,18 +96,21 @@ export const client = {
     "BSTAR_INTERVAL",
     "How long to wait between a reply and the next request. Default: 1 second."
   ),
-  count: Options.integer("count").pipe(
-    Options.withFallbackConfig(Config.integer("BSTAR_COUNT")),
-    Options.optional,
-    Options.withDescription("How many requests to send. Default: no end. Environment: BSTAR_COUNT.")
+  count: text("count", "BSTAR_COUNT", "How many requests to send. Default: no end.").pipe(
+    Options.mapEffect(Option.match({
+      onNone: () => Effect.succeed(Number.POSITIVE_INFINITY),
+      onSome: (given) =>
+        /^[1-9][0-9]{0,14}$/.test(given)
+          ? Effect.succeed(Number(given))
+          : refuse(`--count (BSTAR_COUNT): expected a number of requests, got "${given}"`)
+    }))
   ),
   logFormat
 }
 
 export const fsm = {
-  format: Options.choice("format", ["table", "mermaid", "json"]).pipe(
-    Options.withDefault("table"),
-    Options.withDescription("How to write the state machine.")
+  format: choice("format", ["table", "mermaid", "json"], "BSTAR_FORMAT", "table").pipe(
+    Options.withDescription("How to write the state machine. Default: table. Environment: BSTAR_FORMAT.")
   ),
   policy: server.policy
 }

@@ -241,7 +241,7 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
     Endpoint.isBindable(endpoint)
       ? Effect.tryPromise({
         try: async () => {
-          handle.socket.ipv6 = isIpv6(endpoint)
+          allowIpv6(handle.socket, endpoint)
           await handle.socket.bind(endpoint)
           handle.endpoint = handle.socket.lastEndpoint ?? endpoint
           return handle.endpoint
@@ -255,7 +255,7 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
         lookUp(endpoint),
         Effect.try({
           try: () => {
-            handle.socket.ipv6 = isIpv6(endpoint)
+            allowIpv6(handle.socket, endpoint)
             handle.socket.connect(endpoint)
             handle.endpoint = endpoint
           },
@@ -266,6 +266,12 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
 })
 
 const isIpv6 = (endpoint: string) => endpoint.startsWith("tcp://[")
+
+const allowIpv6 = (socket: zmq.Socket, endpoint: string) => {
+  if (isIpv6(endpoint)) {
+    socket.ipv6 = true
+  }
+}
 
 /** libzmq connects to a name that does not exist without a word, and waits in its only I/O thread while it looks it up. */
 const lookUp = (endpoint: string): Effect.Effect<void, SocketError> => {

@@ -1,0 +1,290 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as zmq from "zeromq"
+import type { Role } from "./support.ts"
+import {
+  bstar,
+  dealer,
+  foreignPeer,
+  freeEndpoints,
+  other,
+  roles,
+  root,
+  serverArgs,
+  socket,
+  startLine
+} from "./support.ts"
+
+const usage = 64
+const configuration = 78
+
+const usageLine = /^Usage: bstar \{ -p \| -b \}/m
+
+interface Wrong {
+  readonly what: string
+  readonly args: ReadonlyArray<string>
+  readonly env?: NodeJS.ProcessEnv
+  readonly code: number
+  readonly says: RegExp
+}
+
+const wrongs: ReadonlyArray<Wrong> = [
+  { what: "no arguments", args: [], code: usage, says: usageLine },
+  { what: "both roles", args: ["-p", "-b"], code: usage, says: usageLine },
+  { what: "an unknown option", args: ["-p", "--bogus"], code: usage, says: /--bogus/ },
+  { what: "an unknown subcommand", args: ["bogus"], code: usage, says: /client.*fsm.*demo/ },
+  { what: "a bad heartbeat", args: ["-p", "--heartbeat", "soon"], code: configuration, says: /heartbeat.*"soon"/ },
+  { what: "a heartbeat of nothing", args: ["-p", "--heartbeat", "0 millis"], code: configuration, says: /heartbeat/ },
+  { what: "a bad port", args: ["-p", "--frontend", "tcp://*:99999"], code: configuration, says: /frontend.*99999/ },
+  { what: "a state that is no endpoint", args: ["-b", "--state", "5003"], code: configuration, says: /state.*"5003"/ },
+  {
+    what: "a peer that is everywhere",
+    args: ["-b", "--peer", "tcp://*:5003"],
+    code: configuration,
+    says: /peer.*\*:5003/
+  },
+  {
+    what: "two wrong values",
+    args: ["-p", "--frontend", "here", "--heartbeat", "soon"],
+    code: configuration,
+    says: /frontend.*heartbeat/
+  },
+  { what: "an unknown policy", args: ["-p", "--policy", "bogus"], code: usage, says: /policy/ },
+  { what: "an unknown log format", args: ["-p", "--log-format", "bogus"], code: usage, says: /log-format/ },
+  { what: "a bad count", args: ["client", "--count", "many"], code: usage, says: /count/ },
+  { what: "a bad server", args: ["client", "--server", "here"], code: configuration, says: /server.*"here"/ },
+  { what: "a bad timeout", args: ["client", "--timeout", "soon"], code: configuration, says: /timeout.*"soon"/ },
+  { what: "a bad settle", args: ["client", "--settle", "soon"], code: configuration, says: /settle.*"soon"/ },
+  { what: "a bad interval", args: ["client", "--interval", "soon"], code: configuration, says: /interval/ },
+  { what: "an unknown format", args: ["fsm", "--format", "bogus"], code: usage, says: /format/ },
+  { what: "BSTAR_POLICY", args: ["-p"], env: { BSTAR_POLICY: "bogus" }, code: usage, says: /BSTAR_POLICY/ },
+  { what: "BSTAR_LOG_FORMAT", args: ["-p"], env: { BSTAR_LOG_FORMAT: "bogus" }, code: usage, says: /BSTAR_LOG_FORMAT/ },
+  { what: "BSTAR_HEARTBEAT", args: ["-p"], env: { BSTAR_HEARTBEAT: "soon" }, code: configuration, says: /heartbeat/i },
+  { what: "BSTAR_FRONTEND", args: ["-b"], env: { BSTAR_FRONTEND: "here" }, code: configuration, says: /frontend/i },
+  { what: "BSTAR_STATE", args: ["-b"], env: { BSTAR_STATE: "here" }, code: configuration, says: /state/i },
+  { what: "BSTAR_PEER", args: ["-b"], env: { BSTAR_PEER: "here" }, code: configuration, says: /peer/i }
+]
+
+describe("what is wrong is said on standard error", () => {
+  for (const { args, code, env, says, what } of wrongs) {
+    it.scopedLive(what, () =>
+      Effect.gen(function*() {
+        const process = yield* bstar(args, env)
+        assert.deepStrictEqual(yield* process.exit, { code, signal: null })
+        assert.match(process.stderr(), says)
+        if (code === usage) {
+          assert.match(process.stderr(), usageLine)
+        }
+        assert.strictEqual(process.stdout(), "")
+      }))
+  }
+
+  for (const taken of ["frontend", "state"] as const) {
+    it.scopedLive(`the port of the ${taken} is in use`, () =>
+      Effect.gen(function*() {
+        const at = yield* freeEndpoints
+        const squatter = yield* socket(() => new zmq.Router({ linger: 0 }))
+        yield* Effect.promise(() => squatter.bind(at.primary[taken]))
+        const server = yield* bstar(serverArgs("primary", at, "100 millis"))
+        assert.deepStrictEqual(yield* server.exit, { code: 1, signal: null })
+        assert.strictEqual(server.stderr(), `E: cannot bind ${at.primary[taken]}: the address is already in use\n`)
+        assert.strictEqual(server.stdout(), "")
+      }))
+  }
+})
+
+const readyAsPassive: { readonly [R in Role]: string } = {
+  primary: "I: connected to backup (active), ready as passive",
+  backup: "I: connected to primary (active), ready as passive"
+}
+
+describe("a fatal verdict", () => {
+  for (const role of roles) {
+    it.scopedLive(`dual actives end a ${role} with 3`, () =>
+      Effect.gen(function*() {
+        const at = yield* freeEndpoints
+        const peer = yield* foreignPeer(other(role), at)
+        const server = yield* bstar(serverArgs(role, at, "100 millis"))
+        yield* peer.listened
+        // Passive, and then told that the other one restarts: active in either role.
+        yield* peer.say("3")
+        yield* peer.say("1")
+        const ready = yield* server.waitForLine("I: primary (passive) is restarting, ready as active")
+        yield* peer.hear("3")
+        yield* peer.say("3")
+        assert.deepStrictEqual(yield* server.exit, { code: 3, signal: null })
+        assert.strictEqual(server.stderr(), "")
+        assert.deepStrictEqual(server.lines, [
+          startLine[role],
+          readyAsPassive[role],
+          ready,
+          "E: fatal error - dual actives, aborting",
+          "W: interrupted"
+        ])
+      }))
+
+    it.scopedLive(`dual passives end a ${role} with 4`, () =>
+      Effect.gen(function*() {
+        const at = yield* freeEndpoints
+        const peer = yield* foreignPeer(other(role), at)
+        const server = yield* bstar(serverArgs(role, at, "100 millis"))
+        yield* peer.listened
+        yield* peer.say("3")
+        yield* peer.hear("4")
+        yield* peer.say("4")
+        assert.deepStrictEqual(yield* server.exit, { code: 4, signal: null })
+        assert.strictEqual(server.stderr(), "")
+        assert.deepStrictEqual(server.lines, [
+          startLine[role],
+          readyAsPassive[role],
+          "E: fatal error - dual passives, aborting",
+          "W: interrupted"
+        ])
+      }))
+  }
+})
+
+const environmentOf = (role: Role, at: Effect.Effect.Success<typeof freeEndpoints>) => ({
+  BSTAR_FRONTEND: at[role].frontend,
+  BSTAR_STATE: at[role].state,
+  BSTAR_PEER: at[other(role)].state,
+  BSTAR_HEARTBEAT: "50 millis"
+})
+
+describe("settings", () => {
+  for (const role of roles) {
+    it.scopedLive(`a ${role} takes them from the environment`, () =>
+      Effect.gen(function*() {
+        const at = yield* freeEndpoints
+        const peer = yield* foreignPeer(other(role), at)
+        const server = yield* bstar([`--${role}`], environmentOf(role, at))
+        // The peer that it listens to ...
+        yield* peer.listened
+        yield* peer.say("3")
+        yield* peer.say("2")
+        yield* server.waitForLine("I: backup (passive) is restarting, ready as active")
+        // ... the frontend that it serves ...
+        const client = yield* dealer(at[role].frontend)
+        yield* client.ask("anybody?")
+        yield* client.replies.find(({ frames }) => frames.join() === "anybody?")
+        // ... and its own state, at its own pace: twenty times the default, of which half is enough here.
+        const [first, ...rest] = yield* peer.heard.more(10)
+        assert.isBelow((rest.at(-1)!.at - first!.at) / rest.length, 500)
+      }))
+  }
+
+  it.scopedLive("what is typed wins over the environment", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const server = yield* bstar(
+        [...serverArgs("primary", at, "100 millis"), "--log-format", "plain", "--policy", "classic"],
+        {
+          BSTAR_FRONTEND: "bogus",
+          BSTAR_STATE: "bogus",
+          BSTAR_PEER: "bogus",
+          BSTAR_HEARTBEAT: "bogus",
+          BSTAR_LOG_FORMAT: "json",
+          BSTAR_POLICY: "bogus"
+        }
+      )
+      yield* server.waitForLine(startLine.primary)
+    }))
+
+  it.scopedLive("a client takes them from the environment", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const server = yield* bstar(serverArgs("primary", at, "100 millis"))
+      yield* server.waitForLine(startLine.primary)
+      const client = yield* bstar(["client"], {
+        BSTAR_SERVERS: `${at.backup.frontend},${at.primary.frontend}`,
+        BSTAR_TIMEOUT: "50 millis",
+        BSTAR_SETTLE: "20 millis",
+        BSTAR_INTERVAL: "10 millis",
+        BSTAR_COUNT: "1"
+      })
+      assert.deepStrictEqual(yield* client.exit, { code: 0, signal: null })
+      assert.deepStrictEqual(client.lines.slice(0, 3), [
+        `I: connecting to server at ${at.backup.frontend}...`,
+        "W: no response from server, failing over",
+        `I: connecting to server at ${at.primary.frontend}...`
+      ])
+      assert.strictEqual(client.lines.at(-1), "I: server replied OK (1)")
+    }))
+
+  const formats = [
+    { from: "the command line", args: ["--log-format", "json"], env: {} },
+    { from: "the environment", args: [], env: { BSTAR_LOG_FORMAT: "json" } }
+  ]
+  for (const { args, env, from } of formats) {
+    it.scopedLive(`one JSON object a line, asked for by ${from}`, () =>
+      Effect.gen(function*() {
+        const at = yield* freeEndpoints
+        const peer = yield* foreignPeer("backup", at)
+        const server = yield* bstar([...serverArgs("primary", at, "100 millis"), ...args], env)
+        yield* peer.listened
+        yield* peer.say("2")
+        yield* server.waitForLine(/ready as active/)
+        yield* peer.say("3")
+        assert.deepStrictEqual(yield* server.exit, { code: 3, signal: null })
+        const entries = server.lines.map((line) => JSON.parse(line))
+        assert.deepStrictEqual(entries.map(({ logLevel, message }) => [logLevel, message]), [
+          ["INFO", "Primary active, waiting for backup (passive)"],
+          ["INFO", "connected to backup (passive), ready as active"],
+          ["ERROR", "fatal error - dual actives, aborting"],
+          ["WARN", "interrupted"]
+        ])
+        assert.strictEqual(entries[0].annotations.role, "primary")
+      }))
+  }
+})
+
+describe("what it tells about itself", () => {
+  it.scopedLive("--version", () =>
+    Effect.gen(function*() {
+      const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
+      const process = yield* bstar(["--version"])
+      assert.deepStrictEqual(yield* process.exit, { code: 0, signal: null })
+      assert.strictEqual(process.stdout().trim(), version)
+      assert.strictEqual(process.stderr(), "")
+    }))
+
+  const helps = [
+    {
+      args: ["--help"],
+      words: [
+        ...["--primary", "-p", "--backup", "-b", "--frontend", "--state", "--peer", "--heartbeat", "--policy"],
+        ...["--log-format", "tcp://*:5001", "tcp://*:5002", "tcp://*:5003", "tcp://*:5004", "tcp://localhost:5003"],
+        ...["tcp://localhost:5004", "1 second", "BSTAR_FRONTEND", "BSTAR_STATE", "BSTAR_PEER", "BSTAR_HEARTBEAT"],
+        ...["BSTAR_POLICY", "BSTAR_LOG_FORMAT", "client", "fsm", "demo"]
+      ]
+    },
+    {
+      args: ["client", "--help"],
+      words: [
+        ...[
+          "--server",
+          "--timeout",
+          "--settle",
+          "--interval",
+          "--count",
+          "tcp://localhost:5001",
+          "tcp://localhost:5002"
+        ],
+        ...["BSTAR_SERVERS", "BSTAR_TIMEOUT", "BSTAR_SETTLE", "BSTAR_INTERVAL", "BSTAR_COUNT"]
+      ]
+    },
+    { args: ["fsm", "--help"], words: ["--format", "table", "mermaid", "json"] }
+  ]
+  for (const { args, words } of helps) {
+    it.scopedLive(args.join(" "), () =>
+      Effect.gen(function*() {
+        const process = yield* bstar(args)
+        assert.deepStrictEqual(yield* process.exit, { code: 0, signal: null })
+        const text = process.stdout()
+        assert.deepStrictEqual(words.filter((word) => !text.includes(word)), [])
+        assert.strictEqual(process.stderr(), "")
+      }))
+  }
+})
