@@ -3,10 +3,9 @@ import { build } from "esbuild"
 import * as fs from "node:fs"
 
 fs.rmSync("dist/chunks", { recursive: true, force: true })
-fs.rmSync("dist/bin.js.map", { force: true })
 
 const { metafile } = await build({
-  entryPoints: ["src/bin.ts"],
+  entryPoints: { bstar: "src/bin.ts" },
   bundle: true,
   splitting: true,
   platform: "node",

@@ -132,6 +132,7 @@ export const make = <R = never>(
       let batch: ReadonlyArray<Frames.Frames> = []
       let next = 0
       let running = 0
+      let lookedAt = Number.NEGATIVE_INFINITY
       const isNewJunk = Burst.make(config.expiryMillis)
       const isNewFailure = Burst.make(config.expiryMillis)
 
@@ -188,14 +189,18 @@ export const make = <R = never>(
 
       const mayServe = () => next < batch.length && running < config.concurrency
 
-      /** Judges and answers what there is, for one slice of time. */
-      function* serve() {
+      /** Judges and answers what there is, for one slice of time. Only with fresh evidence may the state change. */
+      function* serve(isFresh: boolean) {
         const at = now()
         const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
         const replies: Array<Frames.Frames> = []
-        do {
+        while (mayServe()) {
           const outcome = Fsm.step(rules, member, vote)
           if (outcome.member !== member) {
+            if (!isFresh) {
+              lookedAt = Number.NEGATIVE_INFINITY
+              break
+            }
             yield* become(outcome)
           }
           if (outcome.verdict._tag === "Accept") {
@@ -209,11 +214,14 @@ export const make = <R = never>(
             counters.rejected++
           }
           next++
-        } while (mayServe() && now() - at < sliceMillis)
+          if (now() - at > sliceMillis) {
+            break
+          }
+        }
         if (replies.length > 0) {
           yield* frontend.reply(replies)
         }
-        if (mayServe()) {
+        if (mayServe() && isFresh) {
           yield* nextTurn
         }
       }
@@ -260,16 +268,22 @@ export const make = <R = never>(
           requests = undefined
           requestsTaken()
         }
-        if (mayServe()) {
-          // Fresh evidence first: all that the peer has said is applied before a request is judged.
-          const waiting = yield* link.waiting
-          yield* takeIn(waiting ? yield* inbox.takeAll : inbox.poll())
-          if (!waiting && mayServe()) {
-            yield* serve()
-          }
-        } else {
+        if (!mayServe()) {
           yield* takeIn(yield* inbox.takeAll)
+          continue
         }
+        // Fresh evidence first: what the peer has said is applied before a request is judged. What came within the last
+        // slice of time is as good as still under way, but for a vote that would change the state.
+        const isFresh = now() - lookedAt > sliceMillis
+        if (isFresh && (yield* link.waiting)) {
+          yield* takeIn(yield* inbox.takeAll)
+          continue
+        }
+        yield* takeIn(inbox.poll())
+        if (isFresh) {
+          lookedAt = now()
+        }
+        yield* serve(isFresh)
       }
     })
 

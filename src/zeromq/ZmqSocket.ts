@@ -298,14 +298,39 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
   // A receive cannot be taken back, so what it gives outlives whoever was waiting for it.
   let coming: Promise<ReadonlyArray<Frames.Frames>> | undefined
   let arrived = false
-  const next = () => {
-    if (coming === undefined) {
-      arrived = socket.readable
-      coming = receiveBatch(socket, size, !arrived)
-      coming.then(() => arrived = true, ignore)
+  let isBusy = false
+
+  const receiveBatch = async (): Promise<ReadonlyArray<Frames.Frames>> => {
+    socket.receiveTimeout = -1
+    const receiving = socket.receive()
+    const isIdle = await isPending(receiving)
+    arrived = !isIdle
+    if (!isIdle && isSliceOver()) {
+      await new Promise<void>((resolve) => onNextTurn(resolve))
     }
-    return coming
+    const first = await receiving
+    arrived = true
+    if (isIdle) {
+      beginSlice()
+      // Asking whether there is more costs as much as a receive. A message that comes alone after another is no burst.
+      if (!isBusy) {
+        return [first]
+      }
+    }
+    isBusy = size > 1 && socket.readable
+    if (!isBusy) {
+      return [first]
+    }
+    // A receive with a timeout of 0 that is known to succeed takes no detour through the event loop.
+    socket.receiveTimeout = 0
+    const rest: Array<Promise<Frames.Frames>> = []
+    do {
+      rest.push(socket.receive())
+    } while (rest.length < size - 1 && socket.readable)
+    return [first, ...(await Promise.all(rest))]
   }
+
+  const next = () => coming ??= receiveBatch()
   const taken = () => {
     coming = undefined
     arrived = false
@@ -318,51 +343,42 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
       )
     ),
     run: (take) =>
-      Effect.async((resume) => {
-        let running = true
-        const loop = async () => {
-          while (running) {
-            const batch = await next()
-            if (running) {
-              taken()
-              await take(batch)
+      // Not the cleanup of Effect.async: an interruption right behind the registration would miss it.
+      Effect.acquireUseRelease(
+        Effect.sync(() => ({ isRunning: true })),
+        (turn) =>
+          Effect.async((resume) => {
+            const loop = async () => {
+              while (turn.isRunning) {
+                const batch = await next()
+                if (turn.isRunning) {
+                  taken()
+                  await take(batch)
+                }
+              }
             }
-          }
-        }
-        loop().catch((cause) => resume(Effect.fail(failed("receive", cause))))
-        return Effect.sync(() => {
-          running = false
-        })
-      }),
+            loop().catch((cause) => resume(Effect.fail(failed("receive", cause))))
+          }),
+        (turn) =>
+          Effect.sync(() => {
+            turn.isRunning = false
+          })
+      ),
     // Asking the socket itself whether it is readable while it is being read would swallow the signal that the pending
     // receive waits for: it would never come back, whatever else arrives.
     waiting: Effect.map(nextTurn, () => arrived)
   }
 }
 
-const receiveBatch = async (
-  socket: Receiving,
-  size: number,
-  idle: boolean
-): Promise<ReadonlyArray<Frames.Frames>> => {
-  if (!idle && isSliceOver()) {
-    await new Promise<void>((resolve) => onNextTurn(resolve))
+/** Whether a promise is still open, found out without leaving this turn of the event loop. */
+const isPending = async (promise: Promise<unknown>): Promise<boolean> => {
+  let isOpen = true
+  const close = () => {
+    isOpen = false
   }
-  socket.receiveTimeout = -1
-  const first = await socket.receive()
-  if (idle) {
-    beginSlice()
-  }
-  if (size === 1 || !socket.readable) {
-    return [first]
-  }
-  // A receive with a timeout of 0 that is known to succeed takes no detour through the event loop.
-  socket.receiveTimeout = 0
-  const rest: Array<Promise<Frames.Frames>> = []
-  while (rest.length < size - 1 && socket.readable) {
-    rest.push(socket.receive())
-  }
-  return [first, ...(await Promise.all(rest))]
+  promise.then(close, close)
+  await undefined
+  return isOpen
 }
 
 const reasonOf = (cause: unknown): SocketReason =>

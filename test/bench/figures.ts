@@ -1,0 +1,71 @@
+/**
+ * Figures and how they are shown. NaN stands for a figure that there is not.
+ */
+import type { Name } from "./servers.ts"
+
+/** What was measured of each of those that are compared, round by round. */
+export type Rounds<A> = { readonly [N in Name]: ReadonlyArray<A> }
+
+/** One line of the table. */
+export interface Row {
+  readonly what: string
+  readonly project: number
+  readonly plain: number
+  readonly ratio: number
+  /** The smallest and the largest ratio of a round. */
+  readonly spread: readonly [number, number]
+  readonly rounds: Rounds<number>
+}
+
+export const median = (values: ReadonlyArray<number>): number => {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length / 2
+  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2
+}
+
+/**
+ * Medians, and the median of the ratios of each round: what disturbs the machine disturbs both servers of a round, and is
+ * divided out.
+ */
+export const row = <A>(what: string, rounds: Rounds<A>, figure: (a: A) => number): Row => {
+  const project = rounds.project.map(figure)
+  const plain = rounds.plain.map(figure)
+  const ratios = project.map((value, i) => value / (plain[i] ?? NaN))
+  return {
+    what,
+    project: median(project),
+    plain: median(plain),
+    ratio: median(ratios),
+    spread: [Math.min(...ratios), Math.max(...ratios)],
+    rounds: { project, plain }
+  }
+}
+
+/** A line for something that the plain loop does not do. */
+export const lonelyRow = (what: string, project: ReadonlyArray<number>, pick = median): Row => ({
+  what,
+  project: pick(project),
+  plain: NaN,
+  ratio: NaN,
+  spread: [NaN, NaN],
+  rounds: { project, plain: [] }
+})
+
+const show = (value: number): string =>
+  !Number.isFinite(value)
+    ? "n/a"
+    : value.toLocaleString("en", value < 100 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 0 })
+
+const showRatio = ({ ratio, rounds, spread }: Row): string =>
+  !Number.isFinite(ratio)
+    ? "n/a"
+    : rounds.project.length === 1
+    ? ratio.toFixed(2)
+    : `${ratio.toFixed(2)} (${spread[0].toFixed(2)}-${spread[1].toFixed(2)})`
+
+const line = (what: string, project: string, plain: string, ratio: string): string =>
+  `${what.padEnd(58)}${project.padStart(12)}  ${plain.padStart(12)}   ${ratio}`
+
+export const tableHead = line("what", "this project", "plain loop", "ratio")
+
+export const tableLine = (row: Row): string => line(row.what, show(row.project), show(row.plain), showRatio(row))

@@ -1,0 +1,192 @@
+/**
+ * The load: a process of its own that does one job at a time, as told by the benchmark.
+ *
+ * A client in Node needs about as much CPU for a message as a server. So everything that can be left out is: messages are
+ * received in batches, replies are not looked at, and the time is read once a batch.
+ */
+import { Buffer } from "node:buffer"
+import { context, Dealer } from "zeromq"
+import * as proc from "./proc.ts"
+
+/** Requests in a closed loop: each client keeps `window` of them in flight and sends one more for each reply. */
+export interface Echo {
+  readonly kind: "echo"
+  readonly endpoint: string
+  /** The process whose CPU time is measured. */
+  readonly pid: number
+  readonly clients: number
+  readonly window: number
+  /** Ends after so many seconds ... */
+  readonly seconds: number
+  /** ... or, if sooner, after so many replies. */
+  readonly requests: number
+}
+
+/** Latencies are in microseconds, CPU times in milliseconds. */
+export interface EchoResult {
+  readonly replies: number
+  readonly seconds: number
+  readonly p50: number
+  readonly p99: number
+  readonly cpu: number
+  readonly loopCpu: number
+}
+
+/** Requests as fast as they can be sent. Nobody reads the replies. */
+export interface Flood {
+  readonly kind: "flood"
+  readonly endpoint: string
+  readonly seconds: number
+}
+
+export interface FloodResult {
+  readonly sent: number
+  readonly seconds: number
+}
+
+/** A request as a REQ client sends it. */
+const request = [Buffer.alloc(0), Buffer.alloc(32)]
+
+/** How long, in milliseconds, a load goes on before it is measured, so that all the clients take part in it. */
+const warmUpMillis = 200
+
+/** Received in one go from one socket at the most. */
+const batchSize = 64
+
+/** Latencies of a second and more are counted as one second. */
+const maxMicros = 1_000_000
+
+/** An echo that takes so long, in milliseconds, has been lost. */
+const patienceMillis = 10_000
+
+// A thousand clients are near the 1023 sockets that libzmq allows by default.
+context.maxSockets = 8192
+
+/** Connects and waits for a first reply: from here on the server knows the client. */
+const connect = async (endpoint: string): Promise<Dealer> => {
+  const socket = new Dealer({ linger: 0, sendTimeout: 0, receiveTimeout: patienceMillis })
+  socket.connect(endpoint)
+  await socket.send(request)
+  const reply = await socket.receive()
+  if (reply.length !== request.length || reply.some((frame, i) => !frame.equals(request[i]!))) {
+    throw new Error(`${endpoint} gave back something else than the request`)
+  }
+  return socket
+}
+
+/** Waits for a reply, and takes those that came with it. Gives their number. */
+const receiveBatch = async (socket: Dealer): Promise<number> => {
+  socket.receiveTimeout = patienceMillis
+  let last = socket.receive()
+  await last
+  // A receive with a timeout of 0 that is known to succeed takes no detour through the event loop.
+  socket.receiveTimeout = 0
+  let count = 1
+  while (count < batchSize && socket.readable) {
+    last = socket.receive()
+    count++
+  }
+  await last
+  return count
+}
+
+const echo = async (job: Echo): Promise<EchoResult> => {
+  const sockets = await Promise.all(Array.from({ length: job.clients }, () => connect(job.endpoint)))
+  const latencies = new Uint32Array(maxMicros + 1)
+  let phase: "warm-up" | "measured" | "over" = "warm-up"
+  let phaseEnd = performance.now() + warmUpMillis
+  let start = 0
+  let cpuAtStart = { all: 0, loop: 0 }
+  let replies = 0
+  let result: EchoResult | undefined
+
+  const nextPhase = (now: number) => {
+    const cpu = proc.cpu(job.pid)
+    if (phase === "warm-up") {
+      phase = "measured"
+      start = now
+      phaseEnd = now + job.seconds * 1000
+      cpuAtStart = cpu
+    } else if (phase === "measured") {
+      phase = "over"
+      result = {
+        replies,
+        seconds: (now - start) / 1000,
+        p50: percentile(latencies, replies, 0.5),
+        p99: percentile(latencies, replies, 0.99),
+        cpu: cpu.all - cpuAtStart.all,
+        loopCpu: cpu.loop - cpuAtStart.loop
+      }
+    }
+  }
+
+  const run = async (socket: Dealer): Promise<void> => {
+    // Replies come in the order of the requests, so the oldest time belongs to the next reply.
+    const sentAt = new Float64Array(job.window)
+    let oldest = 0
+    let inFlight = 0
+    while (inFlight < job.window) {
+      sentAt[inFlight++] = performance.now()
+      void socket.send(request)
+    }
+    while (inFlight > 0) {
+      const count = await receiveBatch(socket)
+      const now = performance.now()
+      if (phase !== "over" && (now >= phaseEnd || replies >= job.requests)) {
+        nextPhase(now)
+      }
+      for (let i = 0; i < count; i++) {
+        if (phase === "measured") {
+          latencies[Math.min(maxMicros, Math.round((now - sentAt[oldest]!) * 1000))]!++
+          replies++
+        }
+        if (phase === "over") {
+          inFlight--
+        } else {
+          sentAt[oldest] = now
+          void socket.send(request)
+        }
+        oldest = oldest + 1 === job.window ? 0 : oldest + 1
+      }
+    }
+    socket.close()
+  }
+
+  await Promise.all(sockets.map(run))
+  return result!
+}
+
+/** The value below which the given share of `total` values lies; `counts[v]` says how often there was the value `v`. */
+const percentile = (counts: Uint32Array, total: number, share: number): number => {
+  let seen = 0
+  return counts.findIndex((count) => (seen += count) >= total * share)
+}
+
+const flood = async (job: Flood): Promise<FloodResult> => {
+  const socket = await connect(job.endpoint)
+  const start = performance.now()
+  const end = start + job.seconds * 1000
+  let sent = 0
+  while (performance.now() < end) {
+    // Waits until there is room, and then fills it.
+    socket.sendTimeout = patienceMillis
+    await socket.send(request)
+    sent++
+    socket.sendTimeout = 0
+    for (let i = 0; i < batchSize && socket.writable; i++) {
+      void socket.send(request)
+      sent++
+    }
+  }
+  const seconds = (performance.now() - start) / 1000
+  socket.close()
+  return { sent, seconds }
+}
+
+process.on("message", async (job: Echo | Flood) => {
+  try {
+    process.send!(job.kind === "echo" ? await echo(job) : await flood(job))
+  } catch (cause) {
+    throw new Error(`the server at ${job.endpoint} does not answer as it should`, { cause })
+  }
+})

@@ -1,0 +1,26 @@
+/**
+ * What Linux tells about a running process. On other systems every figure is NaN, which is printed as "n/a".
+ */
+import { readFileSync } from "node:fs"
+
+/** The unit of times in /proc: USER_HZ is 100 on every Linux that runs Node. */
+const tickMillis = 10
+
+const read = <A>(path: string, parse: (text: string) => A): A | undefined =>
+  process.platform === "linux" ? parse(readFileSync(path, "utf8")) : undefined
+
+// The name of the program stands in parentheses and may itself contain blanks; utime and stime are fields 14 and 15.
+const parseCpu = (stat: string): number => {
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return (Number(fields[11]) + Number(fields[12])) * tickMillis
+}
+
+/** CPU time in milliseconds that the process `pid` has used: all of it, and what its event loop's thread used. */
+export const cpu = (pid: number): { readonly all: number; readonly loop: number } => ({
+  all: read(`/proc/${pid}/stat`, parseCpu) ?? NaN,
+  loop: read(`/proc/${pid}/task/${pid}/stat`, parseCpu) ?? NaN
+})
+
+/** Memory in MiB that the process `pid` has in RAM. */
+export const residentMebibytes = (pid: number): number =>
+  read(`/proc/${pid}/status`, (status) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024) ?? NaN

@@ -1,0 +1,229 @@
+/**
+ * What is measured. Each scenario starts its own processes and gives lines for the table.
+ */
+import { setTimeout as sleep } from "node:timers/promises"
+import { Subscriber } from "zeromq"
+import type { Rounds, Row } from "./figures.ts"
+import { lonelyRow, row } from "./figures.ts"
+import type { Echo, EchoResult } from "./load.ts"
+import * as proc from "./proc.ts"
+import type { Load, Name, Server } from "./servers.ts"
+import { freeEndpoints, startLoad, startMember, startPlain, startServer, untilOpen } from "./servers.ts"
+
+export interface Options {
+  /** How often everything is measured. */
+  readonly rounds: number
+  /** How long each measurement takes. */
+  readonly seconds: number
+  /** How many requests the memory is watched for. */
+  readonly requests: number
+}
+
+/** Measures both in turns, in the other order in each round, so that nothing depends on who comes first. */
+const inTurns = async <A>(rounds: number, measure: (name: Name) => Promise<A>): Promise<Rounds<A>> => {
+  const results: { readonly [N in Name]: Array<A> } = { project: [], plain: [] }
+  for (let round = 0; round < rounds; round++) {
+    for (const name of round % 2 === 0 ? ["plain", "project"] as const : ["project", "plain"] as const) {
+      results[name].push(await measure(name))
+    }
+  }
+  return results
+}
+
+const startBoth = async (): Promise<{ readonly [N in Name]: Server }> => ({
+  plain: await startServer("plain"),
+  project: await startServer("project")
+})
+
+type Shape = Pick<Echo, "clients" | "window"> & Partial<Pick<Echo, "seconds" | "requests">>
+
+const ask = (load: Load, server: Server, shape: Shape): Promise<EchoResult> =>
+  load.echo({
+    endpoint: server.frontend,
+    pid: server.pid,
+    // What goes to another process is JSON, which has no infinity.
+    seconds: Number.MAX_SAFE_INTEGER,
+    requests: Number.MAX_SAFE_INTEGER,
+    ...shape
+  })
+
+/** Asks both in turns, after a round for nothing in which compilers get warm. */
+const askInTurns = async (rounds: number, shape: Shape): Promise<Rounds<EchoResult>> => {
+  const load = startLoad()
+  const servers = await startBoth()
+  const measure = (name: Name) => ask(load, servers[name], shape)
+  await inTurns(1, measure)
+  return inTurns(rounds, measure)
+}
+
+const cpuPerRequest = (result: EchoResult) => result.cpu * 1000 / result.replies
+
+const throughput = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const results = await askInTurns(rounds, { clients: 10, window: 100, seconds })
+  return [
+    row("requests a second", results, (result) => result.replies / result.seconds),
+    row("server CPU per request, us", results, cpuPerRequest),
+    row("  of it in the event loop, us", results, (result) => result.loopCpu * 1000 / result.replies),
+    row("latency p50, ms", results, (result) => result.p50 / 1000),
+    row("latency p99, ms", results, (result) => result.p99 / 1000)
+  ]
+}
+
+const latency = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const results = await askInTurns(rounds, { clients: 1, window: 1, seconds })
+  return [
+    row("latency p50, us", results, (result) => result.p50),
+    row("latency p99, us", results, (result) => result.p99),
+    row("server CPU per request, us", results, cpuPerRequest)
+  ]
+}
+
+const clients = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const inFlight = 1000
+  const counts = [10, 100, 1000] as const
+  const load = startLoad()
+  const servers = await startBoth()
+  const measure = async (name: Name) => {
+    const costs: Array<number> = []
+    for (const count of counts) {
+      costs.push(cpuPerRequest(await ask(load, servers[name], { clients: count, window: inFlight / count, seconds })))
+    }
+    return costs
+  }
+  await inTurns(1, measure)
+  const results = await inTurns(rounds, measure)
+  return [
+    ...counts.map((count, i) => row(`server CPU per request, ${count} clients, us`, results, (costs) => costs[i]!)),
+    row("  growth from 10 clients to 1000, factor", results, (costs) => costs.at(-1)! / costs[0]!)
+  ]
+}
+
+const flood = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const heartbeatMillis = 100
+  const [frontend, state, peer] = await freeEndpoints()
+  await startMember("primary", { frontend, state, peer }, ["--heartbeat", `${heartbeatMillis} millis`])
+  const load = startLoad()
+
+  const beats: Array<number> = []
+  const ticks: Array<number> = []
+  const subscriber = new Subscriber({ linger: 0 })
+  subscriber.subscribe()
+  subscriber.connect(state)
+  const listening = (async () => {
+    for await (const _ of subscriber) {
+      beats.push(performance.now())
+    }
+  })()
+  // A timer in an idle process: what it is late is the machine's doing.
+  const timer = setInterval(() => ticks.push(performance.now()), heartbeatMillis)
+
+  const results: Array<{ readonly rate: number; readonly delay: number; readonly noise: number }> = []
+  for (let round = 0; round < rounds; round++) {
+    await untilLater(beats, performance.now())
+    const start = performance.now()
+    const { seconds: duration, sent } = await load.flood({ endpoint: frontend, seconds: seconds * 2 })
+    const end = performance.now()
+    await untilLater(beats, end)
+    await untilLater(ticks, end)
+    results.push({
+      rate: sent / duration,
+      delay: largestGap(beats, start, end) - heartbeatMillis,
+      noise: largestGap(ticks, start, end) - heartbeatMillis
+    })
+  }
+  clearInterval(timer)
+  subscriber.close()
+  await listening
+
+  const worst = (values: ReadonlyArray<number>) => Math.max(...values)
+  return [
+    lonelyRow("requests sent a second", results.map(({ rate }) => rate)),
+    lonelyRow("largest delay of a heartbeat, ms", results.map(({ delay }) => delay), worst),
+    lonelyRow("  of a timer in an idle process meanwhile, ms", results.map(({ noise }) => noise), worst)
+  ]
+}
+
+/** Waits for a time after `time` to be noted. */
+const untilLater = async (times: ReadonlyArray<number>, time: number): Promise<void> => {
+  while (!(times.length > 0 && times.at(-1)! > time)) {
+    if (performance.now() > time + 10_000) {
+      throw new Error("no heartbeat for 10 seconds")
+    }
+    await sleep(10)
+  }
+}
+
+/** The largest gap between two times, from the last before `start` to the first after `end`. */
+const largestGap = (times: ReadonlyArray<number>, start: number, end: number): number =>
+  times.reduce((largest, time, i) => {
+    const previous = times[i - 1] ?? time
+    return time > start && previous <= end ? Math.max(largest, time - previous) : largest
+  }, 0)
+
+const startup = async (): Promise<ReadonlyArray<Row>> => {
+  const results = await inTurns(7, async (name) => {
+    const [frontend, state, peer] = await freeEndpoints()
+    const [server, openAt] = await Promise.all([
+      name === "plain" ? startPlain(frontend) : startMember("primary", { frontend, state, peer }),
+      untilOpen(frontend)
+    ])
+    await server.stop()
+    return { line: server.firstLineAt - server.startedAt, open: openAt - server.startedAt }
+  })
+  return [
+    row("from start to first line, ms", results, ({ line }) => line),
+    row("from start to open port, ms", results, ({ open }) => open)
+  ]
+}
+
+const idle = async (): Promise<ReadonlyArray<Row>> => {
+  const seconds = 5
+  const [frontend, state, otherFrontend, otherState] = await freeEndpoints()
+  const plain = await startServer("plain")
+  const primary = await startMember("primary", { frontend, state, peer: otherState })
+  const backup = await startMember("backup", { frontend: otherFrontend, state: otherState, peer: state })
+  const all = [primary, backup, plain]
+  // By then the two have found each other.
+  await sleep(3000)
+  const before = all.map(({ pid }) => proc.cpu(pid).all)
+  await sleep(seconds * 1000)
+  const [ofPrimary, ofBackup, ofPlain] = all.map(({ pid }, i) => (proc.cpu(pid).all - before[i]!) / seconds / 10)
+  const compare = (what: string, share: number) =>
+    row(what, { project: [share], plain: [ofPlain!] }, (percent) => percent)
+  return [
+    compare("CPU of a primary, % of a core", ofPrimary!),
+    compare("CPU of its backup, % of a core", ofBackup!)
+  ]
+}
+
+const memory = async ({ requests }: Options): Promise<ReadonlyArray<Row>> => {
+  const load = startLoad()
+  const servers = await startBoth()
+  const tenth = Math.ceil(requests / 10)
+  const results = await inTurns(10, async (name) => {
+    await ask(load, servers[name], { clients: 10, window: 100, requests: tenth })
+    return proc.residentMebibytes(servers[name].pid)
+  })
+  const at = (i: number) => ({ project: [results.project[i]!], plain: [results.plain[i]!] })
+  const growth = (values: ReadonlyArray<number>) => values[9]! / values[1]!
+  return [
+    ...results.project.map((_, i) =>
+      row(`RSS after ${((i + 1) * tenth).toLocaleString("en")} requests, MiB`, at(i), (mebibytes) => mebibytes)
+    ),
+    row(
+      "  growth from the second tenth to the last, factor",
+      { project: [growth(results.project)], plain: [growth(results.plain)] },
+      (factor) => factor
+    )
+  ]
+}
+
+export const scenarios: { readonly [name: string]: (options: Options) => Promise<ReadonlyArray<Row>> } = {
+  throughput,
+  latency,
+  clients,
+  flood,
+  startup,
+  idle,
+  memory
+}

@@ -1,0 +1,141 @@
+/**
+ * The processes of a benchmark: servers and the load. All of them are children of this one and end with it.
+ */
+import type { ChildProcess } from "node:child_process"
+import { fork, spawn } from "node:child_process"
+import { once } from "node:events"
+import * as net from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import type { Echo, EchoResult, Flood, FloodResult } from "./load.ts"
+
+/** What is compared. */
+export type Name = "project" | "plain"
+
+export interface Server {
+  readonly pid: number
+  readonly frontend: string
+  /** When it was started, and when it wrote its first line. */
+  readonly startedAt: number
+  readonly firstLineAt: number
+  readonly stop: () => Promise<void>
+}
+
+export interface Load {
+  readonly echo: (job: Omit<Echo, "kind">) => Promise<EchoResult>
+  readonly flood: (job: Omit<Flood, "kind">) => Promise<FloodResult>
+}
+
+const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+const children = new Set<ChildProcess>()
+
+process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")))
+
+/** A child that ends by itself, or never starts, ends the benchmark. */
+const adopt = (child: ChildProcess, what: string): void => {
+  const fail = (reason: unknown) => {
+    if (children.delete(child)) {
+      console.error(`${what} has ended: ${reason}`)
+      process.exit(1)
+    }
+  }
+  children.add(child)
+  child.once("error", fail)
+  child.once("exit", (code, signal) => fail(signal ?? `exit code ${code}`))
+}
+
+const stop = async (child: ChildProcess): Promise<void> => {
+  const gone = once(child, "exit")
+  children.delete(child)
+  child.kill("SIGKILL")
+  await gone
+}
+
+/** Ends every child and waits until they are gone. */
+export const stopAll = async (): Promise<void> => {
+  await Promise.all([...children].map(stop))
+}
+
+// What is set in the environment of whoever runs a benchmark must not configure its servers.
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(BSTAR|NODE)_/.test(name)))
+
+const start = async (what: string, args: ReadonlyArray<string>, frontend: string): Promise<Server> => {
+  const startedAt = performance.now()
+  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "inherit"] })
+  adopt(child, what)
+  await once(child.stdout, "data")
+  const firstLineAt = performance.now()
+  child.stdout.resume()
+  return { pid: child.pid!, frontend, startedAt, firstLineAt, stop: () => stop(child) }
+}
+
+/** Starts the plain loop. */
+export const startPlain = (frontend: string): Promise<Server> =>
+  start("the plain loop", [file("plain.mjs"), frontend], frontend)
+
+/** Where a member of a pair is reached, where it publishes, and where it listens. */
+export interface Endpoints {
+  readonly frontend: string
+  readonly state: string
+  readonly peer: string
+}
+
+/** Starts a member of a pair, as a user would. */
+export const startMember = (
+  role: "primary" | "backup",
+  { frontend, peer, state }: Endpoints,
+  options: ReadonlyArray<string> = []
+): Promise<Server> =>
+  start(
+    `bstar --${role}`,
+    [file("../../dist/bstar.js"), `--${role}`, "--frontend", frontend, "--state", state, "--peer", peer, ...options],
+    frontend
+  )
+
+/** Starts either of those that are compared. The project's is a primary whose peer is not there. */
+export const startServer = async (name: Name): Promise<Server> => {
+  const [frontend, state, peer] = await freeEndpoints()
+  return name === "plain" ? startPlain(frontend) : startMember("primary", { frontend, state, peer })
+}
+
+/** Starts the load. */
+export const startLoad = (): Load => {
+  const child = fork(file("load.ts"), [], { execArgv: ["--import", "tsx"], cwd: file("../.."), env })
+  adopt(child, "the load")
+  const run = async (job: Echo | Flood) => {
+    child.send(job)
+    const [result] = await once(child, "message")
+    return result
+  }
+  return {
+    echo: (job) => run({ kind: "echo", ...job }),
+    flood: (job) => run({ kind: "flood", ...job })
+  }
+}
+
+/** Endpoints on this machine at which nobody listens; they are taken all at a time, so that no two are the same. */
+export const freeEndpoints = async (): Promise<[string, string, string, string]> => {
+  const listeners = await Promise.all(Array.from({ length: 4 }, async () => {
+    const listener = net.createServer().listen(0, "127.0.0.1")
+    await once(listener, "listening")
+    return listener
+  }))
+  const ports = listeners.map((listener) => (listener.address() as net.AddressInfo).port)
+  await Promise.all(listeners.map((listener) => once(listener.close(), "close")))
+  return ports.map((port) => `tcp://127.0.0.1:${port}`) as [string, string, string, string]
+}
+
+/** Waits until somebody accepts connections at an endpoint, and gives the time. */
+export const untilOpen = async (endpoint: string): Promise<number> => {
+  const { hostname, port } = new URL(endpoint)
+  while (true) {
+    const socket = net.connect(Number(port), hostname)
+    const isOpen = await once(socket, "connect").then(() => true, () => false)
+    socket.destroy()
+    if (isOpen) {
+      return performance.now()
+    }
+    await sleep(2)
+  }
+}
