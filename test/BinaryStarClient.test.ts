@@ -20,6 +20,7 @@ import * as Zmq from "../src/zeromq/Zmq.ts"
 import * as ZmqClientLink from "../src/zeromq/ZmqClientLink.ts"
 import * as ZmqSocket from "../src/zeromq/ZmqSocket.ts"
 import { settle } from "./suites/nodes.ts"
+import { listen } from "./suites/support.ts"
 
 const servers = ["inproc://a", "inproc://b"]
 
@@ -278,6 +279,32 @@ describe("a client", () => {
       assert.strictEqual(connections(), 1)
     }))
 
+  it.scoped("waits as long as the retry schedule says, where that is longer than the settle delay", () =>
+    Effect.gen(function*() {
+      const retry = Schedule.intersect(Schedule.spaced("5 seconds"), Schedule.recurs(2))
+      const { asked, client } = yield* makeClient(() => {}, { retry })
+      const lost = yield* Effect.fork(Effect.zip(Effect.flip(client.request("1")), Clock.currentTimeMillis))
+      yield* TestClock.adjust("1 minute")
+      const [error, at] = yield* Fiber.join(lost)
+      assert.strictEqual(error.attempts, 3)
+      assert.strictEqual(at, 13_000)
+      assert.deepStrictEqual(asked.map(({ at, server }) => [server, at]), [
+        ["inproc://a", 0],
+        ["inproc://b", 6000],
+        ["inproc://a", 12_000]
+      ])
+    }))
+
+  it.scoped("does not leave a server because of a request that was interrupted", () =>
+    Effect.gen(function*() {
+      const { client, said } = yield* makeClient(() => {})
+      const request = yield* Effect.fork(client.request("1"))
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.interrupt(request)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(said, ["connecting to server at inproc://a..."])
+    }))
+
   it.scoped("refuses wrong options and names their fields", () =>
     Effect.gen(function*() {
       const fieldsOf = (options: unknown) =>
@@ -306,6 +333,32 @@ describe("a client over ZeroMQ", () => {
         concurrency: "unbounded"
       })
       assert.deepStrictEqual(replies, ["1", "2", "3"])
+    }))
+
+  it.scopedLive("drops replies that are late, doubled, unasked for or malformed", () =>
+    Effect.gen(function*() {
+      const server = yield* ZmqSocket.makeRouter()
+      const { request } = yield* client({ servers: [yield* server.bind("tcp://127.0.0.1:*")], timeout: "30 seconds" })
+      const requests = yield* listen(server.messages)
+      const abandoned = yield* Effect.fork(request("abandoned"))
+      const late = yield* requests.take
+      yield* Fiber.interrupt(abandoned)
+      for (const sequence of ["1", "2"]) {
+        const reply = yield* Effect.fork(text(request(sequence)))
+        const asked = yield* requests.take
+        const [identity, id, delimiter] = asked
+        yield* server.sendAll([
+          late,
+          [identity!],
+          [identity!, id!],
+          [identity!, delimiter!],
+          [identity!, id!, ...Frames.make("no delimiter")],
+          [identity!, ...Frames.make("unasked for"), delimiter!, ...Frames.make("x")],
+          asked,
+          asked
+        ])
+        assert.strictEqual(yield* Fiber.join(reply), sequence)
+      }
     }))
 
   it.scopedLive("survives a server whose name nobody knows, and both servers down", () =>

@@ -37,7 +37,7 @@ describe("the package", () => {
         yield* output("npm", [...npmPack, "--dry-run"], root)
       )
       const paths = files.map(({ path }) => path)
-      const needed = ["dist/index.js", "dist/index.d.ts", "dist/bin.js", "LICENSE", "README.md", "package.json"]
+      const needed = ["dist/index.js", "dist/index.d.ts", "dist/bstar.js", "LICENSE", "README.md", "package.json"]
       assert.deepStrictEqual(needed.filter((file) => !paths.includes(file)), [])
       assert.deepStrictEqual(
         paths.filter((file) =>

@@ -157,7 +157,7 @@ export const run = (
 
 /** Starts `bstar`. */
 export const bstar = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
-  run(process.execPath, [path.join(root, "dist/bin.js"), ...args], { env })
+  run(process.execPath, [path.join(root, "dist/bstar.js"), ...args], { env })
 
 const portsGiven = new Set<number>()
 

@@ -1,0 +1,111 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import type { SocketError } from "../../src/BinaryStarError.ts"
+import type { Role } from "../../src/Fsm.ts"
+import { PeerLink } from "../../src/PeerLink.ts"
+import { eventually, listen, message, texts } from "./support.ts"
+
+/** Both ends of one link. */
+export type Ends = { readonly [R in Role]: Layer.Layer<PeerLink, SocketError> }
+
+const build = (layer: Layer.Layer<PeerLink, SocketError>) =>
+  Effect.map(Layer.build(layer), (context) => Context.get(context, PeerLink))
+
+/** Builds an end; what it hears can be taken one by one. */
+const join = (layer: Layer.Layer<PeerLink, SocketError>) =>
+  Effect.gen(function*() {
+    const { messages, publish } = yield* build(layer)
+    const heard = yield* listen(messages)
+    return { publish, heard: Effect.map(heard.take, texts) }
+  })
+
+type End = Effect.Effect.Success<ReturnType<typeof join>>
+
+/** A subscriber joins slowly: publishes until the other end has heard it, and takes what is left of that. */
+const meet = (from: End, to: End) =>
+  Effect.gen(function*() {
+    yield* from.publish(message("anybody there?")).pipe(
+      Effect.repeat(Schedule.spaced("5 millis")),
+      Effect.raceFirst(to.heard)
+    )
+    yield* from.publish(message("we have met"))
+    yield* Effect.repeat(to.heard, { until: ([text]) => text === "we have met" })
+  })
+
+/** What every link must do. An endpoint of inproc does not come back once its publisher has gone. */
+export const peerLinkSuite = (
+  name: string,
+  make: Effect.Effect<Ends, never, Scope.Scope>,
+  { restarts }: { readonly restarts: boolean }
+) =>
+  describe(`a link over ${name}`, () => {
+    it.scopedLive("carries messages as they are, in order, both ways", () =>
+      Effect.gen(function*() {
+        const ends = yield* make
+        const primary = yield* join(ends.primary)
+        const backup = yield* join(ends.backup)
+        const sent = [
+          ["1"],
+          [""],
+          ["two", "frames"],
+          ["", "", "x", ""],
+          ...Array.from({ length: 500 }, (_, i) => [`${i}`])
+        ]
+        for (const [from, to] of [[primary, backup], [backup, primary]] as const) {
+          yield* meet(from, to)
+          yield* Effect.forEach(sent, (text) => from.publish(message(...text)), { discard: true })
+          assert.deepStrictEqual(yield* Effect.replicateEffect(to.heard, sent.length), sent)
+        }
+      }))
+
+    it.scopedLive("loses without an error what is published while the peer is away", () =>
+      Effect.gen(function*() {
+        const ends = yield* make
+        const primary = yield* join(ends.primary)
+        yield* Effect.replicateEffect(primary.publish(message("lost")), 10)
+        const { messages, publish } = yield* build(ends.backup)
+        const heard = yield* listen(messages)
+        const first = yield* Effect.raceFirst(
+          Effect.repeat(primary.publish(message("found")), Schedule.spaced("5 millis")),
+          heard.take
+        )
+        assert.deepStrictEqual(first, message("found"))
+        yield* meet({ publish, heard: Effect.map(heard.take, texts) }, primary)
+      }))
+
+    it.scopedLive("knows whether something waits to be read", () =>
+      Effect.gen(function*() {
+        const ends = yield* make
+        const primary = yield* join(ends.primary)
+        const { messages, publish, waiting } = yield* build(ends.backup)
+        const backup = Effect.map(listen(messages), (heard) => ({ publish, heard: Effect.map(heard.take, texts) }))
+        yield* Effect.scoped(Effect.flatMap(backup, (backup) => meet(primary, backup)))
+        assert.isFalse(yield* waiting)
+        yield* primary.publish(message("unread"))
+        yield* eventually(waiting)
+        const { heard } = yield* backup
+        assert.deepStrictEqual(yield* heard, ["unread"])
+        assert.isFalse(yield* waiting)
+      }))
+
+    for (const [role, other] of [["primary", "backup"], ["backup", "primary"]] as const) {
+      it.scopedLive.runIf(restarts)(`goes on when the ${role} is built again`, () =>
+        Effect.gen(function*() {
+          const ends = yield* make
+          const stays = yield* join(ends[other])
+          for (let life = 0; life < 3; life++) {
+            const scope = yield* Scope.make()
+            const again = yield* Scope.extend(join(ends[role]), scope)
+            yield* meet(again, stays)
+            yield* meet(stays, again)
+            yield* Scope.close(scope, Exit.void)
+            yield* stays.publish(message("lost"))
+          }
+        }))
+    }
+  })
