@@ -174,16 +174,15 @@ export const make = <R = never>(
 
       const answer = (message: Frames.Frames, replies: Array<Frames.Frames>) => {
         const length = Frames.envelopeLength(message)
-        const toReply = (reply: Frames.Input) => message.slice(0, length).concat(Frames.make(reply))
         const reply = handler({ body: message.slice(length) })
         if (Effect.isEffect(reply)) {
           running++
-          fork(Effect.matchCauseEffect(Effect.map(reply, toReply), {
+          fork(Effect.matchCauseEffect(Effect.map(reply, (body) => envelop(message, length, body)), {
             onFailure: (cause) => inbox.put({ _tag: "Failed", cause }),
             onSuccess: (reply) => inbox.put({ _tag: "Answered", reply })
           }))
         } else {
-          replies.push(toReply(reply))
+          replies.push(envelop(message, length, reply))
         }
       }
 
@@ -325,6 +324,10 @@ export const make = <R = never>(
 
 const decode = Schema.decodeEither(PeerMessage.PeerMessage)
 const encode = Schema.encodeSync(PeerMessage.PeerMessage)
+
+/** A reply in the envelope of its request. */
+const envelop = (request: Frames.Frames, envelopeLength: number, reply: Frames.Input): Frames.Frames =>
+  request.slice(0, envelopeLength).concat(Frames.make(reply))
 
 const endOf = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
 
