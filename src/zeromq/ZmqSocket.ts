@@ -13,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as dns from "node:dns"
+import * as fs from "node:fs"
 import * as zmq from "zeromq"
 import type { SocketOperation, SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
@@ -221,7 +222,12 @@ const open = <S extends zmq.Socket>(make: () => S): Effect.Effect<Handle<S>, Soc
       try: make,
       catch: (cause) => new SocketError({ reason: reasonOf(cause), operation: "open", endpoint: undefined, cause })
     }),
-    (socket) => Effect.sync(() => socket.close())
+    (socket) =>
+      Effect.suspend(() => {
+        const endpoint = socket.closed ? undefined : socket.lastEndpoint
+        socket.close()
+        return endpoint?.startsWith("ipc://") ? fileGone(endpoint.slice("ipc://".length)) : Effect.void
+      })
   ).pipe(Effect.map((socket) => {
     const handle: Handle<S> = {
       socket,
@@ -232,6 +238,19 @@ const open = <S extends zmq.Socket>(make: () => S): Effect.Effect<Handle<S>, Soc
     }
     return handle
   }))
+
+/**
+ * libzmq removes the file of an ipc endpoint some time after the close, be it the file of whoever has bound it by then. So
+ * whoever closes waits for it, though not for ever: it may have been a connection to somebody else's file.
+ */
+const fileGone = (path: string): Effect.Effect<void> =>
+  Effect.sync(() => fs.existsSync(path)).pipe(
+    Effect.repeat({
+      while: (exists) => exists,
+      schedule: Schedule.intersect(Schedule.spaced("1 millis"), Schedule.recurs(50))
+    }),
+    Effect.asVoid
+  )
 
 /** A socket that was closed a moment ago may hold its port a little longer. */
 const bindAgain = Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(5))
