@@ -12,6 +12,7 @@ import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberSet from "effect/FiberSet"
@@ -81,12 +82,16 @@ type Input =
   | { readonly _tag: "Asked" }
   | { readonly _tag: "Answered"; readonly reply: Frames.Frames }
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
+  | { readonly _tag: "Gone"; readonly evidence: Fsm.Evidence }
+  | { readonly _tag: "Stop" }
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
+const stop: Input = { _tag: "Stop" }
 
 /**
- * Starts a member in the current scope. When the scope closes the member ends, saying that it was interrupted.
+ * Starts a member in the current scope. When the scope closes the member answers what it has accepted, for as long as the
+ * configured `drain` at the most, says goodbye to its peer if its policy has one, and ends, saying that it was interrupted.
  *
  * @since 0.1.0
  * @category constructors
@@ -108,6 +113,7 @@ export const make = <R = never>(
     }
     const start = Fsm.start(rules, now())
     const state = yield* SubscriptionRef.make(start.member.state)
+    const stopped = yield* Deferred.make<void>()
     const ended = yield* Deferred.make<never, BinaryStarError | SocketError>()
     const counters = { accepted: 0, rejected: 0, failed: 0, heard: 0, malformed: 0 }
 
@@ -122,6 +128,9 @@ export const make = <R = never>(
       return new Promise((resolve) => requestsTaken = resolve)
     })
     const fromPeer = Stream.runForEach(link.messages, (messages) => inbox.put({ _tag: "Heard", messages }))
+    const fromEvidence = config.crashDetection
+      ? Stream.runForEach(link.gone, (evidence) => inbox.put({ _tag: "Gone", evidence }))
+      : Effect.never
     const fromClock = Stream.fromSchedule(Schedule.fixed(config.heartbeat)).pipe(
       Stream.runForEach(() => inbox.put(beat)),
       withMonotonicTime
@@ -133,6 +142,8 @@ export const make = <R = never>(
       let next = 0
       let running = 0
       let lookedAt = Number.NEGATIVE_INFINITY
+      let lastBeat = now()
+      let stopBy = Number.POSITIVE_INFINITY
       const isNewJunk = Burst.make(config.expiryMillis)
       const isNewFailure = Burst.make(config.expiryMillis)
 
@@ -150,7 +161,20 @@ export const make = <R = never>(
           if (member.state !== before) {
             yield* SubscriptionRef.set(state, member.state)
           }
+          if (outcome.publish !== undefined) {
+            yield* link.publish(encode(outcome.publish))
+          }
         })
+
+      /** What follows from having stood still, if this process has and if its policy minds. */
+      const slept = (): Fsm.Outcome | undefined => {
+        const at = now()
+        if (!Fsm.hasSlept(rules, lastBeat, at)) {
+          return undefined
+        }
+        const outcome = Fsm.step(rules, member, { _tag: "Slept", now: at })
+        return outcome.member === member ? undefined : outcome
+      }
 
       const hear = (message: Frames.Frames) => {
         const decoded = decode(message)
@@ -188,6 +212,13 @@ export const make = <R = never>(
 
       const mayServe = () => next < batch.length && running < config.concurrency
 
+      /** Lets replies go, unless the peer may have taken over since they were made: their clients will ask again. */
+      function* send(replies: ReadonlyArray<Frames.Frames>) {
+        if (replies.length > 0 && slept() === undefined) {
+          yield* frontend.reply(replies)
+        }
+      }
+
       /** Judges and answers what there is, for one slice of time. Only with fresh evidence may the state change. */
       function* serve(isFresh: boolean) {
         const at = now()
@@ -217,23 +248,40 @@ export const make = <R = never>(
             break
           }
         }
-        if (replies.length > 0) {
-          yield* frontend.reply(replies)
-        }
+        yield* send(replies)
         if (mayServe() && isFresh) {
           yield* nextTurn
         }
       }
 
-      /** Applies what has come in: first all that the peer has said, then the beat that tells our state. */
+      /** Takes in what has come, unless this process has stood still meanwhile: then what it knew of the peer is void. */
       function* takeIn(inputs: ReadonlyArray<Input>) {
+        if (slept() === undefined) {
+          return yield* apply(inputs, true)
+        }
+        yield* apply(inputs, false)
+        // All that can have waited: the queues on both sides hold a thousand messages each.
+        for (let batches = 0; batches < 16 && (yield* link.waiting); batches++) {
+          yield* apply(yield* inbox.takeAll, false)
+        }
+        lastBeat = now()
+        yield* become(Fsm.step(rules, member, { _tag: "Slept", now: lastBeat }))
+      }
+
+      /** Applies what has come in: first all that the peer has said, if it can be trusted, then the beat that tells our state. */
+      function* apply(inputs: ReadonlyArray<Input>, isTrusted: boolean) {
         let isBeat = false
         const replies: Array<Frames.Frames> = []
         for (const input of inputs) {
           switch (input._tag) {
             case "Heard":
-              for (const message of input.messages) {
+              for (const message of isTrusted ? input.messages : []) {
                 yield* hear(message)
+              }
+              break
+            case "Gone":
+              if (isTrusted) {
+                yield* become(Fsm.step(rules, member, { _tag: "PeerGone", now: now(), evidence: input.evidence }))
               }
               break
             case "Beat":
@@ -247,21 +295,28 @@ export const make = <R = never>(
               running--
               yield* failed(input.cause)
               break
+            case "Stop":
+              stopBy = now() + Duration.toMillis(config.drain)
+              break
             case "Asked":
               break
           }
         }
-        if (isBeat) {
-          yield* link.publish(encode(member.state))
+        if (isBeat && isTrusted) {
+          const at = now()
+          yield* link.publish(encode(Fsm.wordOf[member.state]))
+          // Who stood still while it published cannot know that the word has left.
+          lastBeat = slept() === undefined ? at : lastBeat
         }
-        if (replies.length > 0) {
-          yield* frontend.reply(replies)
-        }
+        yield* send(replies)
       }
 
+      const isDone = () =>
+        stopBy < Number.POSITIVE_INFINITY && ((next === batch.length && running === 0) || now() > stopBy)
+
       yield* Effect.logInfo(start.say)
-      while (true) {
-        if (next === batch.length && requests !== undefined) {
+      while (!isDone()) {
+        if (next === batch.length && requests !== undefined && stopBy === Number.POSITIVE_INFINITY) {
           batch = requests
           next = 0
           requests = undefined
@@ -284,12 +339,14 @@ export const make = <R = never>(
         }
         yield* serve(isFresh)
       }
-    })
+      yield* become(Fsm.step(rules, member, { _tag: "Stopping", now: now() }))
+    }).pipe(Effect.ensuring(Deferred.succeed(stopped, undefined)))
 
     yield* Effect.all([
       fromFrontend,
       Effect.zipRight(fromPeer, endOf("messages from the peer")),
       Effect.zipRight(fromClock, endOf("beats")),
+      Effect.zipRight(fromEvidence, endOf("evidence")),
       driver
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.zipRight(Effect.never),
@@ -312,6 +369,10 @@ export const make = <R = never>(
       Effect.interruptible,
       Effect.forkScoped
     )
+    yield* Effect.addFinalizer(() => {
+      inbox.offer(stop)
+      return Deferred.await(stopped)
+    })
 
     return BinaryStar.of({
       role: config.role,

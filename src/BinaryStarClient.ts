@@ -1,61 +1,82 @@
 /**
- * A client of a pair: asks, waits, and goes to the other server when nobody answers.
+ * A client of a pair: asks whichever server is active, and fails over in milliseconds.
+ *
+ * It is connected to both servers all the time and learns from the connections themselves when one is lost. A server drops
+ * without a word what it may not answer, so a request that is not answered soon goes round the servers as a vote until
+ * one of them answers; then all that still wait go there.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as ExecutionStrategy from "effect/ExecutionStrategy"
-import * as Exit from "effect/Exit"
+import * as FiberHandle from "effect/FiberHandle"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { InvalidConfig } from "./BinaryStarError.ts"
-import { RequestError, SocketError } from "./BinaryStarError.ts"
+import { RequestError } from "./BinaryStarError.ts"
 import type { Connection } from "./ClientLink.ts"
 import { ClientLink } from "./ClientLink.ts"
 import * as Endpoint from "./Endpoint.ts"
 import * as Frames from "./Frames.ts"
+import { monotonicReader } from "./internal/clock.ts"
 import { DurationInput, validate } from "./internal/config.ts"
 
 /**
- * How a client behaves. The defaults are those of the Guide's Lazy Pirate client, but that a request gives up some time.
+ * How a client behaves.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  /** The servers' frontends, in the order in which they are tried. Defaults to the Guide's pair on this machine. */
+  /** The servers' frontends; the first is asked first. Defaults to the Guide's pair on this machine. */
   readonly servers?: ReadonlyArray<string> | undefined
-  /** How long to wait for a reply before the server is given up. Defaults to `1 second`. */
+  /** How long a request may take in all before it fails. Defaults to `10 seconds`. */
   readonly timeout?: Duration.DurationInput | undefined
-  /** How long to wait, once a server is given up, before the next one is connected. Defaults to `2 seconds`. */
-  readonly settle?: Duration.DurationInput | undefined
   /**
-   * How often an unanswered request is sent again, and what more than the settle delay to wait each time. With `n`
-   * repetitions a request ends after `(n + 1) * (timeout + settle)` at the latest, the schedule's own delays, and
-   * looking up names, which may take another `timeout` each. A request that is freed because another one found their
-   * server silent has used up a repetition too. Defaults to `Schedule.recurs(3)`, so 12 seconds.
+   * How long a server that has been answering may take for a request before it is asked the same again. Give it more than
+   * the slowest handler takes. Defaults to `1 second`.
    */
-  readonly retry?: Schedule.Schedule<unknown> | undefined
+  readonly patience?: Duration.DurationInput | undefined
+  /**
+   * How often an unanswered request is offered to a server that has not been answering, as a vote. Defaults to every 10 to
+   * 50 milliseconds, growing.
+   */
+  readonly votes?: Schedule.Schedule<unknown> | undefined
 }
 
 /**
- * The servers and timings of the Guide's client.
+ * The Guide's servers, and timings for a network of one site.
  *
  * @since 0.1.0
  * @category constants
  */
 export const defaults = {
   servers: ["tcp://localhost:5001", "tcp://localhost:5002"],
-  timeout: "1 second",
-  settle: "2 seconds",
-  retry: Schedule.recurs(3)
+  timeout: "10 seconds",
+  patience: "1 second",
+  votes: Schedule.union(Schedule.exponential("10 millis", 1.5), Schedule.spaced("50 millis"))
 } as const satisfies Options
+
+/**
+ * What can be said about one request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RequestOptions {
+  /**
+   * Whether the request may be sent more than once, so that a handler may see it more than once: at-least-once. When not,
+   * it is sent to one server, and fails with `Unanswered` when that is lost or silent; a server that was passive has then
+   * dropped it. Defaults to `true`.
+   */
+  readonly resend?: boolean | undefined
+}
 
 /**
  * A client of a pair. Which of the two servers answers is its own affair.
@@ -65,32 +86,52 @@ export const defaults = {
  */
 export class BinaryStarClient extends Context.Tag("effect-binary-star/BinaryStarClient")<BinaryStarClient, {
   /**
-   * Sends a request and waits for its reply. Requests may run beside each other. One that is not answered is sent again,
-   * to the other server: a handler may see it more than once. When the retries are used up it fails with `NoReply`.
+   * Sends a request and waits for its reply. Requests may run beside each other. Fails with `NoReply` when no server has
+   * answered in time, and with `Unanswered` when a request that must not be sent twice was sent and its reply is lost.
    */
-  readonly request: (request: Frames.Input) => Effect.Effect<Frames.Frames, RequestError>
+  readonly request: (
+    request: Frames.Input,
+    options?: RequestOptions
+  ) => Effect.Effect<Frames.Frames, RequestError>
 }>() {}
 
-/** A connection to one server and the requests that wait for it. */
-interface Session {
-  readonly connection: Connection
-  readonly waiting: Map<string, Deferred.Deferred<Frames.Frames, SocketError>>
-  /** How many replies have come in, be it to nobody. */
-  heard: number
-  readonly close: Effect.Effect<void>
+/** A server, and the connection to it while there is one. */
+interface Server {
+  readonly endpoint: string
+  connection: Connection | undefined
+}
+
+/** When a request was sent to a server: its place in the order of all that this client sends, and the time. */
+interface Sent {
+  readonly turn: number
+  readonly at: number
+}
+
+/** A request that waits for its reply. */
+interface Asked {
+  readonly message: Frames.Frames
+  readonly resend: boolean
+  readonly reply: Deferred.Deferred<Frames.Frames, RequestError>
+  /** To whom it was sent, as far as it may still be answered there. */
+  readonly sent: Map<Server, Sent>
+  attempts: number
+  at: number
 }
 
 const Settings = Schema.Struct({
   servers: Schema.NonEmptyArray(Endpoint.Connectable),
   timeout: DurationInput({ minimum: "1 millis", maximum: "1 day" }),
-  settle: DurationInput({ minimum: 0, maximum: "1 day" })
+  patience: DurationInput({ minimum: "1 millis", maximum: "1 day" })
 })
 
-/** How soon a message is offered again to a server whose queue is full. */
-const whenFull = Schedule.spaced("5 millis")
+/** How soon a server is looked up again whose name is not known. */
+const lookUpAgain = Schedule.spaced("1 second")
+
+/** How long, in milliseconds, a request is left alone before it votes. */
+const quietMillis = 10
 
 /**
- * Opens a client in the current scope. It connects to the first server at once.
+ * Opens a client in the current scope. It connects to all servers at once.
  *
  * @since 0.1.0
  * @category constructors
@@ -99,115 +140,224 @@ export const make = (
   options: Options = {}
 ): Effect.Effect<BinaryStarClient["Type"], InvalidConfig, ClientLink | Scope.Scope> =>
   Effect.gen(function*() {
-    const { servers, settle, timeout } = yield* validate(Settings, {
+    const settings = yield* validate(Settings, {
       servers: options.servers ?? defaults.servers,
       timeout: options.timeout ?? defaults.timeout,
-      settle: options.settle ?? defaults.settle
+      patience: options.patience ?? defaults.patience
     })
-    const retry = options.retry ?? defaults.retry
+    const patienceMillis = Duration.toMillis(settings.patience)
+    const votes = options.votes ?? defaults.votes
     const link = yield* ClientLink
-    const scope = yield* Effect.scope
-    let server = 0
+    const now = yield* monotonicReader
+    const voting = yield* FiberHandle.make<void>()
+    const runVoting = yield* FiberHandle.runtime(voting)<never>()
+    const servers = settings.servers.map((endpoint): Server => ({ endpoint, connection: undefined }))
+    const waiting = new Map<string, Asked>()
+    // The server that answers now, as far as is known, and the turn in which it was found out.
+    let serving: Server | undefined
+    let servingSince = 0
+    let turn = 0
     let lastId = 0
+    let isVoting = false
     let closed = false
-    let current = yield* Deferred.make<Session, SocketError>()
 
-    const open = (endpoint: string): Effect.Effect<Session, SocketError> =>
-      Effect.gen(function*() {
-        yield* Effect.logInfo(`connecting to server at ${endpoint}...`)
-        const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-        const connection = yield* link.connect(endpoint).pipe(
-          Scope.extend(own),
-          Effect.timeoutFail({
-            duration: timeout,
-            onTimeout: () => new SocketError({ reason: "UnknownHost", operation: "connect", endpoint })
-          }),
-          Effect.onError(() => Scope.close(own, Exit.void))
-        )
-        const session: Session = { connection, waiting: new Map(), heard: 0, close: Scope.close(own, Exit.void) }
-        const forsake = (reason: SocketError) =>
-          Effect.forEach(session.waiting.values(), (reply) => Deferred.fail(reply, reason), { discard: true })
-        yield* Scope.addFinalizer(
-          own,
-          Effect.suspend(() => forsake(new SocketError({ reason: "Closed", operation: "receive", endpoint })))
-        )
-        yield* Stream.runForEach(connection.messages, (batch) => Effect.sync(() => deliver(session, batch))).pipe(
-          Effect.catchAll(forsake),
-          Effect.forkIn(own)
-        )
-        return session
+    const send = (asked: Asked, server: Server) =>
+      Effect.suspend(() => {
+        if (server.connection === undefined) {
+          return Effect.void
+        }
+        const sent: Sent = { turn: ++turn, at: now() }
+        asked.sent.set(server, sent)
+        asked.at = sent.at
+        asked.attempts++
+        return Effect.catchAll(server.connection.send(asked.message), () =>
+          Effect.sync(() => {
+            asked.sent.delete(server)
+            asked.attempts--
+          }))
       })
 
-    // Whoever is the first to find a server silent makes the client leave it. Others may have waited there too: their
-    // requests are freed at once and wait for the next server together.
-    const leave = (session: Deferred.Deferred<Session, SocketError>) =>
-      Effect.uninterruptible(Effect.gen(function*() {
-        const next = yield* Deferred.make<Session, SocketError>()
-        if (session !== current || closed) {
+    /** Sends a request to the server that is the most likely to answer. */
+    const ask = (asked: Asked) => {
+      const server = serving ?? servers.find(({ connection }) => connection !== undefined)
+      return server === undefined ? Effect.void : send(asked, server)
+    }
+
+    /** Whether a server that has been answering has got the request and may still be busy with it. */
+    const isInHand = (asked: Asked, at: number) => {
+      const sent = serving && asked.sent.get(serving)
+      return sent !== undefined && at - sent.at < patienceMillis
+    }
+
+    /** Offers one request to those who have not been answering, and to the one who has what it has had for too long. */
+    const vote = Effect.gen(function*() {
+      const at = now()
+      const due = [...waiting].filter(([, asked]) =>
+        asked.sent.size === 0 || (asked.resend && at - asked.at >= quietMillis)
+      )
+      if (serving !== undefined) {
+        for (const [, asked] of due) {
+          if (!isInHand(asked, at)) {
+            yield* send(asked, serving)
+          }
+        }
+      }
+      for (const [id, asked] of due) {
+        if (!asked.resend) {
+          yield* asked.sent.size === 0 ? ask(asked) : Effect.void
+          continue
+        }
+        // Behind all others, so that each of them votes in its turn: this one may be one that nobody answers.
+        waiting.delete(id)
+        waiting.set(id, asked)
+        for (const server of servers) {
+          if (server !== serving) {
+            yield* send(asked, server)
+          }
+        }
+        break
+      }
+    })
+
+    /** Votes from now on, at first often, until nothing waits. */
+    const startVoting = () => {
+      isVoting = true
+      runVoting(
+        Effect.sleep(quietMillis).pipe(
+          Effect.zipRight(Effect.repeat(vote, { schedule: votes, while: () => waiting.size > 0 })),
+          Effect.zipRight(Effect.sync(() => {
+            isVoting = false
+          }))
+        )
+      )
+    }
+
+    const voteNow = Effect.suspend(() =>
+      waiting.size > 0 ? Effect.zipRight(vote, Effect.sync(startVoting)) : Effect.void
+    )
+
+    const failed = (asked: Asked, cause?: unknown) =>
+      new RequestError({
+        reason: !asked.resend && asked.attempts > 0 ? "Unanswered" : "NoReply",
+        servers: settings.servers,
+        attempts: asked.attempts,
+        cause
+      })
+
+    /** Hands replies to those who wait. The first from another server than before tells who is active now. */
+    const deliver = (server: Server, batch: ReadonlyArray<Frames.Frames>) =>
+      Effect.gen(function*() {
+        let found: Sent | undefined
+        for (const [name, delimiter, ...body] of batch) {
+          const id = name !== undefined && delimiter?.length === 0 ? Frames.toString([name]) : ""
+          const asked = waiting.get(id)
+          if (asked !== undefined) {
+            const sent = asked.sent.get(server)
+            found ??= sent !== undefined && sent.turn > servingSince ? sent : undefined
+            waiting.delete(id)
+            Deferred.unsafeDone(asked.reply, Effect.succeed(body))
+          }
+        }
+        if (found === undefined || serving === server) {
           return
         }
-        current = next
-        server = (server + 1) % servers.length
-        yield* Effect.logWarning("no response from server, failing over")
-        yield* Effect.ignore(Effect.flatMap(Deferred.await(session), ({ close }) => close))
-        yield* Effect.sleep(settle).pipe(
-          Effect.zipRight(Effect.intoDeferred(open(servers[server]!), next)),
-          Effect.interruptible,
-          Effect.forkIn(scope)
-        )
-      }))
-
-    const attempt = (id: string, message: Frames.Frames) =>
-      Effect.gen(function*() {
-        const entrance = current
-        const session = yield* Effect.tapError(Deferred.await(entrance), () => leave(entrance))
-        const reply = yield* Deferred.make<Frames.Frames, SocketError>()
-        const heard = session.heard
-        session.waiting.set(id, reply)
-        return yield* session.connection.send(message).pipe(
-          Effect.retry({ while: (error) => error.reason === "Full", schedule: whenFull }),
-          Effect.zipRight(Deferred.await(reply)),
-          Effect.timeout(timeout),
-          // A server that answers others meanwhile is alive; it has dropped this request, or is slow with it.
-          Effect.tapError(() => session.heard === heard ? leave(entrance) : Effect.void),
-          Effect.ensuring(Effect.sync(() => session.waiting.delete(id)))
-        )
+        serving = server
+        servingSince = turn
+        yield* Effect.logInfo(`server at ${server.endpoint} answers`)
+        for (const asked of [...waiting.values()]) {
+          // What it got before the first request that it answered it has dropped as a passive server.
+          const sent = asked.sent.get(server)
+          if (sent === undefined ? asked.resend || asked.sent.size === 0 : asked.resend && sent.turn < found.turn) {
+            yield* send(asked, server)
+          }
+        }
       })
 
-    yield* Effect.addFinalizer(() => {
-      closed = true
-      return Deferred.fail(current, new SocketError({ reason: "Closed", operation: "connect", endpoint: undefined }))
-    })
-    yield* Effect.intoDeferred(open(servers[server]!), current).pipe(Effect.interruptible, Effect.forkScoped)
+    const lost = (server: Server) =>
+      Effect.gen(function*() {
+        const wasThere = server.connection !== undefined
+        server.connection = undefined
+        serving = serving === server ? undefined : serving
+        for (const asked of waiting.values()) {
+          if (asked.sent.delete(server) && !asked.resend) {
+            Deferred.unsafeDone(asked.reply, Effect.fail(failed(asked)))
+          }
+        }
+        if (wasThere) {
+          yield* Effect.logWarning(`lost the server at ${server.endpoint}`)
+        }
+        yield* voteNow
+      })
+
+    const connected = (server: Server, connection: Connection) =>
+      Effect.suspend(() => {
+        server.connection = connection
+        return voteNow
+      })
+
+    /** One connection to a server, from its beginning until it is lost. */
+    const session = (server: Server) =>
+      Effect.gen(function*() {
+        const connection = yield* link.connect(server.endpoint)
+        yield* Effect.raceFirst(
+          Stream.runForEach(connection.messages, (batch) => deliver(server, batch)),
+          connection.events.pipe(
+            Stream.tap((event) => event === "connected" ? connected(server, connection) : Effect.void),
+            Stream.takeUntil((event) => event === "lost"),
+            Stream.runDrain
+          )
+        )
+      }).pipe(
+        Effect.ensuring(lost(server)),
+        Effect.scoped
+      )
+
+    const keepConnected = (server: Server) =>
+      Effect.logInfo(`connecting to server at ${server.endpoint}...`).pipe(
+        Effect.zipRight(session(server)),
+        Effect.tapError((error) => Effect.logWarning(error.message)),
+        Effect.retry(lookUpAgain),
+        Effect.forever,
+        Effect.interruptible,
+        Effect.forkScoped
+      )
+
+    yield* Effect.forEach(servers, keepConnected, { discard: true })
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        closed = true
+        for (const asked of waiting.values()) {
+          Deferred.unsafeDone(asked.reply, Effect.fail(failed(asked)))
+        }
+      })
+    )
 
     return BinaryStarClient.of({
-      request: (request) =>
+      request: (request, { resend = true } = {}) =>
         Effect.suspend(() => {
           const id = String(++lastId)
-          let attempts = 0
-          return Effect.suspend(() => {
-            attempts++
-            return attempt(id, [...Frames.make(id), Frames.delimiter, ...Frames.make(request)])
-          }).pipe(
-            Effect.retry({ schedule: retry, while: () => !closed }),
-            Effect.mapError((cause) => new RequestError({ reason: "NoReply", servers, attempts, cause }))
+          const asked: Asked = {
+            message: [...Frames.make(id), Frames.delimiter, ...Frames.make(request)],
+            resend,
+            reply: Deferred.unsafeMake(FiberId.none),
+            sent: new Map(),
+            attempts: 0,
+            at: 0
+          }
+          if (closed) {
+            return failed(asked)
+          }
+          waiting.set(id, asked)
+          if (!isVoting) {
+            startVoting()
+          }
+          return Effect.zipRight(ask(asked), Deferred.await(asked.reply)).pipe(
+            Effect.timeoutFail({ duration: settings.timeout, onTimeout: () => failed(asked) }),
+            Effect.ensuring(Effect.sync(() => waiting.delete(id)))
           )
         })
     })
   })
-
-/** Hands replies to those who wait for them. A reply that nobody waits for any more is late, and dropped. */
-const deliver = (session: Session, batch: ReadonlyArray<Frames.Frames>) => {
-  session.heard += batch.length
-  for (const [id, delimiter, ...body] of batch) {
-    if (id !== undefined && delimiter?.length === 0) {
-      const reply = session.waiting.get(Frames.toString([id]))
-      if (reply !== undefined) {
-        Deferred.unsafeDone(reply, Effect.succeed(body))
-      }
-    }
-  }
-}
 
 /**
  * A client that lives as long as the layer. What it connects with decides what it is: `ZmqClientLink.layer`, or memory.

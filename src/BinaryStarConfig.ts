@@ -44,7 +44,11 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   /** Time between two publications of the state. A peer that is silent for two of them counts as dead. */
   heartbeat: Heartbeat,
   /** How many requests are answered at a time by a handler that is an effect. */
-  concurrency: Schema.Int.pipe(Schema.between(1, 100_000))
+  concurrency: Schema.Int.pipe(Schema.between(1, 100_000)),
+  /** Whether a peer whose process is gone is found out at once. */
+  crashDetection: Schema.Boolean,
+  /** How long a server that is asked to stop waits for handlers that still run. */
+  drain: DurationInput({ minimum: 0, maximum: "1 hour" })
 }) {
   /** How long a peer may be silent before it counts as dead: two heartbeats, in milliseconds. */
   get expiryMillis(): number {
@@ -73,6 +77,14 @@ export interface Options {
   readonly heartbeat?: Duration.DurationInput | undefined
   /** How many requests are answered at a time by a handler that is an effect. Defaults to `16`. */
   readonly concurrency?: number | undefined
+  /**
+   * Whether the peer counts as dead as soon as the system refuses connections to its `peer` endpoint, which takes
+   * milliseconds instead of two heartbeats. A firewall that rejects instead of dropping looks the same, so a client's vote
+   * is required all the same. Defaults to `true` with the policy `hardened` and to `false` with `classic`.
+   */
+  readonly crashDetection?: boolean | undefined
+  /** How long a server that is asked to stop waits for handlers that still run. Defaults to `10 seconds`. */
+  readonly drain?: Duration.DurationInput | undefined
 }
 
 /**
@@ -87,14 +99,16 @@ export const defaults = {
     state: "tcp://*:5003",
     peer: "tcp://localhost:5004",
     heartbeat: "1 second",
-    concurrency: 16
+    concurrency: 16,
+    drain: "10 seconds"
   },
   backup: {
     frontend: "tcp://*:5002",
     state: "tcp://*:5004",
     peer: "tcp://localhost:5003",
     heartbeat: "1 second",
-    concurrency: 16
+    concurrency: 16,
+    drain: "10 seconds"
   }
 } as const satisfies { readonly [R in Role]: Omit<Options, "role" | "policy"> }
 
@@ -113,13 +127,15 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
     state: options.state ?? base.state,
     peer: options.peer ?? base.peer,
     heartbeat: options.heartbeat ?? base.heartbeat,
-    concurrency: options.concurrency ?? base.concurrency
+    concurrency: options.concurrency ?? base.concurrency,
+    crashDetection: options.crashDetection ?? options.policy === "hardened",
+    drain: options.drain ?? base.drain
   })
 }
 
 /**
- * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, the last five
- * optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as
+ * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, `CRASH_DETECTION`,
+ * `DRAIN`, all but the first two optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as
  * `BSTAR_ROLE` and so on, most of which the command `bstar` reads too.
  *
  * @since 0.1.0
@@ -132,5 +148,7 @@ export const config: Config.Config<Options> = Config.all({
   state: Config.withDefault(Config.string("state"), undefined),
   peer: Config.withDefault(Config.string("peer"), undefined),
   heartbeat: Config.withDefault(Config.duration("heartbeat"), undefined),
-  concurrency: Config.withDefault(Config.integer("concurrency"), undefined)
+  concurrency: Config.withDefault(Config.integer("concurrency"), undefined),
+  crashDetection: Config.withDefault(Config.boolean("crashDetection"), undefined),
+  drain: Config.withDefault(Config.duration("drain"), undefined)
 })

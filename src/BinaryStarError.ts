@@ -124,17 +124,22 @@ export class SocketError extends Data.TaggedError("SocketError")<{
  * Why a request has no reply.
  *
  * - `NoReply`: no server answered within the time that the client's timings promise.
+ * - `Unanswered`: the request must not be sent twice; it was sent, and its reply is lost or has not come in time. Whether a
+ *   server has executed it is not known.
  *
  * @since 0.1.0
  * @category errors
  */
 export class RequestError extends Data.TaggedError("RequestError")<{
-  readonly reason: "NoReply"
+  readonly reason: "NoReply" | "Unanswered"
   readonly servers: ReadonlyArray<string>
   readonly attempts: number
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `no reply from ${this.servers.join(" or ")} after ${this.attempts} ${this.attempts === 1 ? "try" : "tries"}`
+    const servers = this.servers.join(" or ")
+    return this.reason === "Unanswered"
+      ? `sent to ${servers}, which has not answered; it was not sent again because it must not be`
+      : `no reply from ${servers} after ${this.attempts} ${this.attempts === 1 ? "try" : "tries"}`
   }
 }

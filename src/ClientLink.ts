@@ -22,6 +22,8 @@ export interface Connection {
   readonly send: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /** What the server sends. To be run once. */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
+  /** Tells when the server is there and when it is lost. To be run once. */
+  readonly events: Stream.Stream<"connected" | "lost">
 }
 
 /**

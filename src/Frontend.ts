@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { SocketError } from "./BinaryStarError.ts"
 import type { Connection } from "./ClientLink.ts"
 import type * as Frames from "./Frames.ts"
@@ -57,7 +58,7 @@ const capacity = 1000
  * @since 0.1.0
  * @category constructors
  */
-export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
+export const makeMemory: Effect.Effect<Memory> = Effect.gen(function*() {
   interface Client {
     readonly identity: Uint8Array
     readonly inbox: Mailbox.Mailbox<Frames.Frames>
@@ -65,6 +66,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
   }
   const clients = new Map<string, Client>()
   let server: Mailbox.Mailbox<Frames.Frames> | undefined
+  const isThere = yield* SubscriptionRef.make(false)
   let connections = 0
 
   const deliver = (client: Client) => {
@@ -83,9 +85,10 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
         server = inbox
         yield* Effect.addFinalizer(() => {
           server = undefined
-          return inbox.shutdown
+          return Effect.zipRight(SubscriptionRef.set(isThere, false), inbox.shutdown)
         })
         clients.forEach(deliver)
+        yield* SubscriptionRef.set(isThere, true)
         return Frontend.of({
           run: (take) =>
             Stream.runForEach(batches(inbox), (requests) => {
@@ -120,7 +123,11 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
               deliver(client)
             }
           }),
-        messages: batches(inbox)
+        messages: batches(inbox),
+        events: isThere.changes.pipe(
+          Stream.dropWhile((isThere) => !isThere),
+          Stream.map((isThere) => isThere ? "connected" : "lost")
+        )
       }
     })
   }

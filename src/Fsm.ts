@@ -17,24 +17,72 @@ export type Role = "primary" | "backup"
 
 /**
  * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first word from the peer; `ACTIVE` answers clients;
- * `PASSIVE` stands by.
+ * `PASSIVE` stands by; `RESUMING` is a backup that has slept and has not heard since who is active.
  *
  * @since 0.1.0
  * @category models
  */
-export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE"
+export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "RESUMING"
 
 /**
- * The states in the order of their numbers on the wire.
+ * All states.
  *
  * @since 0.1.0
  * @category constants
  */
-export const states: ReadonlyArray<State> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"]
+export const states: ReadonlyArray<State> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE", "RESUMING"]
 
 /**
- * Everything that can happen to a server: its peer says in which state it is, or a client asks (a vote). `now` is
- * monotonic time in milliseconds.
+ * What the servers of a pair can say to each other.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Word = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE"
+
+/**
+ * The words in the order of their numbers on the wire.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const words: ReadonlyArray<Word> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"]
+
+/**
+ * What a server in a state says of itself with every heartbeat.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const wordOf: { readonly [S in State]: Word } = {
+  PRIMARY: "PRIMARY",
+  BACKUP: "BACKUP",
+  ACTIVE: "ACTIVE",
+  PASSIVE: "PASSIVE",
+  RESUMING: "PASSIVE"
+}
+
+/**
+ * Why a peer is known to be gone: at `asOf`, monotonic time in milliseconds, the system refused a connection to the
+ * endpoint where it publishes, so that no process listened there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Evidence {
+  readonly _tag: "ConnectionRefused"
+  readonly endpoint: string
+  readonly asOf: number
+}
+
+/**
+ * Everything that can happen to a server. `now` is monotonic time in milliseconds.
+ *
+ * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: the peer says in which state it is.
+ * - `PeerGone`: the peer's process is gone.
+ * - `ClientRequest`: a client asks, which is a vote.
+ * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}.
+ * - `Stopping`: the server is asked to stop and has answered what it had accepted.
  *
  * @since 0.1.0
  * @category models
@@ -44,7 +92,10 @@ export type Event =
   | { readonly _tag: "PeerBackup"; readonly now: number }
   | { readonly _tag: "PeerActive"; readonly now: number }
   | { readonly _tag: "PeerPassive"; readonly now: number }
+  | { readonly _tag: "PeerGone"; readonly now: number; readonly evidence: Evidence }
   | { readonly _tag: "ClientRequest"; readonly now: number }
+  | { readonly _tag: "Slept"; readonly now: number }
+  | { readonly _tag: "Stopping"; readonly now: number }
 
 /**
  * The kinds of events, in the order of the table in the documentation.
@@ -57,7 +108,10 @@ export const eventTags: ReadonlyArray<Event["_tag"]> = [
   "PeerBackup",
   "PeerActive",
   "PeerPassive",
-  "ClientRequest"
+  "PeerGone",
+  "ClientRequest",
+  "Slept",
+  "Stopping"
 ]
 
 /**
@@ -70,7 +124,7 @@ export type FatalReason = "DualActive" | "DualPassive"
 
 /**
  * What is to be done about the event. For a client request `Accept` means answer it and `Reject` means drop it without
- * an answer. For a word from the peer `Accept` means that it counts as a sign of life.
+ * an answer. For anything else `Accept` means that the server goes on.
  *
  * @since 0.1.0
  * @category models
@@ -82,7 +136,7 @@ export type Verdict =
 
 /**
  * All that a server has to remember. `peerExpiry` is the monotonic time in milliseconds after which a silent peer
- * counts as dead.
+ * counts as dead; negative infinity when it is known to be.
  *
  * @since 0.1.0
  * @category models
@@ -93,7 +147,8 @@ export interface Member {
 }
 
 /**
- * The result of one step: the member as it is from now on, the verdict, and what to tell the operator, if anything.
+ * The result of one step: the member as it is from now on, the verdict, what to publish at once and not only with the
+ * next heartbeat, and what to tell the operator, if anything.
  *
  * @since 0.1.0
  * @category models
@@ -101,39 +156,76 @@ export interface Member {
 export interface Outcome {
   readonly member: Member
   readonly verdict: Verdict
+  readonly publish: Word | undefined
   readonly say: string | undefined
 }
 
 /**
+ * The rules by which `hardened` differs from `classic`.
+ *
+ * - `H1` cautious start: a primary answers nobody before it has heard its peer, or knows it to be silent or gone.
+ * - `H2` dual actives heal: the backup steps down, the primary stays. Nobody ends.
+ * - `H3` dual passives heal: the primary becomes active, the backup stays. Nobody ends.
+ * - `H4` sleep: a server that stood still does not know any more who is active; it says its role and starts over.
+ * - `H5` goodbye: a server that is stopped says its role, upon which a passive peer takes over at once.
+ * - `H7` crash evidence: a peer whose process is gone has expired now. The vote is still required.
+ *
+ * `H6`, fresh evidence first, is not in a table: whoever feeds {@link step} gives it all that the peer has said before it
+ * gives it a request, whatever the policy.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7"
+
+/**
  * One entry of a policy's table: what an event does in a state.
  *
- * - `Stay`: the state stays; a request is answered.
+ * - `Stay`: the state stays; a request is answered. May have a word to publish.
  * - `Refuse`: the state stays; a request is dropped.
  * - `Become`: the state changes.
  * - `TakeOver`: when the peer has expired, become `ACTIVE` and answer; refuse otherwise.
+ * - `Expire`: the peer counts as dead from now on, if the evidence is younger than its last word.
+ * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
  * - `Abort`: the server ends.
+ *
+ * `rule` names the rule that a cell follows where that is not the Guide's.
  *
  * @since 0.1.0
  * @category models
  */
 export type Cell =
-  | { readonly _tag: "Stay" }
-  | { readonly _tag: "Refuse" }
-  | { readonly _tag: "Become"; readonly state: State; readonly say: string }
-  | { readonly _tag: "TakeOver"; readonly say: string }
-  | { readonly _tag: "Abort"; readonly reason: FatalReason; readonly say: string }
+  & { readonly rule?: Rule }
+  & (
+    | { readonly _tag: "Stay"; readonly publish?: Word }
+    | { readonly _tag: "Refuse" }
+    | { readonly _tag: "Become"; readonly state: State; readonly say: string }
+    | { readonly _tag: "TakeOver"; readonly say: string }
+    | { readonly _tag: "Expire"; readonly say: string }
+    | { readonly _tag: "StartOver"; readonly state: State; readonly publish: Word; readonly say: string }
+    | { readonly _tag: "Abort"; readonly reason: FatalReason; readonly say: string }
+  )
 
 /**
- * A policy is data: one cell for every state and event.
+ * What each event does in one state.
  *
  * @since 0.1.0
  * @category models
  */
-export type Policy = { readonly [S in State]: { readonly [E in Event["_tag"]]: Cell } }
+export type Row = { readonly [E in Event["_tag"]]: Cell }
+
+/**
+ * A policy is data: for each role a table with one cell for every state that the role can have and every event. In a
+ * state that it cannot have everything is refused.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Policy = { readonly [R in Role]: { readonly [S in State]?: Row } }
 
 /**
  * What a member's steps depend on besides its state: its role, its policy, and how long in milliseconds a peer may be
- * silent before it counts as dead.
+ * silent before it counts as dead, which is two heartbeats.
  *
  * @since 0.1.0
  * @category models
@@ -147,41 +239,135 @@ export interface Rules {
 const stay: Cell = { _tag: "Stay" }
 const refuse: Cell = { _tag: "Refuse" }
 const become = (state: State, say: string): Cell => ({ _tag: "Become", state, say })
+const takeOver: Cell = { _tag: "TakeOver", say: "failover successful, ready as active" }
+const expire: Cell = { _tag: "Expire", say: "the peer's process is gone" }
 
-/**
- * The rules of the ZeroMQ Guide's proof of concept, texts included.
- *
- * @since 0.1.0
- * @category constants
- */
-export const classic: Policy = {
+/** The events that the Guide does not have do nothing, but that who turns crash detection on wants its effect. */
+const theGuides = { PeerGone: { ...expire, rule: "H7" }, Slept: stay, Stopping: stay } as const
+
+const seed = {
   PRIMARY: {
     PeerPrimary: stay,
     PeerBackup: become("ACTIVE", "connected to backup (passive), ready as active"),
     PeerActive: become("PASSIVE", "connected to backup (active), ready as passive"),
     PeerPassive: stay,
-    ClientRequest: stay
+    ClientRequest: stay,
+    ...theGuides
   },
   BACKUP: {
     PeerPrimary: stay,
     PeerBackup: stay,
     PeerActive: become("PASSIVE", "connected to primary (active), ready as passive"),
     PeerPassive: stay,
-    ClientRequest: refuse
+    ClientRequest: refuse,
+    ...theGuides
   },
   ACTIVE: {
     PeerPrimary: stay,
     PeerBackup: stay,
     PeerActive: { _tag: "Abort", reason: "DualActive", say: "fatal error - dual actives, aborting" },
     PeerPassive: stay,
-    ClientRequest: stay
+    ClientRequest: stay,
+    ...theGuides
   },
   PASSIVE: {
     PeerPrimary: become("ACTIVE", "primary (passive) is restarting, ready as active"),
     PeerBackup: become("ACTIVE", "backup (passive) is restarting, ready as active"),
     PeerActive: stay,
     PeerPassive: { _tag: "Abort", reason: "DualPassive", say: "fatal error - dual passives, aborting" },
-    ClientRequest: { _tag: "TakeOver", say: "failover successful, ready as active" }
+    ClientRequest: takeOver,
+    ...theGuides
+  }
+} as const satisfies { readonly [S in State]?: Row }
+
+/**
+ * The rules of the ZeroMQ Guide's proof of concept, texts included. Both roles have the same table.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const classic: Policy = { primary: seed, backup: seed }
+
+const slept = "this process stood still for too long to know who is active, "
+const startOver = (state: State, publish: Word, say: string): Cell => ({
+  _tag: "StartOver",
+  state,
+  publish,
+  say: `${slept}${say}`,
+  rule: "H4"
+})
+const goodbye = (role: Extract<State, Word>): Cell => ({
+  _tag: "StartOver",
+  state: role,
+  publish: role,
+  say: "stopped in good order",
+  rule: "H5"
+})
+
+const primaryMoves = {
+  PeerGone: { ...expire, rule: "H7" },
+  Slept: startOver("PRIMARY", "PRIMARY", "waiting for backup"),
+  Stopping: goodbye("PRIMARY")
+} as const
+
+const backupMoves = {
+  PeerGone: { ...expire, rule: "H7" },
+  Slept: startOver("RESUMING", "BACKUP", "waiting for primary"),
+  Stopping: goodbye("BACKUP")
+} as const
+
+/**
+ * Rules that need no luck: no two answers after a restart or a pause, no end because of what a peer says, failover as soon
+ * as the peer's process is gone. Every peer of another make understands them on the wire.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const hardened: Policy = {
+  primary: {
+    PRIMARY: {
+      ...seed.PRIMARY,
+      ...primaryMoves,
+      ClientRequest: { _tag: "TakeOver", say: "no word from backup, ready as active", rule: "H1" }
+    },
+    ACTIVE: {
+      ...seed.ACTIVE,
+      ...primaryMoves,
+      PeerActive: { ...stay, rule: "H2" }
+    },
+    PASSIVE: {
+      ...seed.PASSIVE,
+      ...primaryMoves,
+      PeerPassive: { ...become("ACTIVE", "both are passive, ready as active"), rule: "H3" }
+    }
+  },
+  backup: {
+    BACKUP: {
+      ...seed.BACKUP,
+      ...backupMoves,
+      Slept: startOver("BACKUP", "BACKUP", "waiting for primary (active)")
+    },
+    ACTIVE: {
+      ...seed.ACTIVE,
+      ...backupMoves,
+      PeerActive: { ...become("PASSIVE", "both are active, ready as passive"), rule: "H2" }
+    },
+    PASSIVE: {
+      ...seed.PASSIVE,
+      ...backupMoves,
+      PeerPassive: { ...stay, rule: "H3" }
+    },
+    // It has been paired before, so unlike a backup that never was it may take over from a silent primary. It cannot do so
+    // as BACKUP: a primary that just starts becomes active on that word while the other takes over. So it says that word
+    // only when it begins and in answer to a primary that waits for it, each time two heartbeats before it may take over.
+    RESUMING: {
+      ...backupMoves,
+      PeerPrimary: { ...stay, publish: "BACKUP", rule: "H4" },
+      PeerBackup: stay,
+      PeerActive: { ...become("PASSIVE", "connected to primary (active), ready as passive"), rule: "H4" },
+      PeerPassive: { ...stay, publish: "BACKUP", rule: "H4" },
+      ClientRequest: { ...takeOver, rule: "H4" }
+    }
   }
 }
 
@@ -191,7 +377,7 @@ export const classic: Policy = {
  * @since 0.1.0
  * @category constants
  */
-export const policies = { classic } as const satisfies { readonly [name: string]: Policy }
+export const policies = { classic, hardened } as const satisfies { readonly [name: string]: Policy }
 
 /**
  * The name of a policy, as it stands in a configuration.
@@ -221,6 +407,7 @@ const reject: Verdict = { _tag: "Reject" }
 export const start = (rules: Rules, now: number): Outcome => ({
   member: { state: rules.role === "primary" ? "PRIMARY" : "BACKUP", peerExpiry: now + rules.expiryMillis },
   verdict: accept,
+  publish: undefined,
   say: rules.role === "primary"
     ? "Primary active, waiting for backup (passive)"
     : "Backup passive, waiting for primary (active)"
@@ -235,30 +422,71 @@ export const start = (rules: Rules, now: number): Outcome => ({
 export const isPeerExpired = (member: Member, now: number): boolean => now > member.peerExpiry
 
 /**
- * What follows when `event` happens to `member`. Total: every state and event has a cell in the policy. Every word from
- * the peer that does not end the member puts off the peer's expiry.
+ * Whether a member whose last heartbeat was at `lastBeat` has stood still for so long that its peer may be about to take
+ * over: an expiry but for half a heartbeat.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const hasSlept = (rules: Rules, lastBeat: number, now: number): boolean =>
+  now - lastBeat > rules.expiryMillis * 0.75
+
+/**
+ * What follows when `event` happens to `member`. Total. Every word from the peer that does not end the member puts off
+ * the peer's expiry.
  *
  * @since 0.1.0
  * @category transitions
  */
 export const step = (rules: Rules, member: Member, event: Event): Outcome => {
-  const cell = rules.policy[member.state][event._tag]
-  const peerExpiry = event._tag === "ClientRequest" ? member.peerExpiry : event.now + rules.expiryMillis
+  const cell = rules.policy[rules.role][member.state]?.[event._tag] ?? refuse
+  const renewed = event.now + rules.expiryMillis
+  const peerExpiry = isWord[event._tag] ? renewed : member.peerExpiry
   switch (cell._tag) {
     case "Stay":
-      return { member: moved(member, member.state, peerExpiry), verdict: accept, say: undefined }
+      return go(moved(member, member.state, peerExpiry), accept, undefined, cell.publish)
     case "Refuse":
-      return { member: moved(member, member.state, peerExpiry), verdict: reject, say: undefined }
+      return go(moved(member, member.state, peerExpiry), reject)
     case "Become":
-      return { member: moved(member, cell.state, peerExpiry), verdict: accept, say: cell.say }
+      return go(moved(member, cell.state, peerExpiry), accept, cell.say)
     case "TakeOver":
       return isPeerExpired(member, event.now)
-        ? { member: moved(member, "ACTIVE", peerExpiry), verdict: accept, say: cell.say }
-        : { member, verdict: reject, say: undefined }
+        ? go(moved(member, "ACTIVE", peerExpiry), accept, cell.say)
+        : go(member, reject)
+    case "Expire":
+      return event._tag === "PeerGone" && isNews(rules, member, event.evidence)
+        ? go(moved(member, member.state, Number.NEGATIVE_INFINITY), accept, `${cell.say} (${told(event.evidence)})`)
+        : go(member, accept)
+    case "StartOver":
+      return go({ state: cell.state, peerExpiry: renewed }, accept, cell.say, cell.publish)
     case "Abort":
-      return { member, verdict: { _tag: "Fatal", reason: cell.reason }, say: cell.say }
+      return go(member, { _tag: "Fatal", reason: cell.reason }, cell.say)
   }
 }
+
+const isWord: { readonly [E in Event["_tag"]]: boolean } = {
+  PeerPrimary: true,
+  PeerBackup: true,
+  PeerActive: true,
+  PeerPassive: true,
+  PeerGone: false,
+  ClientRequest: false,
+  Slept: false,
+  Stopping: false
+}
+
+/** Evidence that is older than the peer's last word, or than the member's start, proves nothing. */
+const isNews = (rules: Rules, member: Member, evidence: Evidence): boolean =>
+  Number.isFinite(member.peerExpiry) && evidence.asOf > member.peerExpiry - rules.expiryMillis
+
+const told = (evidence: Evidence): string => `connection to ${evidence.endpoint} refused`
+
+const go = (member: Member, verdict: Verdict, say?: string, publish?: Word): Outcome => ({
+  member,
+  verdict,
+  publish,
+  say
+})
 
 const moved = (member: Member, state: State, peerExpiry: number): Member =>
   member.state === state && member.peerExpiry === peerExpiry ? member : { state, peerExpiry }

@@ -7,12 +7,15 @@ import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { SocketError } from "./BinaryStarError.ts"
 import type * as Frames from "./Frames.ts"
-import type { Role } from "./Fsm.ts"
+import type { Evidence, Role } from "./Fsm.ts"
+import { monotonicMillis } from "./internal/clock.ts"
 
 /**
  * Carries messages between two servers as they are; what they mean is not its business. What is published while the
@@ -28,12 +31,20 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   readonly waiting: Effect.Effect<boolean>
   /** Publishes a message to the peer, if it listens. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
+  /** Proof that the peer's process is gone, each time that some turns up. Never ends by itself. To be run once. */
+  readonly gone: Stream.Stream<Evidence>
 }>() {}
 
 /**
  * Messages kept for a peer that does not read; later ones are dropped, as ZeroMQ does at its high-water mark.
  */
 const capacity = 1000
+
+const refused = (peer: Role, asOf: number): Evidence => ({
+  _tag: "ConnectionRefused",
+  endpoint: `the ${peer} in memory`,
+  asOf
+})
 
 /**
  * A link in memory: the ends of both servers, each a layer. An end that is built again is a server that was restarted.
@@ -44,17 +55,37 @@ const capacity = 1000
 export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerLink> }> = Effect.gen(function*() {
   const fromPrimary = yield* PubSub.dropping<Frames.Frames>(capacity)
   const fromBackup = yield* PubSub.dropping<Frames.Frames>(capacity)
-  const end = (incoming: PubSub.PubSub<Frames.Frames>, outgoing: PubSub.PubSub<Frames.Frames>) =>
+  const there = {
+    primary: yield* SubscriptionRef.make(false),
+    backup: yield* SubscriptionRef.make(false)
+  }
+  const end = (
+    role: Role,
+    peer: Role,
+    incoming: PubSub.PubSub<Frames.Frames>,
+    outgoing: PubSub.PubSub<Frames.Frames>
+  ) =>
     Layer.scoped(
       PeerLink,
-      Effect.map(PubSub.subscribe(incoming), (subscription) =>
-        PeerLink.of({
+      Effect.gen(function*() {
+        yield* Effect.acquireRelease(
+          SubscriptionRef.set(there[role], true),
+          () => SubscriptionRef.set(there[role], false)
+        )
+        const subscription = yield* PubSub.subscribe(incoming)
+        return PeerLink.of({
           messages: Stream.repeatEffect(
             Effect.map(Queue.takeBetween(subscription, 1, capacity), Chunk.toReadonlyArray)
           ),
           waiting: Effect.zipRight(Effect.yieldNow(), Effect.map(Queue.isEmpty(subscription), (empty) => !empty)),
-          publish: (message) => Effect.asVoid(PubSub.publish(outgoing, message))
-        }))
+          publish: (message) => Effect.asVoid(PubSub.publish(outgoing, message)),
+          gone: Stream.filterMapEffect(there[peer].changes, (isThere) =>
+            isThere ? Option.none() : Option.some(Effect.map(monotonicMillis, (asOf) => refused(peer, asOf))))
+        })
+      })
     )
-  return { primary: end(fromBackup, fromPrimary), backup: end(fromPrimary, fromBackup) }
+  return {
+    primary: end("primary", "backup", fromBackup, fromPrimary),
+    backup: end("backup", "primary", fromPrimary, fromBackup)
+  }
 })

@@ -9,29 +9,29 @@
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Frames from "./Frames.ts"
-import type { Event, State } from "./Fsm.ts"
-import { states } from "./Fsm.ts"
+import type { Event, Word } from "./Fsm.ts"
+import { words } from "./Fsm.ts"
 
 const firstDigit = 0x31
 
 /**
- * A state and its message. Anything that is not exactly one frame of one digit from 1 to 4 is malformed.
+ * A word and its message. Anything that is not exactly one frame of one digit from 1 to 4 is malformed.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const PeerMessage: Schema.Schema<State, Frames.Frames> = Schema.transformOrFail(
+export const PeerMessage: Schema.Schema<Word, Frames.Frames> = Schema.transformOrFail(
   Schema.Array(Schema.Uint8ArrayFromSelf),
   Schema.Literal("PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"),
   {
     strict: true,
     decode: (frames, _, ast) => {
-      const state = frames.length === 1 && frames[0]!.length === 1 ? states[frames[0]![0]! - firstDigit] : undefined
-      return state === undefined
+      const word = frames.length === 1 && frames[0]!.length === 1 ? words[frames[0]![0]! - firstDigit] : undefined
+      return word === undefined
         ? ParseResult.fail(new ParseResult.Type(ast, frames))
-        : ParseResult.succeed(state)
+        : ParseResult.succeed(word)
     },
-    encode: (state) => ParseResult.succeed([Uint8Array.of(firstDigit + states.indexOf(state))])
+    encode: (word) => ParseResult.succeed([Uint8Array.of(firstDigit + words.indexOf(word))])
   }
 ).annotations({
   message: ({ actual }) => ({ message: `expected one of 1, 2, 3, 4, got ${describe(actual)}`, override: true })
@@ -43,14 +43,14 @@ export const PeerMessage: Schema.Schema<State, Frames.Frames> = Schema.transform
  * @since 0.1.0
  * @category transitions
  */
-export const toEvent = (state: State, now: number): Event => ({ _tag: heard[state], now })
+export const toEvent = (word: Word, now: number): Event => ({ _tag: heard[word], now })
 
 const heard = {
   PRIMARY: "PeerPrimary",
   BACKUP: "PeerBackup",
   ACTIVE: "PeerActive",
   PASSIVE: "PeerPassive"
-} as const satisfies { readonly [S in State]: Event["_tag"] }
+} as const satisfies { readonly [W in Word]: `Peer${Capitalize<Lowercase<W>>}` }
 
 const describe = (message: unknown): string => {
   const frames = message as Frames.Frames

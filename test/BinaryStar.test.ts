@@ -249,6 +249,7 @@ describe("time", () => {
       const link = Layer.succeed(PeerLink.PeerLink, {
         messages: Stream.never,
         waiting: Effect.succeed(false),
+        gone: Stream.never,
         publish: () => Effect.sync(() => beats++)
       })
       const options = { role: "primary", policy: "classic", heartbeat: "10 millis" } as const
@@ -266,6 +267,7 @@ describe("time", () => {
       const link = Layer.succeed(PeerLink.PeerLink, {
         messages: Stream.never,
         waiting: Effect.succeed(false),
+        gone: Stream.never,
         publish: () => Effect.sync(() => beats.push(performance.now()))
       })
       const busy = (milliseconds: number) => {

@@ -3,7 +3,20 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fsm from "../src/Fsm.ts"
 
 const expiryMillis = 2000
-const rules = (role: Fsm.Role = "primary"): Fsm.Rules => ({ role, policy: Fsm.classic, expiryMillis })
+const rules = (role: Fsm.Role = "primary", policy: Fsm.Policy = Fsm.classic): Fsm.Rules => ({
+  role,
+  policy,
+  expiryMillis
+})
+
+const eventOf = (tag: Fsm.Event["_tag"], now: number, asOf = now): Fsm.Event =>
+  tag === "PeerGone"
+    ? { _tag: tag, now, evidence: { _tag: "ConnectionRefused", endpoint: "tcp://peer:5003", asOf } }
+    : { _tag: tag, now }
+
+/** The events of the Guide. */
+const guideTags = ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive", "ClientRequest"] as const
+const guideStates = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"] as const
 
 /**
  * The table of the specification, every cell written out: state, event, peer, then verdict, next state and what is said.
@@ -58,10 +71,83 @@ const cells = table.trim().split("\n").map((line) => {
   return { state, event, peer, verdict, next, say: say!.join(" ") }
 })
 
-const state = FastCheck.constantFrom(...Fsm.states)
+/**
+ * The same for `hardened`, all of it: role, state, event, peer (any: alive and expired), then verdict, next state, what is
+ * published at once, and the rule. Role any: both.
+ */
+const hardenedTable = `
+primary PRIMARY  PeerPrimary   any     | accept PRIMARY  -       -
+primary PRIMARY  PeerBackup    any     | accept ACTIVE   -       -
+primary PRIMARY  PeerActive    any     | accept PASSIVE  -       -
+primary PRIMARY  PeerPassive   any     | accept PRIMARY  -       -
+primary PRIMARY  PeerGone      any     | accept PRIMARY  -       H7
+primary PRIMARY  ClientRequest alive   | reject PRIMARY  -       H1
+primary PRIMARY  ClientRequest expired | accept ACTIVE   -       H1
+primary PRIMARY  Slept         any     | accept PRIMARY  PRIMARY H4
+primary PRIMARY  Stopping      any     | accept PRIMARY  PRIMARY H5
+backup  BACKUP   PeerPrimary   any     | accept BACKUP   -       -
+backup  BACKUP   PeerBackup    any     | accept BACKUP   -       -
+backup  BACKUP   PeerActive    any     | accept PASSIVE  -       -
+backup  BACKUP   PeerPassive   any     | accept BACKUP   -       -
+backup  BACKUP   PeerGone      any     | accept BACKUP   -       H7
+backup  BACKUP   ClientRequest any     | reject BACKUP   -       -
+backup  BACKUP   Slept         any     | accept BACKUP   BACKUP  H4
+backup  BACKUP   Stopping      any     | accept BACKUP   BACKUP  H5
+any     ACTIVE   PeerPrimary   any     | accept ACTIVE   -       -
+any     ACTIVE   PeerBackup    any     | accept ACTIVE   -       -
+primary ACTIVE   PeerActive    any     | accept ACTIVE   -       H2
+backup  ACTIVE   PeerActive    any     | accept PASSIVE  -       H2
+any     ACTIVE   PeerPassive   any     | accept ACTIVE   -       -
+any     ACTIVE   PeerGone      any     | accept ACTIVE   -       H7
+any     ACTIVE   ClientRequest any     | accept ACTIVE   -       -
+primary ACTIVE   Slept         any     | accept PRIMARY  PRIMARY H4
+primary ACTIVE   Stopping      any     | accept PRIMARY  PRIMARY H5
+backup  ACTIVE   Slept         any     | accept RESUMING BACKUP  H4
+backup  ACTIVE   Stopping      any     | accept BACKUP   BACKUP  H5
+any     PASSIVE  PeerPrimary   any     | accept ACTIVE   -       -
+any     PASSIVE  PeerBackup    any     | accept ACTIVE   -       -
+any     PASSIVE  PeerActive    any     | accept PASSIVE  -       -
+primary PASSIVE  PeerPassive   any     | accept ACTIVE   -       H3
+backup  PASSIVE  PeerPassive   any     | accept PASSIVE  -       H3
+any     PASSIVE  PeerGone      any     | accept PASSIVE  -       H7
+any     PASSIVE  ClientRequest alive   | reject PASSIVE  -       -
+any     PASSIVE  ClientRequest expired | accept ACTIVE   -       -
+primary PASSIVE  Slept         any     | accept PRIMARY  PRIMARY H4
+primary PASSIVE  Stopping      any     | accept PRIMARY  PRIMARY H5
+backup  PASSIVE  Slept         any     | accept RESUMING BACKUP  H4
+backup  PASSIVE  Stopping      any     | accept BACKUP   BACKUP  H5
+backup  RESUMING PeerPrimary   any     | accept RESUMING BACKUP  H4
+backup  RESUMING PeerBackup    any     | accept RESUMING -       -
+backup  RESUMING PeerActive    any     | accept PASSIVE  -       H4
+backup  RESUMING PeerPassive   any     | accept RESUMING BACKUP  H4
+backup  RESUMING PeerGone      any     | accept RESUMING -       H7
+backup  RESUMING ClientRequest alive   | reject RESUMING -       H4
+backup  RESUMING ClientRequest expired | accept ACTIVE   -       H4
+backup  RESUMING Slept         any     | accept RESUMING BACKUP  H4
+backup  RESUMING Stopping      any     | accept BACKUP   BACKUP  H5
+`
+
+const hardenedCells = hardenedTable.trim().split("\n").flatMap((line) => {
+  const [who, state, event, when, , verdict, next, publish, rule] = line.split(/\s+/)
+  const orAny = <A>(given: string, all: ReadonlyArray<A>) => given === "any" ? all : [given as A]
+  return orAny<Fsm.Role>(who!, ["primary", "backup"]).flatMap((role) =>
+    orAny<"alive" | "expired">(when!, ["alive", "expired"]).map((peer) => ({
+      role,
+      state: state as Fsm.State,
+      event: event as Fsm.Event["_tag"],
+      peer,
+      verdict,
+      next,
+      publish,
+      rule
+    }))
+  )
+})
+
+const state = FastCheck.constantFrom(...guideStates)
 const role = FastCheck.constantFrom<Fsm.Role>("primary", "backup")
 const history = FastCheck.array(
-  FastCheck.record({ tag: FastCheck.constantFrom(...Fsm.eventTags), after: FastCheck.integer({ min: 0, max: 3000 }) }),
+  FastCheck.record({ tag: FastCheck.constantFrom(...guideTags), after: FastCheck.integer({ min: 0, max: 3000 }) }),
   { maxLength: 60 }
 )
 
@@ -72,7 +158,7 @@ const run = (role: Fsm.Role, events: typeof history extends FastCheck.Arbitrary<
   const trail: Array<{ readonly before: Fsm.Member; readonly event: Fsm.Event; readonly outcome: Fsm.Outcome }> = []
   for (const { after, tag } of events) {
     now += after
-    const event: Fsm.Event = { _tag: tag, now }
+    const event = eventOf(tag, now)
     const outcome = Fsm.step(rules(role), member, event)
     trail.push({ before: member, event, outcome })
     if (outcome.verdict._tag === "Fatal") {
@@ -93,7 +179,7 @@ describe("Fsm", () => {
     for (const role of ["primary", "backup"] as const) {
       const peerExpiry = 5000
       const now = peer === "alive" ? peerExpiry : peerExpiry + 0.001
-      const outcome = Fsm.step(rules(role), { state, peerExpiry }, { _tag: event, now })
+      const outcome = Fsm.step(rules(role), { state, peerExpiry }, eventOf(event, now))
       assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
       assert.strictEqual(outcome.member.state, next)
       assert.strictEqual(outcome.say ?? "", say)
@@ -106,7 +192,7 @@ describe("Fsm", () => {
 
   it("names the reason of a fatal verdict", () => {
     const fatal = (state: Fsm.State, event: Fsm.Event["_tag"]) =>
-      Fsm.step(rules(), { state, peerExpiry: 0 }, { _tag: event, now: 0 }).verdict
+      Fsm.step(rules(), { state, peerExpiry: 0 }, eventOf(event, 0)).verdict
     assert.deepStrictEqual(fatal("ACTIVE", "PeerActive"), { _tag: "Fatal", reason: "DualActive" })
     assert.deepStrictEqual(fatal("PASSIVE", "PeerPassive"), { _tag: "Fatal", reason: "DualPassive" })
   })
@@ -115,11 +201,13 @@ describe("Fsm", () => {
     assert.deepStrictEqual(Fsm.start(rules("primary"), 10), {
       member: { state: "PRIMARY", peerExpiry: 2010 },
       verdict: { _tag: "Accept" },
+      publish: undefined,
       say: "Primary active, waiting for backup (passive)"
     })
     assert.deepStrictEqual(Fsm.start(rules("backup"), 10), {
       member: { state: "BACKUP", peerExpiry: 2010 },
       verdict: { _tag: "Accept" },
+      publish: undefined,
       say: "Backup passive, waiting for primary (active)"
     })
   })
@@ -127,13 +215,14 @@ describe("Fsm", () => {
   it.prop("gives the same answer to the same question and changes nothing it was given", {
     state,
     role,
+    policy: FastCheck.constantFrom(...Object.values(Fsm.policies)),
     tag: FastCheck.constantFrom(...Fsm.eventTags),
     now: FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
     peerExpiry: FastCheck.double({ min: 0, max: 1e13, noNaN: true })
-  }, ({ now, peerExpiry, role, state, tag }) => {
+  }, ({ now, peerExpiry, policy, role, state, tag }) => {
     const member = Object.freeze({ state, peerExpiry })
-    const event = Object.freeze({ _tag: tag, now })
-    assert.deepStrictEqual(Fsm.step(rules(role), member, event), Fsm.step(rules(role), member, event))
+    const event = Object.freeze(eventOf(tag, now))
+    assert.deepStrictEqual(Fsm.step(rules(role, policy), member, event), Fsm.step(rules(role, policy), member, event))
   })
 
   it.prop("never comes back to PRIMARY or BACKUP, and leaves ACTIVE only by its end", { role, history }, (given) => {
@@ -172,4 +261,98 @@ describe("Fsm", () => {
       assert.strictEqual(outcome.verdict._tag === "Fatal", both)
     }
   }, { fastCheck: { numRuns: 2000 } })
+})
+
+describe("the classic policy", () => {
+  it("does nothing about what the Guide does not know", () => {
+    for (const role of ["primary", "backup"] as const) {
+      for (const state of guideStates) {
+        const member = { state, peerExpiry: 5000 }
+        for (const tag of ["Slept", "Stopping"] as const) {
+          assert.deepStrictEqual(
+            Fsm.step(rules(role), member, eventOf(tag, 9000)),
+            { member, verdict: { _tag: "Accept" }, publish: undefined, say: undefined }
+          )
+        }
+      }
+    }
+  })
+})
+
+describe("the hardened policy", () => {
+  it("has every cell in its table, each of them once", () => {
+    // Three states of a primary and four of a backup, eight events, a peer alive and expired.
+    assert.strictEqual(hardenedCells.length, (3 + 4) * 8 * 2)
+    assert.strictEqual(
+      new Set(hardenedCells.map(({ event, peer, role, state }) => `${role} ${state} ${event} ${peer}`)).size,
+      hardenedCells.length
+    )
+  })
+
+  it.each(hardenedCells)(
+    "$role, $state, $event, peer $peer: $verdict, $next",
+    ({ event, next, peer, publish, role, rule, state, verdict }) => {
+      const now = peer === "alive" ? 5000 : 5000.001
+      const outcome = Fsm.step(rules(role, Fsm.hardened), { state, peerExpiry: 5000 }, eventOf(event, now))
+      assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
+      assert.strictEqual(outcome.member.state, next)
+      assert.strictEqual(outcome.publish ?? "-", publish)
+      assert.strictEqual(Fsm.hardened[role][state]?.[event].rule ?? "-", rule)
+      assert.strictEqual(
+        outcome.member.peerExpiry,
+        event === "ClientRequest" ? 5000 : event === "PeerGone" ? Number.NEGATIVE_INFINITY : now + expiryMillis
+      )
+      // Whatever changes is told, but that a word in answer to another goes with the beats.
+      if (outcome.member.state !== state) {
+        assert.isDefined(outcome.say)
+      }
+    }
+  )
+
+  it("lets a vote succeed at once when the peer is known to be gone", () => {
+    const backup = rules("backup", Fsm.hardened)
+    const gone = Fsm.step(backup, { state: "PASSIVE", peerExpiry: 3000 }, eventOf("PeerGone", 1500, 1400))
+    assert.strictEqual(gone.say, "the peer's process is gone (connection to tcp://peer:5003 refused)")
+    assert.strictEqual(gone.member.state, "PASSIVE")
+    const vote = Fsm.step(backup, gone.member, eventOf("ClientRequest", 1500))
+    assert.deepStrictEqual([vote.verdict._tag, vote.member.state], ["Accept", "ACTIVE"])
+  })
+
+  it.prop("takes evidence only if it is younger than the peer's last word", {
+    lastWord: FastCheck.integer({ min: 0, max: 10_000 }),
+    asOf: FastCheck.integer({ min: 0, max: 10_000 })
+  }, ({ asOf, lastWord }) => {
+    const member = { state: "PASSIVE", peerExpiry: lastWord + expiryMillis } as const
+    const { member: after, say } = Fsm.step(rules("backup", Fsm.hardened), member, eventOf("PeerGone", 10_000, asOf))
+    assert.strictEqual(after.peerExpiry, asOf > lastWord ? Number.NEGATIVE_INFINITY : member.peerExpiry)
+    assert.strictEqual(say !== undefined, asOf > lastWord)
+  })
+
+  it("tells of evidence once", () => {
+    const known = { state: "PASSIVE", peerExpiry: Number.NEGATIVE_INFINITY } as const
+    const outcome = Fsm.step(rules("backup", Fsm.hardened), known, eventOf("PeerGone", 10))
+    assert.strictEqual(outcome.member, known)
+    assert.isUndefined(outcome.say)
+  })
+
+  it("has slept after an expiry but for half a heartbeat", () => {
+    assert.isFalse(Fsm.hasSlept(rules(), 100, 1600))
+    assert.isTrue(Fsm.hasSlept(rules(), 100, 1601))
+  })
+
+  it.prop(
+    "never ends, whatever it hears",
+    { role, history: FastCheck.array(FastCheck.constantFrom(...Fsm.eventTags)) },
+    (
+      given
+    ) => {
+      const hardened = rules(given.role, Fsm.hardened)
+      let member = Fsm.start(hardened, 0).member
+      given.history.forEach((tag, i) => {
+        const outcome = Fsm.step(hardened, member, eventOf(tag, i * 700))
+        assert.notStrictEqual(outcome.verdict._tag, "Fatal")
+        member = outcome.member
+      })
+    }
+  )
 })

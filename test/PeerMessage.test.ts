@@ -47,9 +47,9 @@ describe("PeerMessage", () => {
     { fastCheck: { numRuns: 5000 } }
   )
 
-  it("has an event for every state", () => {
+  it("has an event for every word", () => {
     assert.deepStrictEqual(
-      Fsm.states.map((state) => toEvent(state, 7)),
+      Fsm.words.map((word) => toEvent(word, 7)),
       ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive"].map((_tag) => ({ _tag, now: 7 }) as Fsm.Event)
     )
   })

@@ -1,5 +1,5 @@
 /**
- * `bstar client`: the Guide's client. Asks for the numbers 1, 2, 3 ... and goes to the other server when nobody answers.
+ * `bstar client`: asks a pair for the numbers 1, 2, 3 ..., as the Guide's client does; with --legacy also in its way.
  */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
@@ -12,6 +12,7 @@ import * as BinaryStarClient from "../BinaryStarClient.ts"
 import type { RequestError } from "../BinaryStarError.ts"
 import { InvalidConfig } from "../BinaryStarError.ts"
 import * as Frames from "../Frames.ts"
+import * as LazyPirate from "../LazyPirate.ts"
 import * as ZmqClientLink from "../zeromq/ZmqClientLink.ts"
 import * as logging from "./logging.ts"
 import type { client, Parsed } from "./options.ts"
@@ -33,22 +34,38 @@ export const run = (
     const servers = parsed.server.length > 0
       ? parsed.server
       : Option.getOrUndefined(yield* serversFromEnvironment)
-    const options: BinaryStarClient.Options = {
-      servers,
-      timeout: Option.getOrUndefined(parsed.timeout) as Duration.DurationInput | undefined,
-      settle: Option.getOrUndefined(parsed.settle) as Duration.DurationInput | undefined,
-      retry: Schedule.forever
+    const [unused, foreign] = parsed.legacy
+      ? [parsed.patience, { field: "patience", message: "not an option of --legacy" }] as const
+      : [parsed.settle, { field: "settle", message: "only an option of --legacy" }] as const
+    if (Option.isSome(unused)) {
+      return yield* new InvalidConfig({ issues: [foreign] })
     }
-    yield* ask(interval, parsed.count).pipe(
-      Effect.provide(Layer.provide(BinaryStarClient.layer(options), ZmqClientLink.layer))
-    )
+    const timeout = Option.getOrUndefined(parsed.timeout) as Duration.DurationInput | undefined
+    const client = parsed.legacy
+      ? LazyPirate.layer({
+        servers,
+        timeout,
+        settle: Option.getOrUndefined(parsed.settle) as Duration.DurationInput | undefined,
+        retry: Schedule.forever
+      })
+      : BinaryStarClient.layer({
+        servers,
+        timeout,
+        patience: Option.getOrUndefined(parsed.patience) as Duration.DurationInput | undefined
+      })
+    yield* ask(interval, parsed.count).pipe(Effect.provide(Layer.provide(client, ZmqClientLink.layer)))
   }).pipe(Effect.provide(logging.layer(parsed.logFormat)))
 
 const ask = (interval: Duration.Duration, count: number) =>
   Effect.gen(function*() {
     const client = yield* BinaryStarClient.BinaryStarClient
     for (let sequence = 1; sequence <= count; sequence++) {
-      const reply = Frames.toString(yield* client.request(String(sequence)))
+      const reply = Frames.toString(
+        yield* client.request(String(sequence)).pipe(
+          Effect.tapError((error) => Effect.logWarning(error.message)),
+          Effect.retry(Schedule.forever)
+        )
+      )
       yield* reply === String(sequence)
         ? Effect.logInfo(`server replied OK (${reply})`)
         : Effect.logError(`bad reply from server: ${reply}`)

@@ -41,6 +41,8 @@ const forgetEnvironment = Effect.sync(() => {
   }
 })
 
+const hardened = ["--policy", "hardened"]
+
 const endpoint = (port: number) => `tcp://127.0.0.1:${port}`
 
 const linesOf = <E>(bytes: Stream.Stream<Uint8Array, E>) => Stream.splitLines(Stream.decodeText(bytes))
@@ -105,11 +107,13 @@ const script = Effect.fnUntraced(function*(failure: Deferred.Deferred<never, Dem
   const startPrimary = spawn(
     "primary",
     "-p",
+    ...hardened,
     ...["--frontend", endpoint(primaryFrontend), "--state", endpoint(primaryState), "--peer", endpoint(backupState)]
   )
   const startBackup = spawn(
     "backup",
     "-b",
+    ...hardened,
     ...["--frontend", endpoint(backupFrontend), "--state", endpoint(backupState), "--peer", endpoint(primaryState)]
   )
   const startClient = spawn(
@@ -124,8 +128,8 @@ const script = Effect.fnUntraced(function*(failure: Deferred.Deferred<never, Dem
       yield* tell(`kill -9 ${who} (process ${victim.pid})`)
       const killed = yield* monotonicMillis
       yield* victim.kill("SIGKILL")
-      const connecting = yield* heard("client", `connecting to server at ${endpoint(frontend)}`, killed)
-      const served = yield* heard("client", "server replied OK", connecting.at)
+      const found = yield* heard("client", `server at ${endpoint(frontend)} answers`, killed)
+      const served = yield* heard("client", "server replied OK", found.at)
       const millis = Math.round(served.at - killed)
       yield* tell(`the ${other} has answered ${millis} ms after the kill`)
       return millis

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as BinaryStarClient from "../BinaryStarClient.ts"
 import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import { policyNames } from "../Fsm.ts"
+import * as LazyPirate from "../LazyPirate.ts"
 
 const text = (name: string, variable: string, description: string): Options.Options<Option.Option<string>> =>
   Options.text(name).pipe(
@@ -65,8 +66,19 @@ export const server = {
   ),
   policy: choice("policy", policyNames, "BSTAR_POLICY", "classic").pipe(
     Options.withDescription(
-      "The rules of the pair; the same on both servers. Default: classic. Environment: BSTAR_POLICY."
+      "The rules: classic, the default, is the Guide's; hardened is for production. Environment: BSTAR_POLICY."
     )
+  ),
+  crashDetection: choice("crash-detection", ["policy", "on", "off"], "BSTAR_CRASH_DETECTION", "policy").pipe(
+    Options.withDescription(
+      "Whether the peer counts as dead as soon as connections to it are refused. " +
+        "Default: policy, which is on with hardened and off with classic. Environment: BSTAR_CRASH_DETECTION."
+    )
+  ),
+  drain: text(
+    "drain",
+    "BSTAR_DRAIN",
+    `How long a server that is asked to stop may take to answer what it has accepted. Default: ${primary.drain}.`
   ),
   logFormat
 }
@@ -84,12 +96,22 @@ export const client = {
   timeout: text(
     "timeout",
     "BSTAR_TIMEOUT",
-    `How long to wait for a reply. Default: ${BinaryStarClient.defaults.timeout}.`
+    `How long a request may take in all; with --legacy, how long to wait before the other server is asked. ` +
+      `Default: ${BinaryStarClient.defaults.timeout}; with --legacy ${LazyPirate.defaults.timeout}.`
   ),
   settle: text(
     "settle",
     "BSTAR_SETTLE",
-    `How long to wait before the other server is asked. Default: ${BinaryStarClient.defaults.settle}.`
+    `With --legacy: how long to wait before the other server is connected. Default: ${LazyPirate.defaults.settle}.`
+  ),
+  legacy: Options.boolean("legacy").pipe(
+    Options.withDescription("Behave like the Guide's Lazy Pirate client: one server at a time, failover in seconds.")
+  ),
+  patience: text(
+    "patience",
+    "BSTAR_PATIENCE",
+    `How long a server that has been answering may take before it is asked the same again. ` +
+      `Default: ${BinaryStarClient.defaults.patience}.`
   ),
   interval: text(
     "interval",

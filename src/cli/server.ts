@@ -24,7 +24,9 @@ export const run = (
     frontend: Option.getOrUndefined(parsed.frontend),
     state: Option.getOrUndefined(parsed.state),
     peer: Option.getOrUndefined(parsed.peer),
-    heartbeat: Option.getOrUndefined(parsed.heartbeat) as Duration.DurationInput | undefined
+    heartbeat: Option.getOrUndefined(parsed.heartbeat) as Duration.DurationInput | undefined,
+    crashDetection: parsed.crashDetection === "policy" ? undefined : parsed.crashDetection === "on",
+    drain: Option.getOrUndefined(parsed.drain) as Duration.DurationInput | undefined
   }
   return Effect.flatMap(BinaryStar.BinaryStar, (member) => member.join).pipe(
     // The Guide's server says so whatever it was that ended its loop.

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import { ClientLink } from "../ClientLink.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
@@ -17,6 +18,17 @@ import * as ZmqSocket from "./ZmqSocket.ts"
 export const layer: Layer.Layer<ClientLink> = Layer.succeed(
   ClientLink,
   ClientLink.of({
-    connect: (server) => Effect.tap(ZmqSocket.makeDealer(), (dealer) => dealer.connect(server))
+    connect: (server) =>
+      Effect.gen(function*() {
+        const dealer = yield* ZmqSocket.makeDealer()
+        yield* dealer.connect(server)
+        return {
+          send: dealer.send,
+          messages: dealer.messages,
+          events: server.startsWith("inproc:")
+            ? Stream.concat(Stream.make("connected" as const), Stream.never)
+            : Stream.filter(dealer.connections, (event) => event !== "failed")
+        }
+      })
   })
 )

@@ -5,10 +5,16 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import type { SocketError } from "../BinaryStarError.ts"
+import type { Evidence } from "../Fsm.ts"
+import { monotonicMillis } from "../internal/clock.ts"
+import { nextTurn } from "../internal/scheduler.ts"
 import { PeerLink } from "../PeerLink.ts"
 import { tellPort } from "./ports.ts"
+import { isRefused } from "./probe.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
@@ -29,6 +35,19 @@ const lookUpAgain = Schedule.spaced("1 second")
 
 const isUnknownHost = (error: SocketError) => error.reason === "UnknownHost"
 
+/** How long, in milliseconds, a goodbye may take after the server has ended. */
+const lingerMillis = 200
+
+/**
+ * Asks the system whether anybody listens at the peer's endpoint. Made when a connection was lost and at every attempt
+ * to get it back that fails: ZeroMQ itself does not tell why it failed.
+ */
+const evidence = (endpoint: string): Effect.Effect<Option.Option<Evidence>> =>
+  Effect.gen(function*() {
+    const asOf = yield* monotonicMillis
+    return (yield* isRefused(endpoint)) ? Option.some({ _tag: "ConnectionRefused", endpoint, asOf }) : Option.none()
+  })
+
 /**
  * Publishes at `state` and listens to `peer`. A peer that is not there yet, or whose name cannot be looked up yet, is
  * connected as soon as it is.
@@ -40,7 +59,7 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
   Layer.scoped(
     PeerLink,
     Effect.gen(function*() {
-      const publisher = yield* ZmqSocket.makePublisher()
+      const publisher = yield* ZmqSocket.makePublisher({ lingerMillis })
       const subscriber = yield* ZmqSocket.makeSubscriber()
       yield* tellPort(options.state, yield* publisher.bind(options.state))
       const connect = subscriber.connect(options.peer)
@@ -57,7 +76,13 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       return PeerLink.of({
         messages: subscriber.messages,
         waiting: subscriber.waiting,
-        publish: publisher.send
+        // The turn of the event loop is the time in which libzmq's own thread takes the message to the network.
+        publish: (message) => Effect.zipLeft(publisher.send(message), nextTurn),
+        gone: subscriber.connections.pipe(
+          Stream.filter((event) => event !== "connected"),
+          Stream.mapEffect(() => evidence(options.peer)),
+          Stream.filterMap((evidence) => evidence)
+        )
       })
     })
   )

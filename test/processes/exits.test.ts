@@ -56,7 +56,32 @@ const wrongs: ReadonlyArray<Wrong> = [
   { what: "a bad count", args: ["client", "--count", "many"], code: usage, says: /count/ },
   { what: "a bad server", args: ["client", "--server", "here"], code: configuration, says: /server.*"here"/ },
   { what: "a bad timeout", args: ["client", "--timeout", "soon"], code: configuration, says: /timeout.*"soon"/ },
-  { what: "a bad settle", args: ["client", "--settle", "soon"], code: configuration, says: /settle.*"soon"/ },
+  {
+    what: "a bad settle",
+    args: ["client", "--legacy", "--settle", "soon"],
+    code: configuration,
+    says: /settle.*"soon"/
+  },
+  {
+    what: "a settle without legacy",
+    args: ["client", "--settle", "1 second"],
+    code: configuration,
+    says: /settle.*legacy/
+  },
+  {
+    what: "a patience with legacy",
+    args: ["client", "--legacy", "--patience", "1 second"],
+    code: configuration,
+    says: /patience.*legacy/
+  },
+  { what: "a bad patience", args: ["client", "--patience", "soon"], code: configuration, says: /patience.*"soon"/ },
+  { what: "a bad drain", args: ["-p", "--drain", "soon"], code: configuration, says: /drain.*"soon"/ },
+  {
+    what: "a bad crash detection",
+    args: ["-p", "--crash-detection", "maybe"],
+    code: usage,
+    says: /crash-detection.*"maybe"/
+  },
   { what: "a bad interval", args: ["client", "--interval", "soon"], code: configuration, says: /interval/ },
   { what: "an unknown format", args: ["fsm", "--format", "bogus"], code: usage, says: /format/ },
   { what: "BSTAR_POLICY", args: ["-p"], env: { BSTAR_POLICY: "bogus" }, code: usage, says: /BSTAR_POLICY/ },
@@ -197,7 +222,7 @@ describe("settings", () => {
       const at = yield* freeEndpoints
       const server = yield* bstar(serverArgs("primary", at, "100 millis"))
       yield* server.waitForLine(startLine.primary)
-      const client = yield* bstar(["client"], {
+      const client = yield* bstar(["client", "--legacy"], {
         BSTAR_SERVERS: `${at.backup.frontend},${at.primary.frontend}`,
         BSTAR_TIMEOUT: "50 millis",
         BSTAR_SETTLE: "20 millis",
@@ -257,7 +282,17 @@ describe("what it tells about itself", () => {
         ...["--primary", "-p", "--backup", "-b", "--frontend", "--state", "--peer", "--heartbeat", "--policy"],
         ...["--log-format", "tcp://*:5001", "tcp://*:5002", "tcp://*:5003", "tcp://*:5004", "tcp://localhost:5003"],
         ...["tcp://localhost:5004", "1 second", "BSTAR_FRONTEND", "BSTAR_STATE", "BSTAR_PEER", "BSTAR_HEARTBEAT"],
-        ...["BSTAR_POLICY", "BSTAR_LOG_FORMAT", "client", "fsm", "demo"]
+        ...[
+          "BSTAR_POLICY",
+          "BSTAR_LOG_FORMAT",
+          "client",
+          "fsm",
+          "demo",
+          "--crash-detection",
+          "--drain",
+          "BSTAR_CRASH_DETECTION",
+          "BSTAR_DRAIN"
+        ]
       ]
     },
     {
@@ -267,6 +302,9 @@ describe("what it tells about itself", () => {
           "--server",
           "--timeout",
           "--settle",
+          "--legacy",
+          "--patience",
+          "BSTAR_PATIENCE",
           "--interval",
           "--count",
           "tcp://localhost:5001",

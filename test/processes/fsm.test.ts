@@ -2,47 +2,77 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as Fsm from "../../src/Fsm.ts"
 import { bstar, root } from "./support.ts"
 
-const print = (format: string) =>
+const print = (format: string, policy = "classic") =>
   Effect.gen(function*() {
-    const process = yield* bstar(["fsm", "--format", format])
+    const process = yield* bstar(["fsm", "--format", format, "--policy", policy])
     assert.deepStrictEqual(yield* process.exit, { code: 0, signal: null })
     assert.strictEqual(process.stderr(), "")
     return process.stdout()
   })
 
+type Entry = Record<string, string>
+
+const parse = (json: string): ReadonlyArray<Entry> => JSON.parse(json)
+
+const columns = ["state", "event", "role", "peer", "verdict", "next state", "publishes", "rule", "says"]
+
 describe("bstar fsm", () => {
-  it.scopedLive("json: every state, event and peer once", () =>
+  it.scopedLive("json: every role, state, event and peer once", () =>
     Effect.gen(function*() {
-      const entries: ReadonlyArray<Record<string, string>> = JSON.parse(yield* print("json"))
-      assert.strictEqual(entries.length, 40)
-      assert.strictEqual(new Set(entries.map(({ event, peer, state }) => [state, event, peer].join())).size, 40)
+      const entries = parse(yield* print("json"))
+      // Three states of each role, eight events, a peer alive and expired.
+      assert.strictEqual(entries.length, 2 * 3 * 8 * 2)
+      assert.strictEqual(
+        new Set(entries.map(({ event, peer, role, state }) => [role, state, event, peer].join())).size,
+        entries.length
+      )
+      const fatal = entries.filter(({ verdict }) => verdict === "Fatal")
       assert.deepStrictEqual(
-        entries.filter(({ verdict }) => verdict === "Fatal").map((
-          { event, peer, say, state }
-        ) => [state, event, peer, say]),
+        [...new Set(fatal.map(({ event, say, state }) => [state, event, say].join()))],
         [
-          ["ACTIVE", "PeerActive", "alive", "fatal error - dual actives, aborting"],
-          ["ACTIVE", "PeerActive", "expired", "fatal error - dual actives, aborting"],
-          ["PASSIVE", "PeerPassive", "alive", "fatal error - dual passives, aborting"],
-          ["PASSIVE", "PeerPassive", "expired", "fatal error - dual passives, aborting"]
+          "ACTIVE,PeerActive,fatal error - dual actives, aborting",
+          "PASSIVE,PeerPassive,fatal error - dual passives, aborting"
         ]
       )
+      assert.strictEqual(fatal.length, 8)
     }))
 
-  it.scopedLive("table: the same as json, in columns", () =>
+  for (const policy of Fsm.policyNames) {
+    it.scopedLive(`table: the same as json, what does not depend on role or peer told once (${policy})`, () =>
+      Effect.gen(function*() {
+        const entries = parse(yield* print("json", policy))
+        const [header, ...rows] = (yield* print("table", policy)).split("\n\n")[0]!.split("\n")
+        assert.match(header!, /^state +event +role +peer +verdict +next state +publishes +rule +says$/)
+        const starts = columns.map((column) => header!.indexOf(column))
+        const cells = rows.map((row) => starts.map((from, i) => row.slice(from, starts[i + 1]).trim()))
+        const told = (entry: Entry) =>
+          cells.filter(([state, event, role, peer]) =>
+            state === entry.state && event === entry.event && [entry.role, "any"].includes(role!) &&
+            [entry.peer, "any"].includes(peer!)
+          )
+        for (const entry of entries) {
+          const [row, ...others] = told(entry)
+          assert.deepStrictEqual(others, [])
+          assert.deepStrictEqual(row!.slice(4), [
+            entry.verdict!.toLowerCase(),
+            entry.next!,
+            entry.publish ?? "",
+            entry.rule ?? "",
+            entry.say ?? ""
+          ])
+        }
+      }))
+  }
+
+  it.scopedLive("shows every rule of the hardened policy", () =>
     Effect.gen(function*() {
-      const entries: ReadonlyArray<Record<string, string>> = JSON.parse(yield* print("json"))
-      const [header, ...rows] = (yield* print("table")).trimEnd().split("\n")
-      assert.match(header!, /^state +event +peer +verdict +next state +says$/)
-      assert.deepStrictEqual(
-        rows.map((row) => row.split(/ {2,}/)),
-        entries.map(({ event, next, peer, say, state, verdict }) => [
-          ...[state!, event!, peer!, verdict!.toLowerCase(), next!],
-          ...(say === undefined ? [] : [say])
-        ])
-      )
+      const table = yield* print("table", "hardened")
+      for (const rule of ["H1", "H2", "H3", "H4", "H5", "H6", "H7"]) {
+        assert.include(table, rule)
+      }
     }))
 
   it.scopedLive("table is the default", () =>

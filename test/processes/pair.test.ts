@@ -9,6 +9,7 @@ const start = (role: Role, at: Endpoints) => bstar(serverArgs(role, at, "100 mil
 const startClient = (at: Endpoints, ...args: ReadonlyArray<string>) =>
   bstar([
     "client",
+    "--legacy",
     ...["--server", at.primary.frontend, "--server", at.backup.frontend],
     ...["--timeout", "1 second", "--settle", "100 millis", "--interval", "20 millis"],
     ...args

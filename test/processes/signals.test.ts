@@ -111,6 +111,7 @@ describe("signals", () => {
         const at = yield* freeEndpoints
         const client = yield* bstar([
           "client",
+          "--legacy",
           ...["--server", at.primary.frontend, "--server", at.backup.frontend, "--timeout", "50 millis"],
           ...["--settle", "1 hour"]
         ])

@@ -9,7 +9,7 @@ import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../../src/BinaryStar.ts"
 import * as Frames from "../../src/Frames.ts"
 import * as Frontend from "../../src/Frontend.ts"
-import type { Role } from "../../src/Fsm.ts"
+import type { PolicyName, Role } from "../../src/Fsm.ts"
 import * as Handler from "../../src/Handler.ts"
 import * as PeerLink from "../../src/PeerLink.ts"
 
@@ -25,7 +25,12 @@ export interface Node {
 /** Lets everything run that can run without time going on. */
 export const settle = TestClock.adjust(0)
 
-const makeNode = (role: Role, link: Layer.Layer<PeerLink.PeerLink>, handler: Handler.Handler) =>
+const makeNode = (
+  role: Role,
+  policy: PolicyName,
+  link: Layer.Layer<PeerLink.PeerLink>,
+  handler: Handler.Handler
+) =>
   Effect.gen(function*() {
     const frontend = yield* Frontend.makeMemory
     const said: Array<string> = []
@@ -36,7 +41,7 @@ const makeNode = (role: Role, link: Layer.Layer<PeerLink.PeerLink>, handler: Han
       start: Effect.gen(function*() {
         scope = yield* Scope.make()
         const ports = yield* Layer.buildWithScope(Layer.merge(frontend.layer, link), scope)
-        return yield* BinaryStar.make({ role, policy: "classic" }, handler).pipe(
+        return yield* BinaryStar.make({ role, policy }, handler).pipe(
           Effect.provide(Context.add(ports, Scope.Scope, scope)),
           Effect.tap(() => settle)
         )
@@ -60,12 +65,12 @@ const makeNode = (role: Role, link: Layer.Layer<PeerLink.PeerLink>, handler: Han
   })
 
 /** The two servers of a pair in memory, not started yet. */
-export const makePair = (handler: Handler.Handler = Handler.echo) =>
+export const makePair = (handler: Handler.Handler = Handler.echo, policy: PolicyName = "classic") =>
   Effect.gen(function*() {
     const links = yield* PeerLink.makeMemory
     return {
       links,
-      primary: yield* makeNode("primary", links.primary, handler),
-      backup: yield* makeNode("backup", links.backup, handler)
+      primary: yield* makeNode("primary", policy, links.primary, handler),
+      backup: yield* makeNode("backup", policy, links.backup, handler)
     }
   })

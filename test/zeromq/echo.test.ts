@@ -6,7 +6,6 @@ import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { BinaryStar, layer } from "../../src/BinaryStar.ts"
@@ -109,7 +108,7 @@ describe("a member echoes", () => {
         Effect.provide([ZmqClientLink.layer, quiet])
       )
       const asked = Array.from({ length: 2000 }, (_, i) => String(i))
-      const replies = yield* Effect.forEach(asked, request, { concurrency: "unbounded" })
+      const replies = yield* Effect.forEach(asked, (text) => request(text), { concurrency: "unbounded" })
       assert.deepStrictEqual(replies.map(Frames.toString), asked)
     }))
 })
@@ -201,9 +200,7 @@ describe("two pairs in one process", () => {
       const backup = yield* start({ ...common, role: "backup", frontend: two, state: twoState, peer: oneState }, sign)
       const client = yield* BinaryStarClient.make({
         servers: [one!, two!],
-        timeout: "1 second",
-        settle: "10 millis",
-        retry: Schedule.forever
+        timeout: "30 seconds"
       }).pipe(Effect.provide([ZmqClientLink.layer, quiet]))
       return {
         primary,

@@ -10,12 +10,12 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../src/BinaryStar.ts"
-import * as BinaryStarClient from "../src/BinaryStarClient.ts"
 import { RequestError, SocketError } from "../src/BinaryStarError.ts"
 import * as ClientLink from "../src/ClientLink.ts"
 import * as Frames from "../src/Frames.ts"
 import type { Role } from "../src/Fsm.ts"
 import * as Handler from "../src/Handler.ts"
+import * as LazyPirate from "../src/LazyPirate.ts"
 import * as Zmq from "../src/zeromq/Zmq.ts"
 import * as ZmqClientLink from "../src/zeromq/ZmqClientLink.ts"
 import * as ZmqSocket from "../src/zeromq/ZmqSocket.ts"
@@ -35,7 +35,7 @@ interface Asked {
 /** A client whose servers do what `answer` says with each message that reaches them. */
 const makeClient = (
   answer: (asked: Asked) => void,
-  options: BinaryStarClient.Options = {},
+  options: LazyPirate.Options = {},
   refuse: (server: string) => boolean = () => false
 ) =>
   Effect.gen(function*() {
@@ -70,6 +70,7 @@ const makeClient = (
                 asked.push(one)
                 answer(one)
               }),
+            events: Stream.never,
             messages: Stream.repeatEffect(Effect.async<ReadonlyArray<Frames.Frames>>((resume) => {
               wake = () => {
                 const batch = queue.shift()
@@ -84,7 +85,7 @@ const makeClient = (
         })
     })
     const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => said.push(String(message))))
-    const { request } = yield* BinaryStarClient.make({ servers, ...options }).pipe(
+    const { request } = yield* LazyPirate.make({ servers, ...options }).pipe(
       Effect.provide(link),
       Effect.provide(logger)
     )
@@ -308,7 +309,7 @@ describe("a client", () => {
   it.scoped("refuses wrong options and names their fields", () =>
     Effect.gen(function*() {
       const fieldsOf = (options: unknown) =>
-        makeClient(() => {}, options as BinaryStarClient.Options).pipe(
+        makeClient(() => {}, options as LazyPirate.Options).pipe(
           Effect.flip,
           Effect.map(({ issues }) => issues.map(({ field }) => field))
         )
@@ -319,8 +320,7 @@ describe("a client", () => {
 })
 
 describe("a client over ZeroMQ", () => {
-  const client = (options: BinaryStarClient.Options) =>
-    BinaryStarClient.make(options).pipe(Effect.provide(ZmqClientLink.layer))
+  const client = (options: LazyPirate.Options) => LazyPirate.make(options).pipe(Effect.provide(ZmqClientLink.layer))
 
   it.scopedLive("fails over in the middle of a request", () =>
     Effect.gen(function*() {
