@@ -1,3 +1,4 @@
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as PeerLink from "../src/PeerLink.ts"
 import * as ZmqPeerLink from "../src/zeromq/ZmqPeerLink.ts"
@@ -6,13 +7,15 @@ import { freshEndpoint, transports } from "./suites/support.ts"
 
 peerLinkSuite("memory", PeerLink.makeMemory, { restarts: true })
 
+const heartbeat = Duration.seconds(1)
+
 for (const transport of transports) {
   const ends = Effect.gen(function*() {
     const ours = yield* freshEndpoint(transport)
     const theirs = yield* freshEndpoint(transport)
     return {
-      primary: ZmqPeerLink.layer({ state: ours, peer: theirs }),
-      backup: ZmqPeerLink.layer({ state: theirs, peer: ours })
+      primary: ZmqPeerLink.layer({ state: ours, peer: theirs, heartbeat }),
+      backup: ZmqPeerLink.layer({ state: theirs, peer: ours, heartbeat })
     }
   })
   peerLinkSuite(transport, ends, { restarts: transport !== "inproc" })

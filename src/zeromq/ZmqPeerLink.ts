@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -28,6 +29,8 @@ export interface Options {
   readonly state: string
   /** Where the peer publishes. */
   readonly peer: string
+  /** Time between two words. A lost connection is tried again much sooner. */
+  readonly heartbeat: Duration.Duration
 }
 
 /** How often a peer is looked up whose name is not known yet. */
@@ -60,7 +63,9 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
     PeerLink,
     Effect.gen(function*() {
       const publisher = yield* ZmqSocket.makePublisher({ lingerMillis })
-      const subscriber = yield* ZmqSocket.makeSubscriber()
+      const subscriber = yield* ZmqSocket.makeSubscriber({
+        reconnectMillis: Math.ceil(Math.min(200, Duration.toMillis(options.heartbeat) / 8))
+      })
       yield* tellPort(options.state, yield* publisher.bind(options.state))
       const connect = subscriber.connect(options.peer)
       yield* connect.pipe(

@@ -145,6 +145,8 @@ export interface Options {
    * must not keep the process from ending. Defaults to `0`.
    */
   readonly lingerMillis?: number | undefined
+  /** How long, in whole milliseconds, a lost connection may wait before it is tried again. Defaults to `200`. */
+  readonly reconnectMillis?: number | undefined
 }
 
 /** Messages in one batch at the most. Sixteen gain nothing, and more than 256 gain nothing more. */
@@ -191,9 +193,11 @@ export const makePublisher = (options?: Options): Effect.Effect<Publisher, Socke
  * @since 0.1.0
  * @category constructors
  */
-export const makeSubscriber = (): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
+export const makeSubscriber = (
+  options?: Pick<Options, "reconnectMillis">
+): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
-    const handle = yield* open(() => new zmq.Subscriber({ linger: 0, ...reconnect }))
+    const handle = yield* open(() => new zmq.Subscriber({ linger: 0, ...reconnect(options) }))
     const connections = yield* observe(handle)
     handle.socket.subscribe()
     return { ...endpoints(handle), ...receiver(handle, batchSize), connections }
@@ -207,7 +211,7 @@ export const makeSubscriber = (): Effect.Effect<Subscriber, SocketError, Scope.S
  */
 export const makeDealer = (options?: Options): Effect.Effect<Dealer, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
-    const handle = yield* open(() => new zmq.Dealer({ ...common(options), ...reconnect }))
+    const handle = yield* open(() => new zmq.Dealer({ ...common(options), ...reconnect(options) }))
     const connections = yield* observe(handle)
     return { ...endpoints(handle), ...sender(handle), ...receiver(handle, batchSize), connections }
   })
@@ -232,8 +236,11 @@ type Receiving = zmq.Socket & { receiveTimeout: number; readonly receive: () => 
 // With a send timeout of 0 a send never waits, so that there is no second one that would throw EBUSY.
 const common = (options: Options | undefined) => ({ linger: options?.lingerMillis ?? 0, sendTimeout: 0 })
 
-/** How soon a lost connection is tried again, in milliseconds: twice as late each time. */
-const reconnect = { reconnectInterval: 10, reconnectMaxInterval: 200 }
+/** A lost connection is tried again soon, and then twice as late each time. */
+const reconnect = ({ reconnectMillis = 200 }: Options = {}) => ({
+  reconnectInterval: Math.min(10, reconnectMillis),
+  reconnectMaxInterval: reconnectMillis
+})
 
 /** Connection events that nobody has taken yet; of more only the latest count. */
 const eventsKept = 16
