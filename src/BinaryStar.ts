@@ -80,7 +80,7 @@ type Input =
   | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames> }
   | { readonly _tag: "Beat" }
   | { readonly _tag: "Asked" }
-  | { readonly _tag: "Answered"; readonly reply: Frames.Frames }
+  | { readonly _tag: "Answered"; readonly reply: Frames.Frames; readonly term: number }
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
   | { readonly _tag: "Gone"; readonly evidence: Fsm.Evidence }
   | { readonly _tag: "Stop" }
@@ -141,6 +141,8 @@ export const make = <R = never>(
       let batch: ReadonlyArray<Frames.Frames> = []
       let next = 0
       let running = 0
+      // Counts how often this member has stopped answering. A reply that was begun before that is nobody's any more.
+      let term = 0
       let lookedAt = Number.NEGATIVE_INFINITY
       let lastBeat = now()
       let stopBy = Number.POSITIVE_INFINITY
@@ -159,6 +161,7 @@ export const make = <R = never>(
             yield* Effect.logInfo(outcome.say)
           }
           if (member.state !== before) {
+            term += member.state === "ACTIVE" ? 0 : 1
             yield* SubscriptionRef.set(state, member.state)
           }
           if (outcome.publish !== undefined) {
@@ -201,9 +204,10 @@ export const make = <R = never>(
         const reply = handler({ body: message.slice(length) })
         if (Effect.isEffect(reply)) {
           running++
+          const begun = term
           fork(Effect.matchCauseEffect(Effect.map(reply, (body) => envelop(message, length, body)), {
             onFailure: (cause) => inbox.put({ _tag: "Failed", cause }),
-            onSuccess: (reply) => inbox.put({ _tag: "Answered", reply })
+            onSuccess: (reply) => inbox.put({ _tag: "Answered", reply, term: begun })
           }))
         } else {
           replies.push(envelop(message, length, reply))
@@ -261,8 +265,10 @@ export const make = <R = never>(
         }
         yield* apply(inputs, false)
         // All that can have waited: the queues on both sides hold a thousand messages each.
-        for (let batches = 0; batches < 16 && (yield* link.waiting); batches++) {
-          yield* apply(yield* inbox.takeAll, false)
+        let isMore = true
+        for (let batches = 0; isMore && batches < 16; batches++) {
+          isMore = yield* link.waiting
+          yield* apply(isMore ? yield* inbox.takeAll : inbox.poll(), false)
         }
         lastBeat = now()
         yield* become(Fsm.step(rules, member, { _tag: "Slept", now: lastBeat }))
@@ -289,7 +295,9 @@ export const make = <R = never>(
               break
             case "Answered":
               running--
-              replies.push(input.reply)
+              if (input.term === term) {
+                replies.push(input.reply)
+              }
               break
             case "Failed":
               running--

@@ -17,7 +17,7 @@ export type Role = "primary" | "backup"
 
 /**
  * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first word from the peer; `ACTIVE` answers clients;
- * `PASSIVE` stands by; `RESUMING` is a backup that has slept and has not heard since who is active.
+ * `PASSIVE` stands by; `RESUMING` is a backup that was paired and has to hear anew who is active.
  *
  * @since 0.1.0
  * @category models
@@ -167,8 +167,10 @@ export interface Outcome {
  * - `H2` dual actives heal: the backup steps down, the primary stays. Nobody ends.
  * - `H3` dual passives heal: the primary becomes active, the backup stays. Nobody ends.
  * - `H4` sleep: a server that stood still does not know any more who is active; it says its role and starts over.
- * - `H5` goodbye: a server that is stopped says its role, upon which a passive peer takes over at once.
+ * - `H5` goodbye: a server that is stopped says its role, so that a passive peer need not wait for it.
  * - `H7` crash evidence: a peer whose process is gone has expired now. The vote is still required.
+ * - `H8` no crossing: a primary that starts may have heard from the backup that it is to be active before it said so
+ *   itself, so the backup leaves it to the primary instead of becoming active on its word. Found by `bstar verify`.
  *
  * `H6`, fresh evidence first, is not in a table: whoever feeds {@link step} gives it all that the peer has said before it
  * gives it a request, whatever the policy.
@@ -176,7 +178,7 @@ export interface Outcome {
  * @since 0.1.0
  * @category models
  */
-export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7"
+export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8"
 
 /**
  * One entry of a policy's table: what an event does in a state.
@@ -355,6 +357,13 @@ export const hardened: Policy = {
     PASSIVE: {
       ...seed.PASSIVE,
       ...backupMoves,
+      PeerPrimary: {
+        _tag: "StartOver",
+        state: "RESUMING",
+        publish: "BACKUP",
+        say: "primary is restarting, waiting for it",
+        rule: "H8"
+      },
       PeerPassive: { ...stay, rule: "H3" }
     },
     // It has been paired before, so unlike a backup that never was it may take over from a silent primary. It cannot do so

@@ -14,11 +14,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as BinaryStar from "./BinaryStar.ts"
 import { BinaryStarError, InvalidConfig } from "./BinaryStarError.ts"
 import * as bstar from "./cli/bstar.ts"
 
-/** 0 done or stopped by a signal, 1 anything else, 3 dual actives, 4 dual passives, 64 wrong usage, 78 wrong configuration. */
+/**
+ * 0 done or stopped by a signal, 1 anything else, 3 dual actives, 4 dual passives, 5 a broken promise was found, 64 wrong
+ * usage, 78 wrong configuration.
+ */
 const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) {
     return 0
@@ -26,7 +30,9 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
   return error instanceof BinaryStarError
     ? error.reason === "DualActive" ? 3 : 4
-    : ValidationError.isValidationError(error)
+    : Predicate.isTagged(error, "ViolationsFound")
+    ? 5
+    : ValidationError.isValidationError(error) || Predicate.isTagged(error, "TooLarge")
     ? 64
     : error instanceof InvalidConfig || ConfigError.isConfigError(error)
     ? 78

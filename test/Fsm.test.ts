@@ -104,7 +104,8 @@ primary ACTIVE   Slept         any     | accept PRIMARY  PRIMARY H4
 primary ACTIVE   Stopping      any     | accept PRIMARY  PRIMARY H5
 backup  ACTIVE   Slept         any     | accept RESUMING BACKUP  H4
 backup  ACTIVE   Stopping      any     | accept BACKUP   BACKUP  H5
-any     PASSIVE  PeerPrimary   any     | accept ACTIVE   -       -
+primary PASSIVE  PeerPrimary   any     | accept ACTIVE   -       -
+backup  PASSIVE  PeerPrimary   any     | accept RESUMING BACKUP  H8
 any     PASSIVE  PeerBackup    any     | accept ACTIVE   -       -
 any     PASSIVE  PeerActive    any     | accept PASSIVE  -       -
 primary PASSIVE  PeerPassive   any     | accept ACTIVE   -       H3

@@ -28,6 +28,16 @@ const fsm = Command.make(
   Command.withDescription("Print the state machine, derived from the code that runs.")
 )
 
+const verify = Command.make(
+  "verify",
+  options.verify,
+  (parsed) => Effect.flatMap(load(() => import("./verify.ts")), ({ run }) => run(parsed))
+).pipe(
+  Command.withDescription(
+    "Explore every state that a pair can come to and tell how its promises can be broken, if they can."
+  )
+)
+
 const demo = Command.make("demo", {}, () => Effect.flatMap(load(() => import("./demo.ts")), ({ run }) => run)).pipe(
   Command.withDescription("Start a pair and a client on this machine, kill each server in turn, and watch.")
 )
@@ -41,7 +51,7 @@ const root = Command.make("bstar", options.server, (parsed) =>
     return yield* run(parsed.primary ? "primary" : "backup", parsed)
   })).pipe(
     Command.withDescription("A server of a Binary Star pair: -p is the primary, -b the backup."),
-    Command.withSubcommands([client, fsm, demo])
+    Command.withSubcommands([client, fsm, verify, demo])
   )
 
 export const run = Command.run(root, { name: "bstar", version })

@@ -137,6 +137,32 @@ export const fsm = {
   policy: server.policy
 }
 
+const budget = (name: string, fallback: number, description: string) =>
+  Options.text(name).pipe(
+    Options.withPseudoName("number"),
+    Options.withDefault(String(fallback)),
+    Options.mapEffect((given) =>
+      /^[0-9]{1,3}$/.test(given)
+        ? Effect.succeed(Number(given))
+        : refuse(`--${name}: expected a small number, got "${given}"`)
+    ),
+    Options.withDescription(`${description} Default: ${fallback}.`)
+  )
+
+export const verify = {
+  policy: choice("policy", policyNames, "BSTAR_POLICY", "hardened").pipe(
+    Options.withDescription("Whose rules. Default: hardened. Environment: BSTAR_POLICY.")
+  ),
+  kills: budget("kills", 2, "How often a process is killed at most."),
+  stops: budget("stops", 1, "How often a server is stopped in good order at most."),
+  pauses: budget("pauses", 1, "How often a process stands still at most."),
+  cuts: budget("cuts", 0, "How often the link is cut at most."),
+  delay: budget("delay", 1, "How long a word is under way at most, in halves of a heartbeat."),
+  format: choice("format", ["text", "json"], "BSTAR_FORMAT", "text").pipe(
+    Options.withDescription("How to write the result. Default: text. Environment: BSTAR_FORMAT.")
+  )
+}
+
 /** What the parsers above give. */
 export type Parsed<O extends { readonly [K in string]: Options.Options<unknown> }> = {
   readonly [K in keyof O]: O[K] extends Options.Options<infer A> ? A : never

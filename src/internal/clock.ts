@@ -38,9 +38,10 @@ export const withMonotonicTime = <A, E, R>(self: Effect.Effect<A, E, R>): Effect
       })
     return Effect.withClock(self, {
       [Clock.ClockTypeId]: Clock.ClockTypeId,
-      unsafeCurrentTimeMillis: () => millis(clock),
+      // Whole milliseconds: in fractions of them a Schedule may find that no time is left until the next beat, again and again.
+      unsafeCurrentTimeMillis: () => Math.floor(millis(clock)),
       unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
-      currentTimeMillis: Effect.sync(() => millis(clock)),
+      currentTimeMillis: Effect.sync(() => Math.floor(millis(clock))),
       currentTimeNanos: clock.currentTimeNanos,
       sleep: (duration) => Effect.suspend(() => sleepUntil(millis(clock) + Duration.toMillis(duration)))
     })

@@ -1,0 +1,140 @@
+/**
+ * `bstar verify`: goes through all that can happen to a pair within the budgets, and tells what should not have.
+ */
+import * as Console from "effect/Console"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Fsm from "../Fsm.ts"
+import { monotonicMillis } from "../internal/clock.ts"
+import { nextTurn } from "../internal/scheduler.ts"
+import { explore, type Progress, type Result, type Violation } from "../verify/explore.ts"
+import * as Model from "../verify/Model.ts"
+import * as Story from "../verify/story.ts"
+
+export interface Options {
+  readonly policy: Fsm.PolicyName
+  readonly kills: number
+  readonly stops: number
+  readonly pauses: number
+  readonly cuts: number
+  readonly delay: number
+  readonly format: "text" | "json"
+}
+
+/** The pair breaks its promises. What they are has been told. */
+export class ViolationsFound extends Data.TaggedError("ViolationsFound")<{
+  readonly properties: ReadonlyArray<Model.Property["name"]>
+}> {
+  override get message(): string {
+    return `violated: ${this.properties.join(", ")}`
+  }
+}
+
+/** More was asked for than can be explored. */
+export class TooLarge extends Data.TaggedError("TooLarge")<{ readonly message: string }> {}
+
+export const run = (options: Options): Effect.Effect<void, TooLarge | ViolationsFound> =>
+  Effect.gen(function*() {
+    const { cuts, delay, kills, pauses, policy, stops } = options
+    const model = yield* orTooLarge(() =>
+      Model.make({ policy: Fsm.policies[policy], kills, stops, pauses, cuts, delay, evidence: policy === "hardened" })
+    )
+    const start = yield* monotonicMillis
+    const result = yield* exhaust(model, start)
+    const seconds = ((yield* monotonicMillis) - start) / 1000
+    yield* Console.log(
+      options.format === "json" ? json(options, model, result, seconds) : text(options, model, result, seconds)
+    )
+    const faults = result.violations.filter(({ property }) => !property.isInformative)
+    if (faults.length > 0) {
+      return yield* new ViolationsFound({ properties: faults.map(({ property }) => property.name) })
+    }
+  })
+
+const orTooLarge = <A>(f: () => A): Effect.Effect<A, TooLarge> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(f())
+    } catch (error) {
+      return error instanceof RangeError ? Effect.fail(new TooLarge({ message: error.message })) : Effect.die(error)
+    }
+  })
+
+/** Explores, lets others have their turn now and then, and says once a second how far it is. */
+const exhaust = (model: Model.Model, start: number): Effect.Effect<Result, TooLarge> =>
+  Effect.gen(function*() {
+    const exploration = explore(model)
+    let told = start
+    while (true) {
+      const { done, value } = yield* orTooLarge(() => exploration.next())
+      if (done === true) {
+        return value
+      }
+      const now = yield* monotonicMillis
+      if (now - told >= 1000) {
+        told = now
+        yield* Console.error(tellProgress(value, now - start))
+      }
+      yield* nextTurn
+    }
+  })
+
+const tellProgress = ({ frontier, states, ticks }: Progress, millis: number): string =>
+  `${states} states, ${frontier} of them to go on from, ${ticks} ticks deep, ${
+    Math.round(states / millis)
+  } thousand a second`
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`
+
+const text = (
+  { cuts, delay, kills, pauses, policy, stops }: Options,
+  model: Model.Model,
+  { states, ticks, transitions, violations }: Result,
+  seconds: number
+): string =>
+  [
+    `${policy}; at most ${count(kills, "kill")}, ${count(stops, "stop")}, ${count(pauses, "pause")}, ` +
+    `${count(cuts, "cut")}; words take at most ${count(delay, "tick")}`,
+    `${states} states, ${transitions} transitions, ${count(ticks, "tick")} deep, ${seconds.toFixed(1)} s; ` +
+    "a tick is half a heartbeat",
+    ...violations.map((violation) => tellViolation(model, violation)),
+    violations.every(({ property }) => property.isInformative) ? "no promise is broken" : "promises are broken"
+  ].join("\n")
+
+const tellViolation = (model: Model.Model, violation: Violation): string => {
+  const { property, ticks } = violation
+  return [
+    "",
+    `${property.name}${property.isInformative ? " (cannot be helped)" : ""}, after ${
+      count(ticks, "tick")
+    }: ${property.sentence}`,
+    ...Story.tell(model, violation).map(({ tick, what, who }) =>
+      `  ${String(tick).padStart(3)}  ${who.padEnd(7)}  ${what}`
+    ),
+    ""
+  ].join("\n")
+}
+
+const json = (
+  { format: _, ...options }: Options,
+  model: Model.Model,
+  { frontier: __, violations, ...counts }: Result,
+  seconds: number
+): string =>
+  JSON.stringify(
+    {
+      ...options,
+      ...counts,
+      seconds,
+      violations: violations.map((violation) => ({
+        property: violation.property.name,
+        sentence: violation.property.sentence,
+        isInformative: violation.property.isInformative,
+        ticks: violation.ticks,
+        trace: violation.trace,
+        story: Story.tell(model, violation)
+      }))
+    },
+    undefined,
+    2
+  )

@@ -1,0 +1,587 @@
+/**
+ * A pair, the link between its servers and everything that may befall them, as a finite set of states and moves. What a
+ * server does is asked of the reducer that runs in production; only the world around it is made up here.
+ *
+ * Time goes in ticks of half a heartbeat. All times are kept relative to now and no longer than the reducer can tell them
+ * apart, so that the states are finitely many.
+ *
+ * @since 0.1.0
+ */
+import * as Fsm from "../Fsm.ts"
+import * as Member from "./Member.ts"
+
+/**
+ * How far the world may go. Each budget is for the whole pair, up to {@link maxBudget}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly policy: Fsm.Policy
+  /** How often a process dies without a word. */
+  readonly kills?: number | undefined
+  /** How often a server is stopped in good order. */
+  readonly stops?: number | undefined
+  /** How often a process stands still, for as long as it takes. */
+  readonly pauses?: number | undefined
+  /** How often the link between the servers is cut. */
+  readonly cuts?: number | undefined
+  /** For how many ticks at most a word or evidence is under way, up to {@link maxDelay}. Defaults to `1`. */
+  readonly delay?: number | undefined
+  /** Whether a server may find that its peer's process is gone. Defaults to `false`. */
+  readonly evidence?: boolean | undefined
+}
+
+/**
+ * One of the two servers: the primary is 0, the backup 1.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Side = 0 | 1
+
+/**
+ * The roles of both sides.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const roles = ["primary", "backup"] as const satisfies readonly [Fsm.Role, Fsm.Role]
+
+const sides = [0, 1] as const
+
+const other = (side: Side): Side => side === 0 ? 1 : 0
+
+/**
+ * The time between two ticks in milliseconds.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const tickMillis = 500
+
+const heartbeatTicks = 2
+
+/**
+ * The largest budget that can be explored.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxBudget = 7
+
+/**
+ * The longest delay that can be explored, in ticks: one heartbeat.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxDelay = heartbeatTicks
+
+const expiryMillis = 2 * heartbeatTicks * tickMillis
+
+const heard = {
+  PRIMARY: "PeerPrimary",
+  BACKUP: "PeerBackup",
+  ACTIVE: "PeerActive",
+  PASSIVE: "PeerPassive"
+} as const satisfies { readonly [W in Fsm.Word]: Member.Stimulus }
+
+/**
+ * The process of one side.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Process {
+  readonly status: "down" | "running" | "paused"
+  readonly member: Member.Member
+  /** Ticks since the last beat, or the start. */
+  readonly beat: number
+  readonly evidence: "none" | "fresh" | "stale"
+  /** Ticks since the evidence was gathered. */
+  readonly evidenceAge: number
+}
+
+/**
+ * A word on its way, for `age` ticks. What is older than the delay waits at a process that stands still.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Flight {
+  readonly word: Fsm.Word
+  readonly age: number
+}
+
+/**
+ * The whole world at one instant.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface World {
+  readonly processes: readonly [Process, Process]
+  /** The words on their way to each side, the first to arrive first. */
+  readonly flights: readonly [ReadonlyArray<Flight>, ReadonlyArray<Flight>]
+  readonly isCut: boolean
+  /** How many words must get through to each side until both have heard one; twice after a cut. */
+  readonly unproven: readonly [number, number]
+  readonly rounds: number
+  readonly kills: number
+  readonly stops: number
+  readonly pauses: number
+  readonly cuts: number
+  /** For how many ticks both ran on a whole link and neither would answer. */
+  readonly passive: number
+  /** For how many ticks one ran alone and would not answer. */
+  readonly lonely: number
+  readonly hasAborted: boolean
+}
+
+type Draft = {
+  -readonly [K in keyof World]: World[K] extends readonly [infer A, infer B] ? [A, B] : World[K]
+}
+
+/**
+ * Something that may happen. `Suspect` gathers evidence and `Learn` is when it arrives; a process that resumes finds what
+ * was due, and `early` words that might as well have come later.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Move =
+  | { readonly _tag: "Tick" | "Cut" | "Heal" }
+  | {
+    readonly _tag: "Start" | "Kill" | "Stop" | "Pause" | "Beat" | "Hear" | "Suspect" | "Learn" | "Ask"
+    readonly side: Side
+  }
+  | { readonly _tag: "Resume"; readonly side: Side; readonly early: number }
+
+/** A process that has slept may have been overtaken by so many words that were still on their way. */
+const maxEarly = 12
+
+/**
+ * The passing of time.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const tick: Move = { _tag: "Tick" }
+
+/**
+ * All moves that take no time.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const moves: ReadonlyArray<Move> = [
+  ...(["Ask", "Beat", "Hear", "Learn", "Start", "Kill", "Stop", "Pause", "Suspect"] as const).flatMap((_tag) =>
+    sides.map((side): Move => ({ _tag, side }))
+  ),
+  ...sides.flatMap((side) =>
+    Array.from({ length: maxEarly + 1 }, (_, early): Move => ({ _tag: "Resume", side, early }))
+  ),
+  { _tag: "Cut" },
+  { _tag: "Heal" }
+]
+
+/**
+ * Is told of everything that a member is told, with its reaction.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Observer = (side: Side, stimulus: Member.Stimulus, reaction: Member.Reaction) => void
+
+/**
+ * A world to explore.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Model {
+  /** Nothing runs yet. */
+  readonly initial: World
+  /** The world after a move, or nothing if it cannot happen now. */
+  readonly after: (world: World, move: Move, observe?: Observer) => World | undefined
+  /** Whether a client that asks this side at this instant is answered. */
+  readonly answers: (world: World, side: Side) => boolean
+  /** For how many ticks a pair may have no server that would answer, and a lone server may answer nobody. */
+  readonly limits: { readonly passive: number; readonly lonely: number }
+  /** Whether this side has not run for so long that it does not count as running. */
+  readonly standsStill: (world: World, side: Side) => boolean
+}
+
+/**
+ * Makes the model of a pair that lives by a policy.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Model => {
+  const { cuts = 0, delay = 1, evidence = false, kills = 0, pauses = 0, policy, stops = 0 } = options
+  const rulesOf = (side: Side): Fsm.Rules => ({ role: roles[side], policy, expiryMillis })
+  const waiting = delay + 1
+  if (delay > maxDelay || Math.max(kills, stops, pauses, cuts) > maxBudget) {
+    throw new RangeError(`budgets go up to ${maxBudget}, the delay up to ${maxDelay} ticks`)
+  }
+
+  // A word is said within a heartbeat and its answer comes at once. A peer's last word arrives, then it expires.
+  const passiveTicks = heartbeatTicks + 2 * delay
+  const lonelyTicks = 2 * heartbeatTicks + 1 + delay
+
+  // Any longer sleep is the same sleep.
+  let sleepTicks = heartbeatTicks
+  while (!Fsm.hasSlept(rulesOf(0), -sleepTicks * tickMillis, 0)) {
+    sleepTicks++
+  }
+
+  const flightTable = Fsm.words.map((word) => Array.from({ length: waiting + 1 }, (_, age): Flight => ({ word, age })))
+  const flightOf = (word: Fsm.Word, age: number): Flight => flightTable[Fsm.words.indexOf(word)]![age]!
+
+  const born = sides.map((side): Process => ({
+    status: "running",
+    member: Member.make(rulesOf(side), tickMillis),
+    beat: 0,
+    evidence: "none",
+    evidenceAge: 0
+  }))
+  const down = born.map((process): Process => ({ ...process, status: "down" }))
+
+  const initial: World = {
+    processes: [down[0]!, down[1]!],
+    flights: [[], []],
+    isCut: false,
+    unproven: [0, 0],
+    rounds: 0,
+    kills,
+    stops,
+    pauses,
+    cuts,
+    passive: 0,
+    lonely: 0,
+    hasAborted: false
+  }
+
+  const hasSlept = (process: Process): boolean => process.beat >= sleepTicks
+
+  /** Whether it would start over before it does anything else. */
+  const startsOver = (process: Process): boolean => hasSlept(process) && process.member.on.Slept.isEffective
+
+  const answers = ({ processes }: World, side: Side): boolean => {
+    const process = processes[side]
+    return process.status === "running" &&
+      Member.answers(startsOver(process) ? process.member.on.Slept.member : process.member)
+  }
+
+  const isEnabled = (world: World, move: Move): boolean => {
+    switch (move._tag) {
+      case "Tick":
+        return sides.every((side) => isUpToDate(world, side))
+      case "Cut":
+        return !world.isCut && world.cuts > 0
+      case "Heal":
+        return world.isCut
+    }
+    const { evidence: known, status } = world.processes[move.side]
+    const isRunning = status === "running"
+    switch (move._tag) {
+      case "Start":
+        return status === "down"
+      case "Kill":
+        return status !== "down" && world.kills > 0
+      case "Stop":
+        return isRunning && world.stops > 0
+      case "Pause":
+        return isRunning && world.pauses > 0
+      case "Resume":
+        return status === "paused" && (move.early === 0 ||
+          startsOver(world.processes[move.side]) &&
+            move.early <= world.flights[move.side].filter(({ age }) => age < waiting).length)
+      case "Beat":
+        return isRunning && world.processes[move.side].beat >= heartbeatTicks
+      case "Hear":
+        return isRunning && world.flights[move.side].length > 0
+      case "Suspect":
+        return evidence && isRunning && known !== "fresh" && !world.isCut &&
+          world.processes[other(move.side)].status === "down"
+      case "Learn":
+        return isRunning && known !== "none"
+      case "Ask":
+        return isRunning
+    }
+  }
+
+  /** Whether nothing keeps time from going on. */
+  const isUpToDate = (world: World, side: Side): boolean => {
+    const { beat, evidence, evidenceAge, status } = world.processes[side]
+    return status !== "running" || (beat < heartbeatTicks &&
+      (world.flights[side].length === 0 || world.flights[side][0]!.age < delay) &&
+      (evidence === "none" || evidenceAge < delay))
+  }
+
+  const after = (world: World, move: Move, observe?: Observer): World | undefined => {
+    if (!isEnabled(world, move)) {
+      return undefined
+    }
+    const draft: Draft = {
+      ...world,
+      processes: [...world.processes],
+      flights: [...world.flights],
+      unproven: [...world.unproven]
+    }
+    perform(draft, move, observe)
+    const [primary, backup] = draft.processes
+    if (draft.isCut || primary.status !== "running" || backup.status !== "running") {
+      draft.passive = 0
+    }
+    if (loneSide(draft) === undefined) {
+      draft.lonely = 0
+    }
+    return draft
+  }
+
+  const perform = (draft: Draft, move: Move, observe: Observer | undefined): void => {
+    switch (move._tag) {
+      case "Tick":
+        return pass(draft)
+      case "Cut":
+        draft.cuts--
+        draft.isCut = true
+        return prove(draft, 2)
+      case "Heal":
+        draft.isCut = false
+        return
+    }
+    const { side } = move
+    switch (move._tag) {
+      case "Start":
+        draft.processes[side] = born[side]!
+        return
+      case "Kill":
+        draft.kills--
+        return die(draft, side)
+      case "Stop":
+        draft.stops--
+        tell(draft, side, "Stopping", observe)
+        return die(draft, side)
+      case "Pause":
+        draft.pauses--
+        return set(draft, side, { status: "paused" })
+      case "Resume":
+        set(draft, side, { status: "running" })
+        return wake(draft, side, move.early, observe)
+      case "Beat":
+        wake(draft, side, 0, observe)
+        if (draft.processes[side].beat >= heartbeatTicks) {
+          publish(draft, side, Fsm.wordOf[draft.processes[side].member.state])
+          set(draft, side, { beat: 0 })
+        }
+        return
+      case "Hear":
+        return hear(draft, side, observe)
+      case "Suspect":
+        return set(draft, side, { evidence: "fresh", evidenceAge: 0 })
+      case "Learn":
+        return learn(draft, side, observe)
+      case "Ask":
+        wake(draft, side, 0, observe)
+        return tell(draft, side, "ClientRequest", observe)
+    }
+  }
+
+  const set = (draft: Draft, side: Side, part: Partial<Process>): void => {
+    draft.processes[side] = { ...draft.processes[side], ...part }
+  }
+
+  const die = (draft: Draft, side: Side): void => {
+    lose(draft, side, draft.flights[side].length)
+    draft.processes[side] = down[side]!
+  }
+
+  /** The first words to a side get lost, which proves nothing about the link. */
+  const lose = (draft: Draft, side: Side, count: number): void => {
+    draft.flights[side] = draft.flights[side].slice(count)
+    draft.unproven[side] = Math.min(draft.unproven[side], Math.max(draft.unproven[side] - count, 1))
+  }
+
+  /** Whoever stood still starts over without what was waiting, or takes it in before anything else. */
+  const wake = (draft: Draft, side: Side, early: number, observe: Observer | undefined): void => {
+    const process = draft.processes[side]
+    const due = draft.flights[side].filter(({ age }) => age === waiting).length
+    const isDue = process.evidence !== "none" && process.evidenceAge === waiting
+    if (startsOver(process)) {
+      lose(draft, side, due + early)
+      tell(draft, side, "Slept", observe)
+      set(draft, side, { beat: 0, ...(isDue ? noEvidence : outdated(process)) })
+      return
+    }
+    for (let i = 0; i < due && !draft.hasAborted; i++) {
+      hear(draft, side, observe)
+    }
+    if (isDue) {
+      learn(draft, side, observe)
+    }
+  }
+
+  /** What is under way now proves nothing about the link. */
+  const prove = (draft: Draft, rounds: number): void => {
+    draft.rounds = rounds
+    draft.unproven = rounds === 0 ? [0, 0] : [draft.flights[0].length + 1, draft.flights[1].length + 1]
+  }
+
+  const hear = (draft: Draft, side: Side, observe: Observer | undefined): void => {
+    const [first, ...rest] = draft.flights[side]
+    draft.flights[side] = rest
+    draft.unproven[side] = Math.max(draft.unproven[side] - 1, 0)
+    if (draft.rounds > 0 && draft.unproven[0] === 0 && draft.unproven[1] === 0) {
+      prove(draft, draft.rounds - 1)
+    }
+    tell(draft, side, heard[first!.word], observe)
+    set(draft, side, outdated(draft.processes[side]))
+  }
+
+  const learn = (draft: Draft, side: Side, observe: Observer | undefined): void => {
+    tell(draft, side, draft.processes[side].evidence === "fresh" ? "FreshEvidence" : "StaleEvidence", observe)
+    set(draft, side, noEvidence)
+  }
+
+  const tell = (draft: Draft, side: Side, stimulus: Member.Stimulus, observe: Observer | undefined): void => {
+    const reaction = draft.processes[side].member.on[stimulus]
+    set(draft, side, { member: reaction.member })
+    draft.hasAborted ||= reaction.outcome.verdict._tag === "Fatal"
+    if (reaction.outcome.publish !== undefined) {
+      publish(draft, side, reaction.outcome.publish)
+    }
+    observe?.(side, stimulus, reaction)
+  }
+
+  const publish = (draft: Draft, from: Side, word: Fsm.Word): void => {
+    const to = other(from)
+    if (!draft.isCut && draft.processes[to].status !== "down") {
+      draft.flights[to] = [...draft.flights[to], flightOf(word, 0)]
+    }
+  }
+
+  /** A tick goes by. Clients have asked both sides until its end. */
+  const pass = (draft: Draft): void => {
+    const lone = loneSide(draft)
+    draft.passive = answers(draft, 0) || answers(draft, 1) ? 0 : Math.min(draft.passive + 1, passiveTicks + 1)
+    draft.lonely = lone === undefined || answers(draft, lone) || draft.processes[lone].member.state === "BACKUP"
+      ? 0
+      : Math.min(draft.lonely + 1, lonelyTicks + 1)
+    for (const side of sides) {
+      const process = draft.processes[side]
+      if (process.status === "down") {
+        continue
+      }
+      set(draft, side, {
+        member: process.member.later,
+        beat: Math.min(process.beat + 1, sleepTicks),
+        evidenceAge: process.evidence === "none" ? 0 : Math.min(process.evidenceAge + 1, waiting)
+      })
+      draft.flights[side] = draft.flights[side].map(({ age, word }) => flightOf(word, Math.min(age + 1, waiting)))
+      if (hasSlept(draft.processes[side])) {
+        forget(draft, side)
+      }
+    }
+  }
+
+  /**
+   * A process may stand still for ever while words heap up. One that will start over loses what waits; to any other it is
+   * the same to hear a word twice in a row.
+   */
+  const forget = (draft: Draft, side: Side): void => {
+    const process = draft.processes[side]
+    if (startsOver(process)) {
+      lose(draft, side, draft.flights[side].filter(({ age }) => age === waiting).length)
+      if (process.evidenceAge === waiting) {
+        set(draft, side, noEvidence)
+      }
+      return
+    }
+    const kept = draft.flights[side].filter((flight, i, all) => flight.age < waiting || flight !== all[i + 1])
+    lose(draft, side, draft.flights[side].length - kept.length)
+    draft.flights[side] = kept
+  }
+
+  return {
+    initial,
+    limits: { passive: passiveTicks, lonely: lonelyTicks },
+    after,
+    answers,
+    standsStill: (world, side) => hasSlept(world.processes[side])
+  }
+}
+
+const noEvidence = { evidence: "none", evidenceAge: 0 } as const
+
+/** The evidence is older than what the observer has heard or done since. */
+const outdated = ({ evidence }: Process): Partial<Process> => evidence === "fresh" ? { evidence: "stale" } : {}
+
+/** The side that runs while the other's process is gone. */
+const loneSide = ({ processes: [primary, backup] }: World): Side | undefined =>
+  primary.status === "running" && backup.status === "down"
+    ? 0
+    : backup.status === "running" && primary.status === "down"
+    ? 1
+    : undefined
+
+/**
+ * Something that must never be, and whether it is in a world. What is only `informative` is told but is no fault.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Property {
+  readonly name: "dual-answer" | "dual-answer-under-cut" | "abort" | "both-passive" | "no-answer"
+  readonly sentence: string
+  readonly isInformative: boolean
+  readonly isViolated: (model: Model, world: World) => boolean
+}
+
+const bothAnswer = (model: Model, world: World): boolean =>
+  model.answers(world, 0) && model.answers(world, 1) &&
+  (!model.standsStill(world, 0) || !model.standsStill(world, 1))
+
+const isLinkProven = ({ rounds }: World): boolean => rounds === 0
+
+/**
+ * All properties.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const properties: ReadonlyArray<Property> = [
+  {
+    name: "dual-answer",
+    sentence: "two clients that ask both servers at one instant are both answered",
+    isInformative: false,
+    isViolated: (model, world) => isLinkProven(world) && bothAnswer(model, world)
+  },
+  {
+    name: "dual-answer-under-cut",
+    sentence: "both servers answer while the link between them is cut, or until it has healed",
+    isInformative: true,
+    isViolated: (model, world) => !isLinkProven(world) && bothAnswer(model, world)
+  },
+  {
+    name: "abort",
+    sentence: "a server ends because of what its peer said",
+    isInformative: false,
+    isViolated: (_, { hasAborted }) => hasAborted
+  },
+  {
+    name: "both-passive",
+    sentence: "both servers run and the link is whole, yet for longer than two heartbeats neither would answer",
+    isInformative: false,
+    isViolated: ({ limits }, { passive }) => passive > limits.passive
+  },
+  {
+    name: "no-answer",
+    sentence: "a server that lives alone is asked all the time, yet for longer than three heartbeats does not answer",
+    isInformative: false,
+    isViolated: ({ limits }, { lonely }) => lonely > limits.lonely
+  }
+]

@@ -1,0 +1,294 @@
+/**
+ * A network in memory for the servers and clients of a simulated pair, as good or bad as it is told to be.
+ *
+ * What is sent on one connection arrives in order and, while the network is sound, within `delayMillis`. A network that is
+ * not sound loses, doubles, reorders and delays.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { PCGRandom } from "effect/Utils"
+import type { ClientLink } from "../ClientLink.ts"
+import * as Frames from "../Frames.ts"
+import type { Frontend } from "../Frontend.ts"
+import type { Evidence, Role } from "../Fsm.ts"
+import { batches } from "../internal/batches.ts"
+import type { PeerLink } from "../PeerLink.ts"
+import type { VirtualTime } from "./VirtualTime.ts"
+
+/**
+ * How the network is at the moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Weather {
+  /** How long anything is under way at most while the network is sound. */
+  readonly delayMillis: number
+  /** Whether it may lose, double and reorder, and delay ten times as long. */
+  isWild: boolean
+  /** The directions of the state link that are cut, by who speaks. */
+  readonly cut: Set<Role>
+}
+
+/**
+ * A reply as it left its server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Replied {
+  readonly role: Role
+  readonly life: number
+  readonly body: Frames.Frames
+}
+
+/**
+ * One life of a server: from the start of its process to its end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Life {
+  readonly role: Role
+  readonly number: number
+  /** Whether its process is there. Whatever one that is not sends goes nowhere. */
+  readonly isThere: () => boolean
+  /** Whether its process stands still: the system accepts connections for it, but nobody greets. */
+  readonly isPaused: () => boolean
+}
+
+/** What the network knows of a server that is there. */
+interface Station {
+  readonly life: Life
+  readonly requests: Mailbox.Mailbox<Frames.Frames>
+  readonly words: Mailbox.Mailbox<Frames.Frames>
+  readonly evidence: Mailbox.Mailbox<Evidence>
+  readonly clients: Map<string, { readonly answers: Line; readonly lost: () => void }>
+}
+
+/** One direction of a connection, which keeps the order. */
+interface Line {
+  busyUntil: number
+  readonly take: (message: Frames.Frames) => void
+}
+
+/**
+ * A network for one pair.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Network {
+  /** The two ports of a server, from now until it leaves. */
+  readonly join: (life: Life) => Effect.Effect<{
+    readonly frontend: Frontend["Type"]
+    readonly link: PeerLink["Type"]
+  }>
+  /** A server's process is gone. */
+  readonly leave: (life: Life) => void
+  /** The port of a client. Servers are called by their role. */
+  readonly clientLink: ClientLink["Type"]
+  /** What is under way and was not sent within the last `delayMillis` of a sound network gets nowhere. */
+  readonly clear: () => void
+}
+
+const other = (role: Role): Role => role === "primary" ? "backup" : "primary"
+
+/** Messages kept for one who does not read; later ones are dropped, as ZeroMQ does at its high-water mark. */
+const capacity = 1000
+
+/** How often somebody who has no connection tries again, in milliseconds. */
+const retryMillis = 10
+
+/** How often the process of a peer that is not there is looked for, in milliseconds. */
+const probeMillis = 50
+
+/**
+ * Makes a network. `replied` hears of every reply that leaves a server.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  time: VirtualTime,
+  random: PCGRandom,
+  weather: Weather,
+  replied: (reply: Replied) => void
+): Network => {
+  const stations: { [R in Role]?: Station } = {}
+  let era = 0
+  let connections = 0
+
+  const makeLine = (take: Line["take"]): Line => ({ busyUntil: 0, take })
+
+  const delay = () => random.number() * weather.delayMillis
+
+  /** Carries a message along a line, as the weather is. In good weather it gets only to the one to whom it was sent. */
+  const carry = (line: Line, message: Frames.Frames, receiver?: () => unknown) => {
+    const sentIn = era
+    const sentTo = receiver?.()
+    const deliver = () => {
+      if (sentIn === era && (weather.isWild || receiver?.() === sentTo)) {
+        line.take(message)
+      }
+    }
+    if (!weather.isWild) {
+      line.busyUntil = Math.max(line.busyUntil, time.now() + delay())
+      time.after(line.busyUntil - time.now(), deliver)
+      return
+    }
+    const copies = random.number() < 0.1 ? 0 : random.number() < 0.1 ? 2 : 1
+    for (let copy = 0; copy < copies; copy++) {
+      time.after(delay() * (random.number() < 0.3 ? 10 : 1), deliver)
+    }
+  }
+
+  /** The line on which a server's words go to its peer, whoever lives there when they arrive. */
+  const words: { readonly [R in Role]: Line } = {
+    primary: makeLine((message) => stations.backup?.words.unsafeOffer(message)),
+    backup: makeLine((message) => stations.primary?.words.unsafeOffer(message))
+  }
+
+  /** Whether a server that is there listens to its peer by now: a connection takes its time. */
+  const listening = new Set<Role>()
+  const listen = (role: Role, life: Life) => {
+    listening.delete(role)
+    time.after(delay(), () => {
+      if (stations[role]?.life === life) {
+        listening.add(role)
+      }
+    })
+  }
+
+  /** Looks again and again whether the peer's process is there, as long as it is not. */
+  const probe = (life: Life) => {
+    const station = stations[life.role]
+    if (station?.life === life && stations[other(life.role)] === undefined) {
+      if (weather.cut.size === 0) {
+        const evidence: Evidence = { _tag: "ConnectionRefused", endpoint: other(life.role), asOf: time.now() }
+        time.after(delay(), () => station.evidence.unsafeOffer(evidence))
+      }
+      time.after(probeMillis, () => probe(life))
+    }
+  }
+
+  return {
+    join: (life) =>
+      Effect.gen(function*() {
+        const options = { capacity, strategy: "dropping" } as const
+        const station: Station = {
+          life,
+          requests: yield* Mailbox.make<Frames.Frames>(options),
+          words: yield* Mailbox.make<Frames.Frames>(options),
+          evidence: yield* Mailbox.make<Evidence>(options),
+          clients: new Map()
+        }
+        stations[life.role] = station
+        listen(life.role, life)
+        const peer = stations[other(life.role)]
+        if (peer !== undefined) {
+          listen(peer.life.role, peer.life)
+        }
+        time.after(delay(), () => probe(life))
+        const link: PeerLink["Type"] = {
+          messages: batches(station.words),
+          waiting: Effect.zipRight(
+            Effect.yieldNow(),
+            Effect.map(station.words.size, (size) => Option.getOrElse(size, () => 0) > 0)
+          ),
+          publish: (message) =>
+            Effect.sync(() => {
+              if (life.isThere() && listening.has(other(life.role)) && !weather.cut.has(life.role)) {
+                carry(words[life.role], message, () => stations[other(life.role)])
+              }
+            }),
+          gone: Mailbox.toStream(station.evidence)
+        }
+        const frontend: Frontend["Type"] = {
+          run: (take) =>
+            Effect.zipRight(
+              Stream.runForEach(batches(station.requests), (batch) => Effect.promise(() => take(batch))),
+              Effect.never
+            ),
+          reply: (replies) =>
+            Effect.sync(() => {
+              for (const [client, ...message] of life.isThere() ? replies : []) {
+                replied({ role: life.role, life: life.number, body: message })
+                const line = station.clients.get(String(client))?.answers
+                if (line !== undefined) {
+                  carry(line, message)
+                }
+              }
+            })
+        }
+        return { frontend, link }
+      }),
+
+    leave: (life) => {
+      const role = life.role
+      for (const { lost } of stations[role]?.clients.values() ?? []) {
+        time.after(delay(), lost)
+      }
+      delete stations[role]
+      listening.delete(role)
+      const peer = stations[other(role)]
+      if (peer !== undefined) {
+        time.after(delay(), () => probe(peer.life))
+      }
+    },
+
+    clientLink: {
+      connect: (server) =>
+        Effect.gen(function*() {
+          const role = server.includes("primary") ? "primary" : "backup"
+          const identity = Frames.make(String(++connections))[0]!
+          const replies = yield* Mailbox.make<Frames.Frames>({ capacity, strategy: "dropping" })
+          const events = yield* Mailbox.make<"connected" | "lost">()
+          let station: Station | undefined
+          let isClosed = false
+          const requests = makeLine((message) => station?.requests.unsafeOffer([identity, ...message]))
+          const answers = makeLine((message) => {
+            replies.unsafeOffer(message)
+          })
+          const connect = () => {
+            const found = stations[role]
+            if (isClosed) {
+              return
+            }
+            if (found === undefined || found.life.isPaused()) {
+              time.after(retryMillis, connect)
+              return
+            }
+            station = found
+            found.clients.set(String(identity), { answers, lost })
+            events.unsafeOffer("connected")
+          }
+          const lost = () => {
+            station = undefined
+            events.unsafeOffer("lost")
+            time.after(retryMillis, connect)
+          }
+          time.after(delay(), connect)
+          yield* Effect.addFinalizer(() =>
+            Effect.sync(() => {
+              isClosed = true
+              station?.clients.delete(String(identity))
+            })
+          )
+          return {
+            send: (message) => Effect.sync(() => carry(requests, message)),
+            messages: batches(replies),
+            events: Mailbox.toStream(events)
+          }
+        })
+    },
+
+    clear: () => {
+      era++
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Worlds as a few integers. The parts of worlds that differ are few, so that each gets a number, and a world is the
+ * numbers of its parts.
+ *
+ * @since 0.1.0
+ */
+import type * as Model from "./Model.ts"
+
+/**
+ * How many 32-bit integers hold a world.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const length = 4
+
+/**
+ * Packs the worlds of one model. Equal integers mean equal worlds; only who packed them can unpack them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Packing {
+  readonly pack: (world: Model.World, into: Uint32Array) => void
+  readonly unpack: (packed: Uint32Array, offset: number) => Model.World
+}
+
+/**
+ * A packing that knows no world yet.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (): Packing => {
+  const processes: [Array<Model.Process>, Array<Model.Process>] = [[], []]
+  const queues: Array<ReadonlyArray<Model.Flight>> = []
+  const queueNumbers = new Map<number, number>()
+
+  const packProcess = (side: Model.Side, process: Model.Process): number => {
+    const key = processKey(process)
+    processes[side][key] ??= process
+    return key
+  }
+
+  const packQueue = (queue: ReadonlyArray<Model.Flight>): number => {
+    const key = queueKey(queue)
+    const known = queueNumbers.get(key)
+    if (known !== undefined) {
+      return known
+    }
+    queueNumbers.set(key, queues.length)
+    return queues.push(queue) - 1
+  }
+
+  return {
+    pack: (world, into) => {
+      into[0] = packProcess(0, world.processes[0]) << 16 | packProcess(1, world.processes[1])
+      into[1] = packQueue(world.flights[0])
+      into[2] = packQueue(world.flights[1])
+      into[3] = restKey(world)
+    },
+    unpack: (packed, offset) => {
+      const both = packed[offset]!
+      const rest = packed[offset + 3]!
+      return {
+        processes: [processes[0][both >>> 16]!, processes[1][both & 0xffff]!],
+        flights: [queues[packed[offset + 1]!]!, queues[packed[offset + 2]!]!],
+        kills: rest & 7,
+        stops: rest >>> 3 & 7,
+        pauses: rest >>> 6 & 7,
+        cuts: rest >>> 9 & 7,
+        passive: rest >>> 12 & 7,
+        lonely: rest >>> 15 & 15,
+        unproven: [rest >>> 19 & 15, rest >>> 23 & 15],
+        rounds: rest >>> 27 & 3,
+        isCut: (rest >>> 29 & 1) === 1,
+        hasAborted: (rest >>> 30 & 1) === 1
+      }
+    }
+  }
+}
+
+const restKey = (world: Model.World): number =>
+  world.kills |
+  world.stops << 3 |
+  world.pauses << 6 |
+  world.cuts << 9 |
+  world.passive << 12 |
+  world.lonely << 15 |
+  world.unproven[0] << 19 |
+  world.unproven[1] << 23 |
+  world.rounds << 27 |
+  Number(world.isCut) << 29 |
+  Number(world.hasAborted) << 30
+
+const processKey = ({ beat, evidence, evidenceAge, member, status }: Model.Process): number =>
+  status === "down"
+    ? 0
+    : 1 | Number(status === "paused") << 1 | evidenceDigit[evidence] << 2 | evidenceAge << 4 | beat << 6 |
+      member.id << 9
+
+const evidenceDigit = { none: 0, fresh: 1, stale: 2 } as const
+
+/** Sixteen to the power of so many is exact as a number. */
+const longestQueue = 12
+
+/** Digits behind a leading 1, which tells how many there are. */
+const queueKey = (queue: ReadonlyArray<Model.Flight>): number => {
+  if (queue.length > longestQueue) {
+    throw new RangeError(`more than ${longestQueue} words are under way to one server`)
+  }
+  let key = 1
+  for (const { age, word } of queue) {
+    key = key * 16 + wordDigit[word] * 4 + age
+  }
+  return key
+}
+
+const wordDigit = { PRIMARY: 0, BACKUP: 1, ACTIVE: 2, PASSIVE: 3 } as const
