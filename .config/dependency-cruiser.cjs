@@ -37,6 +37,26 @@ module.exports = {
       to: { path: "^src/BinaryStar\\.ts$" }
     },
     {
+      name: "verify-knows-no-adapter",
+      comment: "what is verified is the core as it is, over a world made up here",
+      severity: "error",
+      from: { path: "^src/verify/" },
+      to: { path: ["^src/(zeromq|cli)/", "^src/bin\\.ts$"] }
+    },
+    {
+      name: "the-model-asks-the-reducer",
+      comment: "the model checker explores the reducer that runs, and nothing else",
+      severity: "error",
+      from: { path: "^src/verify/(Member|Model|explore|packing|story)\\.ts$" },
+      to: { path: "^src/", pathNot: "^src/(Fsm\\.ts$|verify/(Member|Model|explore|packing|story)\\.ts$)" }
+    },
+    {
+      name: "only-commands-use-verify",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(verify|cli)/" },
+      to: { path: "^src/verify/" }
+    },
+    {
       name: "adapters-know-no-commands",
       severity: "error",
       from: { path: "^src/zeromq/" },

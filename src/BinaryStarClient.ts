@@ -44,7 +44,7 @@ export interface Options {
    */
   readonly patience?: Duration.DurationInput | undefined
   /**
-   * How often an unanswered request is offered to a server that has not been answering, as a vote. Defaults to every 10 to
+   * How often an unanswered request is offered to a server that has not been answering, as a vote. Defaults to every 5 to
    * 50 milliseconds, growing.
    */
   readonly votes?: Schedule.Schedule<unknown> | undefined
@@ -60,7 +60,7 @@ export const defaults = {
   servers: ["tcp://localhost:5001", "tcp://localhost:5002"],
   timeout: "10 seconds",
   patience: "1 second",
-  votes: Schedule.union(Schedule.exponential("10 millis", 1.5), Schedule.spaced("50 millis"))
+  votes: Schedule.union(Schedule.exponential("5 millis", 1.5), Schedule.spaced("50 millis"))
 } as const satisfies Options
 
 /**
@@ -128,7 +128,7 @@ const Settings = Schema.Struct({
 const lookUpAgain = Schedule.spaced("1 second")
 
 /** How long, in milliseconds, a request is left alone before it votes. */
-const quietMillis = 10
+const quietMillis = 5
 
 /**
  * Opens a client in the current scope. It connects to all servers at once.

@@ -102,7 +102,7 @@ const other = (role: Role): Role => role === "primary" ? "backup" : "primary"
 const capacity = 1000
 
 /** How often somebody who has no connection tries again, in milliseconds. */
-const retryMillis = 10
+const retryMillis = 25
 
 /** How often the process of a peer that is not there is looked for, in milliseconds. */
 const probeMillis = 50

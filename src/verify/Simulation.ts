@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -46,7 +47,7 @@ export interface Options {
   readonly seed: number
   readonly regime: Regime
   readonly policy: PolicyName
-  /** How many heartbeats the faults go on. Defaults to `20`. */
+  /** How many heartbeats the faults go on. Defaults to `10`. */
   readonly heartbeats?: number | undefined
   /** Whether to keep the history as lines. Defaults to `false`. */
   readonly keepLines?: boolean | undefined
@@ -111,6 +112,8 @@ export const run = async (options: Options): Promise<Report> => {
   const network = Network.make(time, random, weather, ({ role }) => history.answered(role))
   const outside = time.makeProcess()
   let wallOffset = 0
+  // From when on nothing bad happens any more, and who has ended by then is started at once.
+  let isWhole = false
   const clock = time.clock(() => wallOffset)
   const upTo = (heartbeats: number) => random.number() * heartbeats * heartbeatMillis
   const chance = (probability: number) => random.number() < probability
@@ -164,6 +167,9 @@ export const run = async (options: Options): Promise<Report> => {
         server.running = undefined
         network.leave(life)
         history.moved(role, "down")
+        if (isWhole) {
+          start(server)
+        }
       }
     }
     server.running = {
@@ -183,7 +189,7 @@ export const run = async (options: Options): Promise<Report> => {
     }
     fork(program, process, say).addObserver((exit) => {
       if (life.isThere() && !Exit.isInterrupted(exit)) {
-        history.broken("Ended", `${role}: ${exit}`)
+        history.broken("Ended", `${role}: ${Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "it ended"}`)
         gone()
       }
     })
@@ -201,7 +207,7 @@ export const run = async (options: Options): Promise<Report> => {
       if (reply._tag === "Right" && Frames.toString(reply.right) !== String(i)) {
         history.broken("WrongReply", `${Frames.toString(reply.right)} to ${i}`)
       }
-      yield* Effect.sleep(upTo(0.5))
+      yield* Effect.sleep(upTo(1))
     }
   })
   const voteAt = (role: Role) =>
@@ -209,7 +215,7 @@ export const run = async (options: Options): Promise<Report> => {
       const connection = yield* network.clientLink.connect(role)
       for (let i = 0;; i++) {
         yield* connection.send([...Frames.make(`vote ${i}`), Frames.delimiter, ...Frames.make(String(i))])
-        yield* Effect.sleep(upTo(0.5))
+        yield* Effect.sleep(upTo(1))
       }
     })
   const asking: ReadonlyArray<Effect.Effect<never, InvalidConfig | SocketError, ClientLink | Scope.Scope>> = [
@@ -266,9 +272,9 @@ export const run = async (options: Options): Promise<Report> => {
     }
   }
 
-  const end = (options.heartbeats ?? 20) * heartbeatMillis
+  const end = (options.heartbeats ?? 10) * heartbeatMillis
   servers.forEach((server) => time.after(upTo(3), () => start(server)))
-  for (let at = upTo(4); at < end; at += upTo(6)) {
+  for (let at = upTo(4); at < end; at += upTo(4)) {
     time.after(at, fault)
   }
   if (options.regime === "bounded") {
@@ -277,6 +283,7 @@ export const run = async (options: Options): Promise<Report> => {
   await time.runUntil(end, history.look)
 
   // All is well again: both run, nothing is cut, nothing old is under way. Pauses of before end by themselves.
+  isWhole = true
   if (weather.isWild) {
     weather.isWild = false
     weather.cut.clear()
@@ -311,6 +318,7 @@ export const run = async (options: Options): Promise<Report> => {
   }
 
   // Nothing may be left behind in the process that makes a million runs.
+  isWhole = false
   for (const server of servers) {
     server.running?.kill()
   }
