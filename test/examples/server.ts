@@ -2,7 +2,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
 import { BinaryStar, Zmq } from "effect-binary-star"
 
-const options = { role: "primary", policy: "classic" } as const
+const options = { role: "primary", policy: "hardened" } as const
 
 const Pair = BinaryStar.layer(options, ({ body }) => body).pipe(Layer.provide(Zmq.layer(options)))
 

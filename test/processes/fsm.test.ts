@@ -82,9 +82,11 @@ describe("bstar fsm", () => {
       assert.strictEqual(process.stdout(), yield* print("table"))
     }))
 
-  it.scopedLive("mermaid: the diagram in README is this output", () =>
-    Effect.gen(function*() {
-      const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
-      assert.include(readme, `\`\`\`mermaid\n${yield* print("mermaid")}\`\`\`\n`)
-    }))
+  for (const policy of Fsm.policyNames) {
+    it.scopedLive(`mermaid: the diagram in README is this output (${policy})`, () =>
+      Effect.gen(function*() {
+        const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
+        assert.include(readme, `\`\`\`mermaid\n${yield* print("mermaid", policy)}\`\`\`\n`)
+      }))
+  }
 })
