@@ -304,7 +304,7 @@ export const make = <R = never>(
               yield* failed(input.cause)
               break
             case "Stop":
-              stopBy = now() + Duration.toMillis(config.drain)
+              stopBy = Math.min(stopBy, now() + Duration.toMillis(config.drain))
               break
             case "Asked":
               break
@@ -320,7 +320,7 @@ export const make = <R = never>(
       }
 
       const isDone = () =>
-        stopBy < Number.POSITIVE_INFINITY && ((next === batch.length && running === 0) || now() > stopBy)
+        stopBy < Number.POSITIVE_INFINITY && ((next === batch.length && running === 0) || now() >= stopBy)
 
       yield* Effect.logInfo(start.say)
       while (!isDone()) {
@@ -379,7 +379,14 @@ export const make = <R = never>(
     )
     yield* Effect.addFinalizer(() => {
       inbox.offer(stop)
-      return Deferred.await(stopped)
+      // Asked again when its time is up, it finds that it is.
+      return Effect.zipRight(
+        Effect.timeoutOption(Effect.interruptible(Deferred.await(stopped)), config.drain),
+        Effect.suspend(() => {
+          inbox.offer(stop)
+          return Deferred.await(stopped)
+        })
+      )
     })
 
     return BinaryStar.of({

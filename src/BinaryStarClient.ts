@@ -101,7 +101,7 @@ interface Server {
   connection: Connection | undefined
 }
 
-/** When a request was sent to a server: its place in the order of all that this client sends, and the time. */
+/** When a request was sent to a server: its place in the order of all that this client does, and the time. */
 interface Sent {
   readonly turn: number
   readonly at: number
@@ -109,7 +109,8 @@ interface Sent {
 
 /** A request that waits for its reply. */
 interface Asked {
-  readonly message: Frames.Frames
+  readonly id: string
+  readonly body: Frames.Frames
   readonly resend: boolean
   readonly reply: Deferred.Deferred<Frames.Frames, RequestError>
   /** To whom it was sent, as far as it may still be answered there. */
@@ -129,6 +130,12 @@ const lookUpAgain = Schedule.spaced("1 second")
 
 /** How long, in milliseconds, a request is left alone before it votes. */
 const quietMillis = 5
+
+/**
+ * How long, in milliseconds, a server that has just been found active is left alone with what it got before: as a passive
+ * server it has dropped it, but replies may also come in another order.
+ */
+const foundMillis = 20
 
 /**
  * Opens a client in the current scope. It connects to all servers at once.
@@ -170,7 +177,9 @@ export const make = (
         asked.sent.set(server, sent)
         asked.at = sent.at
         asked.attempts++
-        return Effect.catchAll(server.connection.send(asked.message), () =>
+        // The reply comes back in this envelope, so it tells to which copy of the request it is.
+        const envelope = [...Frames.make(`${asked.id}.${sent.turn}`), Frames.delimiter]
+        return Effect.catchAll(server.connection.send([...envelope, ...asked.body]), () =>
           Effect.sync(() => {
             asked.sent.delete(server)
             asked.attempts--
@@ -189,11 +198,17 @@ export const make = (
       return sent !== undefined && at - sent.at < patienceMillis
     }
 
+    /** The request and its copy that an envelope names. */
+    const nameOf = (envelope: Uint8Array | undefined): readonly [string, number] => {
+      const [id = "", turn] = envelope === undefined ? [] : Frames.toString([envelope]).split(".")
+      return [id, Number(turn)]
+    }
+
     /** Offers one request to those who have not been answering, and to the one who has what it has had for too long. */
     const vote = Effect.gen(function*() {
       const at = now()
       const due = [...waiting].filter(([, asked]) =>
-        asked.sent.size === 0 || (asked.resend && at - asked.at >= quietMillis)
+        asked.sent.size === 0 || (asked.resend && at - asked.at > quietMillis - 1)
       )
       if (serving !== undefined) {
         for (const [, asked] of due) {
@@ -224,10 +239,7 @@ export const make = (
       isVoting = true
       runVoting(
         Effect.sleep(quietMillis).pipe(
-          Effect.zipRight(Effect.repeat(vote, { schedule: votes, while: () => waiting.size > 0 })),
-          Effect.zipRight(Effect.sync(() => {
-            isVoting = false
-          }))
+          Effect.zipRight(Effect.repeat(vote, { schedule: votes, while: () => isVoting = waiting.size > 0 }))
         )
       )
     }
@@ -244,32 +256,39 @@ export const make = (
         cause
       })
 
+    const settle = (asked: Asked, reply: Effect.Effect<Frames.Frames, RequestError>) => {
+      waiting.delete(asked.id)
+      Deferred.unsafeDone(asked.reply, reply)
+    }
+
     /** Hands replies to those who wait. The first from another server than before tells who is active now. */
     const deliver = (server: Server, batch: ReadonlyArray<Frames.Frames>) =>
       Effect.gen(function*() {
-        let found: Sent | undefined
-        for (const [name, delimiter, ...body] of batch) {
-          const id = name !== undefined && delimiter?.length === 0 ? Frames.toString([name]) : ""
-          const asked = waiting.get(id)
+        let found = false
+        for (const [envelope, delimiter, ...body] of batch) {
+          const [id, copy] = nameOf(envelope)
+          const asked = delimiter?.length === 0 ? waiting.get(id) : undefined
           if (asked !== undefined) {
-            const sent = asked.sent.get(server)
-            found ??= sent !== undefined && sent.turn > servingSince ? sent : undefined
-            waiting.delete(id)
-            Deferred.unsafeDone(asked.reply, Effect.succeed(body))
+            found ||= copy > servingSince
+            settle(asked, Effect.succeed(body))
           }
         }
-        if (found === undefined || serving === server) {
+        if (!found || serving === server) {
           return
         }
         serving = server
         servingSince = turn
         yield* Effect.logInfo(`server at ${server.endpoint} answers`)
         for (const asked of [...waiting.values()]) {
-          // What it got before the first request that it answered it has dropped as a passive server.
           const sent = asked.sent.get(server)
-          if (sent === undefined ? asked.resend || asked.sent.size === 0 : asked.resend && sent.turn < found.turn) {
+          if (sent !== undefined) {
+            asked.sent.set(server, { ...sent, at: now() - patienceMillis + foundMillis })
+          } else if (asked.resend || asked.sent.size === 0) {
             yield* send(asked, server)
           }
+        }
+        if (waiting.size > 0) {
+          startVoting()
         }
       })
 
@@ -280,7 +299,7 @@ export const make = (
         serving = serving === server ? undefined : serving
         for (const asked of waiting.values()) {
           if (asked.sent.delete(server) && !asked.resend) {
-            Deferred.unsafeDone(asked.reply, Effect.fail(failed(asked)))
+            settle(asked, Effect.fail(failed(asked)))
           }
         }
         if (wasThere) {
@@ -327,7 +346,7 @@ export const make = (
       Effect.sync(() => {
         closed = true
         for (const asked of waiting.values()) {
-          Deferred.unsafeDone(asked.reply, Effect.fail(failed(asked)))
+          settle(asked, Effect.fail(failed(asked)))
         }
       })
     )
@@ -337,7 +356,8 @@ export const make = (
         Effect.suspend(() => {
           const id = String(++lastId)
           const asked: Asked = {
-            message: [...Frames.make(id), Frames.delimiter, ...Frames.make(request)],
+            id,
+            body: Frames.make(request),
             resend,
             reply: Deferred.unsafeMake(FiberId.none),
             sent: new Map(),

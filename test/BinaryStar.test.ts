@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -14,24 +13,7 @@ import type * as Frames from "../src/Frames.ts"
 import * as Frontend from "../src/Frontend.ts"
 import * as Handler from "../src/Handler.ts"
 import * as PeerLink from "../src/PeerLink.ts"
-import { makePair, settle } from "./suites/nodes.ts"
-
-/** A peer that is no member: whatever it is told to publish, and what it heard. */
-const foreignPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
-  Effect.gen(function*() {
-    const peer = Context.get(yield* Layer.build(link), PeerLink.PeerLink)
-    const heard: Array<string> = []
-    yield* Stream.runForEach(peer.messages, (batch) =>
-      Effect.sync(() => {
-        heard.push(...batch.map((frames) => frames.map((frame) => Buffer.from(frame).toString()).join("|")))
-      })).pipe(Effect.forkScoped)
-    return {
-      heard,
-      publish: peer.publish,
-      says: (...frames: Array<string>) =>
-        Effect.zipRight(peer.publish(frames.map((frame) => Buffer.from(frame))), settle)
-    }
-  })
+import { foreignPeer, makePair, settle } from "./suites/nodes.ts"
 
 describe("a pair in memory", () => {
   it.scoped("starts primary first: the primary becomes active, the backup passive", () =>

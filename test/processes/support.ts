@@ -252,6 +252,14 @@ export const dealer = (frontend: string) =>
     return { ask: (...frames: Array<Buffer | string>) => send(client, ...frames), replies: receiving(client) }
   })
 
+/** What a server publishes, from the first word that reaches us. */
+export const publications = (state: string) =>
+  Effect.map(socket(() => new zmq.Subscriber({ linger: 0 })), (subscriber) => {
+    subscriber.connect(state)
+    subscriber.subscribe()
+    return receiving(subscriber)
+  })
+
 /** The number that a state has on the wire. */
 export type Digit = "1" | "2" | "3" | "4"
 
@@ -262,10 +270,7 @@ export const foreignPeer = (role: Role, at: Endpoints) =>
     const publisher = yield* socket(() => new zmq.XPublisher({ linger: 0, sendTimeout: 0 }))
     yield* Effect.promise(() => publisher.bind(at[role].state))
     const listeners = receiving(publisher)
-    const subscriber = yield* socket(() => new zmq.Subscriber({ linger: 0 }))
-    subscriber.connect(at[other(role)].state)
-    subscriber.subscribe()
-    const heard = receiving(subscriber)
+    const heard = yield* publications(at[other(role)].state)
     const say = (...frames: Array<Buffer | string>) => send(publisher, ...frames)
     return {
       /** Waits until our server listens. */

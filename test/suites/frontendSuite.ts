@@ -4,6 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
 import * as Scope from "effect/Scope"
 import type { SocketError } from "../../src/BinaryStarError.ts"
 import type { Connection } from "../../src/ClientLink.ts"
@@ -148,6 +149,21 @@ export const frontendSuite = (
             yield* server.reply([yield* server.requests.take])
             assert.deepStrictEqual(texts(yield* client.replies.take), [String(life)])
           }))
+        }
+      }))
+
+    it.scopedLive.runIf(restarts)("tells a client when its server is there and when it is lost", () =>
+      Effect.gen(function*() {
+        const { connect, layer } = yield* make
+        const { events } = yield* connect
+        const happened = yield* Mailbox.fromStream(events)
+        for (let life = 0; life < 3; life++) {
+          const scope = yield* Scope.make()
+          assert.deepStrictEqual([...yield* happened.clear], [])
+          yield* Layer.buildWithScope(layer, scope)
+          assert.strictEqual(yield* happened.take, "connected")
+          yield* Scope.close(scope, Exit.void)
+          assert.strictEqual(yield* happened.take, "lost")
         }
       }))
   })

@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../../src/BinaryStar.ts"
+import type { Options } from "../../src/BinaryStarConfig.ts"
 import * as Frames from "../../src/Frames.ts"
 import * as Frontend from "../../src/Frontend.ts"
 import type { PolicyName, Role } from "../../src/Fsm.ts"
@@ -17,60 +18,126 @@ import * as PeerLink from "../../src/PeerLink.ts"
 export interface Node {
   readonly start: Effect.Effect<BinaryStar.BinaryStar["Type"]>
   readonly stop: Effect.Effect<void>
+  /** Ends it without another word, as a crash does. */
+  readonly kill: Effect.Effect<void>
+  /**
+   * Makes it stand still, 3 milliseconds from now and until it goes on. It does so while it looks at a request, which it
+   * then judges. Time and all others go on.
+   */
+  readonly standStill: Effect.Effect<void>
+  readonly goOn: Effect.Effect<void>
   readonly said: ReadonlyArray<string>
   /** Asks and gives the answer that there is once everything has come to rest. */
   readonly ask: (request: string) => Effect.Effect<string | undefined>
+  /** Asks and gives the answers that there are up to now, whenever that is. */
+  readonly request: (request: string) => Effect.Effect<ReadonlyArray<string>, never, Scope.Scope>
 }
 
 /** Lets everything run that can run without time going on. */
 export const settle = TestClock.adjust(0)
 
+/** What a test may choose; the ports are in memory. */
+export type NodeOptions = Pick<Options, "concurrency" | "crashDetection" | "drain" | "heartbeat">
+
 const makeNode = (
-  role: Role,
-  policy: PolicyName,
+  options: Options,
   link: Layer.Layer<PeerLink.PeerLink>,
   handler: Handler.Handler
 ) =>
   Effect.gen(function*() {
     const frontend = yield* Frontend.makeMemory
+    const awake = yield* Effect.makeLatch(true)
     const said: Array<string> = []
     const logger = Logger.make(({ message }) => said.push(String(message)))
+    let isMute = false
     let scope = yield* Scope.make()
+    const ports = Layer.merge(
+      frontend.layer,
+      Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
+        ...link,
+        waiting: awake.whenOpen(link.waiting),
+        publish: (message) => isMute ? Effect.void : link.publish(message)
+      }))
+    )
+    const request: Node["request"] = (request) =>
+      Effect.gen(function*() {
+        const connection = yield* frontend.connect
+        const replies: Array<string> = []
+        yield* Stream.runForEach(connection.messages, (batch) =>
+          Effect.sync(() => {
+            replies.push(...batch.map(([, ...reply]) => Frames.toString(reply)))
+          })).pipe(Effect.forkScoped)
+        yield* connection.send([Frames.delimiter, ...Frames.make(request)])
+        yield* settle
+        return replies
+      }).pipe(Effect.orDie)
     const node: Node = {
       said,
+      request,
       start: Effect.gen(function*() {
         scope = yield* Scope.make()
-        const ports = yield* Layer.buildWithScope(Layer.merge(frontend.layer, link), scope)
-        return yield* BinaryStar.make({ role, policy }, handler).pipe(
-          Effect.provide(Context.add(ports, Scope.Scope, scope)),
+        isMute = false
+        return yield* BinaryStar.make(options, handler).pipe(
+          Effect.provide(Context.add(yield* Layer.buildWithScope(ports, scope), Scope.Scope, scope)),
           Effect.tap(() => settle)
         )
       }).pipe(Effect.orDie, Effect.provide(Logger.replace(Logger.defaultLogger, logger))),
       stop: Effect.suspend(() => Scope.close(scope, Exit.void)),
-      ask: (request) =>
-        Effect.gen(function*() {
-          const connection = yield* frontend.connect
-          const replies: Array<string> = []
-          yield* Stream.runForEach(connection.messages, (batch) =>
-            Effect.sync(() => {
-              replies.push(...batch.map(([, ...reply]) => Frames.toString(reply)))
-            })).pipe(Effect.forkScoped)
-          yield* connection.send([Frames.delimiter, ...Frames.make(request)])
-          yield* settle
-          return replies[0]
-        }).pipe(Effect.orDie, Effect.scoped)
+      kill: Effect.suspend(() => {
+        isMute = true
+        return node.stop
+      }),
+      standStill: TestClock.adjust("3 millis").pipe(
+        Effect.zipRight(awake.close),
+        Effect.zipRight(Effect.scoped(request("the last thing it saw")))
+      ),
+      goOn: Effect.zipRight(awake.open, settle),
+      ask: (text) => Effect.scoped(Effect.map(request(text), (replies) => replies[0]))
     }
-    yield* Effect.addFinalizer(() => node.stop)
+    // A handler may be left that never answers, and time stands still by now.
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function*() {
+        yield* awake.open
+        const stopping = yield* Effect.forkDaemon(node.stop)
+        yield* settle
+        while (stopping.unsafePoll() === null) {
+          yield* TestClock.adjust("10 seconds")
+        }
+      })
+    )
     return node
   })
 
 /** The two servers of a pair in memory, not started yet. */
-export const makePair = (handler: Handler.Handler = Handler.echo, policy: PolicyName = "classic") =>
+export const makePair = (
+  handler: Handler.Handler = Handler.echo,
+  policy: PolicyName | { readonly [R in Role]: PolicyName } = "classic",
+  options: NodeOptions = {}
+) =>
   Effect.gen(function*() {
     const links = yield* PeerLink.makeMemory
+    const node = (role: Role) =>
+      makeNode(
+        { role, policy: typeof policy === "string" ? policy : policy[role], ...options },
+        links[role],
+        handler
+      )
+    return { links, primary: yield* node("primary"), backup: yield* node("backup") }
+  })
+
+/** A peer that is no member: whatever it is told to publish, and what it heard. It is there as long as the scope. */
+export const foreignPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
+  Effect.gen(function*() {
+    const peer = Context.get(yield* Layer.build(link), PeerLink.PeerLink)
+    const heard: Array<string> = []
+    yield* Stream.runForEach(peer.messages, (batch) =>
+      Effect.sync(() => {
+        heard.push(...batch.map((frames) => frames.map((frame) => Buffer.from(frame).toString()).join("|")))
+      })).pipe(Effect.forkScoped)
     return {
-      links,
-      primary: yield* makeNode("primary", policy, links.primary, handler),
-      backup: yield* makeNode("backup", policy, links.backup, handler)
+      heard,
+      publish: peer.publish,
+      says: (...frames: Array<string>) =>
+        Effect.zipRight(peer.publish(frames.map((frame) => Buffer.from(frame))), settle)
     }
   })

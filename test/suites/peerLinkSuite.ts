@@ -3,10 +3,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { SocketError } from "../../src/BinaryStarError.ts"
 import type { Role } from "../../src/Fsm.ts"
+import { monotonicMillis } from "../../src/internal/clock.ts"
 import { PeerLink } from "../../src/PeerLink.ts"
 import { eventually, listen, message, texts } from "./support.ts"
 
@@ -92,6 +94,31 @@ export const peerLinkSuite = (
         assert.deepStrictEqual(yield* heard, ["unread"])
         assert.isFalse(yield* waiting)
       }))
+
+    it.scopedLive.runIf(restarts)(
+      "has proof that the other end is gone, be it closed or never built, but not while it is there",
+      () =>
+        Effect.gen(function*() {
+          const ends = yield* make
+          const { gone, messages, publish } = yield* build(ends.primary)
+          const heard = yield* listen(messages)
+          const primary = { publish, heard: Effect.map(heard.take, texts) }
+          const evidence = yield* Mailbox.fromStream(gone)
+          const proven = (since: number) => Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
+          assert.strictEqual((yield* proven(0))._tag, "ConnectionRefused")
+          for (let life = 0; life < 3; life++) {
+            const scope = yield* Scope.make()
+            const backup = yield* Scope.extend(join(ends.backup), scope)
+            yield* meet(backup, primary)
+            const since = yield* monotonicMillis
+            yield* Effect.replicateEffect(Effect.zipRight(meet(primary, backup), meet(backup, primary)), 5)
+            assert.deepStrictEqual([...yield* evidence.clear].filter(({ asOf }) => asOf > since), [])
+            const before = yield* monotonicMillis
+            yield* Scope.close(scope, Exit.void)
+            yield* proven(before)
+          }
+        })
+    )
 
     for (const [role, other] of [["primary", "backup"], ["backup", "primary"]] as const) {
       it.scopedLive.runIf(restarts)(`goes on when the ${role} is built again`, () =>

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Mailbox from "effect/Mailbox"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
@@ -367,6 +368,56 @@ for (const way of ways) {
       }))
   })
 }
+
+describe("connections", () => {
+  const sides = {
+    "a DEALER": [ZmqSocket.makeDealer(), ZmqSocket.makeRouter()],
+    "a SUB": [ZmqSocket.makeSubscriber(), ZmqSocket.makePublisher()]
+  } as const
+  for (const transport of ["ipc", "tcp"] as const) {
+    for (const [name, [one, other]] of Object.entries(sides)) {
+      it.scopedLive(`${name} over ${transport} tells of attempts that fail, of a connection, and of its loss`, () =>
+        Effect.gen(function*() {
+          const endpoint = yield* freshEndpoint(transport)
+          const socket = yield* one
+          const events = yield* Mailbox.fromStream(socket.connections)
+          yield* socket.connect(endpoint)
+          assert.strictEqual(yield* events.take, "failed")
+          for (let life = 0; life < 3; life++) {
+            yield* Effect.scoped(Effect.gen(function*() {
+              yield* Effect.flatMap(other, (other) => other.bind(endpoint))
+              assert.strictEqual(
+                yield* Effect.repeat(events.take, { until: (event) => event !== "failed" }),
+                "connected"
+              )
+            }))
+            assert.strictEqual(yield* events.take, "lost")
+            assert.strictEqual(yield* events.take, "failed")
+          }
+        }))
+    }
+  }
+
+  it.scopedLive("keeps the latest events for whoever asks late, and ends with the socket", () =>
+    Effect.gen(function*() {
+      const endpoint = yield* freshEndpoint("tcp")
+      const scope = yield* Scope.make()
+      const dealer = yield* Scope.extend(ZmqSocket.makeDealer(), scope)
+      yield* dealer.connect(endpoint)
+      const router = yield* ZmqSocket.makeRouter()
+      yield* router.bind(endpoint)
+      const requests = yield* listen(router.messages)
+      yield* dealer.send(message("x"))
+      yield* requests.take
+      assert.include(
+        [...yield* Stream.runCollect(Stream.takeUntil(dealer.connections, (event) => event !== "failed"))],
+        "connected"
+      )
+      const rest = yield* Effect.fork(Stream.runDrain(dealer.connections))
+      yield* Scope.close(scope, Exit.void)
+      yield* Fiber.await(rest)
+    }))
+})
 
 it.scopedLive("a bind that is interrupted leaves nothing behind", () =>
   Effect.gen(function*() {
