@@ -145,6 +145,7 @@ export const make = <R = never>(
       let term = 0
       let lookedAt = Number.NEGATIVE_INFINITY
       let lastBeat = now()
+      let lateAt = Number.NEGATIVE_INFINITY
       let stopBy = Number.POSITIVE_INFINITY
       const isNewJunk = Burst.make(config.expiryMillis)
       const isNewFailure = Burst.make(config.expiryMillis)
@@ -214,6 +215,11 @@ export const make = <R = never>(
         }
       }
 
+      /** Whether the peer only seems silent, because this process stood still a moment ago and has yet to hear it. */
+      const isRash = (at: number) =>
+        Number.isFinite(member.peerExpiry) &&
+        (Fsm.isLate(rules, lastBeat, at) || at - lateAt < config.expiryMillis / 4)
+
       const mayServe = () => next < batch.length && running < config.concurrency
 
       /** Lets replies go, unless the peer may have taken over since they were made: their clients will ask again. */
@@ -230,14 +236,16 @@ export const make = <R = never>(
         const replies: Array<Frames.Frames> = []
         while (mayServe()) {
           const outcome = Fsm.step(rules, member, vote)
-          if (outcome.member !== member) {
-            if (!isFresh) {
-              lookedAt = Number.NEGATIVE_INFINITY
-              break
-            }
+          const isTakeOver = outcome.member !== member
+          if (isTakeOver && !isFresh) {
+            lookedAt = Number.NEGATIVE_INFINITY
+            break
+          }
+          const isAccepted = outcome.verdict._tag === "Accept" && !(isTakeOver && isRash(at))
+          if (isTakeOver && isAccepted) {
             yield* become(outcome)
           }
-          if (outcome.verdict._tag === "Accept") {
+          if (isAccepted) {
             counters.accepted++
             try {
               answer(batch[next]!, replies)
@@ -264,12 +272,10 @@ export const make = <R = never>(
           return yield* apply(inputs, true)
         }
         yield* apply(inputs, false)
-        // All that can have waited: the queues on both sides hold a thousand messages each.
-        let isMore = true
-        for (let batches = 0; isMore && batches < 16; batches++) {
-          isMore = yield* link.waiting
-          yield* apply(isMore ? yield* inbox.takeAll : inbox.poll(), false)
-        }
+        yield* link.forget
+        // What was in hand is in the inbox after a turn.
+        yield* link.waiting
+        yield* apply(inbox.poll(), false)
         lastBeat = now()
         yield* become(Fsm.step(rules, member, { _tag: "Slept", now: lastBeat }))
       }
@@ -312,6 +318,7 @@ export const make = <R = never>(
         }
         if (isBeat && isTrusted) {
           const at = now()
+          lateAt = Fsm.isLate(rules, lastBeat, at) ? at : lateAt
           yield* link.publish(encode(Fsm.wordOf[member.state]))
           // Who stood still while it published cannot know that the word has left.
           lastBeat = slept() === undefined ? at : lastBeat

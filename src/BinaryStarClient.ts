@@ -116,6 +116,8 @@ interface Asked {
   /** To whom it was sent, as far as it may still be answered there. */
   readonly sent: Map<Server, Sent>
   attempts: number
+  /** When it was asked, and when it was last sent. */
+  readonly since: number
   at: number
 }
 
@@ -234,12 +236,28 @@ export const make = (
       }
     })
 
-    /** Votes from now on, at first often, until nothing waits. */
+    /** Whether something has waited for so long that it has to vote. */
+    const isOverdue = () => {
+      const at = now()
+      for (const asked of waiting.values()) {
+        if (at - asked.since > quietMillis - 1) {
+          return true
+        }
+      }
+      return false
+    }
+
+    const voteWhileOverdue = Effect.suspend(() =>
+      isOverdue() ? Effect.repeat(vote, { schedule: votes, while: isOverdue }) : Effect.void
+    )
+
+    /** Looks after what waits from now on, until nothing does. */
     const startVoting = () => {
       isVoting = true
       runVoting(
         Effect.sleep(quietMillis).pipe(
-          Effect.zipRight(Effect.repeat(vote, { schedule: votes, while: () => isVoting = waiting.size > 0 }))
+          Effect.zipRight(voteWhileOverdue),
+          Effect.repeat({ while: () => isVoting = waiting.size > 0 })
         )
       )
     }
@@ -362,6 +380,7 @@ export const make = (
             reply: Deferred.unsafeMake(FiberId.none),
             sent: new Map(),
             attempts: 0,
+            since: now(),
             at: 0
           }
           if (closed) {

@@ -441,6 +441,16 @@ export const hasSlept = (rules: Rules, lastBeat: number, now: number): boolean =
   now - lastBeat > rules.expiryMillis * 0.75
 
 /**
+ * Whether a member whose last heartbeat was at `lastBeat` has stood still for a while: a heartbeat and a quarter. What its
+ * peer said meanwhile may not have come in yet, so that it cannot take its peer for silent.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isLate = (rules: Rules, lastBeat: number, now: number): boolean =>
+  now - lastBeat > rules.expiryMillis * 0.625
+
+/**
  * What follows when `event` happens to `member`. Total. Every word from the peer that does not end the member puts off
  * the peer's expiry.
  *

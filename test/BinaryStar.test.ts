@@ -231,6 +231,7 @@ describe("time", () => {
       const link = Layer.succeed(PeerLink.PeerLink, {
         messages: Stream.never,
         waiting: Effect.succeed(false),
+        forget: Effect.void,
         gone: Stream.never,
         publish: () => Effect.sync(() => beats++)
       })
@@ -249,6 +250,7 @@ describe("time", () => {
       const link = Layer.succeed(PeerLink.PeerLink, {
         messages: Stream.never,
         waiting: Effect.succeed(false),
+        forget: Effect.void,
         gone: Stream.never,
         publish: () => Effect.sync(() => beats.push(performance.now()))
       })

@@ -14,8 +14,8 @@ for (const transport of transports) {
     const ours = yield* freshEndpoint(transport)
     const theirs = yield* freshEndpoint(transport)
     return {
-      primary: ZmqPeerLink.layer({ state: ours, peer: theirs, heartbeat }),
-      backup: ZmqPeerLink.layer({ state: theirs, peer: ours, heartbeat })
+      primary: ZmqPeerLink.layer({ state: ours, peer: theirs, heartbeat, crashDetection: true }),
+      backup: ZmqPeerLink.layer({ state: theirs, peer: ours, heartbeat, crashDetection: true })
     }
   })
   peerLinkSuite(transport, ends, { restarts: transport !== "inproc" })

@@ -155,10 +155,14 @@ export const make = (
 
   /** Whether a server that is there listens to its peer by now: a connection takes its time. */
   const listening = new Set<Role>()
+  /** What a server's connection to its peer is known by. */
+  const connection: { [R in Role]: number } = { primary: 0, backup: 0 }
   const listen = (role: Role, life: Life) => {
     listening.delete(role)
+    const id = ++connections
+    connection[role] = id
     time.after(delay(), () => {
-      if (stations[role]?.life === life) {
+      if (stations[role]?.life === life && connection[role] === id) {
         listening.add(role)
       }
     })
@@ -203,9 +207,13 @@ export const make = (
           publish: (message) =>
             Effect.sync(() => {
               if (life.isThere() && listening.has(other(life.role)) && !weather.cut.has(life.role)) {
-                carry(words[life.role], message, () => stations[other(life.role)])
+                carry(words[life.role], message, () => connection[other(life.role)])
               }
             }),
+          forget: Effect.zipRight(
+            Effect.sync(() => listen(life.role, life)),
+            Effect.ignore(station.words.clear)
+          ),
           gone: Mailbox.toStream(station.evidence)
         }
         const frontend: Frontend["Type"] = {

@@ -5,13 +5,18 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { SocketError } from "../BinaryStarError.ts"
+import type * as Frames from "../Frames.ts"
 import type { Evidence } from "../Fsm.ts"
-import { monotonicMillis } from "../internal/clock.ts"
+import { monotonicMillis, monotonicReader } from "../internal/clock.ts"
 import { nextTurn } from "../internal/scheduler.ts"
 import { PeerLink } from "../PeerLink.ts"
 import { tellPort } from "./ports.ts"
@@ -31,6 +36,8 @@ export interface Options {
   readonly peer: string
   /** Time between two words. A lost connection is tried again much sooner. */
   readonly heartbeat: Duration.Duration
+  /** Whether to look for proof that the peer's process is gone. */
+  readonly crashDetection: boolean
 }
 
 /** How often a peer is looked up whose name is not known yet. */
@@ -41,10 +48,10 @@ const isUnknownHost = (error: SocketError) => error.reason === "UnknownHost"
 /** How long, in milliseconds, a goodbye may take after the server has ended. */
 const lingerMillis = 200
 
-/**
- * Asks the system whether anybody listens at the peer's endpoint. Made when a connection was lost and at every attempt
- * to get it back that fails: ZeroMQ itself does not tell why it failed.
- */
+/** A process that dies closes its connections first and its ports some milliseconds later. */
+const whileItDies = Schedule.intersect(Schedule.exponential("2 millis"), Schedule.recurs(4))
+
+/** Asks the system whether anybody listens at the peer's endpoint: ZeroMQ itself does not tell why a connection failed. */
 const evidence = (endpoint: string): Effect.Effect<Option.Option<Evidence>> =>
   Effect.gen(function*() {
     const asOf = yield* monotonicMillis
@@ -53,7 +60,8 @@ const evidence = (endpoint: string): Effect.Effect<Option.Option<Evidence>> =>
 
 /**
  * Publishes at `state` and listens to `peer`. A peer that is not there yet, or whose name cannot be looked up yet, is
- * connected as soon as it is.
+ * connected as soon as it is. A connection on which nothing has come for two heartbeats is made anew, since TCP may wait
+ * for seconds before it tries again on a network that is whole again.
  *
  * @since 0.1.0
  * @category layers
@@ -62,32 +70,82 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
   Layer.scoped(
     PeerLink,
     Effect.gen(function*() {
+      const now = yield* monotonicReader
+      const scope = yield* Effect.scope
+      const heartbeatMillis = Duration.toMillis(options.heartbeat)
+      const found = yield* Mailbox.make<Evidence>({ capacity: 1, strategy: "sliding" })
       const publisher = yield* ZmqSocket.makePublisher({ lingerMillis })
-      const subscriber = yield* ZmqSocket.makeSubscriber({
-        reconnectMillis: Math.ceil(Math.min(200, Duration.toMillis(options.heartbeat) / 8))
-      })
       yield* tellPort(options.state, yield* publisher.bind(options.state))
-      const connect = subscriber.connect(options.peer)
-      yield* connect.pipe(
-        Effect.catchIf(isUnknownHost, (error) =>
-          Effect.logWarning(`${error.message}; trying again`).pipe(
-            Effect.zipRight(Effect.retry(connect, { while: isUnknownHost, schedule: lookUpAgain })),
-            Effect.zipRight(Effect.logInfo(`the host of ${options.peer} is known now`)),
-            Effect.catchAll((error) => Effect.logError(error.message)),
-            Effect.interruptible,
-            Effect.forkScoped
-          ))
+
+      /** Somebody who listens to the peer, in a scope of its own so that another one can take its place. */
+      const listen = Effect.gen(function*() {
+        const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+        const subscriber = yield* ZmqSocket.makeSubscriber({
+          reconnectMillis: Math.ceil(Math.min(200, heartbeatMillis / 8)),
+          connectMillis: Math.ceil(heartbeatMillis)
+        }).pipe(Scope.extend(own))
+        const listener = { ...subscriber, isConnected: false, heardAt: now(), close: Scope.close(own, Exit.void) }
+        const look = Effect.flatMap(
+          evidence(options.peer),
+          Option.match({
+            onNone: () => Effect.succeed(false),
+            onSome: (evidence) => found.offer(evidence)
+          })
+        )
+        yield* Stream.runForEach(subscriber.connections, (event) => {
+          listener.isConnected = event === "connected"
+          return options.crashDetection && !listener.isConnected
+            ? Effect.repeat(look, { until: (isGone) => isGone || listener.isConnected, schedule: whileItDies })
+            : Effect.void
+        }).pipe(Effect.interruptible, Effect.forkIn(own))
+        const connect = subscriber.connect(options.peer)
+        yield* connect.pipe(
+          Effect.catchIf(isUnknownHost, (error) =>
+            Effect.logWarning(`${error.message}; trying again`).pipe(
+              Effect.zipRight(Effect.retry(connect, { while: isUnknownHost, schedule: lookUpAgain })),
+              Effect.zipRight(Effect.logInfo(`the host of ${options.peer} is known now`)),
+              Effect.catchAll((error) => Effect.logError(error.message)),
+              Effect.interruptible,
+              Effect.forkIn(own)
+            ))
+        )
+        return listener
+      })
+
+      let listener = yield* listen
+      const forget = Effect.uninterruptible(
+        Effect.gen(function*() {
+          const before = listener
+          listener = yield* listen
+          yield* before.close
+        })
       )
+      const receive: Effect.Effect<ReadonlyArray<Frames.Frames>, SocketError> = Effect.suspend(() => {
+        const mine = listener
+        return Effect.matchEffect(mine.receive, {
+          onFailure: (error) => mine === listener ? Effect.fail(error) : receive,
+          onSuccess: (batch) => {
+            mine.heardAt = now()
+            return mine === listener ? Effect.succeed(batch) : receive
+          }
+        })
+      })
+      yield* Effect.suspend(() =>
+        listener.isConnected && now() - listener.heardAt > 2 * heartbeatMillis ? forget : Effect.void
+      ).pipe(
+        Effect.catchAll((error) => Effect.logWarning(error.message)),
+        Effect.schedule(Schedule.spaced(options.heartbeat)),
+        Effect.interruptible,
+        Effect.forkScoped
+      )
+
       return PeerLink.of({
-        messages: subscriber.messages,
-        waiting: subscriber.waiting,
+        messages: Stream.repeatEffect(receive),
+        waiting: Effect.suspend(() => listener.waiting),
         // The turn of the event loop is the time in which libzmq's own thread takes the message to the network.
         publish: (message) => Effect.zipLeft(publisher.send(message), nextTurn),
-        gone: subscriber.connections.pipe(
-          Stream.filter((event) => event !== "connected"),
-          Stream.mapEffect(() => evidence(options.peer)),
-          Stream.filterMap((evidence) => evidence)
-        )
+        forget,
+        gone: Mailbox.toStream(found)
       })
     })
   )

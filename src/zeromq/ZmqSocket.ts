@@ -59,6 +59,8 @@ export interface Receiver {
    * next one.
    */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
+  /** The next batch of `messages`. Interrupted, it takes nothing. */
+  readonly receive: Effect.Effect<ReadonlyArray<Frames.Frames>, SocketError>
   /** Lets the event loop turn, so that what has arrived comes in, and tells whether that is waiting to be taken. */
   readonly waiting: Effect.Effect<boolean>
 }
@@ -147,6 +149,8 @@ export interface Options {
   readonly lingerMillis?: number | undefined
   /** How long, in whole milliseconds, a lost connection may wait before it is tried again. Defaults to `200`. */
   readonly reconnectMillis?: number | undefined
+  /** How long, in whole milliseconds, an attempt to connect over tcp may take. Defaults to what the system allows. */
+  readonly connectMillis?: number | undefined
 }
 
 /** Messages in one batch at the most. Sixteen gain nothing, and more than 256 gain nothing more. */
@@ -194,7 +198,7 @@ export const makePublisher = (options?: Options): Effect.Effect<Publisher, Socke
  * @category constructors
  */
 export const makeSubscriber = (
-  options?: Pick<Options, "reconnectMillis">
+  options?: Pick<Options, "connectMillis" | "reconnectMillis">
 ): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const handle = yield* open(() => new zmq.Subscriber({ linger: 0, ...reconnect(options) }))
@@ -237,7 +241,8 @@ type Receiving = zmq.Socket & { receiveTimeout: number; readonly receive: () => 
 const common = (options: Options | undefined) => ({ linger: options?.lingerMillis ?? 0, sendTimeout: 0 })
 
 /** A lost connection is tried again soon, and then twice as late each time. */
-const reconnect = ({ reconnectMillis = 200 }: Options = {}) => ({
+const reconnect = ({ connectMillis = 0, reconnectMillis = 200 }: Options = {}) => ({
+  connectTimeout: connectMillis,
   reconnectInterval: Math.min(10, reconnectMillis),
   reconnectMaxInterval: reconnectMillis
 })
@@ -405,13 +410,13 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
     coming = undefined
     arrived = false
   }
+  const receive = Effect.tap(
+    Effect.tryPromise({ try: next, catch: (cause) => failed("receive", cause) }),
+    () => Effect.sync(taken)
+  )
   return {
-    messages: Stream.repeatEffect(
-      Effect.tap(
-        Effect.tryPromise({ try: next, catch: (cause) => failed("receive", cause) }),
-        () => Effect.sync(taken)
-      )
-    ),
+    receive,
+    messages: Stream.repeatEffect(receive),
     run: (take) =>
       // Not the cleanup of Effect.async: an interruption right behind the registration would miss it.
       Effect.acquireUseRelease(

@@ -1,0 +1,117 @@
+/**
+ * What is done to the pair in a round. It follows from the seed and the number of the round alone.
+ */
+import { Effect, Random } from "effect"
+
+/** Those of processes, and those of a network. */
+export const kinds = ["kill", "term", "stop", "cut", "delay"] as const
+
+export type Kind = typeof kinds[number]
+
+export const isOfNetwork = (kind: Kind): boolean => kind === "cut" || kind === "delay"
+
+export const targets = ["active", "passive", "both"] as const
+
+export type Target = typeof targets[number]
+
+/** What is done to one server: when, and how long it is stopped or cut off, or how long after its end it is started again. */
+export interface Strike {
+  readonly target: "active" | "passive"
+  readonly afterMillis: number
+  readonly lastsMillis: number
+}
+
+export interface Disturbance {
+  readonly kind: Kind
+  readonly target: Target
+  readonly strikes: ReadonlyArray<Strike>
+}
+
+export interface Choices {
+  readonly kinds: ReadonlyArray<Kind>
+  /** Anybody, if there is none. */
+  readonly target: Target | undefined
+  readonly heartbeatMillis: number
+}
+
+const targetsOf: { readonly [K in Kind]: ReadonlyArray<Target> } = {
+  kill: ["active", "active", "passive", "both"],
+  term: ["active", "passive"],
+  stop: ["active", "active", "passive", "both"],
+  // Both: from each other.
+  cut: ["active", "passive", "both"],
+  delay: ["active", "passive", "both"]
+}
+
+const oneOf = <A>(all: ReadonlyArray<A>): Effect.Effect<A> =>
+  Effect.map(Random.nextIntBetween(0, all.length), (i) => all[i]!)
+
+/** Short ones as often as long ones: what is interesting lies around two heartbeats. */
+const stopMillis = (most: number) =>
+  Effect.map(Random.nextRange(Math.log(100), Math.log(most)), (logarithm) => Math.exp(logarithm))
+
+const longestStopMillis = 5000
+
+/** The shortest heartbeat with which a word can be late without being too late. */
+export const leastDelayHeartbeatMillis = 500
+
+/**
+ * TCP sends again what was not acknowledged after 200 ms and then after twice as long each time, so a word is late by twice
+ * the cut and 200 ms more, at the most. With the heartbeat before it that has to be less than two heartbeats.
+ */
+const longestDelayMillis = (heartbeatMillis: number) => (heartbeatMillis - 250) / 2
+
+/** Immediately, as a supervisor would, or up to a second later. */
+const restartMillis = Effect.gen(function*() {
+  const delay = yield* Random.nextRange(0, 1000)
+  return (yield* oneOf([true, false, false, false])) ? 0 : delay
+})
+
+const lasts = (kind: Kind, heartbeatMillis: number): Effect.Effect<number> => {
+  switch (kind) {
+    case "kill":
+    case "term":
+      return restartMillis
+    case "stop":
+    case "cut":
+      return stopMillis(longestStopMillis)
+    case "delay":
+      return Random.nextRange(10, longestDelayMillis(heartbeatMillis))
+  }
+}
+
+export const disturbance = (seed: number, round: number, choices: Choices): Disturbance =>
+  Effect.runSync(Effect.withRandom(draw(choices), Random.make(`${seed}/${round}`)))
+
+const draw = (choices: Choices): Effect.Effect<Disturbance> =>
+  Effect.gen(function*() {
+    const kind = yield* oneOf(choices.kinds)
+    const target = choices.target ?? (yield* oneOf(targetsOf[kind]))
+    const afterMillis = yield* Random.nextRange(0, choices.heartbeatMillis)
+    const lastsMillis = yield* lasts(kind, choices.heartbeatMillis)
+    if (target !== "both") {
+      return { kind, target, strikes: [{ target, afterMillis, lastsMillis }] }
+    }
+    if (isOfNetwork(kind)) {
+      return { kind, target, strikes: [{ target: "active", afterMillis, lastsMillis }] }
+    }
+    const [first, second] = (yield* oneOf([true, false]))
+      ? ["active", "passive"] as const
+      : ["passive", "active"] as const
+    // Stops overlap, and are over before a user would give up.
+    const gap = yield* kind === "stop"
+      ? Random.nextRange(0, Math.min(lastsMillis, longestStopMillis - 200))
+      : Random.nextRange(0, 4 * choices.heartbeatMillis)
+    return {
+      kind,
+      target,
+      strikes: [
+        { target: first, afterMillis, lastsMillis },
+        {
+          target: second,
+          afterMillis: afterMillis + gap,
+          lastsMillis: yield* kind === "stop" ? stopMillis(longestStopMillis - gap) : restartMillis
+        }
+      ]
+    }
+  })

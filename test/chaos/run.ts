@@ -1,0 +1,144 @@
+/**
+ * Chaos: `npm run chaos -- --rounds N [--seed S] ...`. Two servers as processes, which are killed, stopped and terminated at
+ * random; clients that tell who answered when. See README.md.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Console, Duration, Effect, Layer, Logger, Option } from "effect"
+import * as path from "node:path"
+import { parseArgs } from "node:util"
+import { BinaryStar } from "../../src/index.ts"
+import type { Options, Round } from "./campaign.ts"
+import { play } from "./campaign.ts"
+import { isOfNetwork, kinds, leastDelayHeartbeatMillis, targets } from "./disturbances.ts"
+import { enterNetwork, isAvailable } from "./network.ts"
+import { program } from "./nodes.ts"
+import { json, progress, tellFindings, text } from "./report.ts"
+
+const ofProcesses = kinds.filter((kind) => !isOfNetwork(kind))
+
+const usage = `Usage: npm run chaos -- [options]
+
+  --rounds N            how many disturbances (default 20)
+  --seed S              where the random numbers begin (default: a new one)
+  --from N              the number of the first round, to play one again (default 1)
+  --kinds K,K           of ${kinds.join(", ")} (default: ${ofProcesses.join(", ")})
+  --target T            active, passive or both (default: any)
+  --policy P            hardened or classic (default hardened)
+  --heartbeat DURATION  of both servers (default "100 millis")
+  --users N             clients of this project (default 4)
+  --observers on|off    clients that ask each server all the time (default on)
+  --program FILE        the command (default dist/bstar.js)
+  --json                print one JSON object
+
+cut: one is cut off from everybody, or with the target both the two from each other, for 0.1 to 5 s. That both answer then,
+and until they hear each other again, is told but is no fault. delay: the same, so short that no word is late by more than
+the two heartbeats that it may be.
+
+Exit code 1 if with the policy hardened both answered, a request was lost, a server ended that was not asked to, or the
+pair was not whole again in time.`
+
+interface Arguments extends Options {
+  readonly json: boolean
+}
+
+const fail = (message: string): never => {
+  throw new Error(message)
+}
+
+const oneOf = <A extends string>(name: string, given: string, all: ReadonlyArray<A>): A =>
+  all.find((a) => a === given) ?? fail(`--${name} ${given} is none of ${all.join(", ")}`)
+
+const wholeNumber = (name: string, given: string, least: number): number =>
+  /^\d+$/.test(given) && Number(given) >= least
+    ? Number(given)
+    : fail(`--${name} ${given} is not a number from ${least}`)
+
+const parse = (): Arguments => {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: "string", default: "20" },
+      seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+      from: { type: "string", default: "1" },
+      kinds: { type: "string", default: ofProcesses.join(",") },
+      target: { type: "string" },
+      policy: { type: "string", default: "hardened" },
+      heartbeat: { type: "string", default: "100 millis" },
+      users: { type: "string", default: "4" },
+      observers: { type: "string", default: "on" },
+      program: { type: "string", default: program },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false }
+    }
+  })
+  if (values.help) {
+    process.stdout.write(`${usage}\n`)
+    process.exit(0)
+  }
+  const heartbeat = Duration.decodeUnknown(values.heartbeat)
+  return {
+    rounds: wholeNumber("rounds", values.rounds, 1),
+    seed: wholeNumber("seed", values.seed, 0),
+    from: wholeNumber("from", values.from, 1),
+    kinds: values.kinds.split(",").map((kind) => oneOf("kinds", kind, kinds)),
+    target: values.target === undefined ? undefined : oneOf("target", values.target, targets),
+    policy: oneOf("policy", values.policy, ["hardened", "classic"]),
+    heartbeatMillis: Duration.toMillis(
+      Option.getOrElse(heartbeat, () => fail(`--heartbeat ${values.heartbeat} is not a duration`))
+    ),
+    users: wholeNumber("users", values.users, 0),
+    observers: oneOf("observers", values.observers, ["on", "off"]) === "on",
+    program: path.resolve(values.program),
+    json: values.json
+  }
+}
+
+const parseOrExit = (): Arguments => {
+  try {
+    return parse()
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${usage}\n`)
+    return process.exit(64)
+  }
+}
+
+/** Without the kinds that this machine does not allow. */
+const withinReach = (options: Arguments): Arguments => {
+  const { heartbeatMillis, kinds } = options
+  const skipped = kinds.some(isOfNetwork) && !isAvailable()
+    ? kinds.filter(isOfNetwork)
+    : kinds.filter((kind) => kind === "delay" && heartbeatMillis < leastDelayHeartbeatMillis)
+  const left = kinds.filter((kind) => !skipped.includes(kind))
+  if (skipped.length > 0) {
+    process.stderr.write(
+      `skipped: ${skipped.join(", ")} (cut and delay need unprivileged user and network namespaces, ` +
+        `delay also a heartbeat of ${leastDelayHeartbeatMillis} ms or more)\n`
+    )
+  }
+  if (left.length === 0) {
+    process.exit(0)
+  }
+  return { ...options, kinds: left }
+}
+
+const options = withinReach(parseOrExit())
+if (options.kinds.some(isOfNetwork)) {
+  await enterNetwork()
+}
+
+const main = Effect.gen(function*() {
+  const told: Array<Round> = []
+  const rounds = yield* play(options, (round) =>
+    Effect.sync(() => {
+      told.push(round)
+      process.stderr.write(`${tellFindings(options, round)}${progress(options, told)}`)
+    }))
+  yield* Console.log(options.json ? json(options, rounds) : text(options, rounds))
+  const isFaulty = options.policy === "hardened" &&
+    rounds.some(({ findings }) => findings.some(({ isFault }) => isFault))
+  process.exitCode = isFaulty ? 1 : 0
+})
+
+main.pipe(
+  Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))),
+  NodeRuntime.runMain({ disablePrettyLogger: true })
+)
