@@ -229,9 +229,12 @@ export const make = <R = never>(
         }
       }
 
-      /** Judges and answers what there is, for one slice of time. Only with fresh evidence may the state change. */
-      function* serve(isFresh: boolean) {
-        const at = now()
+      /**
+       * Judges and answers what there is, for one slice of time. Only with fresh evidence may the state change. `at` is when
+       * the evidence was asked for: were it judged by a later time, the peer could have spoken in between, unheard.
+       */
+      function* serve(isFresh: boolean, at: number) {
+        const began = now()
         const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
         const replies: Array<Frames.Frames> = []
         while (mayServe()) {
@@ -256,7 +259,7 @@ export const make = <R = never>(
             counters.rejected++
           }
           next++
-          if (now() - at > sliceMillis) {
+          if (now() - began > sliceMillis) {
             break
           }
         }
@@ -310,7 +313,11 @@ export const make = <R = never>(
               yield* failed(input.cause)
               break
             case "Stop":
-              stopBy = Math.min(stopBy, now() + Duration.toMillis(config.drain))
+              if (stopBy === Number.POSITIVE_INFINITY) {
+                stopBy = now() + Duration.toMillis(config.drain)
+                // Asked again when its time is up, it finds that it is.
+                fork(Effect.delay(inbox.put(stop), config.drain))
+              }
               break
             case "Asked":
               break
@@ -343,18 +350,23 @@ export const make = <R = never>(
         }
         // Fresh evidence first: what the peer has said is applied before a request is judged. What came within the last
         // slice of time is as good as still under way, but for a vote that would change the state.
-        const isFresh = now() - lookedAt > sliceMillis
+        const at = now()
+        const isFresh = at - lookedAt > sliceMillis
         if (isFresh && (yield* link.waiting)) {
           yield* takeIn(yield* inbox.takeAll)
           continue
         }
         yield* takeIn(inbox.poll())
         if (isFresh) {
-          lookedAt = now()
+          lookedAt = at
         }
-        yield* serve(isFresh)
+        yield* serve(isFresh, at)
       }
-      yield* become(Fsm.step(rules, member, { _tag: "Stopping", now: now() }))
+      const goodbye = Fsm.step(rules, member, { _tag: "Stopping", now: now() })
+      yield* become({ ...goodbye, publish: undefined })
+      if (goodbye.publish !== undefined) {
+        yield* link.farewell(encode(goodbye.publish))
+      }
     }).pipe(Effect.ensuring(Deferred.succeed(stopped, undefined)))
 
     yield* Effect.all([
@@ -386,14 +398,7 @@ export const make = <R = never>(
     )
     yield* Effect.addFinalizer(() => {
       inbox.offer(stop)
-      // Asked again when its time is up, it finds that it is.
-      return Effect.zipRight(
-        Effect.timeoutOption(Effect.interruptible(Deferred.await(stopped)), config.drain),
-        Effect.suspend(() => {
-          inbox.offer(stop)
-          return Deferred.await(stopped)
-        })
-      )
+      return Deferred.await(stopped)
     })
 
     return BinaryStar.of({

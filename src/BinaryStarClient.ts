@@ -26,6 +26,7 @@ import * as Endpoint from "./Endpoint.ts"
 import * as Frames from "./Frames.ts"
 import { monotonicReader } from "./internal/clock.ts"
 import { DurationInput, validate } from "./internal/config.ts"
+import { nextTurn } from "./internal/scheduler.ts"
 
 /**
  * How a client behaves.
@@ -44,7 +45,8 @@ export interface Options {
    */
   readonly patience?: Duration.DurationInput | undefined
   /**
-   * How often an unanswered request is offered to a server that has not been answering, as a vote. Defaults to every 5 to
+   * How often an unanswered request is offered to a server that has not been answering, as a vote. Begins anew for each
+   * silence, and again where it ends too soon. Defaults to every 5 to
    * 50 milliseconds, growing.
    */
   readonly votes?: Schedule.Schedule<unknown> | undefined
@@ -130,6 +132,9 @@ const Settings = Schema.Struct({
 /** How soon a server is looked up again whose name is not known. */
 const lookUpAgain = Schedule.spaced("1 second")
 
+/** A connection that was lost sooner than this, in milliseconds, is not made again at once. */
+const shortMillis = 200
+
 /** How long, in milliseconds, a request is left alone before it votes. */
 const quietMillis = 5
 
@@ -172,7 +177,8 @@ export const make = (
 
     const send = (asked: Asked, server: Server) =>
       Effect.suspend(() => {
-        if (server.connection === undefined) {
+        const isSpent = !waiting.has(asked.id) || (!asked.resend && asked.sent.size > 0)
+        if (server.connection === undefined || isSpent) {
           return Effect.void
         }
         const sent: Sent = { turn: ++turn, at: now() }
@@ -189,9 +195,18 @@ export const make = (
       })
 
     /** Sends a request to the server that is the most likely to answer. */
-    const ask = (asked: Asked) => {
-      const server = serving ?? servers.find(({ connection }) => connection !== undefined)
-      return server === undefined ? Effect.void : send(asked, server)
+    const ask = (asked: Asked) =>
+      Effect.suspend(() => {
+        const server = serving ?? servers.find(({ connection }) => connection !== undefined)
+        return server === undefined ? Effect.void : send(asked, server)
+      })
+
+    /** A server that has let a request down that it alone was asked is the last to be asked the next one. */
+    const distrust = ({ sent }: Asked) => {
+      for (const server of sent.keys()) {
+        serving = serving === server ? undefined : serving
+        servers.push(...servers.splice(servers.indexOf(server), 1))
+      }
     }
 
     /** Whether a server that has been answering has got the request and may still be busy with it. */
@@ -220,6 +235,9 @@ export const make = (
         }
       }
       for (const [id, asked] of due) {
+        if (!waiting.has(id)) {
+          continue
+        }
         if (!asked.resend) {
           yield* asked.sent.size === 0 ? ask(asked) : Effect.void
           continue
@@ -320,7 +338,7 @@ export const make = (
             settle(asked, Effect.fail(failed(asked)))
           }
         }
-        if (wasThere) {
+        if (wasThere && !closed) {
           yield* Effect.logWarning(`lost the server at ${server.endpoint}`)
         }
         yield* voteNow
@@ -336,13 +354,24 @@ export const make = (
     const session = (server: Server) =>
       Effect.gen(function*() {
         const connection = yield* link.connect(server.endpoint)
+        let batches = 0
+        const listen = Stream.runForEach(connection.messages, (batch) => {
+          batches++
+          return deliver(server, batch)
+        })
+        const untilLost = connection.events.pipe(
+          Stream.tap((event) => event === "connected" ? connected(server, connection) : Effect.void),
+          Stream.takeUntil((event) => event === "lost"),
+          Stream.runDrain
+        )
+        // The loss may overtake replies that came before it.
+        const untilRead = Effect.suspend(() => {
+          const before = batches
+          return Effect.map(Effect.zipRight(nextTurn, nextTurn), () => batches === before)
+        })
         yield* Effect.raceFirst(
-          Stream.runForEach(connection.messages, (batch) => deliver(server, batch)),
-          connection.events.pipe(
-            Stream.tap((event) => event === "connected" ? connected(server, connection) : Effect.void),
-            Stream.takeUntil((event) => event === "lost"),
-            Stream.runDrain
-          )
+          listen,
+          Effect.zipRight(untilLost, Effect.repeat(untilRead, { until: (isRead) => isRead }))
         )
       }).pipe(
         Effect.ensuring(lost(server)),
@@ -350,8 +379,13 @@ export const make = (
       )
 
     const keepConnected = (server: Server) =>
-      Effect.logInfo(`connecting to server at ${server.endpoint}...`).pipe(
-        Effect.zipRight(session(server)),
+      Effect.gen(function*() {
+        const began = now()
+        yield* Effect.logInfo(`connecting to server at ${server.endpoint}...`)
+        yield* session(server)
+        // Something that takes connections and drops them at once is no reason to be busy.
+        yield* now() - began < shortMillis ? Effect.sleep(shortMillis) : Effect.void
+      }).pipe(
         Effect.tapError((error) => Effect.logWarning(error.message)),
         Effect.retry(lookUpAgain),
         Effect.forever,
@@ -391,7 +425,15 @@ export const make = (
             startVoting()
           }
           return Effect.zipRight(ask(asked), Deferred.await(asked.reply)).pipe(
-            Effect.timeoutFail({ duration: settings.timeout, onTimeout: () => failed(asked) }),
+            Effect.timeoutFail({
+              duration: settings.timeout,
+              onTimeout: () => {
+                if (!resend) {
+                  distrust(asked)
+                }
+                return failed(asked)
+              }
+            }),
             Effect.ensuring(Effect.sync(() => waiting.delete(id)))
           )
         })

@@ -83,7 +83,7 @@ export interface Options {
    * is required all the same. Defaults to `true` with the policy `hardened` and to `false` with `classic`.
    */
   readonly crashDetection?: boolean | undefined
-  /** How long a server that is asked to stop waits for handlers that still run. Defaults to `10 seconds`. */
+  /** How long a server that is asked to stop waits for handlers that still run. Defaults to `5 seconds`. */
   readonly drain?: Duration.DurationInput | undefined
 }
 
@@ -100,7 +100,7 @@ export const defaults = {
     peer: "tcp://localhost:5004",
     heartbeat: "1 second",
     concurrency: 16,
-    drain: "10 seconds"
+    drain: "5 seconds"
   },
   backup: {
     frontend: "tcp://*:5002",
@@ -108,7 +108,7 @@ export const defaults = {
     peer: "tcp://localhost:5003",
     heartbeat: "1 second",
     concurrency: 16,
-    drain: "10 seconds"
+    drain: "5 seconds"
   }
 } as const satisfies { readonly [R in Role]: Omit<Options, "role" | "policy"> }
 

@@ -31,6 +31,8 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   readonly waiting: Effect.Effect<boolean>
   /** Publishes a message to the peer, if it listens. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
+  /** Publishes a last message and lets go of where it was published, so that the peer finds nobody there from then on. */
+  readonly farewell: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /** Drops what the peer has said so far, wherever it is. What `messages` emits after this was said later, or is in hand. */
   readonly forget: Effect.Effect<void, SocketError>
   /** Proof that the peer's process is gone, each time that some turns up. Never ends by itself. To be run once. */
@@ -81,6 +83,8 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
           ),
           waiting: Effect.zipRight(Effect.yieldNow(), Effect.map(Queue.isEmpty(subscription), (empty) => !empty)),
           publish: (message) => Effect.asVoid(PubSub.publish(outgoing, message)),
+          farewell: (message) =>
+            Effect.zipRight(PubSub.publish(outgoing, message), SubscriptionRef.set(there[role], false)),
           forget: Effect.asVoid(Queue.takeAll(subscription)),
           gone: Stream.filterMapEffect(there[peer].changes, (isThere) =>
             isThere ? Option.none() : Option.some(Effect.map(monotonicMillis, (asOf) => refused(peer, asOf))))

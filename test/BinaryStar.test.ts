@@ -231,6 +231,7 @@ describe("time", () => {
       const link = Layer.succeed(PeerLink.PeerLink, {
         messages: Stream.never,
         waiting: Effect.succeed(false),
+        farewell: () => Effect.void,
         forget: Effect.void,
         gone: Stream.never,
         publish: () => Effect.sync(() => beats++)
@@ -250,6 +251,7 @@ describe("time", () => {
       const link = Layer.succeed(PeerLink.PeerLink, {
         messages: Stream.never,
         waiting: Effect.succeed(false),
+        farewell: () => Effect.void,
         forget: Effect.void,
         gone: Stream.never,
         publish: () => Effect.sync(() => beats.push(performance.now()))

@@ -1,5 +1,5 @@
 /**
- * What can be said on the command line, in one place. Every option can also come from the environment.
+ * What can be said on the command line, in one place. Most can also come from the environment.
  */
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
@@ -158,8 +158,8 @@ export const verify = {
   pauses: budget("pauses", 1, "How often a process stands still at most."),
   cuts: budget("cuts", 0, "How often the link is cut at most."),
   delay: budget("delay", 1, "How long a word is under way at most, in halves of a heartbeat."),
-  format: choice("format", ["text", "json"], "BSTAR_FORMAT", "text").pipe(
-    Options.withDescription("How to write the result. Default: text. Environment: BSTAR_FORMAT.")
+  format: choice("format", ["text", "json"], "BSTAR_VERIFY_FORMAT", "text").pipe(
+    Options.withDescription("How to write the result. Default: text. Environment: BSTAR_VERIFY_FORMAT.")
   )
 }
 

@@ -11,13 +11,14 @@ import type { Role, State } from "../Fsm.ts"
  * - `DualAnswer`: a server answered while the other was answering too.
  * - `Ended`: a server ended because of what it heard.
  * - `WrongReply`: a client got a reply that is not to its request.
+ * - `SentTwice`: a request that must not be sent twice was executed twice, though the network doubles nothing.
  * - `NoService`: nobody answered although both servers had been well for long enough.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Violation {
-  readonly promise: "DualAnswer" | "Ended" | "WrongReply" | "NoService"
+  readonly promise: "DualAnswer" | "Ended" | "WrongReply" | "SentTwice" | "NoService"
   readonly at: number
   readonly detail: string
 }

@@ -198,18 +198,20 @@ export const make = (
           listen(peer.life.role, peer.life)
         }
         time.after(delay(), () => probe(life))
+        const publish = (message: Frames.Frames) =>
+          Effect.sync(() => {
+            if (life.isThere() && listening.has(other(life.role)) && !weather.cut.has(life.role)) {
+              carry(words[life.role], message, () => connection[other(life.role)])
+            }
+          })
         const link: PeerLink["Type"] = {
           messages: batches(station.words),
           waiting: Effect.zipRight(
             Effect.yieldNow(),
             Effect.map(station.words.size, (size) => Option.getOrElse(size, () => 0) > 0)
           ),
-          publish: (message) =>
-            Effect.sync(() => {
-              if (life.isThere() && listening.has(other(life.role)) && !weather.cut.has(life.role)) {
-                carry(words[life.role], message, () => connection[other(life.role)])
-              }
-            }),
+          publish,
+          farewell: publish,
           forget: Effect.zipRight(
             Effect.sync(() => listen(life.role, life)),
             Effect.ignore(station.words.clear)

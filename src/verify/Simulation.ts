@@ -80,7 +80,8 @@ const graceMillis = expiryMillis + heartbeatMillis
 
 const roles: ReadonlyArray<Role> = ["primary", "backup"]
 
-const clientCount = 2
+/** What requests begin with that must not be sent twice. */
+const once = "once "
 
 /** One server of the pair: its process, while it has one. */
 interface Server {
@@ -128,7 +129,15 @@ export const run = async (options: Options): Promise<Report> => {
       { scheduler: process.scheduler }
     )
 
-  const handler: Handler = ({ body }) => chance(0.2) ? Effect.as(Effect.sleep(upTo(0.5)), body) : body
+  const executed = new Set<string>()
+  const handler: Handler = ({ body }) => {
+    const text = Frames.toString(body)
+    if (text.startsWith(once) && options.regime === "bounded" && executed.has(text)) {
+      history.broken("SentTwice", text)
+    }
+    executed.add(text)
+    return chance(0.2) ? Effect.as(Effect.sleep(upTo(0.5)), body) : body
+  }
 
   const servers = roles.map((role): Server => ({ role, running: undefined, lives: 0 }))
 
@@ -197,19 +206,21 @@ export const run = async (options: Options): Promise<Report> => {
 
   // The clients: real ones, each with one request at a time, and one at each server that only votes.
   const clientScope = Effect.runSync(Scope.make())
-  const askAlong = Effect.gen(function*() {
-    const client = yield* BinaryStarClient.make({
-      servers: roles.map((role) => `inproc://${role}`),
-      timeout: "5 seconds"
-    })
-    for (let i = 0;; i++) {
-      const reply = yield* Effect.either(client.request(String(i)))
-      if (reply._tag === "Right" && Frames.toString(reply.right) !== String(i)) {
-        history.broken("WrongReply", `${Frames.toString(reply.right)} to ${i}`)
+  const askAlong = (resend: boolean) =>
+    Effect.gen(function*() {
+      const client = yield* BinaryStarClient.make({
+        servers: roles.map((role) => `inproc://${role}`),
+        timeout: "1 second"
+      })
+      for (let i = 0;; i++) {
+        const text = `${resend ? "" : once}${i}`
+        const reply = yield* Effect.either(client.request(text, { resend }))
+        if (reply._tag === "Right" && Frames.toString(reply.right) !== text) {
+          history.broken("WrongReply", `${Frames.toString(reply.right)} to ${text}`)
+        }
+        yield* Effect.sleep(upTo(1))
       }
-      yield* Effect.sleep(upTo(1))
-    }
-  })
+    })
   const voteAt = (role: Role) =>
     Effect.gen(function*() {
       const connection = yield* network.clientLink.connect(role)
@@ -219,7 +230,8 @@ export const run = async (options: Options): Promise<Report> => {
       }
     })
   const asking: ReadonlyArray<Effect.Effect<never, InvalidConfig | SocketError, ClientLink | Scope.Scope>> = [
-    ...Array.from({ length: clientCount }, () => askAlong),
+    askAlong(true),
+    askAlong(false),
     ...roles.map(voteAt)
   ]
   const askers = asking.map((asker) =>

@@ -74,7 +74,8 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       const scope = yield* Effect.scope
       const heartbeatMillis = Duration.toMillis(options.heartbeat)
       const found = yield* Mailbox.make<Evidence>({ capacity: 1, strategy: "sliding" })
-      const publisher = yield* ZmqSocket.makePublisher({ lingerMillis })
+      const publishing = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+      const publisher = yield* Scope.extend(ZmqSocket.makePublisher({ lingerMillis }), publishing)
       yield* tellPort(options.state, yield* publisher.bind(options.state))
 
       /** Somebody who listens to the peer, in a scope of its own so that another one can take its place. */
@@ -84,7 +85,33 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
           reconnectMillis: Math.ceil(Math.min(200, heartbeatMillis / 8)),
           connectMillis: Math.ceil(heartbeatMillis)
         }).pipe(Scope.extend(own))
-        const listener = { ...subscriber, isConnected: false, heardAt: now(), close: Scope.close(own, Exit.void) }
+        const connect = subscriber.connect(options.peer)
+        /** Connects now, or as soon as the name of the peer's host is known. */
+        const connectAtLast = Effect.catchIf(connect, isUnknownHost, (error) =>
+          Effect.logWarning(`${error.message}; trying again`).pipe(
+            Effect.zipRight(Effect.retry(connect, { while: isUnknownHost, schedule: lookUpAgain })),
+            Effect.zipRight(Effect.logInfo(`the host of ${options.peer} is known now`)),
+            Effect.catchAll((error) =>
+              Effect.logError(error.message)
+            ),
+            Effect.interruptible,
+            Effect.forkIn(own)
+          ))
+        const listener = {
+          ...subscriber,
+          isConnected: false,
+          heardAt: now(),
+          close: Scope.close(own, Exit.void),
+          connect: connectAtLast,
+          /** The same behind the back of one who must not wait for a name server. */
+          connectLater: connectAtLast.pipe(
+            Effect.catchAll((error) =>
+              Effect.logError(error.message)
+            ),
+            Effect.interruptible,
+            Effect.forkIn(own)
+          )
+        }
         const look = Effect.flatMap(
           evidence(options.peer),
           Option.match({
@@ -92,32 +119,26 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
             onSome: (evidence) => found.offer(evidence)
           })
         )
+        // The first look is worth its result, and that the next one, which counts, is made by code that has run before.
+        yield* options.crashDetection ? Effect.forkIn(Effect.interruptible(look), own) : Effect.void
         yield* Stream.runForEach(subscriber.connections, (event) => {
           listener.isConnected = event === "connected"
           return options.crashDetection && !listener.isConnected
             ? Effect.repeat(look, { until: (isGone) => isGone || listener.isConnected, schedule: whileItDies })
             : Effect.void
         }).pipe(Effect.interruptible, Effect.forkIn(own))
-        const connect = subscriber.connect(options.peer)
-        yield* connect.pipe(
-          Effect.catchIf(isUnknownHost, (error) =>
-            Effect.logWarning(`${error.message}; trying again`).pipe(
-              Effect.zipRight(Effect.retry(connect, { while: isUnknownHost, schedule: lookUpAgain })),
-              Effect.zipRight(Effect.logInfo(`the host of ${options.peer} is known now`)),
-              Effect.catchAll((error) => Effect.logError(error.message)),
-              Effect.interruptible,
-              Effect.forkIn(own)
-            ))
-        )
         return listener
       })
 
       let listener = yield* listen
+      yield* listener.connect
       const forget = Effect.uninterruptible(
         Effect.gen(function*() {
+          const next = yield* listen
           const before = listener
-          listener = yield* listen
+          listener = next
           yield* before.close
+          yield* next.connectLater
         })
       )
       const receive: Effect.Effect<ReadonlyArray<Frames.Frames>, SocketError> = Effect.suspend(() => {
@@ -130,9 +151,26 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
           }
         })
       })
-      yield* Effect.suspend(() =>
-        listener.isConnected && now() - listener.heardAt > 2 * heartbeatMillis ? forget : Effect.void
-      ).pipe(
+      const isSilent = () => listener.isConnected && now() - listener.heardAt > 2 * heartbeatMillis
+      /** Another connection takes the place of a silent one once it is there, unless the silent one speaks again before. */
+      const renew = Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const before = listener
+          const next = yield* listen
+          yield* next.connectLater
+          yield* restore(
+            Effect.repeat(Effect.sleep("10 millis"), {
+              until: () => next.isConnected || listener !== before || !isSilent()
+            })
+          ).pipe(Effect.onInterrupt(() => next.close))
+          if (!next.isConnected || listener !== before) {
+            return yield* next.close
+          }
+          listener = next
+          yield* before.close
+        })
+      )
+      yield* Effect.suspend(() => isSilent() ? renew : Effect.void).pipe(
         Effect.catchAll((error) => Effect.logWarning(error.message)),
         Effect.schedule(Schedule.spaced(options.heartbeat)),
         Effect.interruptible,
@@ -144,6 +182,7 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         waiting: Effect.suspend(() => listener.waiting),
         // The turn of the event loop is the time in which libzmq's own thread takes the message to the network.
         publish: (message) => Effect.zipLeft(publisher.send(message), nextTurn),
+        farewell: (message) => Effect.zipRight(publisher.send(message), Scope.close(publishing, Exit.void)),
         forget,
         gone: Mailbox.toStream(found)
       })

@@ -441,7 +441,8 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
       ),
     // Asking the socket itself whether it is readable while it is being read would swallow the signal that the pending
     // receive waits for: it would never come back, whatever else arrives.
-    waiting: Effect.map(nextTurn, () => arrived)
+    // And two turns, since one that is asked for while the loop is polling comes without another poll.
+    waiting: Effect.map(Effect.zipRight(nextTurn, nextTurn), () => arrived)
   }
 }
 

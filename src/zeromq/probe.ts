@@ -13,14 +13,12 @@ const addressOf = (endpoint: string): net.NetConnectOpts | undefined => {
         ? { host: parts.host.slice(1, -1), port: Number(parts.port), family: 6 }
         : { host: parts.host, port: Number(parts.port), family: 4 }
     case "ipc":
-      return { path: parts.name }
+      // A name in the abstract namespace is no file.
+      return parts.name.startsWith("@") ? undefined : { path: parts.name }
     default:
       return undefined
   }
 }
-
-/** What the system says of an endpoint where no process listens. */
-const refusals: ReadonlyArray<unknown> = ["ECONNREFUSED", "ENOENT"]
 
 /**
  * Whether the system refuses connections to an endpoint, because no process listens there. A connection, no answer or
@@ -31,12 +29,16 @@ const refusals: ReadonlyArray<unknown> = ["ECONNREFUSED", "ENOENT"]
 export const isRefused = (endpoint: string): Effect.Effect<boolean> => {
   const address = addressOf(endpoint)
   return address === undefined ? Effect.succeed(false) : Effect.acquireUseRelease(
-    Effect.sync(() => net.connect(address)),
-    (socket) =>
-      Effect.async<boolean>((resume) => {
-        socket.once("connect", () => resume(Effect.succeed(false)))
-        socket.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(refusals.includes(error.code))))
-      }),
-    (socket) => Effect.sync(() => socket.destroy())
+    Effect.sync(() => {
+      const socket = net.connect(address)
+      // A file that is not there says nothing about the process that made it, so there is one code that counts.
+      const refused = new Promise<boolean>((resolve) => {
+        socket.once("connect", () => resolve(false))
+        socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"))
+      })
+      return { socket, refused }
+    }),
+    ({ refused }) => Effect.promise(() => refused),
+    ({ socket }) => Effect.sync(() => socket.destroy())
   ).pipe(Effect.timeoutTo({ duration: patience, onTimeout: () => false, onSuccess: (refused) => refused }))
 }

@@ -56,7 +56,8 @@ const makeNode = (
       Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
         ...link,
         waiting: awake.whenOpen(link.waiting),
-        publish: (message) => isMute ? Effect.void : link.publish(message)
+        publish: (message) => isMute ? Effect.void : link.publish(message),
+        farewell: (message) => isMute ? Effect.void : link.farewell(message)
       }))
     )
     const request: Node["request"] = (request) =>
