@@ -334,6 +334,7 @@ describe("a connection that is lost", () => {
     Effect.gen(function*() {
       let answers = only(a)
       const { goes, request, said, sent } = yield* makeClient((asked) => answers(asked))
+      yield* TestClock.adjust("1 seconds")
       yield* request("first")
       answers = only(b)
       const waiting = yield* Effect.fork(Effect.all(["1", "2", "3"].map((text) => request(text)), {
@@ -342,7 +343,11 @@ describe("a connection that is lost", () => {
       yield* TestClock.adjust("1 millis")
       yield* goes(a)
       assert.deepStrictEqual(yield* Fiber.join(waiting), ["1", "2", "3"])
-      assert.sameDeepMembers(sent().filter(([server]) => server === b), [[b, "1", 1], [b, "2", 1], [b, "3", 1]])
+      assert.sameDeepMembers(sent().filter(([server]) => server === b), [[b, "1", 1001], [b, "2", 1001], [
+        b,
+        "3",
+        1001
+      ]])
       assert.deepStrictEqual(said.slice(-3), [
         `lost the server at ${a}`,
         `connecting to server at ${a}...`,
@@ -354,6 +359,7 @@ describe("a connection that is lost", () => {
     Effect.gen(function*() {
       const { comes, goes, request, sent } = yield* makeClient(unlessSlow)
       for (const [from, to] of [[a, b], [b, a], [a, b]] as const) {
+        yield* TestClock.adjust("1 seconds")
         yield* goes(from)
         assert.strictEqual(yield* request("x"), "x")
         assert.strictEqual(sent().at(-1)![0], to)

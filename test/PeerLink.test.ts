@@ -5,7 +5,7 @@ import * as ZmqPeerLink from "../src/zeromq/ZmqPeerLink.ts"
 import { peerLinkSuite } from "./suites/peerLinkSuite.ts"
 import { freshEndpoint, transports } from "./suites/support.ts"
 
-peerLinkSuite("memory", PeerLink.makeMemory, { restarts: true })
+peerLinkSuite("memory", PeerLink.makeMemory, { restarts: true, tells: true })
 
 const heartbeat = Duration.seconds(1)
 
@@ -18,5 +18,5 @@ for (const transport of transports) {
       backup: ZmqPeerLink.layer({ state: theirs, peer: ours, heartbeat, crashDetection: true })
     }
   })
-  peerLinkSuite(transport, ends, { restarts: transport !== "inproc" })
+  peerLinkSuite(transport, ends, { restarts: transport !== "inproc", tells: transport === "tcp" })
 }

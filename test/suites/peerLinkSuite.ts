@@ -39,11 +39,14 @@ const meet = (from: End, to: End) =>
     yield* Effect.repeat(to.heard, { until: ([text]) => text === "we have met" })
   })
 
-/** What every link must do. An endpoint of inproc does not come back once its publisher has gone. */
+/**
+ * What every link must do. An endpoint of inproc does not come back once its publisher has gone; of it, and of a file that
+ * was removed, the system does not tell whether there is a process.
+ */
 export const peerLinkSuite = (
   name: string,
   make: Effect.Effect<Ends, never, Scope.Scope>,
-  { restarts }: { readonly restarts: boolean }
+  { restarts, tells }: { readonly restarts: boolean; readonly tells: boolean }
 ) =>
   describe(`a link over ${name}`, () => {
     it.scopedLive("carries messages as they are, in order, both ways", () =>
@@ -95,7 +98,7 @@ export const peerLinkSuite = (
         assert.isFalse(yield* waiting)
       }))
 
-    it.scopedLive.runIf(restarts)(
+    it.scopedLive.runIf(tells)(
       "has proof that the other end is gone, be it closed or never built, but not while it is there",
       () =>
         Effect.gen(function*() {
