@@ -65,7 +65,7 @@ export interface Counters {
 export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<BinaryStar, {
   /** Which server of the pair this is. */
   readonly role: Fsm.Role
-  /** The state now. Fails when the member has ended. */
+  /** The state now: it answers in `ACTIVE`, and stands by in `PASSIVE` and `RESUMING`. Fails when the member has ended. */
   readonly state: Effect.Effect<Fsm.State, BinaryStarError | SocketError>
   /** The state now, and then each other state that it changes to. Fails when the member ends. */
   readonly changes: Stream.Stream<Fsm.State, BinaryStarError | SocketError>

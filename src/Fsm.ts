@@ -167,7 +167,8 @@ export interface Outcome {
  * - `H2` dual actives heal: the backup steps down, the primary stays. Nobody ends.
  * - `H3` dual passives heal: the primary becomes active, the backup stays. Nobody ends.
  * - `H4` sleep: a server that stood still does not know any more who is active; it says its role and starts over.
- * - `H5` goodbye: a server that is stopped says its role, so that a passive peer need not wait for it.
+ * - `H5` goodbye: a server that is stopped says its role as its last word. A passive primary is active at once; a backup,
+ *   because of `H8`, with the first vote after evidence, some milliseconds later.
  * - `H7` crash evidence: a peer whose process is gone has expired now. The vote is still required.
  * - `H8` no crossing: a primary that starts may have heard from the backup that it is to be active before it said so
  *   itself, so the backup leaves it to the primary instead of becoming active on its word. Found by `bstar verify`.
@@ -244,7 +245,7 @@ const become = (state: State, say: string): Cell => ({ _tag: "Become", state, sa
 const takeOver: Cell = { _tag: "TakeOver", say: "failover successful, ready as active" }
 const expire: Cell = { _tag: "Expire", say: "the peer's process is gone" }
 
-/** The events that the Guide does not have do nothing, but that who turns crash detection on wants its effect. */
+/** The events that the Guide does not have do nothing, except crash evidence, which has to be asked for. */
 const theGuides = { PeerGone: { ...expire, rule: "H7" }, Slept: stay, Stopping: stay } as const
 
 const seed = {

@@ -144,7 +144,7 @@ export const make = (
         )
       }))
 
-    const attempt = (id: string, message: Frames.Frames) =>
+    const attempt = (id: string, message: Frames.Frames, onSent: () => void) =>
       Effect.gen(function*() {
         const entrance = current
         const session = yield* Effect.tapError(Deferred.await(entrance), () => leave(entrance))
@@ -153,6 +153,7 @@ export const make = (
         session.waiting.set(id, reply)
         return yield* session.connection.send(message).pipe(
           Effect.retry({ while: (error) => error.reason === "Full", schedule: whenFull }),
+          Effect.tap(onSent),
           Effect.zipRight(Deferred.await(reply)),
           Effect.timeout(timeout),
           // A server that answers others meanwhile is alive; it has dropped this request, or is slow with it.
@@ -172,13 +173,14 @@ export const make = (
         Effect.suspend(() => {
           const id = String(++lastId)
           let attempts = 0
+          let isSent = false
           return Effect.suspend(() => {
             attempts++
-            return attempt(id, [...Frames.make(id), Frames.delimiter, ...Frames.make(request)])
+            return attempt(id, [...Frames.make(id), Frames.delimiter, ...Frames.make(request)], () => isSent = true)
           }).pipe(
             Effect.retry({ schedule: retry, while: () => resend && !closed }),
             Effect.mapError((cause) =>
-              new RequestError({ reason: resend ? "NoReply" : "Unanswered", servers, attempts, cause })
+              new RequestError({ reason: isSent && !resend ? "Unanswered" : "NoReply", servers, attempts, cause })
             )
           )
         })
