@@ -16,6 +16,14 @@
 export type Role = "primary" | "backup"
 
 /**
+ * The role of the other server of the pair.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const peerOf = (role: Role): Role => role === "primary" ? "backup" : "primary"
+
+/**
  * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first word from the peer; `ACTIVE` answers clients;
  * `PASSIVE` stands by; `RESUMING` is a backup that was paired and has to hear anew who is active.
  *

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { Role, State } from "../Fsm.ts"
+import { peerOf } from "../Fsm.ts"
 
 /**
  * A promise that was broken.
@@ -62,8 +63,6 @@ interface Server {
   /** Whether the other one has answered since then. */
   isChallenged: boolean
 }
-
-const other = (role: Role): Role => role === "primary" ? "backup" : "primary"
 
 /**
  * Makes an empty history.
@@ -127,12 +126,12 @@ export const make = (now: () => number, options: { readonly keepLines: boolean }
     look: () => {
       for (const role of fresh) {
         const one = servers[role]
-        const two = servers[other(role)]
+        const two = servers[peerOf(role)]
         if (one.isChallenged) {
-          answersTwice(role, `before and after the ${other(role)} did`)
+          answersTwice(role, `before and after the ${peerOf(role)} did`)
         }
         if (two.state === "ACTIVE" && !two.isPaused && one.state !== "down") {
-          answersTwice(role, `while the ${other(role)} was active`)
+          answersTwice(role, `while the ${peerOf(role)} was active`)
         }
         one.isChallenged = false
         one.hasAnswered = one.state === "ACTIVE" || one.state === "PRIMARY"

@@ -15,6 +15,7 @@ import type { ClientLink } from "../ClientLink.ts"
 import * as Frames from "../Frames.ts"
 import type { Frontend } from "../Frontend.ts"
 import type { Evidence, Role } from "../Fsm.ts"
+import { peerOf } from "../Fsm.ts"
 import { batches } from "../internal/batches.ts"
 import type { PeerLink } from "../PeerLink.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
@@ -92,11 +93,9 @@ export interface Network {
   readonly leave: (life: Life) => void
   /** The port of a client. Servers are called by their role. */
   readonly clientLink: ClientLink["Type"]
-  /** What is under way and was not sent within the last `delayMillis` of a sound network gets nowhere. */
+  /** What is under way gets nowhere. */
   readonly clear: () => void
 }
-
-const other = (role: Role): Role => role === "primary" ? "backup" : "primary"
 
 /** Messages kept for one who does not read; later ones are dropped, as ZeroMQ does at its high-water mark. */
 const capacity = 1000
@@ -171,9 +170,9 @@ export const make = (
   /** Looks again and again whether the peer's process is there, as long as it is not. */
   const probe = (life: Life) => {
     const station = stations[life.role]
-    if (station?.life === life && stations[other(life.role)] === undefined) {
+    if (station?.life === life && stations[peerOf(life.role)] === undefined) {
       if (weather.cut.size === 0) {
-        const evidence: Evidence = { _tag: "ConnectionRefused", endpoint: other(life.role), asOf: time.now() }
+        const evidence: Evidence = { _tag: "ConnectionRefused", endpoint: peerOf(life.role), asOf: time.now() }
         time.after(delay(), () => station.evidence.unsafeOffer(evidence))
       }
       time.after(probeMillis, () => probe(life))
@@ -193,15 +192,15 @@ export const make = (
         }
         stations[life.role] = station
         listen(life.role, life)
-        const peer = stations[other(life.role)]
+        const peer = stations[peerOf(life.role)]
         if (peer !== undefined) {
           listen(peer.life.role, peer.life)
         }
         time.after(delay(), () => probe(life))
         const publish = (message: Frames.Frames) =>
           Effect.sync(() => {
-            if (life.isThere() && listening.has(other(life.role)) && !weather.cut.has(life.role)) {
-              carry(words[life.role], message, () => connection[other(life.role)])
+            if (life.isThere() && listening.has(peerOf(life.role)) && !weather.cut.has(life.role)) {
+              carry(words[life.role], message, () => connection[peerOf(life.role)])
             }
           })
         const link: PeerLink["Type"] = {
@@ -245,7 +244,7 @@ export const make = (
       }
       delete stations[role]
       listening.delete(role)
-      const peer = stations[other(role)]
+      const peer = stations[peerOf(role)]
       if (peer !== undefined) {
         time.after(delay(), () => probe(peer.life))
       }
