@@ -46,8 +46,7 @@ export interface Options {
   readonly patience?: Duration.DurationInput | undefined
   /**
    * How often an unanswered request is offered to a server that has not been answering, as a vote. Begins anew for each
-   * silence, and again where it ends too soon. Defaults to every 5 to
-   * 50 milliseconds, growing.
+   * silence, and again where it ends too soon. Defaults to every 5 to 50 milliseconds, growing.
    */
   readonly votes?: Schedule.Schedule<unknown> | undefined
 }
@@ -103,20 +102,14 @@ interface Server {
   connection: Connection | undefined
 }
 
-/** When a request was sent to a server: its place in the order of all that this client does, and the time. */
-interface Sent {
-  readonly turn: number
-  readonly at: number
-}
-
 /** A request that waits for its reply. */
 interface Asked {
   readonly id: string
   readonly body: Frames.Frames
   readonly resend: boolean
   readonly reply: Deferred.Deferred<Frames.Frames, RequestError>
-  /** To whom it was sent, as far as it may still be answered there. */
-  readonly sent: Map<Server, Sent>
+  /** To whom it was sent when, as far as it may still be answered there. */
+  readonly sent: Map<Server, number>
   attempts: number
   /** When it was asked, and when it was last sent. */
   readonly since: number
@@ -167,7 +160,7 @@ export const make = (
     const runVoting = yield* FiberHandle.runtime(voting)<never>()
     const servers = settings.servers.map((endpoint): Server => ({ endpoint, connection: undefined }))
     const waiting = new Map<string, Asked>()
-    // The server that answers now, as far as is known, and the turn in which it was found out.
+    // The server that answers now, as far as is known, and how many messages had been sent when it was found out.
     let serving: Server | undefined
     let servingSince = 0
     let turn = 0
@@ -181,12 +174,11 @@ export const make = (
         if (server.connection === undefined || isSpent) {
           return Effect.void
         }
-        const sent: Sent = { turn: ++turn, at: now() }
-        asked.sent.set(server, sent)
-        asked.at = sent.at
+        asked.at = now()
+        asked.sent.set(server, asked.at)
         asked.attempts++
         // The reply comes back in this envelope, so it tells to which copy of the request it is.
-        const envelope = [...Frames.make(`${asked.id}.${sent.turn}`), Frames.delimiter]
+        const envelope = [...Frames.make(`${asked.id}.${++turn}`), Frames.delimiter]
         return Effect.catchAll(server.connection.send([...envelope, ...asked.body]), () =>
           Effect.sync(() => {
             asked.sent.delete(server)
@@ -211,8 +203,8 @@ export const make = (
 
     /** Whether a server that has been answering has got the request and may still be busy with it. */
     const isInHand = (asked: Asked, at: number) => {
-      const sent = serving && asked.sent.get(serving)
-      return sent !== undefined && at - sent.at < patienceMillis
+      const sentAt = serving && asked.sent.get(serving)
+      return sentAt !== undefined && at - sentAt < patienceMillis
     }
 
     /** The request and its copy that an envelope names. */
@@ -239,7 +231,7 @@ export const make = (
           continue
         }
         if (!asked.resend) {
-          yield* asked.sent.size === 0 ? ask(asked) : Effect.void
+          yield* ask(asked)
           continue
         }
         // Behind all others, so that each of them votes in its turn: this one may be one that nobody answers.
@@ -284,12 +276,11 @@ export const make = (
       waiting.size > 0 ? Effect.zipRight(vote, Effect.sync(startVoting)) : Effect.void
     )
 
-    const failed = (asked: Asked, cause?: unknown) =>
+    const failed = (asked: Asked) =>
       new RequestError({
         reason: !asked.resend && asked.attempts > 0 ? "Unanswered" : "NoReply",
         servers: settings.servers,
-        attempts: asked.attempts,
-        cause
+        attempts: asked.attempts
       })
 
     const settle = (asked: Asked, reply: Effect.Effect<Frames.Frames, RequestError>) => {
@@ -316,10 +307,9 @@ export const make = (
         servingSince = turn
         yield* Effect.logInfo(`server at ${server.endpoint} answers`)
         for (const asked of [...waiting.values()]) {
-          const sent = asked.sent.get(server)
-          if (sent !== undefined) {
-            asked.sent.set(server, { ...sent, at: now() - patienceMillis + foundMillis })
-          } else if (asked.resend || asked.sent.size === 0) {
+          if (asked.sent.has(server)) {
+            asked.sent.set(server, now() - patienceMillis + foundMillis)
+          } else {
             yield* send(asked, server)
           }
         }

@@ -135,8 +135,8 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
 
 /**
  * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, `CRASH_DETECTION`,
- * `DRAIN`, all but the first two optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as
- * `BSTAR_ROLE` and so on, most of which the command `bstar` reads too.
+ * `DRAIN`, all but the first two optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they
+ * come from the environment as `BSTAR_ROLE` and so on, most of which the command `bstar` reads too.
  *
  * @since 0.1.0
  * @category constructors

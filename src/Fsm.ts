@@ -123,6 +123,19 @@ export const eventTags: ReadonlyArray<Event["_tag"]> = [
 ]
 
 /**
+ * The event that each word is to the one who hears it.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const eventOf = {
+  PRIMARY: "PeerPrimary",
+  BACKUP: "PeerBackup",
+  ACTIVE: "PeerActive",
+  PASSIVE: "PeerPassive"
+} as const satisfies { readonly [W in Word]: Event["_tag"] }
+
+/**
  * Why a server gives up: both servers of the pair said that they were active, or both that they were passive.
  *
  * @since 0.1.0
@@ -469,7 +482,7 @@ export const isLate = (rules: Rules, lastBeat: number, now: number): boolean =>
 export const step = (rules: Rules, member: Member, event: Event): Outcome => {
   const cell = rules.policy[rules.role][member.state]?.[event._tag] ?? refuse
   const renewed = event.now + rules.expiryMillis
-  const peerExpiry = isWord[event._tag] ? renewed : member.peerExpiry
+  const peerExpiry = wordEvents.has(event._tag) ? renewed : member.peerExpiry
   switch (cell._tag) {
     case "Stay":
       return go(moved(member, member.state, peerExpiry), accept, undefined, cell.publish)
@@ -492,16 +505,7 @@ export const step = (rules: Rules, member: Member, event: Event): Outcome => {
   }
 }
 
-const isWord: { readonly [E in Event["_tag"]]: boolean } = {
-  PeerPrimary: true,
-  PeerBackup: true,
-  PeerActive: true,
-  PeerPassive: true,
-  PeerGone: false,
-  ClientRequest: false,
-  Slept: false,
-  Stopping: false
-}
+const wordEvents: ReadonlySet<Event["_tag"]> = new Set(Object.values(eventOf))
 
 /** Evidence that is older than the peer's last word, or than the member's start, proves nothing. */
 const isNews = (rules: Rules, member: Member, evidence: Evidence): boolean =>

@@ -10,7 +10,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Frames from "./Frames.ts"
 import type { Event, Word } from "./Fsm.ts"
-import { words } from "./Fsm.ts"
+import { eventOf, words } from "./Fsm.ts"
 
 const firstDigit = 0x31
 
@@ -43,14 +43,7 @@ export const PeerMessage: Schema.Schema<Word, Frames.Frames> = Schema.transformO
  * @since 0.1.0
  * @category transitions
  */
-export const toEvent = (word: Word, now: number): Event => ({ _tag: heard[word], now })
-
-const heard = {
-  PRIMARY: "PeerPrimary",
-  BACKUP: "PeerBackup",
-  ACTIVE: "PeerActive",
-  PASSIVE: "PeerPassive"
-} as const satisfies { readonly [W in Word]: `Peer${Capitalize<Lowercase<W>>}` }
+export const toEvent = (word: Word, now: number): Event => ({ _tag: eventOf[word], now })
 
 const describe = (message: unknown): string => {
   const frames = message as Frames.Frames

@@ -197,6 +197,17 @@ describe("a pair in memory", () => {
     }))
 })
 
+/** A link to a peer that says nothing; it hears each word that is published. */
+const silentPeer = (hears: () => void) =>
+  Layer.succeed(PeerLink.PeerLink, {
+    messages: Stream.never,
+    waiting: Effect.succeed(false),
+    farewell: () => Effect.void,
+    forget: Effect.void,
+    gone: Stream.never,
+    publish: () => Effect.sync(hears)
+  })
+
 describe("time", () => {
   it.scoped("a step of the wall clock changes nothing", () =>
     Effect.gen(function*() {
@@ -228,14 +239,7 @@ describe("time", () => {
     Effect.gen(function*() {
       let beats = 0
       const frontend = yield* Frontend.makeMemory
-      const link = Layer.succeed(PeerLink.PeerLink, {
-        messages: Stream.never,
-        waiting: Effect.succeed(false),
-        farewell: () => Effect.void,
-        forget: Effect.void,
-        gone: Stream.never,
-        publish: () => Effect.sync(() => beats++)
-      })
+      const link = silentPeer(() => beats++)
       const options = { role: "primary", policy: "classic", heartbeat: "10 millis" } as const
       const began = performance.now()
       yield* BinaryStar.make(options, Handler.echo).pipe(Effect.provide(Layer.merge(frontend.layer, link)))
@@ -248,14 +252,7 @@ describe("time", () => {
     Effect.gen(function*() {
       const beats: Array<number> = []
       const frontend = yield* Frontend.makeMemory
-      const link = Layer.succeed(PeerLink.PeerLink, {
-        messages: Stream.never,
-        waiting: Effect.succeed(false),
-        farewell: () => Effect.void,
-        forget: Effect.void,
-        gone: Stream.never,
-        publish: () => Effect.sync(() => beats.push(performance.now()))
-      })
+      const link = silentPeer(() => beats.push(performance.now()))
       const busy = (milliseconds: number) => {
         const until = performance.now() + milliseconds
         while (performance.now() < until);

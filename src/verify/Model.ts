@@ -80,13 +80,6 @@ export const maxDelay = heartbeatTicks
 
 const expiryMillis = 2 * heartbeatTicks * tickMillis
 
-const heard = {
-  PRIMARY: "PeerPrimary",
-  BACKUP: "PeerBackup",
-  ACTIVE: "PeerActive",
-  PASSIVE: "PeerPassive"
-} as const satisfies { readonly [W in Fsm.Word]: Member.Stimulus }
-
 /**
  * The process of one side.
  *
@@ -438,7 +431,7 @@ export const make = (options: Options): Model => {
     if (draft.rounds > 0 && draft.unproven[0] === 0 && draft.unproven[1] === 0) {
       prove(draft, draft.rounds - 1)
     }
-    tell(draft, side, heard[first!.word], observe)
+    tell(draft, side, Fsm.eventOf[first!.word], observe)
     set(draft, side, outdated(draft.processes[side]))
   }
 

@@ -36,18 +36,6 @@ export interface Weather {
 }
 
 /**
- * A reply as it left its server.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Replied {
-  readonly role: Role
-  readonly life: number
-  readonly body: Frames.Frames
-}
-
-/**
  * One life of a server: from the start of its process to its end.
  *
  * @since 0.1.0
@@ -55,7 +43,6 @@ export interface Replied {
  */
 export interface Life {
   readonly role: Role
-  readonly number: number
   /** Whether its process is there. Whatever one that is not sends goes nowhere. */
   readonly isThere: () => boolean
   /** Whether its process stands still: the system accepts connections for it, but nobody greets. */
@@ -116,7 +103,7 @@ export const make = (
   time: VirtualTime,
   random: PCGRandom,
   weather: Weather,
-  replied: (reply: Replied) => void
+  replied: (role: Role) => void
 ): Network => {
   const stations: { [R in Role]?: Station } = {}
   let era = 0
@@ -226,7 +213,7 @@ export const make = (
           reply: (replies) =>
             Effect.sync(() => {
               for (const [client, ...message] of life.isThere() ? replies : []) {
-                replied({ role: life.role, life: life.number, body: message })
+                replied(life.role)
                 const line = station.clients.get(String(client))?.answers
                 if (line !== undefined) {
                   carry(line, message)

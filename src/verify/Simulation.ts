@@ -92,7 +92,6 @@ interface Server {
     readonly stop: () => void
     readonly kill: () => void
   } | undefined
-  lives: number
 }
 
 /**
@@ -110,7 +109,7 @@ export const run = async (options: Options): Promise<Report> => {
     isWild: options.regime === "wild",
     cut: new Set()
   }
-  const network = Network.make(time, random, weather, ({ role }) => history.answered(role))
+  const network = Network.make(time, random, weather, history.answered)
   const outside = time.makeProcess()
   let wallOffset = 0
   // From when on nothing bad happens any more, and who has ended by then is started at once.
@@ -139,7 +138,7 @@ export const run = async (options: Options): Promise<Report> => {
     return chance(0.2) ? Effect.as(Effect.sleep(upTo(0.5)), body) : body
   }
 
-  const servers = roles.map((role): Server => ({ role, running: undefined, lives: 0 }))
+  const servers = roles.map((role): Server => ({ role, running: undefined }))
 
   const start = (server: Server) => {
     if (server.running !== undefined) {
@@ -149,7 +148,6 @@ export const run = async (options: Options): Promise<Report> => {
     const process = time.makeProcess()
     const life: Network.Life = {
       role,
-      number: ++server.lives,
       isThere: () => server.running?.life === life,
       isPaused: process.isPaused
     }
@@ -294,7 +292,7 @@ export const run = async (options: Options): Promise<Report> => {
   }
   await time.runUntil(end, history.look)
 
-  // All is well again: both run, nothing is cut, nothing old is under way. Pauses of before end by themselves.
+  // All is well again: both run, nothing is cut, nothing old is under way.
   isWhole = true
   if (weather.isWild) {
     weather.isWild = false
