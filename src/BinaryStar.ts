@@ -15,7 +15,10 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -26,14 +29,18 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as BinaryStarConfig from "./BinaryStarConfig.ts"
 import type { InvalidConfig, SocketError } from "./BinaryStarError.ts"
 import { BinaryStarError } from "./BinaryStarError.ts"
+import * as Envelope from "./Envelope.ts"
 import * as Frames from "./Frames.ts"
 import { Frontend } from "./Frontend.ts"
 import * as Fsm from "./Fsm.ts"
-import type { Handler } from "./Handler.ts"
+import type { Handler, Request } from "./Handler.ts"
+import { Refusal } from "./Handler.ts"
 import * as Burst from "./internal/burst.ts"
 import { monotonicReader, withMonotonicTime } from "./internal/clock.ts"
 import * as Inbox from "./internal/inbox.ts"
 import { nextTurn, sliceMillis } from "./internal/scheduler.ts"
+import * as Tasks from "./internal/tasks.ts"
+import * as Terms from "./internal/terms.ts"
 import { PeerLink } from "./PeerLink.ts"
 import * as PeerMessage from "./PeerMessage.ts"
 
@@ -48,12 +55,41 @@ export interface Counters {
   readonly accepted: number
   /** Requests that were dropped because this server may not answer. */
   readonly rejected: number
-  /** Requests that were accepted but whose handler failed. */
+  /** Requests that were accepted but whose handler failed or took too long. A `Refusal` is no failure. */
   readonly failed: number
   /** States heard from the peer. */
   readonly heard: number
   /** Messages from the peer that were no state. They are ignored and are no sign of life. */
   readonly malformed: number
+}
+
+/**
+ * A change of a member's state, and what caused it: an event of the state machine, the `Start` of the member, or its `End`
+ * in bad order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transition {
+  /** `undefined` for the start. */
+  readonly from: Fsm.State | undefined
+  readonly to: Fsm.State
+  readonly cause: Fsm.Event["_tag"] | "Start" | "End"
+  /** What has happened, for people. */
+  readonly say: string
+}
+
+/**
+ * A time in which a member is active.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Term {
+  /** What made the member active. */
+  readonly began: Transition
+  /** Waits until the member ceases to be active, and tells why. Is known before what runs in the term is interrupted. */
+  readonly ending: Effect.Effect<Transition>
 }
 
 /**
@@ -69,9 +105,17 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly state: Effect.Effect<Fsm.State, BinaryStarError | SocketError>
   /** The state now, and then each other state that it changes to. Fails when the member ends. */
   readonly changes: Stream.Stream<Fsm.State, BinaryStarError | SocketError>
+  /** The latest transition, and then each that follows. Fails when the member ends. */
+  readonly transitions: Stream.Stream<Transition, BinaryStarError | SocketError>
   /** What the member has seen since it started. */
   readonly counters: Effect.Effect<Counters>
-  /** Waits for the member to end. It never does so in good order: it fails with what ended it. */
+  /** Runs an effect whenever this member is active; see {@link whileActive}. */
+  readonly whileActive: <A, E, R>(
+    effect: Effect.Effect<A, E, R> | ((term: Term) => Effect.Effect<A, E, R>)
+  ) => Effect.Effect<never, E | BinaryStarError | SocketError, R>
+  /** Ends the member in good order, as closing its scope does, and waits until it has said goodbye. */
+  readonly stop: Effect.Effect<void>
+  /** Waits for the member to end: fails with what ended it, and is interrupted when it was asked to stop. */
   readonly join: Effect.Effect<never, BinaryStarError | SocketError>
 }>() {}
 
@@ -80,18 +124,45 @@ type Input =
   | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames> }
   | { readonly _tag: "Beat" }
   | { readonly _tag: "Asked" }
-  | { readonly _tag: "Answered"; readonly reply: Frames.Frames; readonly term: number }
-  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
+  | { readonly _tag: "Ended"; readonly task: Tasks.Task<Accepted, Frames.Input>; readonly exit: Answer }
   | { readonly _tag: "Gone"; readonly evidence: Fsm.Evidence }
   | { readonly _tag: "Stop" }
+  | { readonly _tag: "Released" }
+
+/** What the effect of a handler has come to. */
+type Answer = Exit.Exit<Frames.Input, unknown>
+
+/** A request that an effect answers. */
+interface Accepted {
+  readonly message: Frames.Frames
+  readonly envelopeLength: number
+  readonly term: number
+}
+
+/** A request as its handler sees it. */
+class Incoming implements Request {
+  readonly body: Frames.Frames
+  readonly state: Fsm.State
+  readonly #from: Uint8Array
+  constructor(message: Frames.Frames, envelopeLength: number, state: Fsm.State) {
+    this.body = message.slice(envelopeLength)
+    this.state = state
+    this.#from = message[0]!
+  }
+  get client() {
+    return Encoding.encodeHex(this.#from)
+  }
+}
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
 const stop: Input = { _tag: "Stop" }
+const released: Input = { _tag: "Released" }
 
 /**
  * Starts a member in the current scope. When the scope closes the member answers what it has accepted, for as long as the
- * configured `drain` at the most, says goodbye to its peer if its policy has one, and ends, saying that it was interrupted.
+ * configured `drain` at the most, ends what runs while it is active, says goodbye to its peer if its policy has one, and
+ * ends, saying that it was interrupted.
  *
  * @since 0.1.0
  * @category constructors
@@ -105,14 +176,20 @@ export const make = <R = never>(
     const frontend = yield* Frontend
     const link = yield* PeerLink
     const now = yield* monotonicReader
-    const fork = yield* FiberSet.makeRuntime<R>()
+    const fork = yield* FiberSet.makeRuntime<never>()
     const rules: Fsm.Rules = {
       role: config.role,
       policy: Fsm.policies[config.policy],
       expiryMillis: config.expiryMillis
     }
     const start = Fsm.start(rules, now())
-    const state = yield* SubscriptionRef.make(start.member.state)
+    const latest = yield* SubscriptionRef.make<Transition>({
+      from: undefined,
+      to: start.member.state,
+      cause: "Start",
+      say: start.say ?? "Start"
+    })
+    const terms = Terms.make<Transition, BinaryStarError | SocketError>()
     const stopped = yield* Deferred.make<void>()
     const ended = yield* Deferred.make<never, BinaryStarError | SocketError>()
     const counters = { accepted: 0, rejected: 0, failed: 0, heard: 0, malformed: 0 }
@@ -120,6 +197,10 @@ export const make = <R = never>(
     // The three streams of events run into one inbox. Requests only announce themselves there and wait apart, one batch at
     // a time; further ones stay in the socket, whose high-water mark holds the clients back.
     const inbox = Inbox.make<Input>()
+    const tasks = yield* Tasks.make<Accepted, Frames.Input, R>(
+      config.timeout,
+      (task, exit) => inbox.offer({ _tag: "Ended", task, exit })
+    )
     let requests: ReadonlyArray<Frames.Frames> | undefined
     let requestsTaken = () => {}
     const fromFrontend = frontend.run((batch) => {
@@ -136,39 +217,60 @@ export const make = <R = never>(
       withMonotonicTime
     )
 
+    const endWhatRuns = (why: Transition) => Effect.zipRight(tasks.interruptAll, terms.end(why))
+
     const driver = Effect.gen(function*() {
       let member = start.member
       let batch: ReadonlyArray<Frames.Frames> = []
       let next = 0
-      let running = 0
       // Counts how often this member has stopped answering. A reply that was begun before that is nobody's any more.
       let term = 0
       let lookedAt = Number.NEGATIVE_INFINITY
       let lastBeat = now()
       let lateAt = Number.NEGATIVE_INFINITY
+      let isVoteDue = false
       let stopBy = Number.POSITIVE_INFINITY
+      let isBatchLate = false
+      let isReleased = false
       const isNewJunk = Burst.make(config.expiryMillis)
       const isNewFailure = Burst.make(config.expiryMillis)
 
-      const become = (outcome: Fsm.Outcome) =>
+      const isStopping = () => stopBy < Number.POSITIVE_INFINITY
+
+      /** Ends what runs while this member is active. Until all of it is finalized the member says nothing else. */
+      const release = (why: Transition) =>
+        Effect.suspend(() => {
+          term++
+          return endWhatRuns(why)
+        })
+
+      const become = (outcome: Fsm.Outcome, cause: Transition["cause"]) =>
         Effect.gen(function*() {
-          const before = member.state
+          const from = member.state
           member = outcome.member
+          const isFatal = outcome.verdict._tag === "Fatal"
+          const transition = { from, to: member.state, cause, say: outcome.say ?? cause }
+          if (outcome.say !== undefined) {
+            yield* isFatal ? Effect.logError(outcome.say) : Effect.logInfo(outcome.say)
+          }
+          if (isFatal || (member.state !== from && member.state !== "ACTIVE")) {
+            yield* release(transition)
+          }
           if (outcome.verdict._tag === "Fatal") {
-            yield* Effect.logError(outcome.say)
             return yield* new BinaryStarError({ reason: outcome.verdict.reason })
           }
-          if (outcome.say !== undefined) {
-            yield* Effect.logInfo(outcome.say)
-          }
-          if (member.state !== before) {
-            term += member.state === "ACTIVE" ? 0 : 1
-            yield* SubscriptionRef.set(state, member.state)
+          if (member.state !== from) {
+            yield* SubscriptionRef.set(latest, transition)
           }
           if (outcome.publish !== undefined) {
             yield* link.publish(encode(outcome.publish))
           }
+          if (member.state !== from && member.state === "ACTIVE") {
+            terms.begin(transition)
+          }
         })
+
+      const advance = (event: Fsm.Event) => become(Fsm.step(rules, member, event), event._tag)
 
       /** What follows from having stood still, if this process has and if its policy minds. */
       const slept = (): Fsm.Outcome | undefined => {
@@ -185,7 +287,7 @@ export const make = <R = never>(
         const at = now()
         if (Either.isRight(decoded)) {
           counters.heard++
-          return become(Fsm.step(rules, member, PeerMessage.toEvent(decoded.right, at)))
+          return advance(PeerMessage.toEvent(decoded.right, at))
         }
         counters.malformed++
         return isNewJunk(at)
@@ -195,24 +297,78 @@ export const make = <R = never>(
           : Effect.void
       }
 
-      const failed = (cause: Cause.Cause<unknown>) => {
+      /** Tells a client why it has no reply, if it is one that understands. */
+      const tell = (
+        replies: Array<Frames.Frames>,
+        request: Frames.Frames,
+        status: Envelope.Status,
+        detail?: Frames.Frames
+      ) => {
+        if (Envelope.isOurs(request)) {
+          replies.push(Envelope.status(request, status, detail))
+        }
+      }
+
+      const failed = (replies: Array<Frames.Frames>, request: Frames.Frames, cause: Cause.Cause<unknown>) => {
+        const refusal = Option.getOrUndefined(Cause.failureOption(cause))
+        if (refusal instanceof Refusal) {
+          tell(replies, request, refusal.reason ?? "Failed", Frames.make(refusal.body ?? []))
+          return Effect.void
+        }
         counters.failed++
+        tell(replies, request, "Failed")
         return isNewFailure(now()) ? Effect.logError("a handler failed; its request is dropped", cause) : Effect.void
       }
 
-      const answer = (message: Frames.Frames, replies: Array<Frames.Frames>) => {
-        const length = Frames.envelopeLength(message)
-        const reply = handler({ body: message.slice(length) })
-        if (Effect.isEffect(reply)) {
-          running++
-          const begun = term
-          fork(Effect.matchCauseEffect(Effect.map(reply, (body) => envelop(message, length, body)), {
-            onFailure: (cause) => inbox.put({ _tag: "Failed", cause }),
-            onSuccess: (reply) => inbox.put({ _tag: "Answered", reply, term: begun })
-          }))
-        } else {
-          replies.push(envelop(message, length, reply))
+      const tooLate = (replies: Array<Frames.Frames>, request: Frames.Frames) => {
+        counters.failed++
+        tell(replies, request, "TimedOut")
+        return isNewFailure(now())
+          ? Effect.logError(
+            `a handler took longer than ${Duration.format(config.timeout)} and was interrupted; its request is dropped`
+          )
+          : Effect.void
+      }
+
+      /** Starts to answer a request. Effects that end at once are answered at once. */
+      const answer = (message: Frames.Frames, replies: Array<Frames.Frames>): Effect.Effect<void> | undefined => {
+        const envelopeLength = Frames.envelopeLength(message)
+        const reply = handler(new Incoming(message, envelopeLength, member.state))
+        if (!Effect.isEffect(reply)) {
+          replies.push(envelop(message, envelopeLength, reply))
+          return undefined
         }
+        const parent = Envelope.spanOf(message)
+        const exit = tasks.start(
+          { message, envelopeLength, term },
+          Effect.withSpan(reply, "BinaryStar.request", {
+            kind: "server",
+            captureStackTrace: false,
+            ...(parent === undefined ? { root: true } : { parent })
+          })
+        )
+        if (exit === undefined || Exit.isFailure(exit)) {
+          return exit && failed(replies, message, exit.cause)
+        }
+        replies.push(envelop(message, envelopeLength, exit.value))
+        return undefined
+      }
+
+      /** Brings an effect's answer to its client, unless it was begun in an earlier term. */
+      const conclude = (
+        { owner: { envelopeLength, message, ...begun }, isLate }: Tasks.Task<Accepted, Frames.Input>,
+        exit: Answer,
+        replies: Array<Frames.Frames>
+      ): Effect.Effect<void> => {
+        if (begun.term !== term) {
+          tell(replies, message, "Interrupted")
+          return Effect.void
+        }
+        if (Exit.isFailure(exit)) {
+          return isLate ? tooLate(replies, message) : failed(replies, message, exit.cause)
+        }
+        replies.push(envelop(message, envelopeLength, exit.value))
+        return Effect.void
       }
 
       /** Whether the peer only seems silent, because this process stood still a moment ago and has yet to hear it. */
@@ -220,7 +376,7 @@ export const make = <R = never>(
         Number.isFinite(member.peerExpiry) &&
         (Fsm.isLate(rules, lastBeat, at) || at - lateAt < config.expiryMillis / 4)
 
-      const mayServe = () => next < batch.length && running < config.concurrency
+      const mayServe = () => next < batch.length && tasks.size() < config.concurrency
 
       /** Lets replies go, unless the peer may have taken over since they were made: their clients will ask again. */
       function* send(replies: ReadonlyArray<Frames.Frames>) {
@@ -230,35 +386,60 @@ export const make = <R = never>(
       }
 
       /**
-       * Judges and answers what there is, for one slice of time. Only with fresh evidence may the state change. `at` is when
-       * the evidence was asked for: were it judged by a later time, the peer could have spoken in between, unheard.
+       * Takes over because of a vote. Only with fresh evidence may the state change: without it the vote has to wait. And not
+       * where the peer only seems silent.
+       */
+      function* takeOver(outcome: Fsm.Outcome, isFresh: boolean, at: number) {
+        if (!isFresh) {
+          lookedAt = Number.NEGATIVE_INFINITY
+          return "wait"
+        }
+        if (outcome.verdict._tag !== "Accept" || isRash(at)) {
+          return "reject"
+        }
+        yield* become(outcome, "ClientRequest")
+        return "accept"
+      }
+
+      /**
+       * Judges and answers what there is, for one slice of time. `at` is when the evidence was asked for: were it judged by a
+       * later time, the peer could have spoken in between, unheard.
        */
       function* serve(isFresh: boolean, at: number) {
         const began = now()
         const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
         const replies: Array<Frames.Frames> = []
+        if (isVoteDue) {
+          const outcome = Fsm.step(rules, member, vote)
+          isVoteDue = outcome.member !== member && (yield* takeOver(outcome, isFresh, at)) === "wait"
+        }
         while (mayServe()) {
           const outcome = Fsm.step(rules, member, vote)
-          const isTakeOver = outcome.member !== member
-          if (isTakeOver && !isFresh) {
-            lookedAt = Number.NEGATIVE_INFINITY
+          const verdict = isBatchLate
+            ? "reject"
+            : outcome.member !== member
+            ? yield* takeOver(outcome, isFresh, at)
+            : outcome.verdict._tag === "Accept"
+            ? "accept"
+            : "reject"
+          if (verdict === "wait") {
             break
           }
-          const isAccepted = outcome.verdict._tag === "Accept" && !(isTakeOver && isRash(at))
-          if (isTakeOver && isAccepted) {
-            yield* become(outcome)
-          }
-          if (isAccepted) {
+          const request = batch[next++]!
+          if (verdict === "accept") {
             counters.accepted++
             try {
-              answer(batch[next]!, replies)
+              const failure = answer(request, replies)
+              if (failure !== undefined) {
+                yield* failure
+              }
             } catch (defect) {
-              yield* failed(Cause.die(defect))
+              yield* failed(replies, request, Cause.die(defect))
             }
           } else {
             counters.rejected++
+            tell(replies, request, "NotActive")
           }
-          next++
           if (now() - began > sliceMillis) {
             break
           }
@@ -280,7 +461,7 @@ export const make = <R = never>(
         yield* link.waiting
         yield* apply(inbox.poll(), false)
         lastBeat = now()
-        yield* become(Fsm.step(rules, member, { _tag: "Slept", now: lastBeat }))
+        yield* advance({ _tag: "Slept", now: lastBeat })
       }
 
       /** Applies what has come in: first all that the peer has said, if it can be trusted, then the beat that tells our state. */
@@ -296,24 +477,21 @@ export const make = <R = never>(
               break
             case "Gone":
               if (isTrusted) {
-                yield* become(Fsm.step(rules, member, { _tag: "PeerGone", now: now(), evidence: input.evidence }))
+                yield* advance({ _tag: "PeerGone", now: now(), evidence: input.evidence })
+                isVoteDue = config.vote === "self" && !isStopping()
               }
               break
             case "Beat":
               isBeat = true
               break
-            case "Answered":
-              running--
-              if (input.term === term) {
-                replies.push(input.reply)
-              }
+            case "Ended":
+              yield* conclude(input.task, input.exit, replies)
               break
-            case "Failed":
-              running--
-              yield* failed(input.cause)
+            case "Released":
+              isReleased = true
               break
             case "Stop":
-              if (stopBy === Number.POSITIVE_INFINITY) {
+              if (!isStopping()) {
                 stopBy = now() + Duration.toMillis(config.drain)
                 // Asked again when its time is up, it finds that it is.
                 fork(Effect.delay(inbox.put(stop), config.drain))
@@ -329,22 +507,24 @@ export const make = <R = never>(
           yield* link.publish(encode(Fsm.wordOf[member.state]))
           // Who stood still while it published cannot know that the word has left.
           lastBeat = slept() === undefined ? at : lastBeat
+          isVoteDue = config.vote === "self" && !isStopping()
         }
         yield* send(replies)
       }
 
-      const isDone = () =>
-        stopBy < Number.POSITIVE_INFINITY && ((next === batch.length && running === 0) || now() >= stopBy)
+      const isDone = () => isStopping() && ((next === batch.length && tasks.size() === 0) || now() >= stopBy)
 
       yield* Effect.logInfo(start.say)
       while (!isDone()) {
-        if (next === batch.length && requests !== undefined && stopBy === Number.POSITIVE_INFINITY) {
+        if (next === batch.length && requests !== undefined) {
           batch = requests
           next = 0
+          // What is taken now that it stops is for the other server.
+          isBatchLate = isStopping()
           requests = undefined
           requestsTaken()
         }
-        if (!mayServe()) {
+        if (!mayServe() && !isVoteDue) {
           yield* takeIn(yield* inbox.takeAll)
           continue
         }
@@ -362,11 +542,22 @@ export const make = <R = never>(
         }
         yield* serve(isFresh, at)
       }
+      // What runs while it is active ends first, and as long as that takes the peer hears that it is.
       const goodbye = Fsm.step(rules, member, { _tag: "Stopping", now: now() })
-      yield* become({ ...goodbye, publish: undefined })
-      if (goodbye.publish !== undefined) {
-        yield* link.farewell(encode(goodbye.publish))
+      const { state } = goodbye.member
+      fork(Effect.zipRight(
+        release({ from: member.state, to: state, cause: "Stopping", say: goodbye.say ?? "stopping" }),
+        inbox.put(released)
+      ))
+      while (!isReleased) {
+        yield* takeIn(yield* inbox.takeAll)
       }
+      const lastWord = Fsm.step(rules, member, { _tag: "Stopping", now: now() })
+      yield* become({ ...lastWord, publish: undefined }, "Stopping")
+      if (lastWord.publish !== undefined) {
+        yield* link.farewell(encode(lastWord.publish))
+      }
+      return yield* Effect.interrupt
     }).pipe(Effect.ensuring(Deferred.succeed(stopped, undefined)))
 
     yield* Effect.all([
@@ -377,34 +568,37 @@ export const make = <R = never>(
       driver
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.zipRight(Effect.never),
-      Effect.onError((cause) =>
-        Either.match(Cause.failureOrCause(cause), {
-          onLeft: (error) =>
-            Effect.zipRight(
-              // A fatal verdict has been told already, in the words of the Guide.
-              error._tag === "BinaryStarError" ? Effect.void : Effect.logError(error.message),
-              Deferred.fail(ended, error)
-            ),
-          onRight: (cause) =>
-            Effect.zipRight(
-              Cause.isInterruptedOnly(cause) ? Effect.logWarning("interrupted") : Effect.logError("defect", cause),
-              Deferred.failCause(ended, cause)
-            )
-        })
-      ),
+      Effect.onError((cause) => {
+        // What was interrupted because of a failure says nothing by itself.
+        const why = Either.match(Cause.failureOrCause(cause), { onLeft: Cause.fail, onRight: identity })
+        return tellEnd(why).pipe(
+          Effect.zipRight(SubscriptionRef.get(latest)),
+          Effect.flatMap(({ to }) => endWhatRuns({ from: to, to, cause: "End", say: "the member has ended" })),
+          Effect.zipRight(Deferred.failCause(ended, why)),
+          Effect.zipRight(terms.close(why))
+        )
+      }),
       Effect.annotateLogs({ package: "effect-binary-star", role: config.role }),
       Effect.interruptible,
       Effect.forkScoped
     )
-    yield* Effect.addFinalizer(() => {
+    const stopNow = Effect.suspend(() => {
       inbox.offer(stop)
       return Deferred.await(stopped)
     })
+    yield* Effect.addFinalizer(() => stopNow)
+    const transitions = Stream.interruptWhenDeferred(latest.changes, ended)
 
     return BinaryStar.of({
       role: config.role,
-      state: Effect.flatMap(Deferred.poll(ended), Option.getOrElse(() => SubscriptionRef.get(state))),
-      changes: Stream.interruptWhenDeferred(state.changes, ended),
+      state: Effect.flatMap(
+        Deferred.poll(ended),
+        Option.getOrElse(() => Effect.map(SubscriptionRef.get(latest), ({ to }) => to))
+      ),
+      changes: Stream.map(transitions, ({ to }) => to),
+      transitions,
+      whileActive: terms.whileActive,
+      stop: stopNow,
       counters: Effect.sync(() => ({ ...counters })),
       join: Deferred.await(ended)
     })
@@ -416,6 +610,15 @@ const encode = Schema.encodeSync(PeerMessage.PeerMessage)
 /** A reply in the envelope of its request. */
 const envelop = (request: Frames.Frames, envelopeLength: number, reply: Frames.Input): Frames.Frames =>
   request.slice(0, envelopeLength).concat(Frames.make(reply))
+
+/** Says what has ended a member. */
+const tellEnd = (why: Cause.Cause<BinaryStarError | SocketError>): Effect.Effect<void> =>
+  Either.match(Cause.failureOrCause(why), {
+    // A fatal verdict has been told already, in the words of the Guide.
+    onLeft: (error) => error._tag === "BinaryStarError" ? Effect.void : Effect.logError(error.message),
+    onRight: (cause) =>
+      Cause.isInterruptedOnly(cause) ? Effect.logWarning("interrupted") : Effect.logError("defect", cause)
+  })
 
 const endOf = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
 
@@ -443,6 +646,81 @@ export const layerConfig = <R = never>(
   handler: Handler<R>
 ): Layer.Layer<BinaryStar, ConfigError.ConfigError | InvalidConfig, Frontend | PeerLink | R> =>
   Layer.unwrapEffect(Effect.map(Config.unwrap(options), (options) => layer(options, handler)))
+
+/**
+ * Runs an effect whenever this server is active: a singleton of the pair.
+ *
+ * It is started when the server becomes active. When the server ceases to be active, is stopped, or ends, the effect is
+ * interrupted, and it is finalized before the server says that it is anything else; a finalizer that takes longer than the
+ * peer's patience therefore delays the take-over, unless this process dies or is cut off. An effect that ends by itself is
+ * run again with the next term. Where one fails, all fails with it.
+ *
+ * A pair without clients has nobody who votes: give it `vote: "self"`.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const whileActive = <A, E, R>(
+  effect: Effect.Effect<A, E, R> | ((term: Term) => Effect.Effect<A, E, R>)
+): Effect.Effect<never, E | BinaryStarError | SocketError, R | BinaryStar> =>
+  Effect.flatMap(BinaryStar, (member) => member.whileActive(effect))
+
+/** How soon a layer is built again that has failed. */
+const buildAgain = Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("10 seconds"))
+
+/**
+ * Builds a layer whenever this server is active, and releases it as {@link whileActive} does. What the layer fails with is
+ * logged, and it is built again by the schedule `retry`, by default after 0.1 seconds and then twice as late each time, up
+ * to 10 seconds.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWhileActive = <A, E, R, R2 = never>(
+  layer: Layer.Layer<A, E, R>,
+  options?: { readonly retry?: Schedule.Schedule<unknown, unknown, R2> | undefined }
+): Layer.Layer<never, never, BinaryStar | R | R2> =>
+  Layer.launch(layer).pipe(
+    Effect.sandbox,
+    Effect.tapError((cause) => Effect.logError("what runs while this server is active has failed", cause)),
+    Effect.retry(options?.retry ?? buildAgain),
+    whileActive,
+    // That the member has ended is told by its `join`.
+    Effect.ignore,
+    Effect.interruptible,
+    Effect.forkScoped,
+    Layer.scopedDiscard
+  )
+
+const awaitState = (isWanted: (state: Fsm.State) => boolean) =>
+  Effect.flatMap(BinaryStar, ({ changes }) =>
+    changes.pipe(
+      Stream.filter(isWanted),
+      Stream.runHead,
+      // The states of a member that has ended end with a failure.
+      Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: Effect.succeed })),
+      Effect.asVoid
+    ))
+
+/**
+ * Waits until this server is active. Fails when the member has ended.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const awaitActive: Effect.Effect<void, BinaryStarError | SocketError, BinaryStar> = awaitState((state) =>
+  state === "ACTIVE"
+)
+
+/**
+ * Waits until this server stands by for its peer. Fails when the member has ended.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const awaitPassive: Effect.Effect<void, BinaryStarError | SocketError, BinaryStar> = awaitState((state) =>
+  state === "PASSIVE" || state === "RESUMING"
+)
 
 /**
  * Lets the event loop turn every 2 milliseconds, so that no busy fiber of the application can delay a heartbeat.

@@ -18,14 +18,17 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { InvalidConfig } from "./BinaryStarError.ts"
+import type * as Tracer from "effect/Tracer"
+import type { InvalidConfig, RequestReason } from "./BinaryStarError.ts"
 import { RequestError } from "./BinaryStarError.ts"
 import type { Connection } from "./ClientLink.ts"
 import { ClientLink } from "./ClientLink.ts"
 import * as Endpoint from "./Endpoint.ts"
+import * as Envelope from "./Envelope.ts"
 import * as Frames from "./Frames.ts"
 import { monotonicReader } from "./internal/clock.ts"
 import { DurationInput, validate } from "./internal/config.ts"
+import * as Deadlines from "./internal/deadlines.ts"
 import { nextTurn } from "./internal/scheduler.ts"
 
 /**
@@ -73,8 +76,9 @@ export const defaults = {
 export interface RequestOptions {
   /**
    * Whether the request may be sent more than once, so that a handler may see it more than once: at-least-once. When not,
-   * it is sent to one server, and fails with `Unanswered` when that is lost or silent; a server that was passive has then
-   * dropped it. Defaults to `true`.
+   * it goes on to the other server only where a server says that it has dropped it, and fails with `Unanswered` as soon as
+   * the server that has it is lost, or the other one answers, or the time is over. Servers of other implementations do not
+   * say so: one that is passive drops the request without a word. Defaults to `true`.
    */
   readonly resend?: boolean | undefined
 }
@@ -88,7 +92,9 @@ export interface RequestOptions {
 export class BinaryStarClient extends Context.Tag("effect-binary-star/BinaryStarClient")<BinaryStarClient, {
   /**
    * Sends a request and waits for its reply. Requests may run beside each other. Fails with `NoReply` when no server has
-   * answered in time, and with `Unanswered` when a request that must not be sent twice was sent and its reply is lost.
+   * answered in time, with `Unanswered` when a request that must not be sent twice was sent and its reply is lost, and
+   * with `Failed`, `TimedOut` or `Busy` when a server of this library says so. The span in which it runs is the parent of
+   * the server's.
    */
   readonly request: (
     request: Frames.Input,
@@ -107,9 +113,10 @@ interface Asked {
   readonly id: string
   readonly body: Frames.Frames
   readonly resend: boolean
+  readonly span: Tracer.AnySpan | undefined
   readonly reply: Deferred.Deferred<Frames.Frames, RequestError>
-  /** To whom it was sent when, as far as it may still be answered there. */
-  readonly sent: Map<Server, number>
+  /** To whom which copy of it was sent when, as far as it may still be answered there. */
+  readonly sent: Map<Server, { readonly copy: number; at: number }>
   attempts: number
   /** When it was asked, and when it was last sent. */
   readonly since: number
@@ -175,10 +182,10 @@ export const make = (
           return Effect.void
         }
         asked.at = now()
-        asked.sent.set(server, asked.at)
         asked.attempts++
         // The reply comes back in this envelope, so it tells to which copy of the request it is.
-        const envelope = [...Frames.make(`${asked.id}.${++turn}`), Frames.delimiter]
+        const envelope = Envelope.make(asked.id, ++turn, asked.span)
+        asked.sent.set(server, { copy: turn, at: asked.at })
         return Effect.catchAll(server.connection.send([...envelope, ...asked.body]), () =>
           Effect.sync(() => {
             asked.sent.delete(server)
@@ -193,24 +200,16 @@ export const make = (
         return server === undefined ? Effect.void : send(asked, server)
       })
 
-    /** A server that has let a request down that it alone was asked is the last to be asked the next one. */
-    const distrust = ({ sent }: Asked) => {
-      for (const server of sent.keys()) {
-        serving = serving === server ? undefined : serving
-        servers.push(...servers.splice(servers.indexOf(server), 1))
-      }
+    /** A server that has let a request down is the last to be asked the next one. */
+    const distrust = (server: Server) => {
+      serving = serving === server ? undefined : serving
+      servers.push(...servers.splice(servers.indexOf(server), 1))
     }
 
     /** Whether a server that has been answering has got the request and may still be busy with it. */
     const isInHand = (asked: Asked, at: number) => {
-      const sentAt = serving && asked.sent.get(serving)
-      return sentAt !== undefined && at - sentAt < patienceMillis
-    }
-
-    /** The request and its copy that an envelope names. */
-    const nameOf = (envelope: Uint8Array | undefined): readonly [string, number] => {
-      const [id = "", turn] = envelope === undefined ? [] : Frames.toString([envelope]).split(".")
-      return [id, Number(turn)]
+      const sent = serving && asked.sent.get(serving)
+      return sent !== undefined && at - sent.at < patienceMillis
     }
 
     /** Offers one request to those who have not been answering, and to the one who has what it has had for too long. */
@@ -276,28 +275,76 @@ export const make = (
       waiting.size > 0 ? Effect.zipRight(vote, Effect.sync(startVoting)) : Effect.void
     )
 
-    const failed = (asked: Asked) =>
+    const failed = (asked: Asked, reason: RequestReason, detail?: Frames.Frames) =>
       new RequestError({
-        reason: !asked.resend && asked.attempts > 0 ? "Unanswered" : "NoReply",
+        reason,
         servers: settings.servers,
-        attempts: asked.attempts
+        attempts: asked.attempts,
+        ...(detail === undefined || detail.length === 0 ? {} : { detail })
       })
 
-    const settle = (asked: Asked, reply: Effect.Effect<Frames.Frames, RequestError>) => {
+    const forget = (asked: Asked) => {
       waiting.delete(asked.id)
+      timeouts.delete(asked)
+    }
+
+    const settle = (asked: Asked, reply: Effect.Effect<Frames.Frames, RequestError>) => {
+      forget(asked)
       Deferred.unsafeDone(asked.reply, reply)
+    }
+
+    /** Nobody is left to wait for. */
+    const expire = (asked: Asked) =>
+      settle(asked, failed(asked, !asked.resend && asked.sent.size > 0 ? "Unanswered" : "NoReply"))
+
+    /** A server will not answer a request any more that it was sent. */
+    const giveUp = (server: Server, asked: Asked) => {
+      if (asked.sent.delete(server) && !asked.resend) {
+        settle(asked, failed(asked, "Unanswered"))
+      }
+    }
+
+    /** What a server has said instead of a reply. */
+    const refused = (server: Server, asked: Asked, status: Envelope.Status, { body, copy }: Envelope.Answer) => {
+      const isLatest = copy === asked.sent.get(server)?.copy
+      switch (status) {
+        case "NotActive":
+          if (isLatest) {
+            asked.sent.delete(server)
+            distrust(server)
+          }
+          break
+        case "Interrupted":
+          if (isLatest) {
+            giveUp(server, asked)
+          }
+          break
+        case "Busy":
+          if (isLatest) {
+            settle(asked, failed(asked, status, body))
+          }
+          break
+        default:
+          settle(asked, failed(asked, status, body))
+      }
     }
 
     /** Hands replies to those who wait. The first from another server than before tells who is active now. */
     const deliver = (server: Server, batch: ReadonlyArray<Frames.Frames>) =>
       Effect.gen(function*() {
         let found = false
-        for (const [envelope, delimiter, ...body] of batch) {
-          const [id, copy] = nameOf(envelope)
-          const asked = delimiter?.length === 0 ? waiting.get(id) : undefined
-          if (asked !== undefined) {
-            found ||= copy > servingSince
+        for (const message of batch) {
+          const answer = Envelope.read(message)
+          const asked = answer && waiting.get(answer.id)
+          if (asked === undefined) {
+            continue
+          }
+          const { body, copy, status } = answer!
+          found ||= copy > servingSince && status !== "NotActive" && status !== "Interrupted"
+          if (status === undefined) {
             settle(asked, Effect.succeed(body))
+          } else {
+            refused(server, asked, status, answer!)
           }
         }
         if (!found || serving === server) {
@@ -307,10 +354,14 @@ export const make = (
         servingSince = turn
         yield* Effect.logInfo(`server at ${server.endpoint} answers`)
         for (const asked of [...waiting.values()]) {
-          if (asked.sent.has(server)) {
-            asked.sent.set(server, now() - patienceMillis + foundMillis)
-          } else {
+          const sent = asked.sent.get(server)
+          if (sent !== undefined) {
+            sent.at = now() - patienceMillis + foundMillis
+          } else if (asked.resend || asked.sent.size === 0) {
             yield* send(asked, server)
+          } else {
+            // The server that has it has lost its part.
+            settle(asked, failed(asked, "Unanswered"))
           }
         }
         if (waiting.size > 0) {
@@ -324,9 +375,7 @@ export const make = (
         server.connection = undefined
         serving = serving === server ? undefined : serving
         for (const asked of waiting.values()) {
-          if (asked.sent.delete(server) && !asked.resend) {
-            settle(asked, Effect.fail(failed(asked)))
-          }
+          giveUp(server, asked)
         }
         if (wasThere && !closed) {
           yield* Effect.logWarning(`lost the server at ${server.endpoint}`)
@@ -383,24 +432,28 @@ export const make = (
         Effect.forkScoped
       )
 
+    const timeouts = yield* Deadlines.make<Asked>(settings.timeout, (asked) => {
+      if (!asked.resend) {
+        asked.sent.forEach((_, server) => distrust(server))
+      }
+      expire(asked)
+    })
     yield* Effect.forEach(servers, keepConnected, { discard: true })
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         closed = true
-        for (const asked of waiting.values()) {
-          settle(asked, Effect.fail(failed(asked)))
-        }
+        waiting.forEach(expire)
       })
     )
 
     return BinaryStarClient.of({
       request: (request, { resend = true } = {}) =>
-        Effect.suspend(() => {
-          const id = String(++lastId)
+        Effect.withFiberRuntime((fiber) => {
           const asked: Asked = {
-            id,
+            id: String(++lastId),
             body: Frames.make(request),
             resend,
+            span: fiber.currentSpan,
             reply: Deferred.unsafeMake(FiberId.none),
             sent: new Map(),
             attempts: 0,
@@ -408,23 +461,16 @@ export const make = (
             at: 0
           }
           if (closed) {
-            return failed(asked)
+            return failed(asked, "NoReply")
           }
-          waiting.set(id, asked)
+          waiting.set(asked.id, asked)
+          timeouts.add(asked)
           if (!isVoting) {
             startVoting()
           }
-          return Effect.zipRight(ask(asked), Deferred.await(asked.reply)).pipe(
-            Effect.timeoutFail({
-              duration: settings.timeout,
-              onTimeout: () => {
-                if (!resend) {
-                  distrust(asked)
-                }
-                return failed(asked)
-              }
-            }),
-            Effect.ensuring(Effect.sync(() => waiting.delete(id)))
+          return Effect.onInterrupt(
+            Effect.zipRight(ask(asked), Deferred.await(asked.reply)),
+            () => Effect.sync(() => forget(asked))
           )
         })
     })

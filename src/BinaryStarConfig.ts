@@ -47,6 +47,10 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   concurrency: Schema.Int.pipe(Schema.between(1, 100_000)),
   /** Whether a peer whose process is gone is found out at once. */
   crashDetection: Schema.Boolean,
+  /** How long such a handler may take for a request. */
+  timeout: DurationInput({ minimum: "1 millis", maximum: Duration.infinity }),
+  /** Who votes for this server when its peer is silent. */
+  vote: oneOf("clients", "self"),
   /** How long a server that is asked to stop waits for handlers that still run. */
   drain: DurationInput({ minimum: 0, maximum: "1 hour" })
 }) {
@@ -83,6 +87,18 @@ export interface Options {
    * is required all the same. Defaults to `true` with the policy `hardened` and to `false` with `classic`.
    */
   readonly crashDetection?: boolean | undefined
+  /**
+   * How long a handler that is an effect may take for a request before it is interrupted; `Duration.infinity` for no limit.
+   * Defaults to `30 seconds`.
+   */
+  readonly timeout?: Duration.DurationInput | undefined
+  /**
+   * Who votes for this server when its peer is silent: its `clients` by asking it, or it`self`, with each heartbeat and as
+   * soon as the peer's process is gone. The latter is for services that have no clients. Then nothing but the link tells
+   * the two servers apart: while it is cut both are active, so use it only with a link that you trust. Defaults to
+   * `clients`.
+   */
+  readonly vote?: "clients" | "self" | undefined
   /** How long a server that is asked to stop waits for handlers that still run. Defaults to `5 seconds`. */
   readonly drain?: Duration.DurationInput | undefined
 }
@@ -100,6 +116,8 @@ export const defaults = {
     peer: "tcp://localhost:5004",
     heartbeat: "1 second",
     concurrency: 16,
+    timeout: "30 seconds",
+    vote: "clients",
     drain: "5 seconds"
   },
   backup: {
@@ -108,6 +126,8 @@ export const defaults = {
     peer: "tcp://localhost:5003",
     heartbeat: "1 second",
     concurrency: 16,
+    timeout: "30 seconds",
+    vote: "clients",
     drain: "5 seconds"
   }
 } as const satisfies { readonly [R in Role]: Omit<Options, "role" | "policy"> }
@@ -129,13 +149,15 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
     heartbeat: options.heartbeat ?? base.heartbeat,
     concurrency: options.concurrency ?? base.concurrency,
     crashDetection: options.crashDetection ?? options.policy === "hardened",
+    timeout: options.timeout ?? base.timeout,
+    vote: options.vote ?? base.vote,
     drain: options.drain ?? base.drain
   })
 }
 
 /**
  * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, `CRASH_DETECTION`,
- * `DRAIN`, all but the first two optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they
+ * `TIMEOUT`, `VOTE`, `DRAIN`, all but the first two optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they
  * come from the environment as `BSTAR_ROLE` and so on, most of which the command `bstar` reads too.
  *
  * @since 0.1.0
@@ -150,5 +172,7 @@ export const config: Config.Config<Options> = Config.all({
   heartbeat: Config.withDefault(Config.duration("heartbeat"), undefined),
   concurrency: Config.withDefault(Config.integer("concurrency"), undefined),
   crashDetection: Config.withDefault(Config.boolean("crashDetection"), undefined),
+  timeout: Config.withDefault(Config.duration("timeout"), undefined),
+  vote: Config.withDefault(Config.literal("clients", "self")("vote"), undefined),
   drain: Config.withDefault(Config.duration("drain"), undefined)
 })

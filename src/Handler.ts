@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Frames from "./Frames.ts"
+import type { State } from "./Fsm.ts"
 
 /**
  * A client's request, apart from the envelope that leads the reply back to it.
@@ -15,20 +17,43 @@ import type * as Frames from "./Frames.ts"
 export interface Request {
   /** What the client says. */
   readonly body: Frames.Frames
+  /** Names the client's connection to this server, in hexadecimal digits. Another connection has another name. */
+  readonly client: string
+  /** The state in which this server has accepted the request: `ACTIVE`, or with the policy `classic` also `PRIMARY`. */
+  readonly state: State
 }
 
 /**
  * Answers a request: with a reply, or with an effect that gives one.
  *
- * A reply that is given at once costs no fiber. Effects run beside each other, up to the configured concurrency; while
- * that many run, further requests wait with the clients; give those that may hang a timeout, since a server whose
- * handlers all hang is alive to its peer. A handler that throws, fails or dies harms nobody else: its request is dropped
- * and counted, and the cause is logged once a burst. Bytes that were given as a reply must not be changed afterwards.
+ * A reply that is given at once costs no fiber. Effects run beside each other, up to the configured `concurrency`; with a
+ * concurrency of 1 they run one after the other, in the order in which each client has asked. While that many run, further
+ * requests wait with the clients. An effect that takes longer than the configured `timeout` is interrupted, as are all
+ * that still run when the server ceases to be active.
+ *
+ * A handler that throws, fails or dies harms nobody else. A client of this library is told that it has failed, and with a
+ * {@link Refusal} what it has to say; any other client has no answer. All but refusals are counted, and their cause is
+ * logged once a burst.
+ *
+ * Each effect runs in a span `BinaryStar.request`, whose parent is the span in which a client of this library has asked.
+ * Bytes that were given as a reply must not be changed afterwards.
  *
  * @since 0.1.0
  * @category models
  */
 export type Handler<R = never> = (request: Request) => Frames.Input | Effect.Effect<Frames.Input, unknown, R>
+
+/**
+ * What a handler fails with in order to tell its client why: the client's request fails with the same reason, and with
+ * the body as its `detail`. `Busy` says that the request was not executed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Refusal extends Data.TaggedError("Refusal")<{
+  readonly reason?: "Failed" | "Busy"
+  readonly body?: Frames.Input
+}> {}
 
 /**
  * Answers a request with itself, as the server of the Guide does.

@@ -404,6 +404,6 @@ describe("a client over ZeroMQ", () => {
     }))
 
   it("knows an echo when it sees one", () => {
-    assert.deepStrictEqual(Handler.echo({ body: Frames.make("x") }), Frames.make("x"))
+    assert.deepStrictEqual(Handler.echo({ client: "", state: "ACTIVE", body: Frames.make("x") }), Frames.make("x"))
   })
 })
