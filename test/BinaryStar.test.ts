@@ -9,7 +9,6 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../src/BinaryStar.ts"
 import { BinaryStarError } from "../src/BinaryStarError.ts"
-import type * as Frames from "../src/Frames.ts"
 import * as Frontend from "../src/Frontend.ts"
 import * as Handler from "../src/Handler.ts"
 import * as PeerLink from "../src/PeerLink.ts"
@@ -276,69 +275,4 @@ describe("time", () => {
       // 500 ms of work in one batch: without turns of the event loop in between there would be no beat at all.
       assert.isAtLeast(beats.length, 5)
     }).pipe(Effect.scoped))
-})
-
-describe("a handler", () => {
-  const serve = (handler: Handler.Handler, concurrency: number) =>
-    Effect.gen(function*() {
-      const frontend = yield* Frontend.makeMemory
-      const links = yield* PeerLink.makeMemory
-      const member = yield* BinaryStar.make({ role: "primary", policy: "classic", concurrency }, handler).pipe(
-        Effect.provide(yield* Layer.build(Layer.merge(frontend.layer, links.primary)))
-      )
-      const client = yield* frontend.connect
-      const replies: Array<string> = []
-      yield* Stream.runForEach(client.messages, (batch) =>
-        Effect.sync(() => {
-          replies.push(...batch.map((frames: Frames.Frames) => String(Buffer.from(frames[1]!))))
-        })).pipe(Effect.forkScoped)
-      return {
-        member,
-        replies,
-        ask: (...requests: Array<string>) =>
-          Effect.forEach(requests, (request) => client.send([Buffer.alloc(0), Buffer.from(request)])).pipe(
-            Effect.zipRight(settle)
-          )
-      }
-    })
-
-  it.scoped("that is an effect runs beside others up to the concurrency; the rest waits", () =>
-    Effect.gen(function*() {
-      let running = 0
-      let most = 0
-      const { ask, member, replies } = yield* serve(({ body }) =>
-        Effect.gen(function*() {
-          most = Math.max(most, ++running)
-          yield* Effect.sleep("1 seconds")
-          running--
-          return body
-        }), 3)
-      yield* ask("1", "2", "3", "4", "5", "6", "7")
-      assert.strictEqual(running, 3)
-      yield* TestClock.adjust("1 seconds")
-      assert.sameMembers(replies, ["1", "2", "3"])
-      yield* TestClock.adjust("2 seconds")
-      assert.sameMembers(replies, ["1", "2", "3", "4", "5", "6", "7"])
-      assert.strictEqual(most, 3)
-      assert.strictEqual((yield* member.counters).accepted, 7)
-    }))
-
-  it.scoped("that throws, fails or dies harms only its own request", () =>
-    Effect.gen(function*() {
-      const { ask, member, replies } = yield* serve(({ body }) => {
-        switch (String(Buffer.from(body[0]!))) {
-          case "throw":
-            throw new Error("thrown")
-          case "fail":
-            return Effect.fail("failed")
-          case "die":
-            return Effect.die("died")
-          default:
-            return body
-        }
-      }, 1)
-      yield* ask("1", "throw", "2", "fail", "3", "die", "4")
-      assert.deepStrictEqual(replies, ["1", "2", "3", "4"])
-      assert.deepInclude(yield* member.counters, { accepted: 7, failed: 3 })
-    }))
 })

@@ -1,0 +1,245 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import type * as Tracer from "effect/Tracer"
+import * as BinaryStar from "../../src/BinaryStar.ts"
+import type { Options } from "../../src/BinaryStarConfig.ts"
+import * as Envelope from "../../src/Envelope.ts"
+import * as Frames from "../../src/Frames.ts"
+import * as Frontend from "../../src/Frontend.ts"
+import * as Handler from "../../src/Handler.ts"
+import * as PeerLink from "../../src/PeerLink.ts"
+import { foreignPeer, settle } from "../suites/nodes.ts"
+
+/** A primary that may answer at once, a client that is not ours, and one that is. */
+const serve = (handler: Handler.Handler, options: Omit<Options, "role" | "policy"> = {}) =>
+  Effect.gen(function*() {
+    const frontend = yield* Frontend.makeMemory
+    const links = yield* PeerLink.makeMemory
+    const member = yield* BinaryStar.make({ role: "primary", policy: "classic", ...options }, handler).pipe(
+      Effect.provide(yield* Layer.build(Layer.merge(frontend.layer, links.primary)))
+    )
+    const connect = Effect.gen(function*() {
+      const client = yield* frontend.connect
+      const replies: Array<Frames.Frames> = []
+      yield* Stream.runForEach(client.messages, (batch) => Effect.sync(() => replies.push(...batch))).pipe(
+        Effect.forkScoped
+      )
+      return { client, replies }
+    })
+    const legacy = yield* connect
+    const ours = yield* connect
+    const span = (yield* Effect.option(Effect.currentSpan)).pipe(Option.getOrUndefined)
+    let copy = 0
+    return {
+      links,
+      member,
+      /** What a client that is not ours has as replies. */
+      replies: () => legacy.replies.map((reply) => Frames.toString(reply.slice(1))),
+      /** What our client has as answers. */
+      answers: () =>
+        ours.replies.map((message) => {
+          const answer = Envelope.read(message)!
+          return [answer.id, answer.status ?? "reply", Frames.toString(answer.body)].join(" ").trim()
+        }),
+      ask: (...requests: Array<string>) =>
+        Effect.forEach(requests, (request) => legacy.client.send([Frames.delimiter, ...Frames.make(request)])).pipe(
+          Effect.zipRight(settle)
+        ),
+      askOurs: (...requests: Array<string>) =>
+        Effect.forEach(requests, (request) =>
+          ours.client.send([...Envelope.make(request, ++copy, span), ...Frames.make(request)])).pipe(
+            Effect.zipRight(settle)
+          )
+    }
+  })
+
+const text = ({ body }: Handler.Request) => Frames.toString(body)
+
+describe("a handler", () => {
+  it.scoped("that is an effect runs beside others up to the concurrency; the rest waits", () =>
+    Effect.gen(function*() {
+      let running = 0
+      let most = 0
+      const { ask, member, replies } = yield* serve(({ body }) =>
+        Effect.gen(function*() {
+          most = Math.max(most, ++running)
+          yield* Effect.sleep("1 seconds")
+          running--
+          return body
+        }), { concurrency: 3 })
+      yield* ask("1", "2", "3", "4", "5", "6", "7")
+      assert.strictEqual(running, 3)
+      yield* TestClock.adjust("1 seconds")
+      assert.sameMembers(replies(), ["1", "2", "3"])
+      yield* TestClock.adjust("2 seconds")
+      assert.sameMembers(replies(), ["1", "2", "3", "4", "5", "6", "7"])
+      assert.strictEqual(most, 3)
+      assert.strictEqual((yield* member.counters).accepted, 7)
+    }))
+
+  it.scoped("keeps the order of a client when one runs at a time, however long each takes", () =>
+    Effect.gen(function*() {
+      const { ask, replies } = yield* serve(
+        (request) => Effect.as(Effect.sleep(Number(text(request))), request.body),
+        { concurrency: 1 }
+      )
+      yield* ask("30", "0", "20", "10")
+      yield* TestClock.adjust("60 millis")
+      assert.deepStrictEqual(replies(), ["30", "0", "20", "10"])
+    }))
+
+  it.scoped("that throws, fails or dies harms only its own request", () =>
+    Effect.gen(function*() {
+      const { answers, ask, askOurs, member, replies } = yield* serve((request) => {
+        switch (text(request)) {
+          case "throw":
+            throw new Error("thrown")
+          case "fail":
+            return Effect.fail("failed")
+          case "die":
+            return Effect.die("died")
+          case "later":
+            return Effect.zipRight(Effect.yieldNow(), Effect.fail("failed"))
+          case "interrupt":
+            return Effect.interrupt
+          default:
+            return request.body
+        }
+      }, { concurrency: 1 })
+      const requests = ["1", "throw", "2", "fail", "3", "die", "4", "later", "5", "interrupt", "6"]
+      yield* ask(...requests)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(replies(), ["1", "2", "3", "4", "5", "6"])
+      assert.deepInclude(yield* member.counters, { accepted: 11, failed: 5 })
+      yield* askOurs(...requests)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(
+        answers(),
+        requests.map((request) => /\d/.test(request) ? `${request} reply ${request}` : `${request} Failed`)
+      )
+    }))
+
+  it.scoped("may refuse with something to say, which only a client of ours hears, and which is no failure", () =>
+    Effect.gen(function*() {
+      const { answers, ask, askOurs, member, replies } = yield* serve((request) =>
+        text(request) === "busy"
+          ? new Handler.Refusal({ reason: "Busy" })
+          : Effect.zipRight(Effect.yieldNow(), new Handler.Refusal({ body: "because" }))
+      )
+      yield* ask("busy", "no")
+      yield* askOurs("busy", "no")
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(replies(), [])
+      assert.deepStrictEqual(answers(), ["busy Busy", "no Failed because"])
+      assert.strictEqual((yield* member.counters).failed, 0)
+    }))
+
+  it.scoped("is interrupted when its time is over, and its place is free", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const { answers, askOurs, member } = yield* serve((request) =>
+        text(request) === "hang"
+          ? Effect.onInterrupt(Effect.never, () => Effect.sync(() => events.push("interrupted")))
+          : Effect.as(Effect.sleep("900 millis"), request.body), { concurrency: 2, timeout: "1 second" })
+      yield* askOurs("hang", "1")
+      yield* TestClock.adjust("950 millis")
+      assert.deepStrictEqual(answers(), ["1 reply 1"])
+      yield* askOurs("hang")
+      yield* TestClock.adjust("50 millis")
+      assert.deepStrictEqual(answers().slice(1), ["hang TimedOut"])
+      assert.deepStrictEqual(events, ["interrupted"])
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(events.length, 2)
+      assert.strictEqual((yield* member.counters).failed, 2)
+    }))
+
+  it.scoped("has all the time there is where the timeout is infinite", () =>
+    Effect.gen(function*() {
+      const { ask, replies } = yield* serve(
+        ({ body }) => Effect.as(Effect.sleep("10 minutes"), body),
+        { timeout: Duration.infinity, heartbeat: "1 hour" }
+      )
+      yield* ask("1")
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(replies(), ["1"])
+    }))
+
+  it.scoped("is told who asks, and the state of the server", () =>
+    Effect.gen(function*() {
+      const requests: Array<Handler.Request> = []
+      const { ask, askOurs } = yield* serve((request) => {
+        requests.push(request)
+        return "x"
+      })
+      yield* ask("1", "2")
+      yield* askOurs("3")
+      const [first, second, third] = requests
+      assert.match(first!.client, /^([0-9a-f]{2})+$/)
+      assert.strictEqual(second!.client, first!.client)
+      assert.notStrictEqual(third!.client, first!.client)
+      assert.strictEqual(first!.state, "PRIMARY")
+    }))
+
+  it.scoped("is interrupted and finalized when its server ceases to be active, and a client of ours is told", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const finalized = yield* Deferred.make<void>()
+      const { answers, askOurs, links, member } = yield* serve(
+        () => Effect.onInterrupt(Effect.never, () => Deferred.await(finalized)),
+        { policy: "hardened", vote: "self", role: "backup" } as {}
+      )
+      yield* Stream.runForEach(member.changes, (state) => Effect.sync(() => events.push(state))).pipe(Effect.forkScoped)
+      const primary = yield* foreignPeer(links.backup)
+      yield* primary.says("3")
+      yield* TestClock.adjust("4 seconds")
+      yield* askOurs("1")
+      yield* primary.says("3")
+      assert.strictEqual(events.at(-1), "ACTIVE")
+      yield* Deferred.succeed(finalized, undefined)
+      yield* settle
+      assert.strictEqual(events.at(-1), "PASSIVE")
+      yield* askOurs("2")
+      assert.deepStrictEqual(answers(), ["1 Interrupted", "2 NotActive"])
+    }))
+
+  it.scoped("runs in a span whose parent is the client's", () =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.AnySpan> = []
+      const { ask, askOurs } = yield* serve(({ body }) =>
+        Effect.map(Effect.currentSpan, (span) => {
+          spans.push(span)
+          return body
+        }).pipe(Effect.orDie)
+      )
+      yield* ask("1")
+      yield* askOurs("2")
+      const here = yield* Effect.currentSpan
+      const [alone, child] = spans as Array<Tracer.Span>
+      assert.deepInclude({ ...alone }, { name: "BinaryStar.request", kind: "server" })
+      assert.isTrue(Option.isNone(alone!.parent))
+      assert.strictEqual(child!.traceId, here.traceId)
+      assert.strictEqual(Option.getOrThrow(child!.parent).spanId, here.spanId)
+    }).pipe(Effect.withSpan("test")))
+
+  it.scoped("that still runs when the server is stopped may end first; what comes meanwhile is for the other server", () =>
+    Effect.gen(function*() {
+      const { answers, askOurs, member } = yield* serve((request) =>
+        Effect.as(Effect.sleep(text(request) === "long" ? "1 hour" : "1 second"), request.body)
+      )
+      yield* askOurs("short", "long")
+      const stopping = yield* Effect.fork(member.stop)
+      yield* settle
+      yield* askOurs("late")
+      yield* TestClock.adjust("4 seconds")
+      assert.isNull(stopping.unsafePoll())
+      yield* TestClock.adjust("1 seconds")
+      assert.isNotNull(stopping.unsafePoll())
+      assert.deepStrictEqual(answers(), ["late NotActive", "short reply short", "long Interrupted"])
+    }))
+})
