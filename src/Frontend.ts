@@ -34,6 +34,14 @@ export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Fronten
 }>() {}
 
 /**
+ * No clients at all: for a service that nobody asks anything, with `vote: "self"`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const none: Layer.Layer<Frontend> = Layer.succeed(Frontend, { run: () => Effect.never, reply: () => Effect.void })
+
+/**
  * A frontend in memory.
  *
  * @since 0.1.0

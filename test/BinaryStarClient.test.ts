@@ -13,6 +13,7 @@ import * as TestClock from "effect/TestClock"
 import * as BinaryStarClient from "../src/BinaryStarClient.ts"
 import { RequestError, SocketError } from "../src/BinaryStarError.ts"
 import * as ClientLink from "../src/ClientLink.ts"
+import * as Envelope from "../src/Envelope.ts"
 import * as Frames from "../src/Frames.ts"
 import * as ZmqClientLink from "../src/zeromq/ZmqClientLink.ts"
 import * as ZmqSocket from "../src/zeromq/ZmqSocket.ts"
@@ -27,6 +28,8 @@ interface Asked {
   readonly text: string
   /** Answers as the server would: the envelope as it came, then another body. */
   readonly reply: (text?: string) => void
+  /** Says as a server of this library why there is no reply. */
+  readonly refuse: (status: Envelope.Status, detail?: string) => void
   /** Gives the client whatever messages. */
   readonly send: (...messages: ReadonlyArray<Frames.Frames>) => void
 }
@@ -67,6 +70,8 @@ const makeClient = (
                   at,
                   text: Frames.toString(body),
                   reply: (text = one.text) => one.send([id!, delimiter!, ...Frames.make(text)]),
+                  refuse: (status, detail) =>
+                    one.send(Envelope.status([Frames.delimiter, id!], status, Frames.make(detail ?? [])).slice(1)),
                   send: (...batch) => messages.unsafeOffer(batch)
                 }
                 asked.push(one)
@@ -438,6 +443,69 @@ describe("a request that must not be sent twice", () => {
       const error = yield* Fiber.join(lost)
       assert.deepInclude({ ...error }, { reason: "NoReply", attempts: 0 })
       assert.strictEqual(error.message, `no reply from ${a} or ${b} after 0 tries`)
+    }))
+})
+
+describe("a server that says why there is no reply", () => {
+  const once = { resend: false }
+
+  it.scoped("NotActive: the request goes to the other one, also where it must not be sent twice", () =>
+    Effect.gen(function*() {
+      const { request, sent } = yield* makeClient(({ refuse, reply, server }) =>
+        server === a ? refuse("NotActive") : reply()
+      )
+      const asking = yield* Effect.fork(request("1", once))
+      assert.strictEqual(yield* joinInTime(asking), "1")
+      assert.deepStrictEqual(sent(), [[a, "1", 0], [b, "1", 5]])
+      assert.strictEqual(yield* request("2", once), "2")
+      assert.deepStrictEqual(sent().at(-1), [b, "2", 5])
+    }))
+
+  it.scoped("NotActive, both of them: goes to and fro until one of them takes it", () =>
+    Effect.gen(function*() {
+      let tries = 0
+      const { asked, request } = yield* makeClient(({ refuse, reply }) => ++tries < 6 ? refuse("NotActive") : reply())
+      const asking = yield* Effect.fork(request("1", once))
+      assert.strictEqual(yield* joinInTime(asking), "1")
+      assert.deepStrictEqual(asked.map(({ server }) => server), [a, b, a, b, a, b])
+    }))
+
+  it.scoped("Interrupted: the request is sent again if it may be, and fails at once if not", () =>
+    Effect.gen(function*() {
+      const { request, sent } = yield* makeClient(({ refuse, reply, server }) =>
+        server === a ? refuse("Interrupted") : reply()
+      )
+      const error = yield* Effect.flip(request("1", once))
+      assert.deepInclude({ ...error }, { reason: "Unanswered", attempts: 1 })
+      const asking = yield* Effect.fork(request("2"))
+      assert.strictEqual(yield* joinInTime(asking), "2")
+      assert.deepStrictEqual(sent().at(-1), [b, "2", 5])
+    }))
+
+  for (const reason of ["Failed", "TimedOut", "Busy"] as const) {
+    it.scoped(`${reason}: so does the request`, () =>
+      Effect.gen(function*() {
+        const { asked, request } = yield* makeClient(({ refuse }) => refuse(reason, "because"))
+        const error = yield* Effect.flip(request("1"))
+        assert.strictEqual(error.reason, reason)
+        assert.strictEqual(Frames.toString(error.detail!), "because")
+        assert.strictEqual(asked.length, 1)
+      }))
+  }
+
+  it.scoped("what is said of an earlier copy changes nothing", () =>
+    Effect.gen(function*() {
+      const { asked, request } = yield* makeClient(() => {})
+      const asking = yield* Effect.fork(request("1"))
+      yield* TestClock.adjust("1100 millis")
+      const [first, ...later] = asked.filter(({ server }) => server === a)
+      assert.isAbove(later.length, 0)
+      first!.refuse("Busy")
+      first!.refuse("Interrupted")
+      yield* settle
+      assert.isNull(asking.unsafePoll())
+      later.at(-1)!.reply()
+      assert.strictEqual(yield* Fiber.join(asking), "1")
     }))
 })
 

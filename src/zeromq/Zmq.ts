@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
-import type { Frontend } from "../Frontend.ts"
+import * as Frontend from "../Frontend.ts"
 import type { PeerLink } from "../PeerLink.ts"
 import * as ZmqFrontend from "./ZmqFrontend.ts"
 import * as ZmqPeerLink from "./ZmqPeerLink.ts"
@@ -23,19 +23,32 @@ import * as ZmqPeerLink from "./ZmqPeerLink.ts"
  */
 export const layer = (
   options: BinaryStarConfig.Options
-): Layer.Layer<Frontend | PeerLink, InvalidConfig | SocketError> =>
+): Layer.Layer<Frontend.Frontend | PeerLink, InvalidConfig | SocketError> =>
   Layer.unwrapEffect(
     Effect.map(BinaryStarConfig.make(options), (config) =>
       Layer.provideMerge(ZmqFrontend.layer(config), ZmqPeerLink.layer(config)))
   )
 
 /**
- * The same with options from a `Config`.
+ * Binds and connects the state ports alone: for a server that has no clients and votes for itself.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWithoutClients = (
+  options: BinaryStarConfig.Options
+): Layer.Layer<Frontend.Frontend | PeerLink, InvalidConfig | SocketError> =>
+  Layer.unwrapEffect(
+    Effect.map(BinaryStarConfig.make(options), (config) => Layer.merge(Frontend.none, ZmqPeerLink.layer(config)))
+  )
+
+/**
+ * What {@link layer} gives, with options from a `Config`.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerConfig = (
   options: Config.Config.Wrap<BinaryStarConfig.Options>
-): Layer.Layer<Frontend | PeerLink, ConfigError.ConfigError | InvalidConfig | SocketError> =>
+): Layer.Layer<Frontend.Frontend | PeerLink, ConfigError.ConfigError | InvalidConfig | SocketError> =>
   Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))

@@ -1,0 +1,75 @@
+/** The examples as programs, run as their comments say. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import type { Endpoints, Role } from "../processes/support.ts"
+import { freeEndpoints, root, run } from "../processes/support.ts"
+
+/** Runs an example without building it, on a pair with these endpoints. */
+const example = (name: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
+  run(process.execPath, ["--import", "tsx", path.join(root, "test/examples", name), ...args], { env })
+
+const environment = (role: Role, at: Endpoints): NodeJS.ProcessEnv => ({
+  BSTAR_ROLE: role,
+  BSTAR_POLICY: "hardened",
+  BSTAR_HEARTBEAT: "100 millis",
+  BSTAR_FRONTEND: at[role].frontend,
+  BSTAR_STATE: at[role].state,
+  BSTAR_PEER: at[role === "primary" ? "backup" : "primary"].state
+})
+
+const startBoth = (name: string, args: ReadonlyArray<string>, at: Endpoints) =>
+  Effect.gen(function*() {
+    const primary = yield* example(name, args, { ...environment("primary", at), PORT: "0" })
+    const backup = yield* example(name, args, { ...environment("backup", at), PORT: "0" })
+    yield* backup.waitForLine(/ready as passive/)
+    return { primary, backup }
+  })
+
+describe("the examples run", () => {
+  it.scopedLive("keyValue.ts: typed messages", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      yield* startBoth("keyValue.ts", ["serve"], at)
+      const ask = (...args: ReadonlyArray<string>) =>
+        Effect.gen(function*() {
+          const client = yield* example("keyValue.ts", args, {
+            BSTAR_SERVERS: `${at.primary.frontend},${at.backup.frontend}`
+          })
+          assert.strictEqual((yield* client.exit).code, 0, client.stdout() + client.stderr())
+          return client.lines.at(-1)
+        })
+      assert.strictEqual(yield* ask("get", "color"), "there is no color")
+      assert.strictEqual(yield* ask("set", "color", "red"), "red")
+      assert.strictEqual(yield* ask("get", "color"), "red")
+    }))
+
+  it.scopedLive("singleton.ts: a job on one of two machines", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* startBoth("singleton.ts", [], yield* freeEndpoints)
+      yield* primary.waitForLine("job: cleaning up")
+      assert.notInclude(backup.stdout(), "job:")
+      yield* primary.kill("SIGTERM")
+      assert.strictEqual((yield* primary.exit).code, 0)
+      assert.include(primary.stdout(), "job: gone")
+      yield* backup.waitForLine("job: cleaning up")
+    }))
+
+  it.scopedLive("application.ts: the pair in an application with an HttpServer", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* startBoth("application.ts", [], yield* freeEndpoints)
+      const status = (server: typeof primary) =>
+        Effect.gen(function*() {
+          const line = yield* server.waitForLine(/Listening on/)
+          const address = /http:\/\/[^ "]+/.exec(line)![0].replace("0.0.0.0", "127.0.0.1")
+          const response = yield* Effect.promise(() => fetch(`${address}/active`))
+          return [response.status, yield* Effect.promise(() => response.json())]
+        })
+      yield* primary.waitForLine("report: open")
+      assert.deepStrictEqual(yield* status(primary), [200, { role: "primary", state: "ACTIVE" }])
+      assert.deepStrictEqual(yield* status(backup), [503, { role: "backup", state: "PASSIVE" }])
+      yield* primary.kill("SIGTERM")
+      assert.strictEqual((yield* primary.exit).code, 0)
+      assert.include(primary.stdout(), "report: closed")
+    }))
+})
