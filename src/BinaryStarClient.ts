@@ -340,7 +340,7 @@ export const make = (
             continue
           }
           const { body, copy, status } = answer!
-          found ||= copy > servingSince && status !== "NotActive" && status !== "Interrupted"
+          found ||= copy > servingSince && Envelope.isFromActive(status)
           if (status === undefined) {
             settle(asked, Effect.succeed(body))
           } else {

@@ -25,6 +25,14 @@ import * as Frames from "./Frames.ts"
  */
 export type Status = "NotActive" | "Interrupted" | "Failed" | "TimedOut" | "Busy"
 
+/**
+ * Whether only a server that is active says so. `undefined` stands for a reply.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const isFromActive = (status: Status | undefined): boolean => status !== "NotActive" && status !== "Interrupted"
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 

@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { PCGRandom } from "effect/Utils"
 import type { ClientLink } from "../ClientLink.ts"
+import * as Envelope from "../Envelope.ts"
 import * as Frames from "../Frames.ts"
 import type { Frontend } from "../Frontend.ts"
 import type { Evidence, Role } from "../Fsm.ts"
@@ -213,7 +214,9 @@ export const make = (
           reply: (replies) =>
             Effect.sync(() => {
               for (const [client, ...message] of life.isThere() ? replies : []) {
-                replied(life.role)
+                if (Envelope.isFromActive(Envelope.read(message)?.status)) {
+                  replied(life.role)
+                }
                 const line = station.clients.get(String(client))?.answers
                 if (line !== undefined) {
                   carry(line, message)
