@@ -1,6 +1,6 @@
 /** Who may import whom. Arrows point down; nothing imports upwards or in a circle. */
 const core = "^src/(BinaryStar|BinaryStarClient|LazyPirate)\\.ts$"
-const ports = "^src/(BinaryStarConfig|BinaryStarError|ClientLink|Frontend|Handler|PeerLink)\\.ts$"
+const ports = "^src/(Backend|BinaryStarConfig|BinaryStarError|ClientLink|Frontend|Handler|PeerLink)\\.ts$"
 
 module.exports = {
   forbidden: [
@@ -61,6 +61,19 @@ module.exports = {
       severity: "error",
       from: { path: "^src/zeromq/" },
       to: { path: "^src/(cli/|bin\\.ts$)" }
+    },
+    {
+      name: "services-know-no-adapter",
+      comment: "what runs on a pair needs the core and its ports, whatever they are made of",
+      severity: "error",
+      from: { path: "^src/service/" },
+      to: { path: ["^src/(zeromq|cli|verify)/", "^src/bin\\.ts$"] }
+    },
+    {
+      name: "nothing-below-knows-services",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(service/|cli/|index\\.ts$)" },
+      to: { path: "^src/service/" }
     },
     {
       name: "only-commands-know-the-command-line",

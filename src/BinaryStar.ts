@@ -34,7 +34,7 @@ import * as Frames from "./Frames.ts"
 import { Frontend } from "./Frontend.ts"
 import * as Fsm from "./Fsm.ts"
 import type { Handler, Request } from "./Handler.ts"
-import { Refusal } from "./Handler.ts"
+import { Later, Refusal } from "./Handler.ts"
 import * as Burst from "./internal/burst.ts"
 import { monotonicReader, withMonotonicTime } from "./internal/clock.ts"
 import * as Inbox from "./internal/inbox.ts"
@@ -77,6 +77,8 @@ export interface Transition {
   readonly cause: Fsm.Event["_tag"] | "Start" | "End"
   /** What has happened, for people. */
   readonly say: string
+  /** When, in milliseconds of the monotonic clock. */
+  readonly at: number
 }
 
 /**
@@ -88,8 +90,8 @@ export interface Transition {
 export interface Term {
   /** What made the member active. */
   readonly began: Transition
-  /** Waits until the member ceases to be active, and tells why. Is known before what runs in the term is interrupted. */
-  readonly ending: Effect.Effect<Transition>
+  /** What makes the member cease to be active. It is known before what runs in the term is interrupted. */
+  readonly ending: Deferred.Deferred<Transition>
 }
 
 /**
@@ -187,7 +189,8 @@ export const make = <R = never>(
       from: undefined,
       to: start.member.state,
       cause: "Start",
-      say: start.say ?? "Start"
+      say: start.say ?? "Start",
+      at: now()
     })
     const terms = Terms.make<Transition, BinaryStarError | SocketError>()
     const stopped = yield* Deferred.make<void>()
@@ -249,7 +252,7 @@ export const make = <R = never>(
           const from = member.state
           member = outcome.member
           const isFatal = outcome.verdict._tag === "Fatal"
-          const transition = { from, to: member.state, cause, say: outcome.say ?? cause }
+          const transition = { from, to: member.state, cause, say: outcome.say ?? cause, at: now() }
           if (outcome.say !== undefined) {
             yield* isFatal ? Effect.logError(outcome.say) : Effect.logInfo(outcome.say)
           }
@@ -312,7 +315,9 @@ export const make = <R = never>(
       const failed = (replies: Array<Frames.Frames>, request: Frames.Frames, cause: Cause.Cause<unknown>) => {
         const refusal = Option.getOrUndefined(Cause.failureOption(cause))
         if (refusal instanceof Refusal) {
-          tell(replies, request, refusal.reason ?? "Failed", Frames.make(refusal.body ?? []))
+          if (refusal.reason !== "Dropped") {
+            tell(replies, request, refusal.reason ?? "Failed", Frames.make(refusal.body ?? []))
+          }
           return Effect.void
         }
         counters.failed++
@@ -334,6 +339,10 @@ export const make = <R = never>(
       const answer = (message: Frames.Frames, replies: Array<Frames.Frames>): Effect.Effect<void> | undefined => {
         const envelopeLength = Frames.envelopeLength(message)
         const reply = handler(new Incoming(message, envelopeLength, member.state))
+        if (reply instanceof Later) {
+          tasks.startLater({ message, envelopeLength, term }, reply.start)
+          return undefined
+        }
         if (!Effect.isEffect(reply)) {
           replies.push(envelop(message, envelopeLength, reply))
           return undefined
@@ -546,7 +555,7 @@ export const make = <R = never>(
       const goodbye = Fsm.step(rules, member, { _tag: "Stopping", now: now() })
       const { state } = goodbye.member
       fork(Effect.zipRight(
-        release({ from: member.state, to: state, cause: "Stopping", say: goodbye.say ?? "stopping" }),
+        release({ from: member.state, to: state, cause: "Stopping", say: goodbye.say ?? "stopping", at: now() }),
         inbox.put(released)
       ))
       while (!isReleased) {
@@ -573,7 +582,9 @@ export const make = <R = never>(
         const why = Either.match(Cause.failureOrCause(cause), { onLeft: Cause.fail, onRight: identity })
         return tellEnd(why).pipe(
           Effect.zipRight(SubscriptionRef.get(latest)),
-          Effect.flatMap(({ to }) => endWhatRuns({ from: to, to, cause: "End", say: "the member has ended" })),
+          Effect.flatMap(({ to }) =>
+            endWhatRuns({ from: to, to, cause: "End", say: "the member has ended", at: now() })
+          ),
           Effect.zipRight(Deferred.failCause(ended, why)),
           Effect.zipRight(terms.close(why))
         )

@@ -39,7 +39,10 @@ export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Fronten
  * @since 0.1.0
  * @category layers
  */
-export const none: Layer.Layer<Frontend> = Layer.succeed(Frontend, { run: () => Effect.never, reply: () => Effect.void })
+export const none: Layer.Layer<Frontend> = Layer.succeed(Frontend, {
+  run: () => Effect.never,
+  reply: () => Effect.void
+})
 
 /**
  * A frontend in memory.

@@ -21,7 +21,7 @@ import * as bstar from "./cli/bstar.ts"
 
 /**
  * 0 done or stopped by a signal, 1 anything else, 3 dual actives, 4 dual passives, 5 a broken promise was found, 64 wrong
- * usage, 78 wrong configuration.
+ * usage, 78 wrong configuration; that of the command whose end has ended `bstar run`.
  */
 const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) {
@@ -30,6 +30,8 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
   return error instanceof BinaryStarError
     ? error.reason === "DualActive" ? 3 : 4
+    : Predicate.isTagged(error, "CommandEnded") && Predicate.hasProperty(error, "code")
+    ? Number(error.code)
     : Predicate.isTagged(error, "ViolationsFound")
     ? 5
     : ValidationError.isValidationError(error) || Predicate.isTagged(error, "TooLarge")
@@ -48,7 +50,7 @@ const report = (cause: Cause.Cause<Effect.Effect.Error<ReturnType<typeof bstar.r
       onSome: (error) =>
         ValidationError.isValidationError(error)
           ? Console.error(`bstar ${process.argv.slice(2).join(" ")}\n${bstar.usage}`)
-          : error._tag === "BinaryStarError"
+          : error._tag === "BinaryStarError" || error._tag === "CommandEnded"
           ? Effect.void
           : Console.error(`E: ${"message" in error ? error.message : String(error)}`)
     })

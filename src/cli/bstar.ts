@@ -1,6 +1,7 @@
 /**
  * The command `bstar`: what can be typed, and which file does it. A command's code is loaded when it runs.
  */
+import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -42,16 +43,46 @@ const demo = Command.make("demo", {}, () => Effect.flatMap(load(() => import("./
   Command.withDescription("Start a pair and a client on this machine, kill each server in turn, and watch.")
 )
 
+const roleOf = (parsed: { readonly primary: boolean; readonly backup: boolean }) =>
+  parsed.primary === parsed.backup
+    ? Effect.fail(ValidationError.invalidArgument(HelpDoc.p("exactly one of -p and -b is needed")))
+    : Effect.succeed(parsed.primary ? "primary" as const : "backup" as const)
+
+const proxy = Command.make("proxy", options.proxy, (parsed) =>
+  Effect.gen(function*() {
+    const role = yield* roleOf(parsed)
+    const { run } = yield* load(() => import("./proxy.ts"))
+    return yield* run(role, parsed)
+  })).pipe(
+    Command.withDescription("A server of a pair that hands requests on to workers in any language: REP sockets.")
+  )
+
+const runCommand = Command.make(
+  "run",
+  {
+    ...options.run,
+    command: Args.atLeast(Args.text({ name: "command" }), 1).pipe(
+      Args.withDescription("The command and its arguments, after --.")
+    )
+  },
+  ({ command, ...parsed }) =>
+    Effect.gen(function*() {
+      const role = yield* roleOf(parsed)
+      const { run } = yield* load(() => import("./run.ts"))
+      yield* run(role, parsed, command)
+    })
+).pipe(
+  Command.withDescription("Run a command on the active server of a pair, and never on both: bstar run -p -- command.")
+)
+
 const root = Command.make("bstar", options.server, (parsed) =>
   Effect.gen(function*() {
-    if (parsed.primary === parsed.backup) {
-      return yield* Effect.fail(ValidationError.invalidArgument(HelpDoc.p("exactly one of -p and -b is needed")))
-    }
+    const role = yield* roleOf(parsed)
     const { run } = yield* load(() => import("./server.ts"))
-    return yield* run(parsed.primary ? "primary" : "backup", parsed)
+    return yield* run(role, parsed)
   })).pipe(
     Command.withDescription("A server of a Binary Star pair: -p is the primary, -b the backup."),
-    Command.withSubcommands([client, fsm, verify, demo])
+    Command.withSubcommands([client, proxy, runCommand, fsm, verify, demo])
   )
 
 export const run = Command.run(root, { name: "bstar", version })

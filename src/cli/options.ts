@@ -11,6 +11,8 @@ import * as BinaryStarClient from "../BinaryStarClient.ts"
 import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import { policyNames } from "../Fsm.ts"
 import * as LazyPirate from "../LazyPirate.ts"
+import * as Hooks from "../service/Hooks.ts"
+import * as Proxy from "../service/Proxy.ts"
 
 const text = (name: string, variable: string, description: string): Options.Options<Option.Option<string>> =>
   Options.text(name).pipe(
@@ -35,11 +37,39 @@ const choice = <Word extends string>(name: string, words: ReadonlyArray<Word>, v
 
 const refuse = (message: string) => Effect.fail(ValidationError.invalidValue(HelpDoc.p(message)))
 
+const whole = (name: string, variable: string, what: string, description: string) =>
+  text(name, variable, description).pipe(
+    Options.mapEffect(Option.match({
+      onNone: () => Effect.succeedNone,
+      onSome: (given) =>
+        /^[1-9][0-9]{0,14}$/.test(given)
+          ? Effect.succeedSome(Number(given))
+          : refuse(`--${name} (${variable}): expected a number of ${what}, got "${given}"`)
+    }))
+  )
+
 const { backup, primary } = BinaryStarConfig.defaults
+
+/** Those of `ActiveCommand`, which is loaded when it runs. A test holds them against it. */
+export const runDefaults = { grace: "10 seconds", restart: "never" } as const
 
 export const logFormat = choice("log-format", ["plain", "json", "pretty"], "BSTAR_LOG_FORMAT", "plain").pipe(
   Options.withDescription("How lines are written; plain, the default, is the Guide's. Environment: BSTAR_LOG_FORMAT.")
 )
+
+const hookOf = (when: string, variable: string, description: string) =>
+  text(when, variable, `A command that is run when ${description}`)
+
+export const hooks = {
+  onActive: hookOf("on-active", "BSTAR_ON_ACTIVE", "this server has become active."),
+  onPassive: hookOf("on-passive", "BSTAR_ON_PASSIVE", "this server stands by, before it says so."),
+  onStop: hookOf("on-stop", "BSTAR_ON_STOP", "this server stops, before it says goodbye."),
+  hookTimeout: text(
+    "hook-timeout",
+    "BSTAR_HOOK_TIMEOUT",
+    `How long each of these may take before it is ended. Default: ${Hooks.defaults.timeout}.`
+  )
+}
 
 export const server = {
   primary: Options.boolean("primary", { aliases: ["p"] }).pipe(Options.withDescription("Run the primary server.")),
@@ -80,7 +110,62 @@ export const server = {
     "BSTAR_DRAIN",
     `How long a server that is asked to stop may take to answer what it has accepted. Default: ${primary.drain}.`
   ),
+  ...hooks,
   logFormat
+}
+
+/** The policy of commands that are new, so that nobody expects the Guide's. */
+const hardened = choice("policy", policyNames, "BSTAR_POLICY", "hardened").pipe(
+  Options.withDescription("The rules, as for bstar. Default: hardened. Environment: BSTAR_POLICY.")
+)
+
+/** Where workers connect: next to the Guide's ports. */
+export const backends = { primary: "tcp://*:5005", backup: "tcp://*:5006" } as const
+
+export const proxy = {
+  ...server,
+  policy: hardened,
+  backend: text(
+    "backend",
+    "BSTAR_BACKEND",
+    `Where workers connect (bound). Default: ${backends.primary} with -p, ${backends.backup} with -b.`
+  ),
+  concurrency: whole(
+    "concurrency",
+    "BSTAR_CONCURRENCY",
+    "requests",
+    `How many requests may wait for a worker or be with one; more stay with the clients. ` +
+      `Default: ${Proxy.defaults.concurrency}.`
+  ),
+  timeout: text(
+    "timeout",
+    "BSTAR_TIMEOUT",
+    `How long a request may take in all until it is given up. Default: ${Proxy.defaults.timeout}.`
+  ),
+  whenBusy: choice("when-busy", ["answer", "drop"], "BSTAR_WHEN_BUSY", Proxy.defaults.whenBusy).pipe(
+    Options.withDescription(
+      "What becomes of a request for which no worker is free in time: answer, the default, tells bstar's own clients so; " +
+        "drop says nothing. Environment: BSTAR_WHEN_BUSY."
+    )
+  )
+}
+
+const { frontend: _frontend, drain: _drain, ...serverWithoutClients } = server
+
+export const run = {
+  ...serverWithoutClients,
+  policy: hardened,
+  grace: text(
+    "grace",
+    "BSTAR_GRACE",
+    `How long the command may take to end after SIGTERM, before SIGKILL. Default: ${runDefaults.grace}.`
+  ),
+  restart: choice("restart", ["never", "on-failure", "always"], "BSTAR_RESTART", runDefaults.restart).pipe(
+    Options.withDescription(
+      "When the command is started again that has ended by itself. " +
+        "Default: never; then bstar ends with its exit code. Environment: BSTAR_RESTART."
+    )
+  )
 }
 
 export const client = {
@@ -118,14 +203,8 @@ export const client = {
     "BSTAR_INTERVAL",
     "How long to wait between a reply and the next request. Default: 1 second."
   ),
-  count: text("count", "BSTAR_COUNT", "How many requests to send. Default: no end.").pipe(
-    Options.mapEffect(Option.match({
-      onNone: () => Effect.succeed(Number.POSITIVE_INFINITY),
-      onSome: (given) =>
-        /^[1-9][0-9]{0,14}$/.test(given)
-          ? Effect.succeed(Number(given))
-          : refuse(`--count (BSTAR_COUNT): expected a number of requests, got "${given}"`)
-    }))
+  count: whole("count", "BSTAR_COUNT", "requests", "How many requests to send. Default: no end.").pipe(
+    Options.map(Option.getOrElse(() => Number.POSITIVE_INFINITY))
   ),
   logFormat
 }

@@ -12,26 +12,39 @@ import type { Role } from "../Fsm.ts"
 import * as Handler from "../Handler.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
-import type { Parsed, server } from "./options.ts"
+import type { hooks, Parsed, server } from "./options.ts"
+
+/** What was said about a member of a pair. */
+export const memberOptions = (
+  role: Role,
+  parsed: Omit<Parsed<typeof server>, "drain" | "frontend"> & Partial<Parsed<typeof server>>
+): BinaryStarConfig.Options => ({
+  role,
+  policy: parsed.policy,
+  frontend: parsed.frontend && Option.getOrUndefined(parsed.frontend),
+  state: Option.getOrUndefined(parsed.state),
+  peer: Option.getOrUndefined(parsed.peer),
+  heartbeat: Option.getOrUndefined(parsed.heartbeat) as Duration.DurationInput | undefined,
+  crashDetection: parsed.crashDetection === "policy" ? undefined : parsed.crashDetection === "on",
+  drain: parsed.drain && (Option.getOrUndefined(parsed.drain) as Duration.DurationInput | undefined)
+})
+
+/** The hooks that were given, whose code is loaded only then. */
+export const hooksOf = (parsed: Parsed<typeof hooks>): Layer.Layer<never, InvalidConfig, BinaryStar.BinaryStar> =>
+  [parsed.onActive, parsed.onPassive, parsed.onStop].some(Option.isSome)
+    ? Layer.unwrapEffect(Effect.map(Effect.promise(() => import("./hooks.ts")), ({ layer }) => layer(parsed)))
+    : Layer.empty
 
 export const run = (
   role: Role,
   parsed: Parsed<typeof server>
 ): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError> => {
-  const options: BinaryStarConfig.Options = {
-    role,
-    policy: parsed.policy,
-    frontend: Option.getOrUndefined(parsed.frontend),
-    state: Option.getOrUndefined(parsed.state),
-    peer: Option.getOrUndefined(parsed.peer),
-    heartbeat: Option.getOrUndefined(parsed.heartbeat) as Duration.DurationInput | undefined,
-    crashDetection: parsed.crashDetection === "policy" ? undefined : parsed.crashDetection === "on",
-    drain: Option.getOrUndefined(parsed.drain) as Duration.DurationInput | undefined
-  }
-  return Effect.flatMap(BinaryStar.BinaryStar, (member) => member.join).pipe(
+  const options = memberOptions(role, parsed)
+  const member = Layer.provide(BinaryStar.layer(options, Handler.echo), Zmq.layer(options))
+  return Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join).pipe(
     // The Guide's server says so whatever it was that ended its loop.
     Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
-    Effect.provide(Layer.provide(BinaryStar.layer(options, Handler.echo), Zmq.layer(options))),
+    Effect.provide(Layer.provideMerge(hooksOf(parsed), member)),
     Effect.provide(logging.layer(parsed.logFormat))
   )
 }

@@ -1,6 +1,6 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
@@ -9,14 +9,17 @@ import type * as Scope from "effect/Scope"
 import * as Deadlines from "./deadlines.ts"
 
 /**
- * An effect that runs for somebody.
+ * Something that runs for somebody: an effect, or what tells by itself when it has ended.
  *
  * @internal
  */
 export interface Task<T, A> {
   /** For whom. */
   readonly owner: T
-  readonly fiber: Fiber.RuntimeFiber<A, unknown>
+  /** Where it has one. */
+  readonly fiber: Fiber.RuntimeFiber<A, unknown> | undefined
+  /** Ends it, soon. */
+  readonly interrupt: () => void
   /** Whether it was interrupted because it took too long. */
   isLate: boolean
 }
@@ -29,6 +32,8 @@ export interface Task<T, A> {
 export interface Tasks<T, A, R> {
   /** Starts an effect. One that ends without waiting for anything gives its exit at once; `onEnd` hears of the others. */
   readonly start: (owner: T, effect: Effect.Effect<A, unknown, R>) => Exit.Exit<A, unknown> | undefined
+  /** Starts what calls back when it has ended, and gives what is called where it is interrupted. */
+  readonly startLater: (owner: T, start: (settle: (exit: Exit.Exit<A, unknown>) => void) => () => void) => void
   /** How many run. */
   readonly size: () => number
   /** Interrupts all and waits until they have ended. */
@@ -51,9 +56,13 @@ export const make = <T, A, R>(
     const tasks = new Set<Task<T, A>>()
     const deadlines = yield* Deadlines.make<Task<T, A>>(timeout, (task) => {
       task.isLate = true
-      task.fiber.unsafeInterruptAsFork(FiberId.none)
+      task.interrupt()
     })
-    const interruptAll = Effect.suspend(() => Fiber.interruptAll([...tasks].map(({ fiber }) => fiber)))
+    const interruptAll = Effect.suspend(() => {
+      const running = [...tasks]
+      running.forEach(({ interrupt }) => interrupt())
+      return Fiber.awaitAll(running.flatMap(({ fiber }) => fiber ?? []))
+    }).pipe(Effect.asVoid)
     yield* Effect.addFinalizer(() => interruptAll)
 
     return {
@@ -65,7 +74,8 @@ export const make = <T, A, R>(
         if (exit !== null) {
           return exit
         }
-        const task: Task<T, A> = { owner, fiber, isLate: false }
+        const interrupt = () => fiber.unsafeInterruptAsFork(FiberId.none)
+        const task: Task<T, A> = { owner, fiber, interrupt, isLate: false }
         tasks.add(task)
         deadlines.add(task)
         fiber.addObserver((exit) => {
@@ -74,6 +84,22 @@ export const make = <T, A, R>(
           onEnd(task, exit)
         })
         return undefined
+      },
+      startLater: (owner, start) => {
+        const end = (exit: Exit.Exit<A, unknown>) => {
+          if (tasks.delete(task)) {
+            deadlines.delete(task)
+            onEnd(task, exit)
+          }
+        }
+        const interrupt = () => {
+          cancel()
+          end(Exit.interrupt(FiberId.none))
+        }
+        const task: Task<T, A> = { owner, fiber: undefined, interrupt, isLate: false }
+        tasks.add(task)
+        deadlines.add(task)
+        const cancel = start(end)
       }
     }
   })

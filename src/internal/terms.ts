@@ -2,6 +2,7 @@ import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import { until } from "./until.ts"
 
 /**
  * A time in which a member is active, from what began it until what ends it.
@@ -10,7 +11,7 @@ import * as FiberId from "effect/FiberId"
  */
 export interface Term<Why> {
   readonly began: Why
-  readonly ending: Effect.Effect<Why>
+  readonly ending: Deferred.Deferred<Why>
 }
 
 /**
@@ -32,7 +33,6 @@ export interface Terms<Why, E> {
 }
 
 interface Live<Why> extends Term<Why> {
-  readonly ended: Deferred.Deferred<Why>
   /** Done when the term has ended and nothing runs in it any more. */
   readonly empty: Deferred.Deferred<void>
   isEnding: boolean
@@ -54,7 +54,7 @@ export const make = <Why, E>(): Terms<Why, E> => {
   const during = <A, E2, R>(term: Live<Why>, effect: Effect.Effect<A, E2, R>) =>
     Effect.acquireUseRelease(
       Effect.sync(() => term.running++),
-      () => term.isEnding ? Effect.void : Effect.raceFirst(effect, term.ending),
+      () => term.isEnding ? Effect.void : until(effect, term.ending),
       () =>
         Effect.sync(() => {
           term.running--
@@ -64,11 +64,9 @@ export const make = <Why, E>(): Terms<Why, E> => {
 
   return {
     begin: (why) => {
-      const ended = Deferred.unsafeMake<Why>(FiberId.none)
       live = {
         began: why,
-        ended,
-        ending: Deferred.await(ended),
+        ending: Deferred.unsafeMake(FiberId.none),
         empty: Deferred.unsafeMake(FiberId.none),
         isEnding: false,
         running: 0
@@ -84,7 +82,7 @@ export const make = <Why, E>(): Terms<Why, E> => {
         if (!term.isEnding) {
           term.isEnding = true
           next = Deferred.unsafeMake(FiberId.none)
-          Deferred.unsafeDone(term.ended, Effect.succeed(why))
+          Deferred.unsafeDone(term.ending, Effect.succeed(why))
           checkEmpty(term)
         }
         return Deferred.await(term.empty)
@@ -93,7 +91,7 @@ export const make = <Why, E>(): Terms<Why, E> => {
     whileActive: (effect) =>
       Effect.suspend(() => Deferred.await(next)).pipe(
         Effect.tap((term) => during(term, Effect.isEffect(effect) ? effect : effect(term))),
-        Effect.flatMap(({ ending }) => ending),
+        Effect.flatMap(({ ending }) => Deferred.await(ending)),
         Effect.forever
       )
   }

@@ -8,7 +8,16 @@ import { lonelyRow, row } from "./figures.ts"
 import type { Echo, EchoResult } from "./load.ts"
 import * as proc from "./proc.ts"
 import type { Load, Name, Server } from "./servers.ts"
-import { freeEndpoints, startLoad, startMember, startPlain, startServer, untilOpen } from "./servers.ts"
+import {
+  freeEndpoints,
+  startLoad,
+  startMember,
+  startPlain,
+  startProxy,
+  startServer,
+  startWorker,
+  untilOpen
+} from "./servers.ts"
 
 export interface Options {
   /** How often everything is measured. */
@@ -30,10 +39,20 @@ const inTurns = async <A>(rounds: number, measure: (name: Name) => Promise<A>): 
   return results
 }
 
-const startBoth = async (): Promise<{ readonly [N in Name]: Server }> => ({
+type Both = { readonly [N in Name]: Server }
+
+const startBoth = async (): Promise<Both> => ({
   plain: await startServer("plain"),
   project: await startServer("project")
 })
+
+/** Two proxies and the workers of both. */
+const startProxies = async (): Promise<Both> => {
+  const [forPlain, forProject] = await freeEndpoints()
+  const both = { plain: await startProxy("plain", forPlain), project: await startProxy("project", forProject) }
+  await Promise.all(Array.from({ length: 4 }, () => startWorker([forPlain, forProject])))
+  return both
+}
 
 type Shape = Pick<Echo, "clients" | "window"> & Partial<Pick<Echo, "seconds" | "requests">>
 
@@ -48,9 +67,9 @@ const ask = (load: Load, server: Server, shape: Shape): Promise<EchoResult> =>
   })
 
 /** Asks both in turns, after a round for nothing in which compilers get warm. */
-const askInTurns = async (rounds: number, shape: Shape): Promise<Rounds<EchoResult>> => {
+const askInTurns = async (rounds: number, shape: Shape, start = startBoth): Promise<Rounds<EchoResult>> => {
   const load = startLoad()
-  const servers = await startBoth()
+  const servers = await start()
   const measure = (name: Name) => ask(load, servers[name], shape)
   await inTurns(1, measure)
   return inTurns(rounds, measure)
@@ -58,16 +77,21 @@ const askInTurns = async (rounds: number, shape: Shape): Promise<Rounds<EchoResu
 
 const cpuPerRequest = (result: EchoResult) => result.cpu * 1000 / result.replies
 
-const throughput = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
-  const results = await askInTurns(rounds, { clients: 10, window: 100, seconds })
-  return [
-    row("requests a second", results, (result) => result.replies / result.seconds),
-    row("server CPU per request, us", results, cpuPerRequest),
-    row("  of it in the event loop, us", results, (result) => result.loopCpu * 1000 / result.replies),
-    row("latency p50, ms", results, (result) => result.p50 / 1000),
-    row("latency p99, ms", results, (result) => result.p99 / 1000)
-  ]
-}
+const throughputRows = (results: Rounds<EchoResult>): ReadonlyArray<Row> => [
+  row("requests a second", results, (result) => result.replies / result.seconds),
+  row("server CPU per request, us", results, cpuPerRequest),
+  row("  of it in the event loop, us", results, (result) => result.loopCpu * 1000 / result.replies),
+  row("latency p50, ms", results, (result) => result.p50 / 1000),
+  row("latency p99, ms", results, (result) => result.p99 / 1000)
+]
+
+const manyRequests = { clients: 10, window: 100 }
+
+const throughput = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
+  throughputRows(await askInTurns(rounds, { ...manyRequests, seconds }))
+
+const proxy = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
+  throughputRows(await askInTurns(rounds, { ...manyRequests, seconds }, startProxies))
 
 const latency = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
   const results = await askInTurns(rounds, { clients: 1, window: 1, seconds })
@@ -222,6 +246,7 @@ export const scenarios: { readonly [name: string]: (options: Options) => Promise
   throughput,
   latency,
   clients,
+  proxy,
   flood,
   startup,
   idle,

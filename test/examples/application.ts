@@ -44,10 +44,9 @@ const Http = Layer.unwrapEffect(Effect.map(
 
 const environment = ConfigProvider.fromEnv().pipe(ConfigProvider.nested("BSTAR"), ConfigProvider.constantCase)
 
-const untilMemberEnds = Effect.flatMap(BinaryStar.BinaryStar, (member) => member.join)
-
-Layer.launch(Layer.merge(Http, Report)).pipe(
-  Effect.raceFirst(untilMemberEnds),
+Layer.build(Layer.merge(Http, Report)).pipe(
+  Effect.zipRight(Effect.flatMap(BinaryStar.BinaryStar, (member) => member.join)),
+  Effect.scoped,
   Effect.provide(Pair),
   Effect.provide(BinaryStar.layerScheduler),
   Effect.withConfigProvider(ConfigProvider.orElse(environment, ConfigProvider.fromEnv)),

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as BinaryStarClient from "../../src/BinaryStarClient.ts"
 import { RequestError } from "../../src/BinaryStarError.ts"
 import * as Frames from "../../src/Frames.ts"
-import type * as Handler from "../../src/Handler.ts"
+import * as Handler from "../../src/Handler.ts"
 import { Refusal } from "../../src/Handler.ts"
 import * as Contract from "../../src/service/Contract.ts"
 import * as MsgPack from "../../src/service/MsgPack.ts"
@@ -25,11 +25,12 @@ const served = (handler: Handler.Handler) =>
   Layer.succeed(BinaryStarClient.BinaryStarClient, {
     request: (request) => {
       const reply = handler({ body: Frames.make(request), client: "", state: "ACTIVE" })
+      assert(!(reply instanceof Handler.Later))
       return (Effect.isEffect(reply) ? reply : Effect.succeed(reply)).pipe(
         Effect.map(Frames.make),
         Effect.mapError((error) =>
           new RequestError({
-            reason: error instanceof Refusal ? error.reason ?? "Failed" : "Failed",
+            reason: error instanceof Refusal && error.reason === "Busy" ? "Busy" : "Failed",
             servers: [],
             attempts: 1,
             ...(error instanceof Refusal && error.body !== undefined ? { detail: Frames.make(error.body) } : {})

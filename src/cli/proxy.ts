@@ -1,0 +1,42 @@
+/**
+ * `bstar proxy -p` and `bstar proxy -b`: a server that hands requests on to workers.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { BinaryStarError, InvalidConfig, SocketError } from "../BinaryStarError.ts"
+import * as Endpoint from "../Endpoint.ts"
+import type { Role } from "../Fsm.ts"
+import { validate } from "../internal/config.ts"
+import * as Proxy from "../service/Proxy.ts"
+import * as Zmq from "../zeromq/Zmq.ts"
+import * as ZmqBackend from "../zeromq/ZmqBackend.ts"
+import * as logging from "./logging.ts"
+import type { Parsed, proxy } from "./options.ts"
+import { backends } from "./options.ts"
+import { hooksOf, memberOptions } from "./server.ts"
+
+const Settings = Schema.Struct({ backend: Endpoint.Bindable })
+
+export const run = (
+  role: Role,
+  parsed: Parsed<typeof proxy>
+): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError> =>
+  Effect.gen(function*() {
+    const settings = yield* validate(Settings, { backend: Option.getOrElse(parsed.backend, () => backends[role]) })
+    const options: Proxy.Options = {
+      ...memberOptions(role, parsed),
+      concurrency: Option.getOrUndefined(parsed.concurrency),
+      timeout: Option.getOrUndefined(parsed.timeout) as Duration.DurationInput | undefined,
+      whenBusy: parsed.whenBusy
+    }
+    const ports = Layer.merge(Zmq.layer(options), ZmqBackend.layer(settings))
+    return yield* Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(
+      Effect.provide(Layer.provideMerge(hooksOf(parsed), Layer.provide(Proxy.layer(options), ports)))
+    )
+  }).pipe(
+    Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
+    Effect.provide(logging.layer(parsed.logFormat))
+  )

@@ -1,0 +1,47 @@
+/**
+ * `bstar run -p -- command` and `bstar run -b -- command`: a command that runs on the active server.
+ */
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as BinaryStar from "../BinaryStar.ts"
+import type { BinaryStarError, InvalidConfig, SocketError } from "../BinaryStarError.ts"
+import * as Frontend from "../Frontend.ts"
+import type { Role } from "../Fsm.ts"
+import * as Handler from "../Handler.ts"
+import * as ActiveCommand from "../service/ActiveCommand.ts"
+import * as Lease from "../service/Lease.ts"
+import * as Zmq from "../zeromq/Zmq.ts"
+import * as logging from "./logging.ts"
+import type { Parsed, run as options } from "./options.ts"
+import { hooksOf, memberOptions } from "./server.ts"
+
+/** The command has ended by itself, and not well. Its exit code is that of `bstar` too. */
+export class CommandEnded extends Data.TaggedError("CommandEnded")<{ readonly code: number }> {}
+
+export const run = (
+  role: Role,
+  parsed: Parsed<typeof options>,
+  [command, ...args]: readonly [string, ...Array<string>]
+): Effect.Effect<void, BinaryStarError | CommandEnded | InvalidConfig | SocketError> => {
+  const options = { ...memberOptions(role, parsed), vote: "self" } as const
+  const link = Layer.provide(Lease.layer(options), Zmq.layerWithoutClients(options))
+  const member = Layer.provideMerge(BinaryStar.layer(options, Handler.echo), Layer.merge(Frontend.none, link))
+  return Effect.gen(function*() {
+    const code = yield* ActiveCommand.run({
+      command,
+      args,
+      grace: Option.getOrUndefined(parsed.grace) as Duration.DurationInput | undefined,
+      restart: parsed.restart
+    })
+    if (code !== 0) {
+      return yield* new CommandEnded({ code })
+    }
+  }).pipe(
+    Effect.provide(Layer.provideMerge(hooksOf(parsed), member)),
+    Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
+    Effect.provide(logging.layer(parsed.logFormat))
+  )
+}

@@ -1,0 +1,26 @@
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+
+/**
+ * Runs an effect until a signal comes. Whoever interrupts it, it is finalized before anything around it is; Effect's races
+ * are not: interrupted from outside, they finalize their sides after what is around them.
+ *
+ * @internal
+ */
+export const until = <A, E, R, B>(
+  effect: Effect.Effect<A, E, R>,
+  signal: Deferred.Deferred<B>
+): Effect.Effect<A | B, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.fork(restore(effect))
+      const watcher = yield* Effect.fork(
+        Effect.zipRight(Effect.interruptible(Deferred.await(signal)), Fiber.interruptFork(fiber))
+      )
+      const exit = yield* Effect.onInterrupt(restore(Fiber.await(fiber)), () => Fiber.interrupt(fiber))
+      yield* Fiber.interrupt(watcher)
+      return yield* Exit.isInterrupted(exit) && (yield* Deferred.isDone(signal)) ? Deferred.await(signal) : exit
+    })
+  )

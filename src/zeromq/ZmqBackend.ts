@@ -1,0 +1,48 @@
+/**
+ * The backend of a proxy over a DEALER.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Backend } from "../Backend.ts"
+import type { SocketError } from "../BinaryStarError.ts"
+import { tellPort } from "./ports.ts"
+import * as ZmqSocket from "./ZmqSocket.ts"
+
+/**
+ * The end of a server that its workers see.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Where workers connect. */
+  readonly backend: string
+}
+
+/**
+ * What may wait for each worker: so many messages here, and so many bytes in the system. A DEALER gives each worker its turn as
+ * long as there is room for one more message, even where the worker stands still, so room is a trap for messages. Left to itself
+ * the system keeps 50,000 of them; fewer than 256 here cost throughput. See test/bench/README.md.
+ */
+const room = { sendQueue: 256, sendBytes: 32 * 1024 }
+
+/**
+ * Lets workers connect to `backend`: REP sockets, or whatever returns a request's envelope with the reply.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Backend, SocketError> =>
+  Layer.scoped(
+    Backend,
+    Effect.gen(function*() {
+      const dealer = yield* ZmqSocket.makeDealer(room)
+      yield* tellPort(options.backend, yield* dealer.bind(options.backend))
+      return Backend.of({
+        send: dealer.sendSome,
+        run: dealer.run
+      })
+    })
+  )
