@@ -178,6 +178,8 @@ export const make = <R = never>(
     const frontend = yield* Frontend
     const link = yield* PeerLink
     const now = yield* monotonicReader
+    // A span costs twice as much as all else that becomes of a request, and nobody sees those of the default tracer.
+    const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
     const fork = yield* FiberSet.makeRuntime<never>()
     const rules: Fsm.Rules = {
       role: config.role,
@@ -350,7 +352,7 @@ export const make = <R = never>(
         const parent = Envelope.spanOf(message)
         const exit = tasks.start(
           { message, envelopeLength, term },
-          Effect.withSpan(reply, "BinaryStar.request", {
+          parent === undefined && !isTraced ? reply : Effect.withSpan(reply, "BinaryStar.request", {
             kind: "server",
             captureStackTrace: false,
             ...(parent === undefined ? { root: true } : { parent })
@@ -630,6 +632,8 @@ const tellEnd = (why: Cause.Cause<BinaryStarError | SocketError>): Effect.Effect
     onRight: (cause) =>
       Cause.isInterruptedOnly(cause) ? Effect.logWarning("interrupted") : Effect.logError("defect", cause)
   })
+
+const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
 
 const endOf = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
 

@@ -36,7 +36,8 @@ export interface Request {
  * {@link Refusal} what it has to say; any other client has no answer. All but refusals are counted, and their cause is
  * logged once a burst.
  *
- * Each effect runs in a span `BinaryStar.request`, whose parent is the span in which a client of this library has asked.
+ * An effect runs in a span `BinaryStar.request` where a client of this library has asked in a span, which is its parent, or
+ * where the member was made with a tracer of its own.
  * Bytes that were given as a reply must not be changed afterwards.
  *
  * @since 0.1.0

@@ -1,3 +1,4 @@
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -6,6 +7,7 @@ import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import * as Deadlines from "./deadlines.ts"
 
 /**
@@ -50,8 +52,11 @@ export const make = <T, A, R>(
   onEnd: (task: Task<T, A>, exit: Exit.Exit<A, unknown>) => void
 ): Effect.Effect<Tasks<T, A, R>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    // A layer is built where interruption is off; what runs here can be interrupted all the same.
-    const runtime = Runtime.enableRuntimeFlag(yield* Effect.runtime<R>(), RuntimeFlags.Interruption)
+    // A layer may be built where interruption is off, and in a span; what runs here has nothing to do with either.
+    const runtime = (yield* Effect.runtime<R>()).pipe(
+      Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
+      Runtime.updateContext((context) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>)
+    )
     const fork = Runtime.runFork(runtime)
     const tasks = new Set<Task<T, A>>()
     const deadlines = yield* Deadlines.make<Task<T, A>>(timeout, (task) => {

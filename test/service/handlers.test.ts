@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import type * as Tracer from "effect/Tracer"
+import * as Tracer from "effect/Tracer"
 import * as BinaryStar from "../../src/BinaryStar.ts"
 import type { Options } from "../../src/BinaryStarConfig.ts"
 import * as Envelope from "../../src/Envelope.ts"
@@ -208,24 +208,36 @@ describe("a handler", () => {
       assert.deepStrictEqual(answers(), ["1 Interrupted", "2 NotActive"])
     }))
 
+  /** The span in which a handler has run, if it has, for a client that is not ours and for one that is. */
+  const spansOf = Effect.gen(function*() {
+    const spans: Array<Tracer.Span | undefined> = []
+    const { ask, askOurs } = yield* serve(({ body }) =>
+      Effect.map(Effect.option(Effect.currentSpan), (span) => {
+        spans.push(Option.getOrUndefined(span))
+        return body
+      })
+    )
+    yield* ask("1")
+    yield* askOurs("2")
+    return spans
+  })
+
   it.scoped("runs in a span whose parent is the client's", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.AnySpan> = []
-      const { ask, askOurs } = yield* serve(({ body }) =>
-        Effect.map(Effect.currentSpan, (span) => {
-          spans.push(span)
-          return body
-        }).pipe(Effect.orDie)
-      )
-      yield* ask("1")
-      yield* askOurs("2")
+      const [alone, child] = yield* spansOf
       const here = yield* Effect.currentSpan
-      const [alone, child] = spans as Array<Tracer.Span>
-      assert.deepInclude({ ...alone }, { name: "BinaryStar.request", kind: "server" })
-      assert.isTrue(Option.isNone(alone!.parent))
+      assert.isUndefined(alone)
       assert.strictEqual(child!.traceId, here.traceId)
       assert.strictEqual(Option.getOrThrow(child!.parent).spanId, here.spanId)
     }).pipe(Effect.withSpan("test")))
+
+  it.scoped("runs in a span in any case where somebody looks at spans", () =>
+    Effect.gen(function*() {
+      const native = yield* Effect.tracer
+      const [span] = yield* Effect.withTracer(spansOf, Tracer.make({ ...native }))
+      assert.deepInclude({ ...span }, { name: "BinaryStar.request", kind: "server" })
+      assert.isTrue(Option.isNone(span!.parent))
+    }))
 
   it.scoped("that still runs when the server is stopped may end first; what comes meanwhile is for the other server", () =>
     Effect.gen(function*() {
