@@ -1,0 +1,101 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as Supervisor from "effect/Supervisor"
+import * as BinaryStar from "../../src/BinaryStar.ts"
+import * as Frames from "../../src/Frames.ts"
+import * as Handler from "../../src/Handler.ts"
+import * as Hooks from "../../src/service/Hooks.ts"
+import * as Zmq from "../../src/zeromq/Zmq.ts"
+import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
+import { freshEndpoint, quiet } from "../suites/support.ts"
+
+const listeners = () => process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
+
+const terms = 1000
+
+describe("a member", () => {
+  it.scopedLive(
+    `that becomes active and passive ${terms} times leaks no fiber, socket, timer or listener`,
+    () =>
+      Effect.gen(function*() {
+        const endpoint = yield* freshEndpoint("tcp")
+        const options = {
+          role: "backup",
+          policy: "hardened",
+          state: "tcp://127.0.0.1:*",
+          peer: endpoint,
+          heartbeat: "20 millis",
+          vote: "self"
+        } as const
+        let [built, released, active, passive, runs] = [0, 0, 0, 0, 0]
+        const resource = Layer.scopedDiscard(Effect.acquireRelease(
+          Effect.sync(() => built++),
+          () => Effect.sync(() => released++)
+        ))
+        const services = Layer.merge(
+          BinaryStar.layerWhileActive(resource),
+          Hooks.layer({
+            onActive: () => Effect.sync(() => active++),
+            onPassive: () => Effect.sync(() => passive++)
+          })
+        )
+        const supervisor = yield* Supervisor.track
+        const server = yield* Layer.build(Layer.provideMerge(
+          services,
+          Layer.provide(BinaryStar.layer(options, Handler.echo), Zmq.layerWithoutClients(options))
+        )).pipe(Effect.supervised(supervisor))
+        const member = Context.get(server, BinaryStar.BinaryStar)
+        yield* member.whileActive(Effect.ensuring(Effect.never, Effect.sync(() => runs++))).pipe(
+          Effect.supervised(supervisor),
+          Effect.forkScoped
+        )
+
+        const until = (state: string) =>
+          Stream.runHead(Stream.filter(member.changes, (now) => now === state)).pipe(
+            Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => `never ${state}` })
+          )
+        /** A peer comes and says that it is active, and goes. */
+        const term = Effect.gen(function*() {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const publisher = yield* ZmqSocket.makePublisher()
+            yield* publisher.bind(endpoint)
+            const saying = yield* Effect.forkScoped(Effect.forever(
+              Effect.zipRight(publisher.send(Frames.make("3")), Effect.sleep("2 millis"))
+            ))
+            yield* until("PASSIVE")
+            return saying
+          }))
+          yield* until("ACTIVE")
+        })
+        const count = Effect.gen(function*() {
+          // What a term has ended needs a moment to be gone.
+          yield* Effect.sleep("300 millis")
+          return {
+            fibers: (yield* supervisor.value).length,
+            listeners: listeners(),
+            socketsAndTimers: process.getActiveResourcesInfo().length
+          }
+        })
+
+        yield* Effect.repeatN(term, 9)
+        const before = yield* count
+        yield* Effect.repeatN(term, terms - 11)
+        const after = yield* count
+        // One more or less is what is under way just now.
+        assert.closeTo(after.fibers, before.fibers, 5)
+        assert.closeTo(after.socketsAndTimers, before.socketsAndTimers, 5)
+        assert.strictEqual(after.listeners, before.listeners)
+        assert.deepStrictEqual({ built, active, released, passive: passive - 1, runs }, {
+          built: terms,
+          active: terms,
+          released: terms - 1,
+          passive: terms - 1,
+          runs: terms - 1
+        })
+      }).pipe(Effect.provide(quiet)),
+    180_000
+  )
+})
