@@ -25,5 +25,12 @@ describe("examples", () => {
     for (const [, name, code] of quoted) {
       assert.strictEqual(code, fs.readFileSync(new URL(name!, here), "utf8").trim())
     }
+    const excerpts = [...readme.matchAll(/<!-- from test\/examples\/(.*) -->\n```ts\n([^]*?)\n```/g)]
+    assert.isAbove(excerpts.length, 0)
+    for (const [, name, code] of excerpts) {
+      assert.include(fs.readFileSync(new URL(name!, here), "utf8"), code)
+    }
+    const everyBlock = readme.match(/^```ts$/gm)
+    assert.strictEqual(everyBlock?.length, quoted.length + excerpts.length)
   })
 })
