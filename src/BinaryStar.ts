@@ -389,6 +389,32 @@ export const make = <R = never>(
 
       const mayServe = () => next < batch.length && tasks.size() < config.concurrency
 
+      /** Takes the requests that wait, if there are any. What is taken when it stops is for the other server. */
+      const takeBatch = () => {
+        if (requests === undefined) {
+          return false
+        }
+        batch = requests
+        next = 0
+        isBatchLate = isStopping()
+        requests = undefined
+        requestsTaken()
+        return true
+      }
+
+      /** Sends away what has come too late, as far as it comes in soon. */
+      function* dismiss() {
+        const began = now()
+        isBatchLate = true
+        for (let idle = 0; idle < turnsUntilIn && now() - began < dismissMillis; idle++) {
+          while (next < batch.length || takeBatch()) {
+            yield* serve(false, began)
+            idle = 0
+          }
+          yield* nextTurn
+        }
+      }
+
       /** Lets replies go, unless the peer may have taken over since they were made: their clients will ask again. */
       function* send(replies: ReadonlyArray<Frames.Frames>) {
         if (replies.length > 0 && slept() === undefined) {
@@ -527,13 +553,8 @@ export const make = <R = never>(
 
       yield* Effect.logInfo(start.say)
       while (!isDone()) {
-        if (next === batch.length && requests !== undefined) {
-          batch = requests
-          next = 0
-          // What is taken now that it stops is for the other server.
-          isBatchLate = isStopping()
-          requests = undefined
-          requestsTaken()
+        if (next === batch.length) {
+          takeBatch()
         }
         if (!mayServe() && !isVoteDue) {
           yield* takeIn(yield* inbox.takeAll)
@@ -568,6 +589,7 @@ export const make = <R = never>(
       if (lastWord.publish !== undefined) {
         yield* link.farewell(encode(lastWord.publish))
       }
+      yield* dismiss()
       return yield* Effect.interrupt
     }).pipe(Effect.ensuring(Deferred.succeed(stopped, undefined)))
 
@@ -634,6 +656,12 @@ const tellEnd = (why: Cause.Cause<BinaryStarError | SocketError>): Effect.Effect
   })
 
 const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
+
+/** After so many turns of the event loop with nothing new, what had arrived is in. */
+const turnsUntilIn = 4
+
+/** How long, in milliseconds, a server that has said goodbye goes on telling clients so that keep asking. */
+const dismissMillis = 50
 
 const endOf = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
 
