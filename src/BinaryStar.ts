@@ -15,8 +15,6 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Encoding from "effect/Encoding"
-import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
@@ -29,17 +27,15 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as BinaryStarConfig from "./BinaryStarConfig.ts"
 import type { InvalidConfig, SocketError } from "./BinaryStarError.ts"
 import { BinaryStarError } from "./BinaryStarError.ts"
-import * as Envelope from "./Envelope.ts"
-import * as Frames from "./Frames.ts"
+import type * as Frames from "./Frames.ts"
 import { Frontend } from "./Frontend.ts"
 import * as Fsm from "./Fsm.ts"
-import type { Handler, Request } from "./Handler.ts"
-import { Later, Refusal } from "./Handler.ts"
+import type { Handler } from "./Handler.ts"
+import * as Answers from "./internal/answers.ts"
 import * as Burst from "./internal/burst.ts"
 import { monotonicReader, withMonotonicTime } from "./internal/clock.ts"
 import * as Inbox from "./internal/inbox.ts"
 import { nextTurn, sliceMillis } from "./internal/scheduler.ts"
-import * as Tasks from "./internal/tasks.ts"
 import * as Terms from "./internal/terms.ts"
 import { PeerLink } from "./PeerLink.ts"
 import * as PeerMessage from "./PeerMessage.ts"
@@ -126,35 +122,10 @@ type Input =
   | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames> }
   | { readonly _tag: "Beat" }
   | { readonly _tag: "Asked" }
-  | { readonly _tag: "Ended"; readonly task: Tasks.Task<Accepted, Frames.Input>; readonly exit: Answer }
+  | { readonly _tag: "Ended"; readonly ended: Answers.Ended }
   | { readonly _tag: "Gone"; readonly evidence: Fsm.Evidence }
   | { readonly _tag: "Stop" }
   | { readonly _tag: "Released" }
-
-/** What the effect of a handler has come to. */
-type Answer = Exit.Exit<Frames.Input, unknown>
-
-/** A request that an effect answers. */
-interface Accepted {
-  readonly message: Frames.Frames
-  readonly envelopeLength: number
-  readonly term: number
-}
-
-/** A request as its handler sees it. */
-class Incoming implements Request {
-  readonly body: Frames.Frames
-  readonly state: Fsm.State
-  readonly #from: Uint8Array
-  constructor(message: Frames.Frames, envelopeLength: number, state: Fsm.State) {
-    this.body = message.slice(envelopeLength)
-    this.state = state
-    this.#from = message[0]!
-  }
-  get client() {
-    return Encoding.encodeHex(this.#from)
-  }
-}
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
@@ -178,8 +149,6 @@ export const make = <R = never>(
     const frontend = yield* Frontend
     const link = yield* PeerLink
     const now = yield* monotonicReader
-    // A span costs twice as much as all else that becomes of a request, and nobody sees those of the default tracer.
-    const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
     const fork = yield* FiberSet.makeRuntime<never>()
     const rules: Fsm.Rules = {
       role: config.role,
@@ -202,10 +171,12 @@ export const make = <R = never>(
     // The three streams of events run into one inbox. Requests only announce themselves there and wait apart, one batch at
     // a time; further ones stay in the socket, whose high-water mark holds the clients back.
     const inbox = Inbox.make<Input>()
-    const tasks = yield* Tasks.make<Accepted, Frames.Input, R>(
-      config.timeout,
-      (task, exit) => inbox.offer({ _tag: "Ended", task, exit })
-    )
+    const answers = yield* Answers.make(handler, {
+      timeout: config.timeout,
+      quietMillis: config.expiryMillis,
+      onEnd: (ended) => inbox.offer({ _tag: "Ended", ended }),
+      onFailure: () => counters.failed++
+    })
     let requests: ReadonlyArray<Frames.Frames> | undefined
     let requestsTaken = () => {}
     const fromFrontend = frontend.run((batch) => {
@@ -222,14 +193,13 @@ export const make = <R = never>(
       withMonotonicTime
     )
 
-    const endWhatRuns = (why: Transition) => Effect.zipRight(tasks.interruptAll, terms.end(why))
+    /** Ends what runs while this member is active. Until all of it is finalized the member says nothing else. */
+    const release = (why: Transition) => Effect.zipRight(answers.endTerm, terms.end(why))
 
     const driver = Effect.gen(function*() {
       let member = start.member
       let batch: ReadonlyArray<Frames.Frames> = []
       let next = 0
-      // Counts how often this member has stopped answering. A reply that was begun before that is nobody's any more.
-      let term = 0
       let lookedAt = Number.NEGATIVE_INFINITY
       let lastBeat = now()
       let lateAt = Number.NEGATIVE_INFINITY
@@ -238,16 +208,8 @@ export const make = <R = never>(
       let isBatchLate = false
       let isReleased = false
       const isNewJunk = Burst.make(config.expiryMillis)
-      const isNewFailure = Burst.make(config.expiryMillis)
 
       const isStopping = () => stopBy < Number.POSITIVE_INFINITY
-
-      /** Ends what runs while this member is active. Until all of it is finalized the member says nothing else. */
-      const release = (why: Transition) =>
-        Effect.suspend(() => {
-          term++
-          return endWhatRuns(why)
-        })
 
       const become = (outcome: Fsm.Outcome, cause: Transition["cause"]) =>
         Effect.gen(function*() {
@@ -302,92 +264,12 @@ export const make = <R = never>(
           : Effect.void
       }
 
-      /** Tells a client why it has no reply, if it is one that understands. */
-      const tell = (
-        replies: Array<Frames.Frames>,
-        request: Frames.Frames,
-        status: Envelope.Status,
-        detail?: Frames.Frames
-      ) => {
-        if (Envelope.isOurs(request)) {
-          replies.push(Envelope.status(request, status, detail))
-        }
-      }
-
-      const failed = (replies: Array<Frames.Frames>, request: Frames.Frames, cause: Cause.Cause<unknown>) => {
-        const refusal = Option.getOrUndefined(Cause.failureOption(cause))
-        if (refusal instanceof Refusal) {
-          if (refusal.reason !== "Dropped") {
-            tell(replies, request, refusal.reason ?? "Failed", Frames.make(refusal.body ?? []))
-          }
-          return Effect.void
-        }
-        counters.failed++
-        tell(replies, request, "Failed")
-        return isNewFailure(now()) ? Effect.logError("a handler failed; its request is dropped", cause) : Effect.void
-      }
-
-      const tooLate = (replies: Array<Frames.Frames>, request: Frames.Frames) => {
-        counters.failed++
-        tell(replies, request, "TimedOut")
-        return isNewFailure(now())
-          ? Effect.logError(
-            `a handler took longer than ${Duration.format(config.timeout)} and was interrupted; its request is dropped`
-          )
-          : Effect.void
-      }
-
-      /** Starts to answer a request. Effects that end at once are answered at once. */
-      const answer = (message: Frames.Frames, replies: Array<Frames.Frames>): Effect.Effect<void> | undefined => {
-        const envelopeLength = Frames.envelopeLength(message)
-        const reply = handler(new Incoming(message, envelopeLength, member.state))
-        if (reply instanceof Later) {
-          tasks.startLater({ message, envelopeLength, term }, reply.start)
-          return undefined
-        }
-        if (!Effect.isEffect(reply)) {
-          replies.push(envelop(message, envelopeLength, reply))
-          return undefined
-        }
-        const parent = Envelope.spanOf(message)
-        const exit = tasks.start(
-          { message, envelopeLength, term },
-          parent === undefined && !isTraced ? reply : Effect.withSpan(reply, "BinaryStar.request", {
-            kind: "server",
-            captureStackTrace: false,
-            ...(parent === undefined ? { root: true } : { parent })
-          })
-        )
-        if (exit === undefined || Exit.isFailure(exit)) {
-          return exit && failed(replies, message, exit.cause)
-        }
-        replies.push(envelop(message, envelopeLength, exit.value))
-        return undefined
-      }
-
-      /** Brings an effect's answer to its client, unless it was begun in an earlier term. */
-      const conclude = (
-        { owner: { envelopeLength, message, ...begun }, isLate }: Tasks.Task<Accepted, Frames.Input>,
-        exit: Answer,
-        replies: Array<Frames.Frames>
-      ): Effect.Effect<void> => {
-        if (begun.term !== term) {
-          tell(replies, message, "Interrupted")
-          return Effect.void
-        }
-        if (Exit.isFailure(exit)) {
-          return isLate ? tooLate(replies, message) : failed(replies, message, exit.cause)
-        }
-        replies.push(envelop(message, envelopeLength, exit.value))
-        return Effect.void
-      }
-
       /** Whether the peer only seems silent, because this process stood still a moment ago and has yet to hear it. */
       const isRash = (at: number) =>
         Number.isFinite(member.peerExpiry) &&
         (Fsm.isLate(rules, lastBeat, at) || at - lateAt < config.expiryMillis / 4)
 
-      const mayServe = () => next < batch.length && tasks.size() < config.concurrency
+      const mayServe = () => next < batch.length && answers.running() < config.concurrency
 
       /** Takes the requests that wait, if there are any. What is taken when it stops is for the other server. */
       const takeBatch = () => {
@@ -465,17 +347,13 @@ export const make = <R = never>(
           const request = batch[next++]!
           if (verdict === "accept") {
             counters.accepted++
-            try {
-              const failure = answer(request, replies)
-              if (failure !== undefined) {
-                yield* failure
-              }
-            } catch (defect) {
-              yield* failed(replies, request, Cause.die(defect))
+            const failure = answers.begin(request, member.state, replies)
+            if (failure !== undefined) {
+              yield* failure
             }
           } else {
             counters.rejected++
-            tell(replies, request, "NotActive")
+            answers.refuse(request, replies)
           }
           if (now() - began > sliceMillis) {
             break
@@ -522,7 +400,7 @@ export const make = <R = never>(
               isBeat = true
               break
             case "Ended":
-              yield* conclude(input.task, input.exit, replies)
+              yield* answers.conclude(input.ended, replies)
               break
             case "Released":
               isReleased = true
@@ -549,7 +427,7 @@ export const make = <R = never>(
         yield* send(replies)
       }
 
-      const isDone = () => isStopping() && ((next === batch.length && tasks.size() === 0) || now() >= stopBy)
+      const isDone = () => isStopping() && ((next === batch.length && answers.running() === 0) || now() >= stopBy)
 
       yield* Effect.logInfo(start.say)
       while (!isDone()) {
@@ -606,9 +484,7 @@ export const make = <R = never>(
         const why = Either.match(Cause.failureOrCause(cause), { onLeft: Cause.fail, onRight: identity })
         return tellEnd(why).pipe(
           Effect.zipRight(SubscriptionRef.get(latest)),
-          Effect.flatMap(({ to }) =>
-            endWhatRuns({ from: to, to, cause: "End", say: "the member has ended", at: now() })
-          ),
+          Effect.flatMap(({ to }) => release({ from: to, to, cause: "End", say: "the member has ended", at: now() })),
           Effect.zipRight(Deferred.failCause(ended, why)),
           Effect.zipRight(terms.close(why))
         )
@@ -642,10 +518,6 @@ export const make = <R = never>(
 const decode = Schema.decodeEither(PeerMessage.PeerMessage)
 const encode = Schema.encodeSync(PeerMessage.PeerMessage)
 
-/** A reply in the envelope of its request. */
-const envelop = (request: Frames.Frames, envelopeLength: number, reply: Frames.Input): Frames.Frames =>
-  request.slice(0, envelopeLength).concat(Frames.make(reply))
-
 /** Says what has ended a member. */
 const tellEnd = (why: Cause.Cause<BinaryStarError | SocketError>): Effect.Effect<void> =>
   Either.match(Cause.failureOrCause(why), {
@@ -654,8 +526,6 @@ const tellEnd = (why: Cause.Cause<BinaryStarError | SocketError>): Effect.Effect
     onRight: (cause) =>
       Cause.isInterruptedOnly(cause) ? Effect.logWarning("interrupted") : Effect.logError("defect", cause)
   })
-
-const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
 
 /** After so many turns of the event loop with nothing new, what had arrived is in. */
 const turnsUntilIn = 4
