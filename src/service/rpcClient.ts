@@ -1,0 +1,241 @@
+import * as RpcClient from "@effect/rpc/RpcClient"
+import { RpcClientError } from "@effect/rpc/RpcClientError"
+import type * as RpcMessage from "@effect/rpc/RpcMessage"
+import * as RpcSerialization from "@effect/rpc/RpcSerialization"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import { constVoid } from "effect/Function"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { BinaryStarClient } from "../BinaryStarClient.ts"
+import type { RequestError } from "../BinaryStarError.ts"
+import * as Frames from "../Frames.ts"
+import * as Wire from "./rpcWire.ts"
+
+/**
+ * What is known of a procedure.
+ *
+ * @internal
+ */
+export interface Kind {
+  readonly isStream: boolean
+  /** Whether it may be executed more than once. */
+  readonly resend: boolean
+}
+
+/** A call that has no result yet. */
+interface Call {
+  readonly id: string
+  readonly tag: string
+  readonly resend: boolean
+  /** How it began, how more is asked for, and what is asked for next. */
+  readonly request: Frames.Frames
+  more: Frames.Frames | undefined
+  next: Frames.Frames
+  /** Whether the RPC client wants more than the chunk that it got last. */
+  wantsMore: boolean
+  /** Whether there is nothing left that the server would have to be told. */
+  isOver: boolean
+}
+
+/** How long a server may take to hear that a call was interrupted. */
+const interruptTimeout = "1 second"
+
+/** How long a client that is closed waits for its servers to hear of the calls that it gives up. */
+const farewellTimeout = "200 millis"
+
+/** How long it takes at the least until a failed call is known to the one who has made it. */
+const settled = "1 second"
+
+/** @internal */
+export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
+  RpcClient.Protocol["Type"],
+  never,
+  BinaryStarClient | RpcSerialization.RpcSerialization | Scope.Scope
+> =>
+  RpcClient.Protocol.make(Effect.fnUntraced(function*(writeResponse) {
+    const client = yield* BinaryStarClient
+    const serialization = yield* RpcSerialization.RpcSerialization
+    const scope = yield* Effect.scope
+    const calls = new Map<string, Call>()
+    // Calls whose chunk has not been taken yet. They do not ask the server for anything meanwhile.
+    const full = new Set<string>()
+    const errands = yield* FiberSet.make<void>()
+    const runErrand = yield* FiberSet.runtime(errands)<never>()
+    let parser = serialization.unsafeMake()
+
+    /** Tells the server of a call that is given up. */
+    const giveUp = (call: Call) => {
+      call.isOver = true
+      const message = parser.encode({ _tag: "Interrupt", requestId: call.id })
+      if (message !== undefined) {
+        runErrand(
+          client.request(message, { resend: false }).pipe(Effect.timeout(interruptTimeout), Effect.ignore)
+        )
+      }
+    }
+
+    const fail = (call: Call, message: string, cause?: unknown) => {
+      call.isOver = true
+      return new RpcClientError({ reason: "Protocol", message: `${call.tag}: ${message}`, cause })
+    }
+
+    const decode = (call: Call, frames: Frames.Frames) =>
+      Effect.try({
+        try: () => frames.flatMap((frame) => parser.decode(frame)).flat() as Array<RpcMessage.FromServerEncoded>,
+        catch: (cause) => {
+          parser = serialization.unsafeMake()
+          return fail(call, "the reply of the server cannot be decoded", cause)
+        }
+      })
+
+    /** Hands on what the server says. A chunk may have to wait until there is room for it. */
+    const take = (call: Call, response: RpcMessage.FromServerEncoded): Effect.Effect<void> => {
+      if (response._tag !== "Chunk") {
+        call.isOver = true
+        return writeResponse(response)
+      }
+      call.wantsMore = false
+      full.add(call.id)
+      return Effect.map(writeResponse(response), () => {
+        full.delete(call.id)
+        if (call.wantsMore) {
+          call.next = call.more ??= Frames.make(parser.encode({ _tag: "Ack", requestId: call.id }) ?? [])
+        } else {
+          giveUp(call)
+        }
+      })
+    }
+
+    const takeAll = (call: Call, responses: ReadonlyArray<RpcMessage.FromServerEncoded>) => {
+      let i = 0
+      return Effect.whileLoop({
+        while: () => i < responses.length,
+        body: () => take(call, responses[i++]!),
+        step: constVoid
+      })
+    }
+
+    const onReply = (call: Call, reply: Frames.Frames): Effect.Effect<void, RpcClientError> => {
+      const words = Wire.wordsOf(reply)
+      switch (words?.[0]) {
+        case undefined:
+          return Effect.flatMap(decode(call, reply), (responses) => takeAll(call, responses))
+        case "Wait":
+          call.next = Wire.say("Wait", call.id)
+          return Effect.void
+        case "Gone":
+          if (call.resend) {
+            call.next = call.request
+            return Effect.void
+          }
+          return fail(call, "the server that was executing it has stopped or does not know of it any more")
+        default:
+          return fail(call, "the server has nothing to say")
+      }
+    }
+
+    const onError = (call: Call, error: RequestError) => {
+      const wasExecuted = call.next !== call.request || (error.attempts > 0 && error.reason !== "Busy")
+      return fail(call, `${error.message}; it ${wasExecuted ? "may have been" : "was not"} executed`, error)
+    }
+
+    /**
+     * Each message for the server has one answer. The fiber that makes the call goes to and fro with them until it is over;
+     * nothing else is needed, and no answer is handed on while another is.
+     */
+    const run = (call: Call): Effect.Effect<void, RpcClientError> => {
+      calls.set(call.id, call)
+      return Effect.whileLoop({
+        while: () => !call.isOver,
+        body: () =>
+          Effect.matchEffect(client.request(call.next, { resend: call.resend }), {
+            onFailure: (error) => onError(call, error),
+            onSuccess: (reply) => onReply(call, reply)
+          }),
+        step: constVoid
+      }).pipe(
+        Effect.onExit((exit) =>
+          Effect.suspend(() => {
+            calls.delete(call.id)
+            full.delete(call.id)
+            if (!call.isOver) {
+              giveUp(call)
+            }
+            return Exit.isFailure(exit) ? forgetLater(call) : Effect.void
+          })
+        )
+      )
+    }
+
+    /** An RPC client keeps what it knows of a call until its end, and takes no failure to send for one. */
+    const forgetLater = (call: Call) =>
+      writeResponse({ _tag: "Exit", requestId: call.id, exit: { _tag: "Failure", cause: { _tag: "Empty" } } }).pipe(
+        Effect.delay(settled),
+        Effect.interruptible,
+        Effect.forkIn(scope)
+      )
+
+    yield* Effect.suspend(() =>
+      full.size === 0
+        ? Effect.void
+        : client.request(Wire.say("Keep", ...full), { resend: false }).pipe(
+          Effect.timeout(interruptTimeout),
+          Effect.ignore
+        )
+    ).pipe(
+      Effect.schedule(Schedule.spaced(Duration.seconds(Wire.holdSeconds))),
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        for (const call of calls.values()) {
+          giveUp(call)
+        }
+        return FiberSet.awaitEmpty(errands)
+      }).pipe(Effect.interruptible, Effect.timeout(farewellTimeout), Effect.ignore)
+    )
+
+    return {
+      send: (message) =>
+        Effect.suspend(() => {
+          switch (message._tag) {
+            case "Request": {
+              const kind = kindOf(message.tag)
+              const encoded = parser.encode(message)
+              if (encoded === undefined) {
+                return Effect.void
+              }
+              const request = Frames.make(encoded)
+              const call = {
+                id: message.id,
+                tag: message.tag,
+                resend: kind.resend && !kind.isStream,
+                request: kind.isStream ? request.concat(Wire.stream) : request,
+                more: undefined,
+                wantsMore: true,
+                isOver: false
+              }
+              return run({ ...call, next: call.request })
+            }
+            case "Ack": {
+              const call = calls.get(message.requestId)
+              if (call !== undefined) {
+                call.wantsMore = true
+              }
+              return Effect.void
+            }
+            // A call that is interrupted has been given up by then.
+            case "Interrupt":
+            case "Ping":
+            case "Eof":
+              return Effect.void
+          }
+        }),
+      supportsAck: true,
+      supportsTransferables: false
+    }
+  }))
