@@ -14,6 +14,7 @@ import {
   startMember,
   startPlain,
   startProxy,
+  startRpc,
   startServer,
   startWorker,
   untilOpen
@@ -92,6 +93,21 @@ const throughput = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<R
 
 const proxy = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
   throughputRows(await askInTurns(rounds, { ...manyRequests, seconds }, startProxies))
+
+const rpc = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const ends = { plain: await startRpc("plain"), project: await startRpc("project") }
+  const measure = async (name: Name) => ({
+    many: await ends[name]({ window: 64, seconds }),
+    one: await ends[name]({ window: 1, seconds })
+  })
+  await inTurns(1, measure)
+  const results = await inTurns(rounds, measure)
+  return [
+    row("calls a second, 64 at a time", results, ({ many }) => many.callsPerSecond),
+    row("one call at a time, p50, us", results, ({ one }) => one.p50),
+    row("one call at a time, p99, us", results, ({ one }) => one.p99)
+  ]
+}
 
 const latency = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
   const results = await askInTurns(rounds, { clients: 1, window: 1, seconds })
@@ -247,6 +263,7 @@ export const scenarios: { readonly [name: string]: (options: Options) => Promise
   latency,
   clients,
   proxy,
+  rpc,
   flood,
   startup,
   idle,

@@ -8,6 +8,7 @@ import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import type { Echo, EchoResult, Flood, FloodResult } from "./load.ts"
+import type { Job, Result } from "./rpcPeer.ts"
 
 /** What is compared. */
 export type Name = "project" | "plain"
@@ -93,6 +94,23 @@ export const startMember = (
     frontend
   )
 
+/** Starts either of two proxies: the plain loop, or a primary whose peer is not there. */
+export const startProxy = async (name: Name, backend: string): Promise<Server> => {
+  const [frontend, state, peer] = await freeEndpoints()
+  return name === "plain"
+    ? start("the plain proxy", [file("plainProxy.mjs"), frontend, backend], frontend)
+    : start("bstar proxy --primary", [
+      file("../../dist/bstar.js"),
+      "proxy",
+      "--primary",
+      ...["--frontend", frontend, "--backend", backend, "--state", state, "--peer", peer]
+    ], frontend)
+}
+
+/** Starts a worker of several proxies. */
+export const startWorker = (backends: ReadonlyArray<string>): Promise<Server> =>
+  start("a worker", [file("worker.mjs"), ...backends], "")
+
 /** Starts either of those that are compared. The project's is a primary whose peer is not there. */
 export const startServer = async (name: Name): Promise<Server> => {
   const [frontend, state, peer] = await freeEndpoints()
@@ -111,6 +129,30 @@ export const startLoad = (): Load => {
   return {
     echo: (job) => run({ kind: "echo", ...job }),
     flood: (job) => run({ kind: "flood", ...job })
+  }
+}
+
+/** Starts both ends of RPC, and gives what asks for calls. */
+export const startRpc = async (name: Name): Promise<(job: Job) => Promise<Result>> => {
+  const [frontend, state, peer] = await freeEndpoints()
+  const start_ = (end: "client" | "server") => {
+    const child = fork(file("rpcPeer.ts"), [end, name, frontend, state, peer], {
+      execArgv: ["--import", "tsx"],
+      cwd: file("../.."),
+      env,
+      stdio: ["ignore", "ignore", "inherit", "ipc"]
+    })
+    adopt(child, `the ${end} of RPC`)
+    return child
+  }
+  start_("server")
+  await untilOpen(frontend)
+  const client = start_("client")
+  await once(client, "message")
+  return async (job) => {
+    client.send(job)
+    const [result] = await once(client, "message")
+    return result
   }
 }
 

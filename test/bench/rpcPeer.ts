@@ -1,0 +1,105 @@
+/**
+ * One end of the benchmark of RPC, as a process of its own: `rpcPeer.ts server|client plain|project ENDPOINT...`. The same
+ * group, handlers and serialization over a TCP socket, as `@effect/rpc` does it, and over a pair.
+ */
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import * as Rpc from "@effect/rpc/Rpc"
+import * as RpcClient from "@effect/rpc/RpcClient"
+import * as RpcGroup from "@effect/rpc/RpcGroup"
+import * as RpcSerialization from "@effect/rpc/RpcSerialization"
+import * as RpcServer from "@effect/rpc/RpcServer"
+import { Effect, Layer, Schema } from "effect"
+import { BinaryStar, BinaryStarClient, Zmq, ZmqClientLink } from "effect-binary-star"
+import * as BinaryStarRpc from "effect-binary-star/service/BinaryStarRpc"
+
+export interface Job {
+  /** How many calls are under way at a time, and for how long. */
+  readonly window: number
+  readonly seconds: number
+}
+
+export interface Result {
+  readonly callsPerSecond: number
+  /** Latency in microseconds. */
+  readonly p50: number
+  readonly p99: number
+}
+
+class Group extends RpcGroup.make(
+  Rpc.make("Echo", { payload: { text: Schema.String }, success: Schema.String })
+) {}
+
+const [, , end, name, endpoint = "", state = "", peer = ""] = process.argv
+const tcp = { host: new URL(endpoint).hostname, port: Number(new URL(endpoint).port) }
+const pair = { role: "primary", policy: "hardened", frontend: endpoint, state, peer } as const
+
+const served = RpcServer.layer(Group).pipe(
+  Layer.provide(Group.toLayer({ Echo: ({ text }) => Effect.succeed(text) }))
+)
+
+const server = name === "plain"
+  ? Layer.launch(
+    Layer.provide(served, RpcServer.layerProtocolSocketServer).pipe(
+      Layer.provide(NodeSocketServer.layer(tcp)),
+      Layer.provide(RpcSerialization.layerMsgPack)
+    )
+  ).pipe(Effect.orDie)
+  : Layer.launch(
+    Layer.provide(served, BinaryStarRpc.layerProtocolServer(pair)).pipe(
+      Layer.provide(Zmq.layer(pair)),
+      Layer.provide(RpcSerialization.layerMsgPack)
+    )
+  ).pipe(Effect.provide(BinaryStar.layerScheduler), Effect.orDie)
+
+const connection = name === "plain"
+  ? Layer.provide(RpcClient.layerProtocolSocket(), NodeSocket.layerNet(tcp)).pipe(Layer.orDie)
+  : BinaryStarRpc.layerProtocolClient(Group).pipe(
+    Layer.provide(BinaryStarClient.layer({ servers: [endpoint] })),
+    Layer.provide(ZmqClientLink.layer),
+    Layer.orDie
+  )
+
+const client = Effect.gen(function*() {
+  const { Echo } = yield* RpcClient.make(Group)
+  const text = "x".repeat(32)
+  const work = ({ seconds, window }: Job) =>
+    Effect.gen(function*() {
+      const latencies: Array<number> = []
+      const begin = performance.now() + 200
+      const end = begin + seconds * 1000
+      const one = Effect.suspend(() => {
+        const before = performance.now()
+        return Effect.map(Echo({ text }), (answer) => {
+          if (answer !== text) {
+            throw new Error(`not an echo: ${answer}`)
+          }
+          const now = performance.now()
+          if (now > begin && now < end) {
+            latencies.push((now - before) * 1000)
+          }
+          return now < end
+        })
+      })
+      yield* Effect.all(
+        Array.from({ length: window }, () => Effect.repeat(one, { while: (goesOn) => goesOn })),
+        { concurrency: "unbounded", discard: true }
+      )
+      latencies.sort((a, b) => a - b)
+      const at = (share: number) => latencies[Math.floor(share * latencies.length)] ?? NaN
+      return { callsPerSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99) }
+    })
+  yield* Effect.retry(Echo({ text }), { times: 100 })
+  process.send!("ready")
+  yield* Effect.async<never>(() => {
+    process.on("message", (job: Job) => {
+      Effect.runPromise(work(job)).then((result: Result) => process.send!(result))
+    })
+  })
+}).pipe(
+  Effect.scoped,
+  Effect.provide(Layer.provide(connection, RpcSerialization.layerMsgPack)),
+  Effect.orDie
+)
+
+Effect.runFork(end === "server" ? server : client)
