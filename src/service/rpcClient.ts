@@ -2,6 +2,7 @@ import * as RpcClient from "@effect/rpc/RpcClient"
 import { RpcClientError } from "@effect/rpc/RpcClientError"
 import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,6 +10,7 @@ import * as FiberSet from "effect/FiberSet"
 import { constVoid } from "effect/Function"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import { BinaryStarClient } from "../BinaryStarClient.ts"
 import type { RequestError } from "../BinaryStarError.ts"
 import * as Frames from "../Frames.ts"
@@ -39,6 +41,11 @@ interface Call {
   /** Whether there is nothing left that the server would have to be told. */
   isOver: boolean
 }
+
+/** The RPC client tells the RPC server its span by itself. */
+const withoutSpan = Effect.mapInputContext(Context.omit(Tracer.ParentSpan)) as <A, E>(
+  self: Effect.Effect<A, E>
+) => Effect.Effect<A, E>
 
 /** How long a server may take to hear that a call was interrupted. */
 const interruptTimeout = "1 second"
@@ -151,7 +158,7 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
       return Effect.whileLoop({
         while: () => !call.isOver,
         body: () =>
-          Effect.matchEffect(client.request(call.next, { resend: call.resend }), {
+          Effect.matchEffect(withoutSpan(client.request(call.next, { resend: call.resend })), {
             onFailure: (error) => onError(call, error),
             onSuccess: (reply) => onReply(call, reply)
           }),
