@@ -44,6 +44,15 @@ describe("the examples run", () => {
       assert.strictEqual(yield* ask("get", "color"), "red")
     }))
 
+  it.scopedLive("rpc.ts: an RPC service and its client", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      yield* startBoth("rpc.ts", ["serve"], at)
+      const client = yield* example("rpc.ts", [], { BSTAR_SERVERS: `${at.primary.frontend},${at.backup.frontend}` })
+      assert.strictEqual((yield* client.exit).code, 0, client.stdout() + client.stderr())
+      assert.deepStrictEqual(client.lines.slice(-5), ["4", "s", "t", "a", "r"])
+    }))
+
   it.scopedLive("singleton.ts: a job on one of two machines", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startBoth("singleton.ts", [], yield* freeEndpoints)
