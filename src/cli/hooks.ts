@@ -1,21 +1,29 @@
 /**
  * `--on-active`, `--on-passive`, `--on-stop`: hooks that are commands of a shell.
+ *
+ * Not with the command executor of `@effect/platform`: it loses what a command writes that ends within some milliseconds.
  */
-import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as Command from "@effect/platform/Command"
-import * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { spawn } from "node:child_process"
+import * as process from "node:process"
+import { createInterface } from "node:readline"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
 import { environmentOf } from "../service/environment.ts"
 import * as Hooks from "../service/Hooks.ts"
+import { mayRun, signalGroup } from "../service/processGroup.ts"
 import type { hooks, Parsed } from "./options.ts"
 
 class HookFailed extends Data.TaggedError("HookFailed")<{ readonly message: string }> {}
@@ -23,46 +31,78 @@ class HookFailed extends Data.TaggedError("HookFailed")<{ readonly message: stri
 /** How long a hook that has taken its time may take to end. */
 const grace: Duration.DurationInput = "1 second"
 
-/** Asks a hook's process group to end, and makes it. */
-const end = (child: CommandExecutor.Process) =>
-  child.kill("SIGTERM").pipe(
-    Effect.interruptible,
-    Effect.timeoutOption(grace),
-    Effect.filterOrElse(Option.isSome, () => child.kill("SIGKILL")),
-    Effect.ignore
-  )
+/** How long the last lines of a hook may take to come: what it leaves in the background may hold its output for ever. */
+const lastLines: Duration.DurationInput = "100 millis"
 
-const linesOf = <E>(bytes: Stream.Stream<Uint8Array, E>) => Stream.splitLines(Stream.decodeText(bytes))
+interface Shell {
+  /** What it writes. */
+  readonly lines: Mailbox.ReadonlyMailbox<string>
+  readonly end: Effect.Effect<{ readonly code: number | null; readonly signal: string | null }, HookFailed>
+}
+
+/** Starts a command in a process group of its own, which ends with the scope if the command has not ended by then. */
+const start = (
+  command: string,
+  env: { readonly [name: string]: string },
+  input: string
+): Effect.Effect<Shell, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const lines = yield* Mailbox.make<string>()
+    const end = yield* Deferred.make<Effect.Effect.Success<Shell["end"]>, HookFailed>()
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const child = spawn("sh", ["-c", command], { detached: true, env: { ...process.env, ...env }, stdio: "pipe" })
+        for (const output of [child.stdout, child.stderr]) {
+          createInterface({ input: output }).on("line", (line) => lines.unsafeOffer(line))
+        }
+        // It need not read what it is told.
+        child.stdin.on("error", () => {})
+        child.stdin.end(input)
+        child.on("error", ({ message }) => Deferred.unsafeDone(end, Effect.fail(new HookFailed({ message }))))
+        child.on("exit", (code, signal) => Deferred.unsafeDone(end, Effect.succeed({ code, signal })))
+        child.on("close", () => lines.unsafeDone(Exit.void))
+        return child
+      }),
+      ({ pid, stderr, stdout }) =>
+        Effect.gen(function*() {
+          if (pid !== undefined && !(yield* Deferred.isDone(end))) {
+            signalGroup(pid, "SIGTERM")
+            yield* Effect.sync(() => mayRun(pid)).pipe(
+              Effect.repeat({ while: (runs) => runs, schedule: Schedule.spaced("10 millis") }),
+              Effect.interruptible,
+              Effect.timeoutOption(grace)
+            )
+            signalGroup(pid, "SIGKILL")
+          }
+          stdout.destroy()
+          stderr.destroy()
+        })
+    )
+    return { lines, end: Deferred.await(end) }
+  })
 
 /** A hook that runs a command. It is told what has happened by its environment, and by JSON on its standard input. */
-const shell =
-  (hook: string, command: string): Hooks.Hook<BinaryStar | CommandExecutor.CommandExecutor> => (transition) =>
-    Effect.gen(function*() {
-      const { role } = yield* BinaryStar
-      const { cause, from, say, to } = transition
-      const at = DateTime.formatIso(yield* DateTime.now)
-      const executor = yield* CommandExecutor.CommandExecutor
-      const child = yield* Command.make("sh", "-c", command).pipe(
-        Command.env({ ...environmentOf(role, transition), BSTAR_NODE_HOOK: hook }),
-        Command.feed(JSON.stringify({ hook, role, from, to, cause, reason: say, at })),
-        executor.start,
-        Effect.tap((child) =>
-          Effect.addFinalizer(() =>
-            Effect.flatMap(
-              Effect.orElseSucceed(child.isRunning, () => false),
-              (runs) => runs ? end(child) : Effect.void
-            )
-          )
-        )
-      )
-      yield* Stream.merge(linesOf(child.stdout), linesOf(child.stderr)).pipe(
-        Stream.runForEach((line) => Effect.logInfo(`${hook}: ${line}`))
-      )
-      const code = yield* child.exitCode
-      if (code !== 0) {
-        return yield* new HookFailed({ message: `${command}: exit code ${code}` })
-      }
-    }).pipe(Effect.scoped)
+const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transition) =>
+  Effect.gen(function*() {
+    const { role } = yield* BinaryStar
+    const { cause, from, say, to } = transition
+    const at = DateTime.formatIso(yield* DateTime.now)
+    const { end, lines } = yield* start(
+      command,
+      { ...environmentOf(role, transition), BSTAR_NODE_HOOK: hook },
+      `${JSON.stringify({ hook, role, from, to, cause, reason: say, at })}\n`
+    )
+    const writing = yield* Effect.fork(
+      Stream.runForEach(Mailbox.toStream(lines), (line) => Effect.logInfo(`${hook}: ${line}`))
+    )
+    const { code, signal } = yield* end
+    yield* Effect.timeoutOption(Fiber.join(writing), lastLines)
+    if (code !== 0) {
+      return yield* new HookFailed({
+        message: `${command}: ${code === null ? `ended by ${signal}` : `exit code ${code}`}`
+      })
+    }
+  }).pipe(Effect.scoped)
 
 /** The hooks that were given. */
 export const layer = (parsed: Parsed<typeof hooks>): Layer.Layer<never, InvalidConfig, BinaryStar> => {
@@ -73,5 +113,5 @@ export const layer = (parsed: Parsed<typeof hooks>): Layer.Layer<never, InvalidC
     onPassive: hook("on-passive", parsed.onPassive),
     onStop: hook("on-stop", parsed.onStop),
     timeout: Option.getOrUndefined(parsed.hookTimeout) as Duration.DurationInput | undefined
-  }).pipe(Layer.provide(NodeCommandExecutor.layer), Layer.provide(NodeFileSystem.layer))
+  })
 }

@@ -6,6 +6,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -13,7 +14,7 @@ import * as os from "node:os"
 import type { Term } from "../BinaryStar.ts"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { BinaryStarError, InvalidConfig, SocketError } from "../BinaryStarError.ts"
-import { monotonicReader } from "../internal/clock.ts"
+import { monotonicReader, withMonotonicTime } from "../internal/clock.ts"
 import { DurationInput, validate } from "../internal/config.ts"
 import { until } from "../internal/until.ts"
 import { environmentOf } from "./environment.ts"
@@ -43,8 +44,9 @@ export interface Options {
   /** Defaults to `never`. */
   readonly restart?: Restart | undefined
   /**
-   * How soon it is started again. Defaults to 1 second and then twice as late each time, up to 30 seconds, from the
-   * beginning after a minute.
+   * How soon a command that has ended is started again; it gets the exit code. It begins anew when the command has run for
+   * a minute, and in each term. When it has come to its end the command is not started again. Defaults to 1 second and then
+   * twice as late each time, up to 30 seconds.
    */
   readonly schedule?: Schedule.Schedule<unknown, number> | undefined
 }
@@ -58,11 +60,14 @@ export interface Options {
 export const defaults = {
   grace: "10 seconds",
   restart: "never",
-  schedule: Schedule.exponential("1 second").pipe(
-    Schedule.union(Schedule.spaced("30 seconds")),
-    Schedule.resetAfter("1 minute")
-  )
+  schedule: Schedule.union(Schedule.exponential("1 second"), Schedule.spaced("30 seconds"))
 } as const satisfies Omit<Options, "command">
+
+/** How long, in milliseconds, a command has to run for that its earlier ends are forgotten. */
+const healthyMillis = 60_000
+
+/** How soon a command is started again that was killed because its guardian or its lease was lost. */
+const afterLoss = "1 second"
 
 const Settings = Schema.Struct({ grace: DurationInput({ minimum: 0, maximum: "1 day" }) })
 
@@ -101,61 +106,69 @@ export const run = (
     const guardian = yield* Guardian.make
     const now = yield* monotonicReader
     const over = yield* Deferred.make<number>()
-    let leaseUntil = 0
+    yield* Stream.runForEach(lease.until, (until) => Effect.sync(() => guardian.renew(until))).pipe(Effect.forkScoped)
 
-    const grantFrom = (at: number) => {
-      leaseUntil = Math.max(leaseUntil, at + Duration.toMillis(lease.time))
-    }
-    yield* Stream.runForEach(lease.given, (time) =>
-      Effect.sync(() => {
-        grantFrom(now())
-        guardian.renew(time)
-      })).pipe(Effect.forkScoped)
+    /** Until when the lease lasts that there is, or the next one. */
+    const leased = lease.until.pipe(
+      Stream.filter((until) => until > now()),
+      Stream.runHead,
+      Effect.flatten,
+      Effect.orDie
+    )
 
-    /** How long, in milliseconds, the lease lasts that there is, or the next one. */
-    const leased: Effect.Effect<number> = Effect.suspend(() => {
-      const left = leaseUntil - now()
-      return left > 0 ? Effect.succeed(left) : Effect.zipRight(Effect.sleep("5 millis"), leased)
-    })
-
-    const runOnce = (term: Term) =>
+    /** Runs the command until it ends by itself, and gives its exit code and for how long it has run. */
+    const runOnce = (term: Term): Effect.Effect<{ readonly code: number; readonly millis: number }> =>
       Effect.gen(function*() {
         yield* lease.peerIsOver
-        const leaseMillis = yield* leased
+        const until = yield* leased
         yield* Effect.logInfo(`starting ${options.command}`)
-        return yield* guardian.run({
+        const began = now()
+        const ended = yield* guardian.run({
           command: options.command,
           args: options.args ?? [],
           env: environmentOf(member.role, term.began),
           graceMillis: Duration.toMillis(grace),
-          leaseMillis
+          until
         }).pipe(Effect.onInterrupt(() => Effect.logInfo(`${options.command} is stopped`)))
-      }).pipe(
-        Effect.tap((ended) =>
-          isItsOwn(ended)
-            ? ended._tag === "NotStarted"
-              ? Effect.logError(`cannot start ${options.command}: ${ended.message}`)
-              : Effect.logInfo(`${options.command} has ended with exit code ${exitCode(ended)}`)
-            : Effect.logWarning(
-              `${options.command} was killed: ${
-                ended._tag === "Orphaned" ? "its guardian has died" : "this process stood still for too long"
-              }`
-            )
-        )
-      )
+        yield* tell(options.command, ended)
+        return isItsOwn(ended)
+          ? { code: exitCode(ended), millis: now() - began }
+          : yield* Effect.delay(runOnce(term), afterLoss)
+      })
 
-    const inTerm = (term: Term) => {
-      grantFrom(term.began.at)
-      return Effect.repeat(runOnce(term), { until: isItsOwn }).pipe(
-        Effect.map(exitCode),
-        Effect.flatMap((code) =>
-          restart === "always" || (restart === "on-failure" && code !== 0) ? Effect.fail(code) : Effect.succeed(code)
-        ),
-        Effect.retry(options.schedule ?? defaults.schedule),
-        Effect.merge,
-        Effect.flatMap((code) => Deferred.succeed(over, code))
-      )
-    }
+    const inTerm = (term: Term) =>
+      Effect.gen(function*() {
+        const schedule = yield* Schedule.driver(options.schedule ?? defaults.schedule)
+        while (true) {
+          const { code, millis } = yield* runOnce(term)
+          if (millis >= healthyMillis) {
+            yield* schedule.reset
+          }
+          if (
+            restart === "never" || (restart === "on-failure" && code === 0) ||
+            Option.isNone(yield* Effect.option(schedule.next(code)))
+          ) {
+            return yield* Deferred.succeed(over, code)
+          }
+        }
+      }).pipe(withMonotonicTime)
 
     return yield* until(member.whileActive(inTerm), over)
   }).pipe(Effect.scoped)
+
+/** As a shell says it. */
+const reasons: ReadonlyMap<string | undefined, string> = new Map([
+  ["ENOENT", "command not found"],
+  ["EACCES", "permission denied"]
+])
+
+const tell = (command: string, ended: Ended): Effect.Effect<void> =>
+  ended._tag === "NotStarted"
+    ? Effect.logError(`cannot start ${command}: ${reasons.get(ended.code) ?? ended.message}`)
+    : ended._tag === "Orphaned"
+    ? Effect.logWarning(`${command} was killed: its guardian has died`)
+    : ended.lapsed
+    ? Effect.logWarning(`${command} was killed: its lease has run out, the last word to the peer was too long ago`)
+    : ended.signal === null
+    ? Effect.logInfo(`${command} has ended with exit code ${ended.code}`)
+    : Effect.logInfo(`${command} was ended by ${ended.signal}`)

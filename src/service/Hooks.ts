@@ -6,6 +6,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -13,7 +14,8 @@ import * as Stream from "effect/Stream"
 import type { Term, Transition } from "../BinaryStar.ts"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
-import type { State } from "../Fsm.ts"
+import type { Role, State } from "../Fsm.ts"
+import { monotonicReader } from "../internal/clock.ts"
 import { DurationInput, validate } from "../internal/config.ts"
 
 /**
@@ -56,6 +58,8 @@ const Settings = Schema.Struct({ timeout: DurationInput({ minimum: "1 millis", m
 
 const names = { onActive: "on-active", onPassive: "on-passive", onStop: "on-stop" } as const
 
+const start = { primary: "PRIMARY", backup: "BACKUP" } as const satisfies { readonly [R in Role]: State }
+
 const standsBy = (state: State) => state === "PASSIVE" || state === "RESUMING"
 
 /**
@@ -70,6 +74,7 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<never, Invali
     const { timeout } = yield* validate(Settings, { timeout: options.timeout ?? defaults.timeout })
     const context = yield* Effect.context<R>()
     const member = yield* BinaryStar
+    const now = yield* monotonicReader
     let latest: Transition | undefined
     let last: keyof typeof names | undefined
     // Open once onActive has been told of the term that is live, and for good when nobody tells it any more.
@@ -91,25 +96,38 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<never, Invali
             duration: timeout,
             onTimeout: () => `it took longer than ${Duration.format(timeout)}`
           }),
-          Effect.catchAllCause((cause) => Effect.logError(`the hook ${names[name]} has failed`, cause))
+          Effect.catchAllCause((cause) => Effect.logError(`the hook ${names[name]} has failed`, cause)),
+          // As nobody's child: who is interrupted interrupts its children at once, also where it is not to be interrupted.
+          Effect.forkDaemon,
+          Effect.flatMap(Fiber.join)
         )
       })
 
-    const stop = (why: Transition) => Effect.suspend(() => last === "onStop" ? Effect.void : call("onStop", why))
+    const stop = (transition: Transition) => last === "onStop" ? Effect.void : call("onStop", transition)
 
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() =>
-        latest === undefined
-          ? Effect.void
-          : stop({ from: latest.to, to: latest.to, cause: "Stopping", say: "this server is stopping", at: latest.at })
+    const leave = (why: Transition) =>
+      why.cause === "Stopping" || why.to === "ACTIVE" ? stop(why) : call("onPassive", why)
+
+    // With the layer the server stops, which is about to be told to the peer.
+    const stopNow = Effect.suspend(() => {
+      const to = start[member.role]
+      return stop(
+        latest?.cause === "Stopping"
+          ? latest
+          : { from: latest?.to ?? to, to, cause: "Stopping", say: "stopping", at: now() }
       )
-    )
+    })
+    yield* Effect.addFinalizer(() => stopNow)
 
     const follow = Stream.runForEach(member.transitions, (transition) =>
       Effect.suspend(() => {
         latest = transition
         if (transition.to === "ACTIVE") {
           return Effect.zipRight(call("onActive", transition), told.open)
+        }
+        if (last === "onActive") {
+          // The term was over before anything could run in it.
+          return Effect.zipRight(told.close, leave(transition))
         }
         return last === undefined && standsBy(transition.to) ? call("onPassive", transition) : Effect.void
       }).pipe(Effect.uninterruptible)).pipe(
@@ -131,12 +149,13 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<never, Invali
           yield* isOver ? Effect.void : told.close
           const why = yield* ending.value
           latest = why
-          yield* why.cause === "Stopping" || why.to === "ACTIVE" ? stop(why) : call("onPassive", why)
+          yield* last === "onActive" ? leave(why) : Effect.void
         }))
 
     yield* Effect.all([follow, member.whileActive(untilTermEnds)], { concurrency: "unbounded", discard: true }).pipe(
-      // The end of the member is told by its `join`.
-      Effect.ignore,
+      // The end of the member is told by its `join`. It may come without that of this layer.
+      Effect.exit,
+      Effect.zipRight(Effect.uninterruptible(stopNow)),
       Effect.interruptible,
       Effect.forkScoped
     )

@@ -1,8 +1,9 @@
 /**
- * How long what runs on an active server may go on without another word to the peer.
+ * How long what runs on an active server may go on without another word to the peer, and when nothing can run at the peer.
  *
- * A peer takes over two heartbeats after the last word that this server is active. Whatever could outlive this process, or
- * go on while it stands still, has to end before that: it gets a lease of one and a half heartbeats with each such word.
+ * A peer takes over two heartbeats after it last heard from this server. Whatever could outlive this process, or go on while
+ * it stands still, has to end before that: each word gives it a lease of one and a half heartbeats, which leaves half a
+ * heartbeat to end it.
  *
  * @since 0.1.0
  */
@@ -11,13 +12,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
 import type * as Frames from "../Frames.ts"
+import type { Word } from "../Fsm.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import { PeerLink } from "../PeerLink.ts"
 import * as PeerMessage from "../PeerMessage.ts"
@@ -29,26 +30,22 @@ import * as PeerMessage from "../PeerMessage.ts"
  * @category tags
  */
 export class Lease extends Context.Tag("effect-binary-star/Lease")<Lease, {
-  /** For how long a lease is given. */
-  readonly time: Duration.Duration
-  /** Gives one with each word that this server is active. */
-  readonly given: Stream.Stream<Duration.Duration>
+  /** Until when it lasts, in milliseconds of the monotonic clock: now, and with each word that goes to the peer. */
+  readonly until: Stream.Stream<number>
   /**
    * Waits until nothing can run at the peer any more: two heartbeats after it last said that it was active, and no longer
-   * than until it says anything else.
+   * than until it says anything else, which it does only when nothing runs there.
    */
   readonly peerIsOver: Effect.Effect<void>
 }>() {}
 
 const decode = Schema.decodeOption(PeerMessage.PeerMessage)
 
-const wordIn = (message: Frames.Frames) => Option.getOrUndefined(decode(message))
-
-/** How often, in milliseconds, it is looked whether the peer's time is over; what it says may change that. */
-const lookMillis = 5
+const lastWord = (messages: ReadonlyArray<Frames.Frames>): Word | undefined =>
+  messages.flatMap((message) => Option.toArray(decode(message))).at(-1)
 
 /**
- * Gives leases for the words that go over a link.
+ * Watches what goes over a link, and gives a lease for each word that was sent.
  *
  * @since 0.1.0
  * @category layers
@@ -60,32 +57,36 @@ export const layer = (
     const { expiryMillis, heartbeat } = yield* BinaryStarConfig.make(options)
     const link = yield* PeerLink
     const now = yield* monotonicReader
-    const time = Duration.times(heartbeat, 1.5)
-    const given = yield* PubSub.sliding<Duration.Duration>(1)
-    // Until when something may run at the peer. What it said before this process listened, or while it did not, is not known.
-    let peerIsOverAt = now() + expiryMillis
-
-    const peerIsOver: Effect.Effect<void> = Effect.suspend(() =>
-      now() < peerIsOverAt ? Effect.zipRight(Effect.sleep(lookMillis), peerIsOver) : Effect.void
-    )
+    const began = now()
+    const leaseMillis = 1.5 * Duration.toMillis(heartbeat)
+    const until = yield* SubscriptionRef.make(began + leaseMillis)
+    // What the peer said before this process listened, or while it did not, is not known.
+    const unknown = Effect.sync(() => now() + expiryMillis)
+    const peerIsOverAt = yield* SubscriptionRef.make(yield* unknown)
+    // A process that was here before may have died a moment ago, and what it ran has half a heartbeat to end.
+    const predecessorIsOverAt = began + expiryMillis / 4
 
     return Context.make(PeerLink, {
       ...link,
       publish: (message) =>
-        Effect.zipRight(
-          link.publish(message),
-          wordIn(message) === "ACTIVE" ? PubSub.publish(given, time) : Effect.void
-        ),
-      forget: Effect.tap(link.forget, () =>
-        Effect.sync(() => {
-          peerIsOverAt = now() + expiryMillis
-        })),
-      messages: Stream.tap(link.messages, (batch) =>
-        Effect.sync(() => {
-          const word = batch.map(wordIn).filter(Predicate.isNotUndefined).at(-1)
-          if (word !== undefined) {
-            peerIsOverAt = word === "ACTIVE" ? now() + expiryMillis : Number.NEGATIVE_INFINITY
-          }
-        }))
-    }).pipe(Context.add(Lease, { time, given: Stream.fromPubSub(given), peerIsOver }))
+        Effect.suspend(() => {
+          // The time before it is sent, since the peer counts from some time after.
+          const at = now()
+          return Effect.zipRight(link.publish(message), SubscriptionRef.set(until, at + leaseMillis))
+        }),
+      forget: Effect.zipRight(link.forget, Effect.flatMap(unknown, (at) => SubscriptionRef.set(peerIsOverAt, at))),
+      messages: Stream.tap(link.messages, (batch) => {
+        const word = lastWord(batch)
+        return word === undefined
+          ? Effect.void
+          : SubscriptionRef.set(peerIsOverAt, word === "ACTIVE" ? now() + expiryMillis : predecessorIsOverAt)
+      })
+    }).pipe(Context.add(Lease, {
+      until: until.changes,
+      peerIsOver: peerIsOverAt.changes.pipe(
+        Stream.flatMap((at) => Effect.sleep(Math.max(0, at - now())), { switch: true }),
+        Stream.take(1),
+        Stream.runDrain
+      )
+    }))
   }))

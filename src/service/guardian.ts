@@ -7,9 +7,9 @@
  *
  * @internal
  */
-import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
-import * as fs from "node:fs"
+import process from "node:process"
+import { machineMillis, mayRun, signalGroup } from "./processGroup.ts"
 
 /** @internal */
 export type Order =
@@ -19,160 +19,146 @@ export type Order =
     readonly args: ReadonlyArray<string>
     readonly env: { readonly [name: string]: string }
     readonly graceMillis: number
-    readonly leaseMillis: number
+    readonly until: number
   }
-  /** The command may run for so long from now on. */
-  | { readonly _tag: "Renew"; readonly leaseMillis: number }
+  /** The command may run until then, in `machineMillis`: a guardian that stood still finds that it is too late. */
+  | { readonly _tag: "Renew"; readonly until: number }
   | { readonly _tag: "Stop" }
 
 /** @internal */
 export type Report =
-  | { readonly _tag: "Ready" }
   | { readonly _tag: "Started"; readonly pid: number }
   | { readonly _tag: "NotStarted"; readonly code: string | undefined; readonly message: string }
-  /** Nothing of its process group is left. */
+  /** Nothing of its process group is left. Whether it was killed, or not even started, because its lease had run out. */
   | { readonly _tag: "Ended"; readonly code: number | null; readonly signal: string | null; readonly lapsed: boolean }
 
-/** How often, in milliseconds, it is looked whether a process group is gone. */
-const lookMillis = 5
+interface Command {
+  readonly pid: number
+  readonly graceMillis: number
+  hasExited: boolean
+  isKilled: boolean
+  lapsed: boolean
+  killTimer: NodeJS.Timeout | undefined
+}
 
-/** How long, in milliseconds, processes may take to vanish that were killed. */
-const vanishMillis = 2000
+/** How soon, in milliseconds, it is looked whether a process group is gone, and how seldom in the end. */
+const lookMillis = { first: 2, last: 50 }
 
-let graceMillis = 0
-let child: ChildProcess | undefined
-let deadline = 0
-let lapsed = false
-let killAt = Number.POSITIVE_INFINITY
+let command: Command | undefined
+let until = Number.NEGATIVE_INFINITY
 let leaseTimer: NodeJS.Timeout | undefined
 
 const report = (report: Report) => {
-  if (process.connected) {
-    process.send!(report)
-  }
+  // Nobody may be there any more, which is told by the end of the channel.
+  process.send?.(report, () => {})
 }
 
-const signal = (name: NodeJS.Signals) => {
-  try {
-    process.kill(-child!.pid!, name)
-  } catch {
-    // It has gone by itself.
-  }
-}
-
-/** Whether any process of a group is left that is more than a name in a table: nobody may be there to remove that. */
-const isAlive = (group: number): boolean => {
-  try {
-    process.kill(-group, 0)
-  } catch {
-    return false
-  }
-  try {
-    return fs.readdirSync("/proc").some((name) => {
-      if (!/^\d+$/.test(name)) {
-        return false
-      }
-      try {
-        const stat = fs.readFileSync(`/proc/${name}/stat`, "utf8")
-        const [state, , processGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-        return Number(processGroup) === group && state !== "Z"
-      } catch {
-        return false
-      }
-    })
-  } catch {
-    return true
-  }
+const kill = (command: Command) => {
+  command.isKilled = true
+  signalGroup(command.pid, "SIGKILL")
 }
 
 /** Asks the whole group to end, and makes it when it has had its time. */
-const stop = () => {
-  if (child !== undefined && killAt === Number.POSITIVE_INFINITY) {
-    killAt = performance.now() + graceMillis
-    signal("SIGTERM")
-    setTimeout(kill, graceMillis)
+const stop = (command: Command) => {
+  if (command.killTimer === undefined) {
+    command.killTimer = setTimeout(() => kill(command), command.graceMillis)
+    signalGroup(command.pid, "SIGTERM")
+    signalGroup(command.pid, "SIGCONT")
   }
 }
-
-const kill = () => {
-  if (child !== undefined) {
-    killAt = Math.min(killAt, performance.now())
-    signal("SIGKILL")
-  }
-}
-
-const isLapsed = () => performance.now() >= deadline
 
 const checkLease = () => {
   clearTimeout(leaseTimer)
-  if (child === undefined) {
+  if (command === undefined || command.isKilled) {
     return
   }
-  if (isLapsed()) {
-    lapsed = true
-    kill()
-    return
+  const left = until - machineMillis()
+  if (left > 0) {
+    leaseTimer = setTimeout(checkLease, Math.ceil(left))
+  } else {
+    command.lapsed = !command.hasExited
+    kill(command)
   }
-  leaseTimer = setTimeout(checkLease, Math.ceil(deadline - performance.now()))
 }
 
 const start = (order: Extract<Order, { readonly _tag: "Start" }>) => {
-  const started = spawn(order.command, order.args, {
-    detached: true,
-    env: { ...process.env, ...order.env },
-    stdio: ["ignore", "inherit", "inherit"]
-  })
-  child = started
-  graceMillis = order.graceMillis
-  deadline = performance.now() + order.leaseMillis
-  killAt = Number.POSITIVE_INFINITY
-  lapsed = false
-  started.on("error", (error: NodeJS.ErrnoException) => {
-    if (started.pid === undefined) {
-      child = undefined
-      report({ _tag: "NotStarted", code: error.code, message: error.message })
-    }
-  })
-  started.on("exit", (code, signal) => {
+  until = Math.max(until, order.until)
+  if (until <= machineMillis()) {
+    return report({ _tag: "Ended", code: null, signal: null, lapsed: true })
+  }
+  let child
+  try {
+    child = spawn(order.command, order.args, {
+      detached: true,
+      env: { ...process.env, ...order.env },
+      stdio: ["ignore", "inherit", "inherit"]
+    })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return report({ _tag: "NotStarted", code, message })
+  }
+  child.on(
+    "error",
+    ({ code, message }: NodeJS.ErrnoException) => report({ _tag: "NotStarted", code, message })
+  )
+  if (child.pid === undefined) {
+    return
+  }
+  const started: Command = {
+    pid: child.pid,
+    graceMillis: order.graceMillis,
+    hasExited: false,
+    isKilled: false,
+    lapsed: false,
+    killTimer: undefined
+  }
+  command = started
+  report({ _tag: "Started", pid: child.pid })
+  checkLease()
+  child.on("exit", (code, signal) => {
+    started.hasExited = true
     // What the command leaves behind ends with it.
-    stop()
-    const untilGone = () => {
-      if (isAlive(started.pid!) && performance.now() < killAt + vanishMillis) {
-        setTimeout(untilGone, lookMillis)
+    stop(started)
+    const untilGone = (wait: number) => {
+      if (mayRun(started.pid)) {
+        setTimeout(() => untilGone(Math.min(2 * wait, lookMillis.last)), wait)
         return
       }
-      child = undefined
-      report({ _tag: "Ended", code, signal, lapsed })
+      clearTimeout(started.killTimer)
+      command = undefined
+      report({ _tag: "Ended", code, signal, lapsed: started.lapsed })
     }
-    untilGone()
+    untilGone(lookMillis.first)
   })
-  if (started.pid !== undefined) {
-    report({ _tag: "Started", pid: started.pid })
-    checkLease()
-  }
 }
 
 process.on("message", (order: Order) => {
+  // First, since this process may have stood still itself, with the renewal waiting.
+  checkLease()
   switch (order._tag) {
     case "Start":
       start(order)
       break
     case "Renew":
-      // A lease that has run out stays so: this process may have stood still, and the renewal may have waited.
-      if (!isLapsed()) {
-        deadline = performance.now() + order.leaseMillis
-      }
-      checkLease()
+      until = Math.max(until, order.until)
       break
     case "Stop":
-      stop()
+      if (command !== undefined) {
+        stop(command)
+      }
       break
   }
 })
 
-process.on("disconnect", () => {
-  kill()
-  process.exit(0)
-})
+// A supervisor may send its signals to all processes of a service. This one ends when the channel does, and not before.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) {
+  process.on(signal, () => {})
+}
 
-report({ _tag: "Ready" })
+process.on("disconnect", () => process.exit(0))
+
+process.on("exit", () => {
+  if (command !== undefined) {
+    kill(command)
+  }
+})

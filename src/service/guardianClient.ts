@@ -1,12 +1,15 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { ChildProcess } from "node:child_process"
 import { fork } from "node:child_process"
 import { createRequire } from "node:module"
+import { monotonicReader } from "../internal/clock.ts"
 import type { Order, Report } from "./guardian.ts"
+import { machineMillis, mayRun, signalGroup } from "./processGroup.ts"
 
 /**
  * How a command came to its end.
@@ -19,19 +22,26 @@ export type Ended =
   | { readonly _tag: "Orphaned" }
 
 /**
+ * A command for a guardian. `until` is when its lease ends, in milliseconds of the monotonic clock.
+ *
+ * @internal
+ */
+export type Command = Omit<Extract<Order, { readonly _tag: "Start" }>, "_tag">
+
+/**
  * A guardian, and another one in its place when it dies. It owns one command at a time.
  *
  * @internal
  */
 export interface Guardian {
   /** Starts a command, and waits until it has ended. Interrupted, it stops it and waits until nothing of it is left. */
-  readonly run: (order: Omit<Extract<Order, { readonly _tag: "Start" }>, "_tag">) => Effect.Effect<Ended>
-  /** Says that the command may go on for so long from now. */
-  readonly renew: (lease: Duration.Duration) => void
+  readonly run: (command: Command) => Effect.Effect<Ended>
+  /** Says until when the command may go on, in milliseconds of the monotonic clock. Does not wait. */
+  readonly renew: (until: number) => void
 }
 
-/** The guardian is a file of its own beside all bundles, which this package finds by its own name. */
-const findProgram = () => createRequire(import.meta.url).resolve("effect-binary-star/service/guardian")
+/** How long a guardian may take for what is its own affair. One that takes longer is stopped or out of its mind. */
+const patience: Duration.DurationInput = "2 seconds"
 
 /**
  * Starts a guardian that ends with the scope, and with this process however that ends.
@@ -39,88 +49,124 @@ const findProgram = () => createRequire(import.meta.url).resolve("effect-binary-
  * @internal
  */
 export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(function*() {
-  const program = findProgram()
+  const now = yield* monotonicReader
+  // The guardian is a file of its own beside all bundles, which this package finds by its own name.
+  const program = yield* Effect.sync(() =>
+    createRequire(import.meta.url).resolve("effect-binary-star/service/guardian")
+  )
   let guardian: ChildProcess | undefined
-  let pid: number | undefined
-  let ended: Deferred.Deferred<Ended> | undefined
+  let running: { readonly ended: Deferred.Deferred<Ended>; pid: number | undefined } | undefined
 
-  const end = (how: Ended) => {
-    pid = undefined
-    const waiting = ended
-    ended = undefined
-    if (waiting !== undefined) {
-      Deferred.unsafeDone(waiting, Effect.succeed(how))
+  const toMachine = (until: number) => {
+    // Read first: if this process stands still in between, the lease gets shorter and not longer.
+    const at = machineMillis()
+    return at + until - now()
+  }
+
+  const hear = (report: Report) => {
+    if (running === undefined) {
+      return
+    }
+    if (report._tag === "Started") {
+      running.pid = report.pid
+    } else {
+      Deferred.unsafeDone(running.ended, Effect.succeed(report))
     }
   }
 
-  /** The guardian that there is, or a new one. In a group of its own, so that no Ctrl-C reaches it. */
+  /** The guardian that there is, or a new one. In a session of its own, so that no Ctrl-C reaches it. */
   const summon = (): ChildProcess => {
     if (guardian !== undefined) {
       return guardian
     }
     const summoned = fork(program, [], { detached: true, execArgv: [], stdio: ["ignore", "inherit", "inherit", "ipc"] })
-    guardian = summoned
-    const gone = () => {
-      guardian = guardian === summoned ? undefined : guardian
-      if (pid !== undefined) {
-        try {
-          process.kill(-pid, "SIGKILL")
-        } catch {
-          // It has gone with its guardian.
+    const lost = () => {
+      if (guardian !== summoned) {
+        return
+      }
+      guardian = undefined
+      if (running !== undefined) {
+        if (running.pid !== undefined) {
+          signalGroup(running.pid, "SIGKILL")
         }
+        Deferred.unsafeDone(running.ended, Effect.succeed({ _tag: "Orphaned" }))
       }
-      end({ _tag: "Orphaned" })
     }
-    summoned.on("error", gone)
-    summoned.on("exit", gone)
-    summoned.on("message", (report: Report) => {
-      if (report._tag === "Started") {
-        pid = report.pid
-      } else if (report._tag === "Ended" || report._tag === "NotStarted") {
-        end(report)
-      }
-    })
+    summoned.on("error", lost)
+    // Not its exit, which may come before its last report: then nobody would know what it has started.
+    summoned.on("close", lost)
+    summoned.on("message", hear)
+    guardian = summoned
     return summoned
   }
 
-  const send = (order: Order) => {
-    // What cannot be sent is for a guardian that has gone, which is told by its end.
-    summon().send(order, () => {})
-  }
+  // What cannot be sent is for a guardian that has gone, which is told by its end.
+  const send = (order: Order) => summon().send(order, () => {})
 
-  yield* Effect.acquireRelease(
-    Effect.sync(summon),
-    () =>
-      Effect.async<void>((resume) => {
-        if (guardian === undefined) {
-          return resume(Effect.void)
-        }
-        guardian.once("exit", () => resume(Effect.void))
-        guardian.disconnect()
-      })
-  )
+  const dismiss = Effect.suspend(() => {
+    const dismissed = guardian
+    if (dismissed === undefined) {
+      return Effect.void
+    }
+    guardian = undefined
+    const gone = Effect.async<void>((resume) => {
+      dismissed.once("exit", () => resume(Effect.void))
+      if (dismissed.connected) {
+        dismissed.disconnect()
+      }
+    })
+    return gone.pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(patience),
+      Effect.forkDaemon,
+      Effect.flatMap(Fiber.join),
+      Effect.ensuring(Effect.sync(() => dismissed.kill("SIGKILL")))
+    )
+  })
+
+  yield* Effect.acquireRelease(Effect.sync(summon), () => dismiss)
+
+  /** Waits until nothing is left of what nobody guards any more. */
+  const vanish = (pid: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      signalGroup(pid, "SIGKILL")
+      return mayRun(pid) ? Effect.zipRight(Effect.sleep("5 millis"), vanish(pid)) : Effect.void
+    })
 
   return {
-    run: (order) =>
+    run: (command) =>
       Effect.acquireUseRelease(
         Effect.sync(() => {
-          const running = Deferred.unsafeMake<Ended>(FiberId.none)
-          ended = running
-          send({ _tag: "Start", ...order })
+          running = { ended: Deferred.unsafeMake(FiberId.none), pid: undefined }
+          send({ _tag: "Start", ...command, until: toMachine(command.until) })
           return running
         }),
-        Deferred.await,
-        (running) =>
-          Effect.suspend(() => {
-            if (ended === running) {
+        ({ ended }) => Deferred.await(ended),
+        (mine) =>
+          Effect.gen(function*() {
+            if (!(yield* Deferred.isDone(mine.ended))) {
               send({ _tag: "Stop" })
+              yield* Deferred.await(mine.ended).pipe(
+                Effect.interruptible,
+                Effect.timeoutOption(Duration.sum(Duration.millis(command.graceMillis), patience)),
+                // As nobody's child: one that is interrupted once more interrupts its children, also where it is not to be.
+                Effect.forkDaemon,
+                Effect.flatMap(Fiber.join)
+              )
             }
-            return Deferred.await(running)
+            if (!(yield* Deferred.isDone(mine.ended))) {
+              guardian?.kill("SIGKILL")
+            }
+            const { _tag } = yield* Deferred.await(mine.ended)
+            if (_tag === "Orphaned" && mine.pid !== undefined) {
+              yield* vanish(mine.pid)
+            }
+            running = undefined
           })
       ),
-    renew: (lease) => {
-      if (ended !== undefined) {
-        send({ _tag: "Renew", leaseMillis: Duration.toMillis(lease) })
+    renew: (until) => {
+      if (running !== undefined) {
+        send({ _tag: "Renew", until: toMachine(until) })
       }
     }
   }

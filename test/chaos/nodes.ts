@@ -5,6 +5,7 @@ import { Deferred, Effect, Fiber, Option, Stream, SubscriptionRef } from "effect
 import type { Scope } from "effect"
 import { spawnSync } from "node:child_process"
 import * as path from "node:path"
+import { runArgs } from "../processes/commands.ts"
 import type { Endpoints, Process, Role } from "../processes/support.ts"
 import { freeEndpoints, root, run, serverArgs } from "../processes/support.ts"
 import type { Network } from "./network.ts"
@@ -56,6 +57,8 @@ export interface Options {
   readonly program: string
   /** Where the servers run, if not on this host. */
   readonly network: Network | undefined
+  /** What `bstar run` is to run. Without it the servers answer clients. */
+  readonly command?: ReadonlyArray<string> | undefined
 }
 
 export const program = path.join(root, "dist/bstar.js")
@@ -128,7 +131,7 @@ interface Noting {
 
 const makeNode = (
   role: Role,
-  { heartbeat, network, policy, program }: Options,
+  { command: service, heartbeat, network, policy, program }: Options,
   pair: Noting
 ): Effect.Effect<Node, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -141,8 +144,9 @@ const makeNode = (
       ...network?.enter[role] ?? [],
       globalThis.process.execPath,
       program,
-      ...serverArgs(role, pair.at, heartbeat),
-      ...["--policy", policy, "--log-format", "json"]
+      ...(service === undefined ? serverArgs : runArgs)(role, pair.at, heartbeat),
+      ...["--policy", policy, "--log-format", "json"],
+      ...service === undefined ? [] : ["--grace", "500 millis", "--", ...service]
     ] as [string, ...Array<string>]
 
     const enter = (state: (before: State) => State) =>

@@ -4,6 +4,7 @@
 import * as os from "node:os"
 import { median } from "../bench/figures.ts"
 import type { Options, Round } from "./campaign.ts"
+import type * as Commands from "./commands.ts"
 import { histogram, percentile } from "./history.ts"
 
 const wide = 78
@@ -142,5 +143,37 @@ export const text = (options: Options, rounds: ReadonlyArray<Round>): string => 
     ...findings.map(({ details, isFault, round, what }) =>
       `  seed ${options.seed}, round ${round}: ${what}${isFault ? "" : " (no fault)"}: ${details}`
     )
+  ].join("\n")
+}
+
+/** A round with a command, and what the servers wrote if something went wrong in it. */
+export const tellCommands = (
+  { seed }: Commands.Options,
+  { faults, gaps, kind, lines, number, target }: Commands.Round
+): string =>
+  [
+    `round ${number} (${kind} ${target}): nothing ran for ${
+      gaps.map((gap) => Math.round(gap)).join(" and ") || "no"
+    } ms`,
+    ...faults.map((fault) => `  seed ${seed}: ${fault}`),
+    ...lines.map(({ at, incarnation, role, text }) => `    ${at.toFixed(1)}  ${role}#${incarnation} says: ${text}`),
+    ""
+  ].join("\n")
+
+export const textOfCommands = (options: Commands.Options, rounds: ReadonlyArray<Commands.Round>): string => {
+  const groups = new Map<string, Array<number>>()
+  for (const { gaps, kind, target } of rounds) {
+    const label = `${kind} ${target}: nothing ran`
+    groups.set(label, [...groups.get(label) ?? [], ...gaps])
+  }
+  const faults = rounds.flatMap(({ faults, number }) => faults.map((fault) => `  round ${number}: ${fault}`))
+  return [
+    `commands, heartbeat ${options.heartbeatMillis} ms, seed ${options.seed}, ${rounds.length} rounds from ${options.from}`,
+    "",
+    `${"milliseconds".padEnd(40)} count ${["p50", "p90", "p99", "max"].map((name) => name.padStart(7)).join(" ")}`,
+    ...[...groups].sort().flatMap(([label, values]) => values.length === 0 ? [] : [row(label, { label, values })]),
+    "",
+    faults.length === 0 ? "no faults: there were never two commands at once" : "faults",
+    ...faults
   ].join("\n")
 }

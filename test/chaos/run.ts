@@ -9,10 +9,11 @@ import { parseArgs } from "node:util"
 import { BinaryStar } from "../../src/index.ts"
 import type { Options, Round } from "./campaign.ts"
 import { play } from "./campaign.ts"
+import * as Commands from "./commands.ts"
 import { isOfNetwork, kinds, leastDelayHeartbeatMillis, targets } from "./disturbances.ts"
 import { enterNetwork, isAvailable } from "./network.ts"
 import { program } from "./nodes.ts"
-import { json, progress, tellFindings, text } from "./report.ts"
+import { json, progress, tellCommands, tellFindings, text, textOfCommands } from "./report.ts"
 
 const ofProcesses = kinds.filter((kind) => !isOfNetwork(kind))
 
@@ -27,6 +28,8 @@ const usage = `Usage: npm run chaos -- [options]
   --heartbeat DURATION  of both servers (default "100 millis")
   --users N             clients of this project (default 4)
   --observers on|off    clients that ask each server all the time (default on)
+  --command             a command under bstar run instead of servers that answer: kill, term and stop; with it only
+                        --rounds, --seed, --from, --kinds, --target, --heartbeat and --program mean something
   --program FILE        the command (default dist/bstar.js)
   --json                print one JSON object
 
@@ -35,9 +38,10 @@ and until they hear each other again, is told but is no fault. delay: the same, 
 the two heartbeats that it may be.
 
 Exit code 1 if with the policy hardened both answered, a request was lost, a server ended that was not asked to, or the
-pair was not whole again in time.`
+pair was not whole again in time; with --command if two commands ran at once or none did in the end.`
 
 interface Arguments extends Options {
+  readonly command: boolean
   readonly json: boolean
 }
 
@@ -66,6 +70,7 @@ const parse = (): Arguments => {
       users: { type: "string", default: "4" },
       observers: { type: "string", default: "on" },
       program: { type: "string", default: program },
+      command: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false }
     }
@@ -75,11 +80,12 @@ const parse = (): Arguments => {
     process.exit(0)
   }
   const heartbeat = Duration.decodeUnknown(values.heartbeat)
+  const kindsOf = values.command ? ofProcesses : kinds
   return {
     rounds: wholeNumber("rounds", values.rounds, 1),
     seed: wholeNumber("seed", values.seed, 0),
     from: wholeNumber("from", values.from, 1),
-    kinds: values.kinds.split(",").map((kind) => oneOf("kinds", kind, kinds)),
+    kinds: values.kinds.split(",").map((kind) => oneOf("kinds", kind, kindsOf)),
     target: values.target === undefined ? undefined : oneOf("target", values.target, targets),
     policy: oneOf("policy", values.policy, ["hardened", "classic"]),
     heartbeatMillis: Duration.toMillis(
@@ -88,6 +94,7 @@ const parse = (): Arguments => {
     users: wholeNumber("users", values.users, 0),
     observers: oneOf("observers", values.observers, ["on", "off"]) === "on",
     program: path.resolve(values.program),
+    command: values.command,
     json: values.json
   }
 }
@@ -125,7 +132,7 @@ if (options.kinds.some(isOfNetwork)) {
   await enterNetwork()
 }
 
-const main = Effect.gen(function*() {
+const servers = Effect.gen(function*() {
   const told: Array<Round> = []
   const rounds = yield* play(options, (round) =>
     Effect.sync(() => {
@@ -137,6 +144,17 @@ const main = Effect.gen(function*() {
     rounds.some(({ findings }) => findings.some(({ isFault }) => isFault))
   process.exitCode = isFaulty ? 1 : 0
 })
+
+const commands = Effect.gen(function*() {
+  const rounds = yield* Commands.play(
+    options,
+    (round) => Effect.sync(() => process.stderr.write(tellCommands(options, round)))
+  )
+  yield* Console.log(options.json ? JSON.stringify({ options, rounds }) : textOfCommands(options, rounds))
+  process.exitCode = rounds.some(({ faults }) => faults.length > 0) ? 1 : 0
+})
+
+const main = options.command ? commands : servers
 
 main.pipe(
   Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))),

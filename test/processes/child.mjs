@@ -1,0 +1,24 @@
+// A command for `bstar run`: notes when it starts, that it lives, every 5 ms, and when it is asked to end.
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+
+const [, self, log, ...traits] = process.argv
+const group = process.env.CHILD_GROUP ?? String(process.pid)
+const note = (what) => fs.appendFileSync(log, `${what} ${group} ${process.hrtime.bigint()}\n`)
+
+note("start")
+setInterval(() => note("alive"), 5)
+process.on("SIGTERM", () => {
+  note("asked")
+  if (!traits.includes("stubborn")) {
+    process.exit(0)
+  }
+})
+if (traits.includes("parent")) {
+  spawn(process.execPath, [self, log, "stubborn"], { env: { ...process.env, CHILD_GROUP: group }, stdio: "inherit" })
+}
+const { BSTAR_NODE_CAUSE, BSTAR_NODE_PREVIOUS, BSTAR_NODE_REASON, BSTAR_NODE_ROLE, BSTAR_NODE_STATE } = process.env
+process.stdout.write(
+  `child of ${process.ppid}: ${BSTAR_NODE_ROLE} ${BSTAR_NODE_PREVIOUS} -> ${BSTAR_NODE_STATE} ` +
+    `${BSTAR_NODE_CAUSE} (${BSTAR_NODE_REASON})\n`
+)

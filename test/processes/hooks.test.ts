@@ -1,0 +1,118 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Scope } from "effect"
+import { Effect, Schedule } from "effect"
+import * as fs from "node:fs"
+import { makeLog } from "./commands.ts"
+import type { Process } from "./support.ts"
+import { bstar, foreignPeer, freeEndpoints, serverArgs, startLine } from "./support.ts"
+
+/** A backup whose primary is of another make. */
+const makeBackup = (
+  ...options: ReadonlyArray<string>
+): Effect.Effect<
+  { readonly backup: Process; readonly primary: Effect.Effect.Success<ReturnType<typeof foreignPeer>> },
+  unknown,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const at = yield* freeEndpoints
+    const primary = yield* foreignPeer("primary", at)
+    const backup = yield* bstar([...serverArgs("backup", at, "400 millis"), "--policy", "hardened", ...options])
+    yield* backup.waitForLine(startLine.backup)
+    yield* primary.listened
+    return { backup, primary }
+  })
+
+const variables = "$BSTAR_NODE_HOOK $BSTAR_NODE_ROLE $BSTAR_NODE_PREVIOUS $BSTAR_NODE_STATE $BSTAR_NODE_CAUSE"
+
+/** A hook that writes to a file what it is told. */
+const noting = (file: string) => `echo "${variables}" >> ${file}; cat >> ${file}; echo >> ${file}`
+
+describe("hooks that are commands", () => {
+  it.scopedLive("are told what has happened, and a stopped server waits for the last one before it says goodbye", () =>
+    Effect.gen(function*() {
+      const { file } = yield* makeLog
+      const { backup, primary } = yield* makeBackup(
+        ...["--on-passive", noting(file)],
+        ...["--on-active", `${noting(file)}; echo to standard output; echo to standard error >&2`],
+        ...["--on-stop", `sleep 0.3; ${noting(file)}`]
+      )
+      yield* primary.say("3")
+      yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+      // The peer's goodbye, and then it is silent; the request of a client is a vote.
+      const said = Effect.sync(() => fs.readFileSync(file, "utf8").split("\n").filter((line) => line !== ""))
+      const lines = (count: number) =>
+        Effect.repeat(said, { until: (lines) => lines.length >= count, schedule: Schedule.spaced("5 millis") }).pipe(
+          Effect.zipRight(said),
+          Effect.timeout("20 seconds")
+        )
+      const [first, json] = yield* lines(2)
+      assert.strictEqual(first, "on-passive backup BACKUP PASSIVE PeerActive")
+      const { at, ...told } = JSON.parse(json!)
+      assert.deepStrictEqual(told, {
+        hook: "on-passive",
+        role: "backup",
+        from: "BACKUP",
+        to: "PASSIVE",
+        cause: "PeerActive",
+        reason: "connected to primary (active), ready as passive"
+      })
+      assert.isBelow(Math.abs(Date.now() - Date.parse(at)), 60_000)
+
+      yield* primary.say("2")
+      yield* backup.waitForLine("I: on-active: to standard output")
+      yield* backup.waitForLine("I: on-active: to standard error")
+      yield* backup.kill("SIGTERM")
+      assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
+      const all = yield* said
+      assert.deepStrictEqual(all.filter((line) => line.startsWith("on-")), [
+        "on-passive backup BACKUP PASSIVE PeerActive",
+        "on-active backup PASSIVE ACTIVE PeerBackup",
+        "on-stop backup ACTIVE BACKUP Stopping"
+      ])
+      assert.deepStrictEqual(
+        backup.lines.filter((line) => /in good order|interrupted/.test(line)),
+        ["I: stopped in good order", "W: interrupted"]
+      )
+      assert.strictEqual(backup.stderr(), "")
+    }))
+
+  it.scopedLive("that fail, hang, or leave something in the background change nothing", () =>
+    Effect.gen(function*() {
+      const { file } = yield* makeLog
+      const { backup, primary } = yield* makeBackup(
+        ...["--on-passive", "exit 3"],
+        // It neither reads nor ends; what it starts is of its group.
+        ...[
+          "--on-active",
+          `trap '' TERM; (trap '' TERM; while true; do echo >> ${file}; sleep 0.01; done) & sleep 100`
+        ],
+        ...["--on-stop", "sleep 30 & echo done"],
+        ...["--hook-timeout", "500 millis"]
+      )
+      yield* primary.say("3")
+      yield* backup.waitForLine(/^E: the hook on-passive has failed .*exit 3: exit code 3/)
+      yield* primary.say("2")
+      yield* backup.waitForLine(/^E: the hook on-active has failed .*it took longer than 500ms/)
+      yield* Effect.sync(() => fs.statSync(file).size).pipe(
+        Effect.flatMap((size) => Effect.delay(Effect.sync(() => fs.statSync(file).size === size), "100 millis")),
+        Effect.repeat({ until: (isStill) => isStill }),
+        Effect.timeout("5 seconds")
+      )
+      yield* backup.kill("SIGTERM")
+      yield* backup.waitForLine("I: on-stop: done")
+      yield* backup.waitForLine("W: interrupted")
+      assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
+    }))
+
+  it.scopedLive("need a command and a time that is one", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const server = yield* bstar([
+        ...serverArgs("primary", at, "100 millis"),
+        ...["--on-active", "true", "--hook-timeout", "soon"]
+      ])
+      assert.strictEqual((yield* server.exit).code, 78)
+      assert.include(server.stderr(), "E: timeout: expected a duration")
+    }))
+})

@@ -1,0 +1,125 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { fork } from "node:child_process"
+import { once } from "node:events"
+import * as path from "node:path"
+import type { Order, Report } from "../../src/service/guardian.ts"
+import { machineMillis, mayRun } from "../../src/service/processGroup.ts"
+import { eventually } from "../suites/support.ts"
+
+const program = path.resolve(import.meta.dirname, "../../dist/service/guardian.js")
+
+/** A guardian, and what it reports. It is killed with the scope. */
+const makeGuardian = Effect.gen(function*() {
+  const guardian = yield* Effect.acquireRelease(
+    Effect.sync(() => fork(program, { stdio: ["ignore", "inherit", "inherit", "ipc"] })),
+    (guardian) =>
+      Effect.sync(() => {
+        guardian.kill("SIGCONT")
+        guardian.kill("SIGKILL")
+      })
+  )
+  const exited = once(guardian, "exit")
+  const reports: Array<Report> = []
+  guardian.on("message", (report: Report) => reports.push(report))
+  const reported = <Tag extends Report["_tag"]>(tag: Tag) =>
+    Effect.sync(() => reports.find((report): report is Extract<Report, { readonly _tag: Tag }> => report._tag === tag))
+      .pipe(
+        Effect.filterOrFail((report) => report !== undefined),
+        Effect.retry(Schedule.spaced("1 millis")),
+        Effect.orDie
+      )
+  return {
+    guardian,
+    reports,
+    tell: (order: Order) => Effect.sync(() => guardian.send(order)),
+    exited: Effect.promise(() => exited),
+    ended: reported("Ended"),
+    /** Starts a command with a lease of so long, and gives its process. */
+    start: (leaseMillis: number, script: string, graceMillis = 10_000) =>
+      Effect.gen(function*() {
+        const order: Order = {
+          _tag: "Start",
+          command: "sh",
+          args: ["-c", script],
+          env: {},
+          graceMillis,
+          until: machineMillis() + leaseMillis
+        }
+        guardian.send(order)
+        return (yield* reported("Started")).pid
+      })
+  }
+})
+
+const long = 60_000
+const gone = (group: number) => eventually(Effect.sync(() => !mayRun(group)))
+
+describe("the guardian of a command", () => {
+  it.scopedLive("says how the command has ended", () =>
+    Effect.gen(function*() {
+      const { ended, start } = yield* makeGuardian
+      yield* start(long, "exit 3")
+      assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: 3, signal: null, lapsed: false })
+    }))
+
+  it.scopedLive("kills the command when nobody is there to give orders", () =>
+    Effect.gen(function*() {
+      const { exited, guardian, start } = yield* makeGuardian
+      const group = yield* start(long, "trap '' TERM; sleep 100 & sleep 100")
+      guardian.disconnect()
+      yield* exited
+      yield* gone(group)
+    }))
+
+  it.scopedLive("kills the command when its lease has run out, and not while it is renewed", () =>
+    Effect.gen(function*() {
+      const { ended, start, tell } = yield* makeGuardian
+      const group = yield* start(500, "trap '' TERM; sleep 100 & wait")
+      const until = machineMillis() + 1500
+      yield* tell({ _tag: "Renew", until })
+      const report = yield* ended
+      assert.isAtLeast(machineMillis(), until)
+      assert.deepStrictEqual(report, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
+      assert.isFalse(mayRun(group))
+    }))
+
+  it.scopedLive("that stood still itself kills first, and listens to what has waited after that", () =>
+    Effect.gen(function*() {
+      const { ended, guardian, start, tell } = yield* makeGuardian
+      yield* start(300, "sleep 100")
+      guardian.kill("SIGSTOP")
+      yield* Effect.sleep("400 millis")
+      yield* tell({ _tag: "Renew", until: machineMillis() + long })
+      guardian.kill("SIGCONT")
+      assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
+    }))
+
+  it.scopedLive("starts nothing whose lease has run out on the way", () =>
+    Effect.gen(function*() {
+      const { ended, reports, tell } = yield* makeGuardian
+      const until = machineMillis() - 1
+      yield* tell({ _tag: "Start", command: "true", args: [], env: {}, graceMillis: 0, until })
+      assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: null, lapsed: true })
+      assert.strictEqual(reports.length, 1)
+    }))
+
+  it.scopedLive("wakes a command that stands still so that it can end", () =>
+    Effect.gen(function*() {
+      const { ended, start, tell } = yield* makeGuardian
+      const group = yield* start(long, "trap 'exit 5' TERM; while true; do sleep 0.01; done")
+      process.kill(-group, "SIGSTOP")
+      yield* tell({ _tag: "Stop" })
+      assert.deepInclude(yield* ended, { _tag: "Ended", lapsed: false })
+    }))
+
+  it.scopedLive("kills one command's remains and not the next command", () =>
+    Effect.gen(function*() {
+      const { ended, reports, start } = yield* makeGuardian
+      yield* start(long, "true", 200)
+      yield* ended
+      reports.length = 0
+      yield* start(long, "sleep 0.5; exit 6", 200)
+      assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: 6, signal: null, lapsed: false })
+    }))
+})
