@@ -27,6 +27,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as BinaryStarConfig from "./BinaryStarConfig.ts"
 import type { InvalidConfig, SocketError } from "./BinaryStarError.ts"
 import { BinaryStarError } from "./BinaryStarError.ts"
+import * as Envelope from "./Envelope.ts"
 import type * as Frames from "./Frames.ts"
 import { Frontend } from "./Frontend.ts"
 import * as Fsm from "./Fsm.ts"
@@ -125,11 +126,13 @@ type Input =
   | { readonly _tag: "Ended"; readonly ended: Answers.Ended }
   | { readonly _tag: "Gone"; readonly evidence: Fsm.Evidence }
   | { readonly _tag: "Stop" }
+  | { readonly _tag: "TimeUp" }
   | { readonly _tag: "Released" }
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
 const stop: Input = { _tag: "Stop" }
+const timeUp: Input = { _tag: "TimeUp" }
 const released: Input = { _tag: "Released" }
 
 /**
@@ -194,7 +197,11 @@ export const make = <R = never>(
     )
 
     /** Ends what runs while this member is active. Until all of it is finalized the member says nothing else. */
-    const release = (why: Transition) => Effect.zipRight(answers.endTerm, terms.end(why))
+    const release = (why: Transition) =>
+      Effect.suspend(() => {
+        terms.end(why)
+        return Effect.zipRight(answers.endTerm, terms.ended)
+      })
 
     const driver = Effect.gen(function*() {
       let member = start.member
@@ -211,7 +218,10 @@ export const make = <R = never>(
 
       const isStopping = () => stopBy < Number.POSITIVE_INFINITY
 
-      const become = (outcome: Fsm.Outcome, cause: Transition["cause"]) =>
+      const become = (
+        outcome: Fsm.Outcome,
+        cause: Transition["cause"]
+      ): Effect.Effect<void, BinaryStarError | SocketError> =>
         Effect.gen(function*() {
           const from = member.state
           member = outcome.member
@@ -224,6 +234,8 @@ export const make = <R = never>(
             yield* release(transition)
           }
           if (outcome.verdict._tag === "Fatal") {
+            // Those whose requests were interrupted are told.
+            yield* apply(inbox.poll(), false)
             return yield* new BinaryStarError({ reason: outcome.verdict.reason })
           }
           if (member.state !== from) {
@@ -269,7 +281,7 @@ export const make = <R = never>(
         Number.isFinite(member.peerExpiry) &&
         (Fsm.isLate(rules, lastBeat, at) || at - lateAt < config.expiryMillis / 4)
 
-      const mayServe = () => next < batch.length && answers.running() < config.concurrency
+      const mayServe = () => next < batch.length && (isBatchLate || answers.running() < config.concurrency)
 
       /** Takes the requests that wait, if there are any. What is taken when it stops is for the other server. */
       const takeBatch = () => {
@@ -278,29 +290,24 @@ export const make = <R = never>(
         }
         batch = requests
         next = 0
-        isBatchLate = isStopping()
+        isBatchLate = isBatchLate || isStopping()
         requests = undefined
         requestsTaken()
         return true
       }
 
-      /** Sends away what has come too late, as far as it comes in soon. */
-      function* dismiss() {
-        const began = now()
+      /** Sends away what this server will not answer any more. */
+      function* sendAway() {
         isBatchLate = true
-        for (let idle = 0; idle < turnsUntilIn && now() - began < dismissMillis; idle++) {
-          while (next < batch.length || takeBatch()) {
-            yield* serve(false, began)
-            idle = 0
-          }
-          yield* nextTurn
+        while (next < batch.length || takeBatch()) {
+          yield* serve(false, now())
         }
       }
 
-      /** Lets replies go, unless the peer may have taken over since they were made: their clients will ask again. */
+      /** Lets replies go, unless the peer may have taken over since they were made: then their clients have to ask again. */
       function* send(replies: ReadonlyArray<Frames.Frames>) {
-        if (replies.length > 0 && slept() === undefined) {
-          yield* frontend.reply(replies)
+        if (replies.length > 0) {
+          yield* frontend.reply(slept() === undefined ? replies : replies.flatMap(Envelope.withdraw))
         }
       }
 
@@ -383,6 +390,7 @@ export const make = <R = never>(
       function* apply(inputs: ReadonlyArray<Input>, isTrusted: boolean) {
         let isBeat = false
         const replies: Array<Frames.Frames> = []
+        const ended: Array<Answers.Ended> = []
         for (const input of inputs) {
           switch (input._tag) {
             case "Heard":
@@ -400,7 +408,11 @@ export const make = <R = never>(
               isBeat = true
               break
             case "Ended":
-              yield* answers.conclude(input.ended, replies)
+              ended.push(input.ended)
+              break
+            case "TimeUp":
+              // A timer may come a little early.
+              stopBy = now()
               break
             case "Released":
               isReleased = true
@@ -408,13 +420,16 @@ export const make = <R = never>(
             case "Stop":
               if (!isStopping()) {
                 stopBy = now() + Duration.toMillis(config.drain)
-                // Asked again when its time is up, it finds that it is.
-                fork(Effect.delay(inbox.put(stop), config.drain))
+                fork(Effect.interruptible(Effect.delay(Effect.sync(() => inbox.offer(timeUp)), config.drain)))
               }
               break
             case "Asked":
               break
           }
+        }
+        // What the peer has said may have ended the term in which they were begun.
+        for (const one of ended) {
+          yield* answers.conclude(one, replies)
         }
         if (isBeat && isTrusted) {
           const at = now()
@@ -460,6 +475,7 @@ export const make = <R = never>(
         inbox.put(released)
       ))
       while (!isReleased) {
+        yield* sendAway()
         yield* takeIn(yield* inbox.takeAll)
       }
       const lastWord = Fsm.step(rules, member, { _tag: "Stopping", now: now() })
@@ -467,7 +483,7 @@ export const make = <R = never>(
       if (lastWord.publish !== undefined) {
         yield* link.farewell(encode(lastWord.publish))
       }
-      yield* dismiss()
+      yield* sendAway()
       return yield* Effect.interrupt
     }).pipe(Effect.ensuring(Deferred.succeed(stopped, undefined)))
 
@@ -498,7 +514,11 @@ export const make = <R = never>(
       return Deferred.await(stopped)
     })
     yield* Effect.addFinalizer(() => stopNow)
-    const transitions = Stream.interruptWhenDeferred(latest.changes, ended)
+    const transitions = Stream.unwrap(Effect.map(
+      Deferred.isDone(ended),
+      (isOver) =>
+        isOver ? Stream.fromEffect(Deferred.await(ended)) : Stream.interruptWhenDeferred(latest.changes, ended)
+    ))
 
     return BinaryStar.of({
       role: config.role,
@@ -526,12 +546,6 @@ const tellEnd = (why: Cause.Cause<BinaryStarError | SocketError>): Effect.Effect
     onRight: (cause) =>
       Cause.isInterruptedOnly(cause) ? Effect.logWarning("interrupted") : Effect.logError("defect", cause)
   })
-
-/** After so many turns of the event loop with nothing new, what had arrived is in. */
-const turnsUntilIn = 4
-
-/** How long, in milliseconds, a server that has said goodbye goes on telling clients so that keep asking. */
-const dismissMillis = 50
 
 const endOf = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
 
@@ -566,7 +580,9 @@ export const layerConfig = <R = never>(
  * It is started when the server becomes active. When the server ceases to be active, is stopped, or ends, the effect is
  * interrupted, and it is finalized before the server says that it is anything else; a finalizer that takes longer than the
  * peer's patience therefore delays the take-over, unless this process dies or is cut off. An effect that ends by itself is
- * run again with the next term. Where one fails, all fails with it.
+ * run again with the next term. Where one fails, all fails with it. It must not wait, where it cannot be interrupted, for
+ * the member to stop or to stand by: that waits for it. A member that ends because of a defect or a broken socket publishes
+ * nothing meanwhile, so the peer may take over after two heartbeats.
  *
  * A pair without clients has nobody who votes: give it `vote: "self"`.
  *
@@ -584,7 +600,7 @@ const buildAgain = Schedule.union(Schedule.exponential("100 millis"), Schedule.s
 /**
  * Builds a layer whenever this server is active, and releases it as {@link whileActive} does. What the layer fails with is
  * logged, and it is built again by the schedule `retry`, by default after 0.1 seconds and then twice as late each time, up
- * to 10 seconds.
+ * to 10 seconds; when the schedule ends, with the next term.
  *
  * @since 0.1.0
  * @category layers
@@ -597,6 +613,8 @@ export const layerWhileActive = <A, E, R, R2 = never>(
     Effect.sandbox,
     Effect.tapError((cause) => Effect.logError("what runs while this server is active has failed", cause)),
     Effect.retry(options?.retry ?? buildAgain),
+    // Where it is not to be tried again it is with the next term.
+    Effect.ignore,
     whileActive,
     // That the member has ended is told by its `join`.
     Effect.ignore,

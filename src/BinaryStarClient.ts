@@ -106,6 +106,8 @@ export class BinaryStarClient extends Context.Tag("effect-binary-star/BinaryStar
 interface Server {
   readonly endpoint: string
   connection: Connection | undefined
+  /** How many messages had been sent when it last said that it is not active. What it says to earlier ones is no news. */
+  refusedAt: number
 }
 
 /** A request that waits for its reply. */
@@ -165,7 +167,7 @@ export const make = (
     const now = yield* monotonicReader
     const voting = yield* FiberHandle.make<void>()
     const runVoting = yield* FiberHandle.runtime(voting)<never>()
-    const servers = settings.servers.map((endpoint): Server => ({ endpoint, connection: undefined }))
+    const servers = settings.servers.map((endpoint): Server => ({ endpoint, connection: undefined, refusedAt: 0 }))
     const waiting = new Map<string, Asked>()
     // The server that answers now, as far as is known, and how many messages had been sent when it was found out.
     let serving: Server | undefined
@@ -309,6 +311,7 @@ export const make = (
       const isLatest = copy === asked.sent.get(server)?.copy
       switch (status) {
         case "NotActive":
+          server.refusedAt = turn
           if (isLatest) {
             asked.sent.delete(server)
             distrust(server)
@@ -340,7 +343,7 @@ export const make = (
             continue
           }
           const { body, copy, status } = answer!
-          found ||= copy > servingSince && Envelope.isFromActive(status)
+          found ||= copy > Math.max(servingSince, server.refusedAt) && Envelope.isFromActive(status)
           if (status === undefined) {
             settle(asked, Effect.succeed(body))
           } else {

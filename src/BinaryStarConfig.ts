@@ -47,7 +47,7 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   concurrency: Schema.Int.pipe(Schema.between(1, 100_000)),
   /** Whether a peer whose process is gone is found out at once. */
   crashDetection: Schema.Boolean,
-  /** How long such a handler may take for a request. */
+  /** How long a handler that is an effect may take for a request. */
   timeout: DurationInput({ minimum: "1 millis", maximum: Duration.infinity }),
   /** Who votes for this server when its peer is silent. */
   vote: oneOf("clients", "self"),

@@ -144,8 +144,8 @@ const requestSentences: { readonly [R in Exclude<RequestReason, "NoReply">]: str
 }
 
 /**
- * A request has no reply. `attempts` is how often it was sent, `detail` what a handler that failed has to say: empty
- * unless its reason is `Failed` or `Busy`.
+ * A request has no reply. `attempts` is how often it was sent, `detail` what a handler that refused it has to
+ * say, if anything; only with the reasons `Failed` and `Busy`.
  *
  * @since 0.1.0
  * @category errors

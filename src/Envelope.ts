@@ -111,6 +111,16 @@ export const status = (request: Frames.Frames, status: Status, detail: Frames.Fr
 ]
 
 /**
+ * What is to be sent in place of a reply, or a status, that was made before this server may have ceased to be active. Whoever
+ * does not understand that gets nothing.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withdraw = (reply: Frames.Frames): ReadonlyArray<Frames.Frames> =>
+  !isOurs(reply) ? [] : reply[2]?.[0] === exclamation ? [reply] : [status(reply, "Interrupted")]
+
+/**
  * What a server has said to a client: which request and which copy of it is meant, and the reply or why there is none.
  *
  * @since 0.1.0

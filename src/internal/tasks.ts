@@ -97,14 +97,23 @@ export const make = <T, A, R>(
             onEnd(task, exit)
           }
         }
+        let cancel = () => {}
         const interrupt = () => {
-          cancel()
-          end(Exit.interrupt(FiberId.none))
+          try {
+            cancel()
+            end(Exit.interrupt(FiberId.none))
+          } catch (defect) {
+            end(Exit.die(defect))
+          }
         }
         const task: Task<T, A> = { owner, fiber: undefined, interrupt, isLate: false }
         tasks.add(task)
         deadlines.add(task)
-        const cancel = start(end)
+        try {
+          cancel = start(end)
+        } catch (defect) {
+          end(Exit.die(defect))
+        }
       }
     }
   })

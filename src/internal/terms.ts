@@ -22,8 +22,10 @@ export interface Term<Why> {
 export interface Terms<Why, E> {
   /** Begins a term. */
   readonly begin: (why: Why) => void
-  /** Ends the term, if there is one: interrupts what runs in it, and waits until all of it is finalized. */
-  readonly end: (why: Why) => Effect.Effect<void>
+  /** Ends the term, if there is one: interrupts what runs in it. */
+  readonly end: (why: Why) => void
+  /** Waits until all of a term that has ended is finalized. */
+  readonly ended: Effect.Effect<void>
   /** There will be no other term. */
   readonly close: (cause: Cause.Cause<E>) => Effect.Effect<void>
   /** Runs an effect in each term. */
@@ -73,20 +75,15 @@ export const make = <Why, E>(): Terms<Why, E> => {
       }
       Deferred.unsafeDone(next, Effect.succeed(live))
     },
-    end: (why) =>
-      Effect.suspend(() => {
-        const term = live
-        if (term === undefined) {
-          return Effect.void
-        }
-        if (!term.isEnding) {
-          term.isEnding = true
-          next = Deferred.unsafeMake(FiberId.none)
-          Deferred.unsafeDone(term.ending, Effect.succeed(why))
-          checkEmpty(term)
-        }
-        return Deferred.await(term.empty)
-      }),
+    end: (why) => {
+      if (live !== undefined && !live.isEnding) {
+        live.isEnding = true
+        next = Deferred.unsafeMake(FiberId.none)
+        Deferred.unsafeDone(live.ending, Effect.succeed(why))
+        checkEmpty(live)
+      }
+    },
+    ended: Effect.suspend(() => live === undefined ? Effect.void : Deferred.await(live.empty)),
     close: (cause) => Effect.suspend(() => Deferred.failCause(next, cause)),
     whileActive: (effect) =>
       Effect.suspend(() => Deferred.await(next)).pipe(

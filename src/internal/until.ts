@@ -1,7 +1,11 @@
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { constFalse } from "effect/Function"
+
+const isInterruptedOnly = Exit.match({ onFailure: Cause.isInterruptedOnly, onSuccess: constFalse })
 
 /**
  * Runs an effect until a signal comes. Whoever interrupts it, it is finalized before anything around it is; Effect's races
@@ -15,12 +19,13 @@ export const until = <A, E, R, B>(
 ): Effect.Effect<A | B, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const fiber = yield* Effect.fork(restore(effect))
+      // The signal must come through, wherever this is called.
+      const fiber = yield* Effect.fork(Effect.interruptible(effect))
       const watcher = yield* Effect.fork(
         Effect.zipRight(Effect.interruptible(Deferred.await(signal)), Fiber.interruptFork(fiber))
       )
       const exit = yield* Effect.onInterrupt(restore(Fiber.await(fiber)), () => Fiber.interrupt(fiber))
       yield* Fiber.interrupt(watcher)
-      return yield* Exit.isInterrupted(exit) && (yield* Deferred.isDone(signal)) ? Deferred.await(signal) : exit
+      return yield* isInterruptedOnly(exit) && (yield* Deferred.isDone(signal)) ? Deferred.await(signal) : exit
     })
   )

@@ -35,8 +35,9 @@ const decoder = new TextDecoder()
  * @category constants
  */
 export const json: Codec = {
-  encode: (value) => encoder.encode(JSON.stringify(value)),
-  decode: (frame) => JSON.parse(decoder.decode(frame))
+  // There is no word for nothing in JSON: it is an empty frame.
+  encode: (value) => value === undefined ? Frames.delimiter : encoder.encode(JSON.stringify(value)),
+  decode: (frame) => frame.length === 0 ? undefined : JSON.parse(decoder.decode(frame))
 }
 
 /**

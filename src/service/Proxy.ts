@@ -13,6 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
+import * as Iterable from "effect/Iterable"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { Backend } from "../Backend.ts"
@@ -161,24 +162,39 @@ export const make = (
       deadlines.delete(request)
     }
 
-    const deadlines = yield* Deadlines.make<Asked>(Duration.times(timeout, shareInLine), (request) => {
+    let inHand: ReadonlySet<Asked> = new Set()
+    const overdue: Array<Asked> = []
+
+    const refuse = (request: Asked) => {
       forget(request)
       counters.busy++
       if (isNewRefusal(now())) {
         fork(Effect.logWarning("no worker was free for a request, which is refused"))
       }
       request.settle(refusals[whenBusy])
+    }
+
+    const deadlines = yield* Deadlines.make<Asked>(Duration.times(timeout, shareInLine), (request) => {
+      if (inHand.has(request)) {
+        overdue.push(request)
+      } else {
+        refuse(request)
+      }
     })
 
     /** Hands on what is in line, in order, as long as workers have room. */
     const handOn = Effect.gen(function*() {
-      const requests = Array.from(first(line, batchSize))
+      const requests = Array.from(Iterable.take(line, batchSize))
+      // A request whose time is over just now may be with a worker already, and must not be told that it is not.
+      inHand = new Set(requests)
       const count = yield* backend.send(requests.map(({ message }) => message))
       counters.handedOn += count
       for (const request of requests.slice(0, count)) {
         line.delete(request)
         deadlines.delete(request)
       }
+      inHand = new Set()
+      overdue.splice(0).filter((request) => line.has(request)).forEach(refuse)
       if (count < requests.length) {
         mayHaveRoom.unsafeClose()
         yield* Effect.timeoutOption(mayHaveRoom.await, lookAgain)
@@ -241,16 +257,6 @@ export const make = (
     }
   })
 
-function* first<A>(items: Iterable<A>, count: number): Generator<A> {
-  let left = count
-  for (const item of items) {
-    if (left-- === 0) {
-      return
-    }
-    yield item
-  }
-}
-
 /** Eight bytes that name this life of the proxy, and eight for the number of the request. */
 const idLength = 16
 
@@ -301,6 +307,8 @@ export const layer = (
     const proxy = yield* make(timeout, options.whenBusy)
     // Made after the proxy, the member ends before it.
     const member = yield* BinaryStar.make(settings, proxy.handler)
+    // Without its workers it is of no use; its peer may have them still.
+    yield* Effect.forkScoped(Effect.interruptible(Effect.onError(proxy.join, () => member.stop)))
     return Context.make(BinaryStar.BinaryStar, member).pipe(
       Context.add(Proxy, { ...proxy, join: Effect.raceFirst(member.join, proxy.join) })
     )
