@@ -470,6 +470,25 @@ describe("a server that says why there is no reply", () => {
       assert.deepStrictEqual(asked.map(({ server }) => server), [a, b, a, b, a, b])
     }))
 
+  it.scoped("NotActive: what it says later to an earlier request does not make it the one that answers", () =>
+    Effect.gen(function*() {
+      const { asked, request } = yield* makeClient(({ refuse, server, text }) => {
+        if (server === a && text !== "in hand") {
+          refuse("NotActive")
+        }
+      })
+      const inHand = yield* Effect.fork(request("in hand", once))
+      yield* settle
+      const late = yield* Effect.fork(request("late", once))
+      yield* TestClock.adjust("20 millis")
+      asked[0]!.reply()
+      assert.strictEqual(yield* Fiber.join(inHand), "in hand")
+      yield* settle
+      assert.isNull(late.unsafePoll())
+      asked.filter(({ server }) => server === b).at(-1)!.reply()
+      assert.strictEqual(yield* Fiber.join(late), "late")
+    }))
+
   it.scoped("Interrupted: the request is sent again if it may be, and fails at once if not", () =>
     Effect.gen(function*() {
       const { request, sent } = yield* makeClient(({ refuse, reply, server }) =>

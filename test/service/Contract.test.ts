@@ -96,4 +96,10 @@ describe.each([["JSON", Contract.json], ["MessagePack", MsgPack.msgPack]] as con
       const failed = yield* Effect.flip(contract.request(request))
       assert.deepInclude({ ...failed }, { _tag: "RequestError", reason: "Failed" })
     }).pipe(Effect.provide(served(() => Effect.fail("no Refusal")))))
+
+  it.effect("carries nothing", () =>
+    Effect.gen(function*() {
+      const nothing = Contract.make({ request: Schema.Void, reply: Schema.Void, codec })
+      assert.isUndefined(yield* Effect.provide(nothing.request(), served(nothing.handler(() => Effect.void))))
+    }))
 })

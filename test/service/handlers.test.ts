@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -253,5 +254,61 @@ describe("a handler", () => {
       yield* TestClock.adjust("1 seconds")
       assert.isNotNull(stopping.unsafePoll())
       assert.deepStrictEqual(answers(), ["late NotActive", "short reply short", "long Interrupted"])
+    }))
+
+  it.scoped("that gives its reply later may throw, at once or when it is cancelled, and harms nobody", () =>
+    Effect.gen(function*() {
+      const { answers, askOurs, member } = yield* serve((request) => {
+        switch (text(request)) {
+          case "throws":
+            return new Handler.Later(() => {
+              throw new Error("at once")
+            })
+          case "throws late":
+            return new Handler.Later(() => () => {
+              throw new Error("when it is cancelled")
+            })
+          default:
+            return Effect.never
+        }
+      }, { concurrency: 2, timeout: "1 second" })
+      yield* askOurs("throws")
+      yield* askOurs("throws late", "never")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(answers(), ["throws Failed", "throws late TimedOut", "never TimedOut"])
+      yield* askOurs("throws late")
+      const stopping = yield* Effect.fork(member.stop)
+      yield* TestClock.adjust("6 seconds")
+      assert.isNotNull(stopping.unsafePoll())
+    }))
+
+  it.scoped("is interrupted when its member ends because of its peer, and a client of ours is told", () =>
+    Effect.gen(function*() {
+      const { answers, askOurs, links, member } = yield* serve(() => Effect.never)
+      const peer = yield* foreignPeer(links.backup)
+      yield* peer.says("2")
+      yield* askOurs("1")
+      yield* peer.says("3")
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(member.state)))
+      assert.deepStrictEqual(answers(), ["1 Interrupted"])
+      const active = Effect.provideService(BinaryStar.awaitActive, BinaryStar.BinaryStar, member)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(active)))
+    }))
+
+  it.scoped("is asked nothing more while what runs is finalized at a stop, and a client of ours is told at once", () =>
+    Effect.gen(function*() {
+      const finalized = yield* Deferred.make<void>()
+      const { answers, askOurs, links, member } = yield* serve(({ body }) => body)
+      const peer = yield* foreignPeer(links.backup)
+      yield* peer.says("2")
+      yield* Effect.forkDaemon(member.whileActive(Effect.onInterrupt(Effect.never, () => Deferred.await(finalized))))
+      yield* settle
+      const stopping = yield* Effect.fork(member.stop)
+      yield* settle
+      yield* askOurs("late")
+      assert.deepStrictEqual(answers(), ["late NotActive"])
+      yield* Deferred.succeed(finalized, undefined)
+      yield* settle
+      assert.isNotNull(stopping.unsafePoll())
     }))
 })

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -141,6 +142,21 @@ describe("an effect that runs while a server is active", () => {
       yield* TestClock.adjust("4 seconds")
       yield* primary.stop
       assert.deepInclude(whys[0], { from: "ACTIVE", cause: "Stopping" })
+    }))
+
+  it.scoped("fails when its finalizer dies, and ends also where it was started with interruption off", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* makePair(Handler.echo, "hardened", self)
+      const member = yield* primary.start
+      const dying = yield* Effect.fork(
+        member.whileActive(Effect.onInterrupt(Effect.never, () => Effect.die("cannot let go")))
+      )
+      yield* Effect.uninterruptible(Effect.forkDaemon(member.whileActive(Effect.never)))
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(yield* member.state, "ACTIVE")
+      yield* primary.stop
+      const exit = yield* Fiber.await(dying)
+      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
     }))
 
   it.scoped("fails when the member ends, and is finalized by then", () =>
