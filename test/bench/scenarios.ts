@@ -10,6 +10,7 @@ import * as proc from "./proc.ts"
 import type { Load, Name, Server } from "./servers.ts"
 import {
   freeEndpoints,
+  startEffect,
   startLoad,
   startMember,
   startPlain,
@@ -90,6 +91,14 @@ const manyRequests = { clients: 10, window: 100 }
 
 const throughput = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
   throughputRows(await askInTurns(rounds, { ...manyRequests, seconds }))
+
+const effects = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
+  throughputRows(
+    await askInTurns(rounds, { ...manyRequests, seconds }, async () => ({
+      plain: await startEffect("plain"),
+      project: await startEffect("project")
+    }))
+  )
 
 const proxy = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
   throughputRows(await askInTurns(rounds, { ...manyRequests, seconds }, startProxies))
@@ -262,6 +271,7 @@ export const scenarios: { readonly [name: string]: (options: Options) => Promise
   throughput,
   latency,
   clients,
+  effects,
   proxy,
   rpc,
   flood,

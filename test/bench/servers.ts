@@ -132,6 +132,14 @@ export const startLoad = (): Load => {
   }
 }
 
+/** Starts the plain loop, or a member whose handler is an Effect. */
+export const startEffect = async (name: Name): Promise<Server> => {
+  const [frontend, state, peer] = await freeEndpoints()
+  return name === "plain"
+    ? startPlain(frontend)
+    : start("a member with an Effect", [file("effectServer.mjs"), frontend, state, peer], frontend)
+}
+
 /** Starts both ends of RPC, and gives what asks for calls. */
 export const startRpc = async (name: Name): Promise<(job: Job) => Promise<Result>> => {
   const [frontend, state, peer] = await freeEndpoints()
