@@ -7,10 +7,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
-import { constVoid } from "effect/Function"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import type { RequestOptions } from "../BinaryStarClient.ts"
 import { BinaryStarClient } from "../BinaryStarClient.ts"
 import type { RequestError } from "../BinaryStarError.ts"
 import * as Frames from "../Frames.ts"
@@ -56,6 +56,9 @@ const farewellTimeout = "200 millis"
 /** How long it takes at the least until a failed call is known to the one who has made it. */
 const settled = "1 second"
 
+const mayBeSentAgain: RequestOptions = { resend: true }
+const once: RequestOptions = { resend: false }
+
 /** @internal */
 export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
   RpcClient.Protocol["Type"],
@@ -79,7 +82,7 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
       const message = parser.encode({ _tag: "Interrupt", requestId: call.id })
       if (message !== undefined) {
         runErrand(
-          client.request(message, { resend: false }).pipe(Effect.timeout(interruptTimeout), Effect.ignore)
+          client.request(message, once).pipe(Effect.timeout(interruptTimeout), Effect.ignore)
         )
       }
     }
@@ -89,56 +92,53 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
       return new RpcClientError({ reason: "Protocol", message: `${call.tag}: ${message}`, cause })
     }
 
-    const decode = (call: Call, frames: Frames.Frames) =>
-      Effect.try({
-        try: () => frames.flatMap((frame) => parser.decode(frame)).flat() as Array<RpcMessage.FromServerEncoded>,
-        catch: (cause) => {
-          parser = serialization.unsafeMake()
-          return fail(call, "the reply of the server cannot be decoded", cause)
-        }
-      })
+    const decode = (frames: Frames.Frames): ReadonlyArray<RpcMessage.FromServerEncoded> | undefined => {
+      try {
+        return frames.flatMap((frame) => parser.decode(frame)).flat() as Array<RpcMessage.FromServerEncoded>
+      } catch {
+        // It may have kept the beginning of something.
+        parser = serialization.unsafeMake()
+        return undefined
+      }
+    }
 
-    /** Hands on what the server says. A chunk may have to wait until there is room for it. */
-    const take = (call: Call, response: RpcMessage.FromServerEncoded): Effect.Effect<void> => {
+    /** Hands on what the server says, and asks for more where there is more. */
+    const take = (call: Call, response: RpcMessage.FromServerEncoded): Effect.Effect<void, RpcClientError> => {
       if (response._tag !== "Chunk") {
         call.isOver = true
         return writeResponse(response)
       }
       call.wantsMore = false
       full.add(call.id)
-      return Effect.map(writeResponse(response), () => {
+      // It may have to wait until there is room for it.
+      return Effect.flatMap(writeResponse(response), () => {
         full.delete(call.id)
-        if (call.wantsMore) {
-          call.next = call.more ??= Frames.make(parser.encode({ _tag: "Ack", requestId: call.id }) ?? [])
-        } else {
+        if (!call.wantsMore) {
           giveUp(call)
+          return Effect.void
         }
-      })
-    }
-
-    const takeAll = (call: Call, responses: ReadonlyArray<RpcMessage.FromServerEncoded>) => {
-      let i = 0
-      return Effect.whileLoop({
-        while: () => i < responses.length,
-        body: () => take(call, responses[i++]!),
-        step: constVoid
+        call.next = call.more ??= Frames.make(parser.encode({ _tag: "Ack", requestId: call.id }) ?? [])
+        return ask(call)
       })
     }
 
     const onReply = (call: Call, reply: Frames.Frames): Effect.Effect<void, RpcClientError> => {
-      const words = Wire.wordsOf(reply)
-      switch (words?.[0]) {
-        case undefined:
-          return Effect.flatMap(decode(call, reply), (responses) => takeAll(call, responses))
+      if (reply[0]?.length !== 0) {
+        const responses = decode(reply)
+        return responses?.length === 1
+          ? take(call, responses[0]!)
+          : fail(call, "the server's reply cannot be understood")
+      }
+      switch (Wire.wordsOf(reply)![0]) {
         case "Wait":
           call.next = Wire.say("Wait", call.id)
-          return Effect.void
+          return ask(call)
         case "Gone":
-          if (call.resend) {
-            call.next = call.request
-            return Effect.void
+          if (!call.resend) {
+            return fail(call, "the server that was executing it has stopped or does not know of it any more")
           }
-          return fail(call, "the server that was executing it has stopped or does not know of it any more")
+          call.next = call.request
+          return ask(call)
         default:
           return fail(call, "the server has nothing to say")
       }
@@ -153,28 +153,22 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
      * Each message for the server has one answer. The fiber that makes the call goes to and fro with them until it is over;
      * nothing else is needed, and no answer is handed on while another is.
      */
+    const ask = (call: Call): Effect.Effect<void, RpcClientError> =>
+      Effect.matchEffect(client.request(call.next, call.resend ? mayBeSentAgain : once), {
+        onFailure: (error) => onError(call, error),
+        onSuccess: (reply) => onReply(call, reply)
+      })
+
     const run = (call: Call): Effect.Effect<void, RpcClientError> => {
       calls.set(call.id, call)
-      return Effect.whileLoop({
-        while: () => !call.isOver,
-        body: () =>
-          Effect.matchEffect(withoutSpan(client.request(call.next, { resend: call.resend })), {
-            onFailure: (error) => onError(call, error),
-            onSuccess: (reply) => onReply(call, reply)
-          }),
-        step: constVoid
-      }).pipe(
-        Effect.onExit((exit) =>
-          Effect.suspend(() => {
-            calls.delete(call.id)
-            full.delete(call.id)
-            if (!call.isOver) {
-              giveUp(call)
-            }
-            return Exit.isFailure(exit) ? forgetLater(call) : Effect.void
-          })
-        )
-      )
+      return Effect.onExit(withoutSpan(ask(call)), (exit) => {
+        calls.delete(call.id)
+        full.delete(call.id)
+        if (!call.isOver) {
+          giveUp(call)
+        }
+        return Exit.isSuccess(exit) ? Effect.void : forgetLater(call)
+      })
     }
 
     /** An RPC client keeps what it knows of a call until its end, and takes no failure to send for one. */
@@ -188,7 +182,7 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
     yield* Effect.suspend(() =>
       full.size === 0
         ? Effect.void
-        : client.request(Wire.say("Keep", ...full), { resend: false }).pipe(
+        : client.request(Wire.say("Keep", ...full), once).pipe(
           Effect.timeout(interruptTimeout),
           Effect.ignore
         )

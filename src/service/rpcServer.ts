@@ -1,9 +1,17 @@
 import * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import type * as RpcServer from "@effect/rpc/RpcServer"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberSet from "effect/FiberSet"
+import { constVoid } from "effect/Function"
 import * as Mailbox from "effect/Mailbox"
 import * as Predicate from "effect/Predicate"
+import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as BinaryStar from "../BinaryStar.ts"
@@ -12,12 +20,15 @@ import type { InvalidConfig } from "../BinaryStarError.ts"
 import * as Frames from "../Frames.ts"
 import type { Frontend } from "../Frontend.ts"
 import type { Request } from "../Handler.ts"
-import { Refusal } from "../Handler.ts"
+import { Later, Refusal } from "../Handler.ts"
 import type { PeerLink } from "../PeerLink.ts"
 import * as Wire from "./rpcWire.ts"
 
-/** Takes what the server has to say to whoever waits for it. */
-type Waiter = (answer: Frames.Input) => void
+/** An answer, now or later. No request costs a fiber here; that of its handler is enough. */
+type Answer = Frames.Input | Later
+
+/** Takes an answer. */
+type Settle = Parameters<Later["start"]>[0]
 
 /** A call that the RPC server runs, or whose end nobody has fetched yet. */
 interface Call {
@@ -26,10 +37,12 @@ interface Call {
   /** What the RPC server has said while nobody waited. */
   readonly unsaid: Array<Frames.Input>
   /** Several where the client has sent the same again. All get the same. */
-  waiters: Array<Waiter>
+  waiters: Array<Settle>
   /** The second in which the first of the waiters came, and in which the client was last heard of. */
   waitingSince: number
   heardAt: number
+  /** What hands it to the RPC server, while that takes its time. */
+  starting: Fiber.RuntimeFiber<void> | undefined
   /** Whether it is being interrupted because nobody wants its result. */
   isUnwanted: boolean
   isOver: boolean
@@ -63,9 +76,18 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
     const disconnects = yield* Mailbox.make<number>()
     const clients = new Map<string, Client>()
     const names = new Map<number, string>()
-    const isServed = Effect.unsafeMakeLatch(false)
+    const slow = yield* FiberSet.make<void>()
+    // Handlers have what they were made with and nothing of what this was made with.
+    const fork = Runtime.runFork(
+      (yield* Effect.runtime()).pipe(
+        Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
+        Runtime.updateContext(() => Context.empty())
+      )
+    )
     const oneAtATime = Effect.unsafeMakeSemaphore(1)
-    let write: Write = () => Effect.void
+    // Requests that have come before there was an RPC server.
+    const early = new Set<() => void>()
+    let write: Write | undefined
     let lastClient = 0
     let running = 0
     let isStopping = false
@@ -129,12 +151,21 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       return found
     }
 
+    /** Hands a message to the RPC server, mostly at once. */
+    const give = (client: Client, message: RpcMessage.FromClientEncoded): Fiber.RuntimeFiber<void> => {
+      const fiber = fork(write === undefined ? Effect.void : write(client.id, message))
+      if (fiber.unsafePoll() === null) {
+        FiberSet.unsafeAdd(slow, fiber)
+      }
+      return fiber
+    }
+
     /** Tells all who wait for a call, and whether there were any. */
     const tell = (call: Call, answer: Frames.Input): boolean => {
       const { waiters } = call
       call.waiters = []
-      for (const waiter of waiters) {
-        waiter(answer)
+      for (const settle of waiters) {
+        settle(Exit.succeed(answer))
       }
       return waiters.length > 0
     }
@@ -154,49 +185,50 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       changed()
     }
 
+    const interrupt = (client: Client, call: Call) =>
+      call.starting === undefined
+        ? give(client, { _tag: "Interrupt", requestId: call.id })
+        : call.starting.unsafeInterruptAsFork(FiberId.none)
+
     /** Interrupts a call. It stays until the RPC server says that it has ended. */
-    const abandon = (client: Client, call: Call) =>
-      Effect.suspend(() => {
-        if (call.isOver || call.isUnwanted) {
-          return Effect.void
-        }
+    const abandon = (client: Client, call: Call) => {
+      if (!call.isOver && !call.isUnwanted) {
         call.isUnwanted = true
         call.unsaid.length = 0
-        return write(client.id, { _tag: "Interrupt", requestId: call.id })
-      })
+        interrupt(client, call)
+      }
+    }
 
-    /** Waits for what the RPC server has to say of a call. */
-    const attend = (client: Client, call: Call) =>
-      Effect.suspend(() => {
-        call.heardAt = now
-        const answer = call.unsaid.shift()
-        if (answer === undefined) {
-          return call.isOver ? Effect.succeed(Wire.gone) : wait(client, call)
-        }
-        if (call.isOver && call.unsaid.length === 0) {
-          client.calls.delete(call.id)
-          changed()
-        }
-        return Effect.succeed(answer)
-      })
+    /** What the RPC server has to say of a call. */
+    const attend = (client: Client, call: Call): Answer => {
+      call.heardAt = now
+      const answer = call.unsaid.shift()
+      if (answer === undefined) {
+        return call.isOver ? Wire.gone : wait(client, call)
+      }
+      if (call.isOver && call.unsaid.length === 0) {
+        client.calls.delete(call.id)
+        changed()
+      }
+      return answer
+    }
 
     const wait = (client: Client, call: Call) =>
-      Effect.async<Frames.Input>((resume) => {
-        const waiter: Waiter = (answer) => resume(Effect.succeed(answer))
-        if (call.waiters.push(waiter) === 1) {
+      new Later((settle) => {
+        if (call.waiters.push(settle) === 1) {
           call.waitingSince = now
         }
         changed()
         // This server has ceased to be active, or the request has taken too long.
-        return Effect.suspend(() => {
-          call.waiters = call.waiters.filter((other) => other !== waiter)
-          return call.waiters.length > 0
-            ? Effect.void
-            : Effect.zipRight(abandon(client, call), until(() => call.isOver))
-        })
-      }).pipe(Effect.interruptible)
+        return () => {
+          call.waiters = call.waiters.filter((other) => other !== settle)
+          if (call.waiters.length === 0) {
+            abandon(client, call)
+          }
+        }
+      })
 
-    const start = (client: Client, message: RpcMessage.RequestEncoded, id: string, isStream: boolean) => {
+    const start = (client: Client, message: RpcMessage.RequestEncoded, id: string, isStream: boolean): Answer => {
       const call: Call = {
         id,
         isStream,
@@ -204,32 +236,26 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
         waiters: [],
         waitingSince: now,
         heardAt: now,
+        starting: undefined,
         isUnwanted: false,
         isOver: false
       }
       client.calls.set(id, call)
       running++
-      return write(client.id, message).pipe(
-        Effect.onError(() => Effect.sync(() => end(client, call, Wire.gone))),
-        Effect.zipRight(attend(client, call))
-      )
+      call.starting = give(client, message)
+      call.starting.addObserver((exit) => {
+        call.starting = undefined
+        if (Exit.isFailure(exit)) {
+          end(client, call, Wire.gone)
+        } else if (call.isUnwanted && !call.isOver) {
+          interrupt(client, call)
+        }
+      })
+      return attend(client, call)
     }
 
-    /**
-     * Answers one message of an RPC client. Nothing is looked at before it is its turn, since another copy of it may be
-     * before it, and nothing starts halfway: only waiting can be interrupted.
-     */
-    const answer = (
-      client: Client,
-      message: RpcMessage.FromClientEncoded,
-      isStream: boolean
-    ): Effect.Effect<Frames.Input> => Effect.uninterruptible(Effect.suspend(() => answerNow(client, message, isStream)))
-
-    const answerNow = (
-      client: Client,
-      message: RpcMessage.FromClientEncoded,
-      isStream: boolean
-    ): Effect.Effect<Frames.Input> => {
+    /** Answers one message of an RPC client. */
+    const answer = (client: Client, message: RpcMessage.FromClientEncoded, isStream: boolean): Answer => {
       switch (message._tag) {
         case "Request": {
           const id = String(idOf(message.id))
@@ -239,35 +265,37 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
         }
         case "Ack": {
           const call = client.calls.get(String(idOf(message.requestId)))
-          return call === undefined
-            ? Effect.succeed(Wire.gone)
-            : Effect.zipRight(write(client.id, message), attend(client, call))
+          if (call === undefined) {
+            return Wire.gone
+          }
+          give(client, message)
+          return attend(client, call)
         }
         case "Interrupt": {
           const call = client.calls.get(String(idOf(message.requestId)))
-          return call === undefined ? Effect.succeed(Wire.done) : Effect.as(abandon(client, call), Wire.done)
+          if (call !== undefined) {
+            abandon(client, call)
+          }
+          return Wire.done
         }
         case "Ping":
-          return Effect.sync(() => client.parser.encode(RpcMessage.constPong) ?? Wire.done)
+          return client.parser.encode(RpcMessage.constPong) ?? Wire.done
         case "Eof":
-          return Effect.succeed(Wire.done)
+          return Wire.done
       }
     }
 
     /** Answers a message of the other half. */
-    const answerWords = (
-      client: Client,
-      [word, ...ids]: ReadonlyArray<string>
-    ): Effect.Effect<Frames.Input, Refusal> => {
+    const answerWords = (client: Client, [word, ...ids]: ReadonlyArray<string>): Answer => {
       const calls = ids.flatMap((id) => client.calls.get(id) ?? [])
       switch (word) {
         case "Wait":
-          return calls[0] === undefined ? Effect.succeed(Wire.gone) : attend(client, calls[0])
+          return calls[0] === undefined ? Wire.gone : attend(client, calls[0])
         case "Keep":
           for (const call of calls) {
             call.heardAt = now
           }
-          return Effect.succeed(Wire.done)
+          return Wire.done
         default:
           return malformed
       }
@@ -288,8 +316,11 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       return undefined
     }
 
-    /** Answers one request of the pair, whatever it holds. */
-    const answerRequest = (request: Request): Effect.Effect<Frames.Input, Refusal> => {
+    /** Answers a request of the pair, whatever it holds. */
+    const handler = (request: Request): Answer => {
+      if (write === undefined) {
+        return whenServed(request)
+      }
       const client = clientOf(request.client)
       const words = Wire.wordsOf(request.body)
       if (words !== undefined) {
@@ -303,61 +334,65 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       const isStream = Wire.isStream(kind)
       return messages.length === 1
         ? answer(client, messages[0]!, isStream)
-        : Effect.map(
-          Effect.forEach(messages, (message) => answer(client, message, isStream), { concurrency: "unbounded" }),
-          (answers) => answers.flatMap(Frames.make)
-        )
+        : all(messages.map((message) => answer(client, message, isStream)))
     }
 
-    const handler = (request: Request) => isServed.whenOpen(Effect.suspend(() => answerRequest(request)))
+    const whenServed = (request: Request) =>
+      new Later((settle) => {
+        let cancel = () => {
+          early.delete(go)
+        }
+        const go = () => {
+          early.delete(go)
+          cancel = pass(handler(request), settle)
+        }
+        early.add(go)
+        return () => cancel()
+      })
 
     /** Brings what the RPC server says to those who wait for it. */
-    const send = (client: Client, response: RpcMessage.FromServerEncoded) =>
-      Effect.suspend(() => {
-        switch (response._tag) {
-          case "Chunk": {
-            const call = client.calls.get(response.requestId)
-            if (call !== undefined && !call.isOver && !call.isUnwanted) {
-              const answer = encode(client.parser, response)
-              if (!tell(call, answer)) {
-                call.unsaid.push(answer)
-              }
-            }
-            return Effect.void
-          }
-          case "Exit": {
-            const call = client.calls.get(response.requestId)
-            if (call !== undefined) {
-              end(client, call, call.isUnwanted ? Wire.gone : encode(client.parser, response))
-            }
-            return Effect.void
-          }
-          case "Defect": {
-            // To the client this is the end of all its calls. Of streams nobody will ask for more.
+    const send = (client: Client, response: RpcMessage.FromServerEncoded) => {
+      switch (response._tag) {
+        case "Chunk": {
+          const call = client.calls.get(response.requestId)
+          if (call !== undefined && !call.isOver && !call.isUnwanted) {
             const answer = encode(client.parser, response)
-            const ended = [...client.calls.values()].filter((call) => !call.isOver)
-            for (const call of ended) {
-              end(client, call, answer)
+            if (!tell(call, answer)) {
+              call.unsaid.push(answer)
             }
-            return Effect.forEach(
-              ended.filter(({ isStream }) => isStream),
-              ({ id }) => write(client.id, { _tag: "Interrupt", requestId: id }),
-              { discard: true }
-            )
           }
-          // Pings are answered above, and the other is made by clients.
-          case "Pong":
-          case "ClientProtocolError":
-            return Effect.void
+          break
         }
-      })
+        case "Exit": {
+          const call = client.calls.get(response.requestId)
+          if (call !== undefined) {
+            end(client, call, call.isUnwanted ? Wire.gone : encode(client.parser, response))
+          }
+          break
+        }
+        case "Defect": {
+          // To the client this is the end of all its calls. Of streams nobody will ask for more.
+          const answer = encode(client.parser, response)
+          for (const call of [...client.calls.values()].filter((call) => !call.isOver)) {
+            end(client, call, answer)
+            if (call.isStream) {
+              interrupt(client, call)
+            }
+          }
+          break
+        }
+        // Pings are answered above, and the other is made by clients.
+        case "Pong":
+        case "ClientProtocolError":
+          break
+      }
+    }
 
     const member = yield* BinaryStar.make({ ...options, concurrency: options.concurrency ?? concurrency }, handler)
 
     /** Answers those who have waited long, and gives up calls whose clients are silent. To be run every second. */
-    const lookAfterCalls = Effect.suspend(() => {
+    const lookAfterCalls = Effect.sync(() => {
       now++
-      const lost: Array<Effect.Effect<void>> = []
       for (const client of clients.values()) {
         for (const call of client.calls.values()) {
           const isSilent = now - call.heardAt >= Wire.silenceSeconds
@@ -368,14 +403,13 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
           } else if (isSilent && call.isOver) {
             client.calls.delete(call.id)
           } else if (isSilent) {
-            lost.push(abandon(client, call))
+            abandon(client, call)
           }
         }
         if (client.calls.size === 0 && now - client.heardAt >= Wire.silenceSeconds) {
           forget(client)
         }
       }
-      return Effect.all(lost, { discard: true })
     })
 
     yield* lookAfterCalls.pipe(
@@ -386,15 +420,18 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
     )
 
     /** Ends all that runs, and disconnects everybody. */
-    const endAll = Effect.suspend(() => Effect.forEach(callsOf(() => true), ([client, call]) => abandon(client, call)))
-      .pipe(
-        Effect.zipRight(until(() => running === 0)),
-        Effect.zipRight(Effect.sync(() => {
-          for (const client of clients.values()) {
-            forget(client)
-          }
-        }))
-      )
+    const endAll = Effect.suspend(() => {
+      for (const [client, call] of callsOf(() => true)) {
+        abandon(client, call)
+      }
+      return until(() => running === 0)
+    }).pipe(
+      Effect.zipRight(Effect.sync(() => {
+        for (const client of clients.values()) {
+          forget(client)
+        }
+      }))
+    )
 
     // No stream goes on in a server that is not active any more.
     yield* member.whileActive(Effect.ensuring(Effect.never, endAll)).pipe(
@@ -404,20 +441,16 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       Effect.forkScoped
     )
 
-    /** Streams may be without an end, so they are not waited for. */
-    const endStreams = Effect.suspend(() =>
-      Effect.forEach(callsOf(({ isStream }) => isStream), ([client, call]) => {
-        tell(call, Wire.gone)
-        return abandon(client, call)
-      })
-    )
-
     /** Nobody who waits for a call is between two requests. */
     const allWait = until(() => callsOf((call) => !call.isUnwanted && call.waiters.length === 0).length === 0)
 
-    const stop = Effect.suspend(() => {
+    const stop = Effect.sync(() => {
       isStopping = true
-      return endStreams
+      // They may be without an end, so they are not waited for.
+      for (const [client, call] of callsOf(({ isStream }) => isStream)) {
+        tell(call, Wire.gone)
+        abandon(client, call)
+      }
     }).pipe(
       Effect.zipRight(allWait.pipe(Effect.interruptible, Effect.timeout(returning), Effect.ignore)),
       Effect.zipRight(member.stop)
@@ -433,17 +466,22 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
           oneAtATime.withPermits(1)(
             Effect.suspend(() => {
               write = f
-              isServed.unsafeOpen()
+              early.forEach((go) => go())
               return Effect.never
             }).pipe(
               Effect.ensuring(stop),
-              Effect.ensuring(isServed.close)
+              Effect.ensuring(Effect.sync(() => {
+                write = undefined
+              }))
             )
           ),
-        send: (id, response) => {
-          const client = clients.get(names.get(id) ?? "")
-          return client === undefined ? Effect.void : send(client, response)
-        },
+        send: (id, response) =>
+          Effect.sync(() => {
+            const client = clients.get(names.get(id) ?? "")
+            if (client !== undefined) {
+              send(client, response)
+            }
+          }),
         end: () => Effect.void,
         disconnects,
         clientIds: Effect.sync(() => new Set(names.keys())),
@@ -455,7 +493,35 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
     }
   })
 
-const malformed = Effect.fail(new Refusal({ body: "not a message of an RPC client" }))
+const malformed = new Later((settle) => {
+  settle(Exit.fail(new Refusal({ body: "not a message of an RPC client" })))
+  return constVoid
+})
+
+/** Gives an answer to who takes it, and what is to be called when he does not want it any more. */
+const pass = (answer: Answer, settle: Settle): () => void => {
+  if (answer instanceof Later) {
+    return answer.start(settle)
+  }
+  settle(Exit.succeed(answer))
+  return constVoid
+}
+
+/** The answers to several messages that came together, in the same order. */
+const all = (answers: ReadonlyArray<Answer>) =>
+  new Later((settle) => {
+    const frames: Array<Frames.Frames> = []
+    let missing = answers.length
+    const cancels = answers.map((answer, i) =>
+      pass(answer, (exit) => {
+        frames[i] = Exit.isSuccess(exit) ? Frames.make(exit.value) : []
+        if (--missing === 0) {
+          settle(Exit.succeed(frames.flat()))
+        }
+      })
+    )
+    return () => cancels.forEach((cancel) => cancel())
+  })
 
 const encode = (parser: RpcSerialization.Parser, response: RpcMessage.FromServerEncoded): Frames.Input => {
   try {

@@ -1,7 +1,8 @@
 /**
- * One end of the benchmark of RPC, as a process of its own: `rpcPeer.ts server|client plain|project ENDPOINT...`. The same
- * group, handlers and serialization over a TCP socket, as `@effect/rpc` does it, and over a pair.
+ * One end of the benchmark of RPC, as a process of its own: `rpcPeer.ts server|client plain|primary|backup ENDPOINT...`. The
+ * same group, handlers and serialization over a TCP socket, as `@effect/rpc` does it, and over a pair.
  */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import * as Rpc from "@effect/rpc/Rpc"
@@ -24,15 +25,23 @@ export interface Result {
   /** Latency in microseconds. */
   readonly p50: number
   readonly p99: number
+  /** The longest time from one answer to the next, in milliseconds. */
+  readonly longest: number
 }
 
 class Group extends RpcGroup.make(
-  Rpc.make("Echo", { payload: { text: Schema.String }, success: Schema.String })
+  Rpc.make("Echo", { payload: { text: Schema.String }, success: Schema.String }).annotate(BinaryStarRpc.Resend, true)
 ) {}
 
-const [, , end, name, endpoint = "", state = "", peer = ""] = process.argv
+const [, , end, name, endpoint = "", state = "", peer = "", other] = process.argv
 const tcp = { host: new URL(endpoint).hostname, port: Number(new URL(endpoint).port) }
-const pair = { role: "primary", policy: "hardened", frontend: endpoint, state, peer } as const
+const pair = {
+  role: name === "backup" ? "backup" : "primary",
+  policy: "hardened",
+  frontend: endpoint,
+  state,
+  peer
+} as const
 
 const served = RpcServer.layer(Group).pipe(
   Layer.provide(Group.toLayer({ Echo: ({ text }) => Effect.succeed(text) }))
@@ -55,7 +64,7 @@ const server = name === "plain"
 const connection = name === "plain"
   ? Layer.provide(RpcClient.layerProtocolSocket(), NodeSocket.layerNet(tcp)).pipe(Layer.orDie)
   : BinaryStarRpc.layerProtocolClient(Group).pipe(
-    Layer.provide(BinaryStarClient.layer({ servers: [endpoint] })),
+    Layer.provide(BinaryStarClient.layer({ servers: other === undefined ? [endpoint] : [endpoint, other] })),
     Layer.provide(ZmqClientLink.layer),
     Layer.orDie
   )
@@ -68,6 +77,8 @@ const client = Effect.gen(function*() {
       const latencies: Array<number> = []
       const begin = performance.now() + 200
       const end = begin + seconds * 1000
+      let last = performance.now()
+      let longest = 0
       const one = Effect.suspend(() => {
         const before = performance.now()
         return Effect.map(Echo({ text }), (answer) => {
@@ -75,6 +86,8 @@ const client = Effect.gen(function*() {
             throw new Error(`not an echo: ${answer}`)
           }
           const now = performance.now()
+          longest = Math.max(longest, now - last)
+          last = now
           if (now > begin && now < end) {
             latencies.push((now - before) * 1000)
           }
@@ -87,7 +100,7 @@ const client = Effect.gen(function*() {
       )
       latencies.sort((a, b) => a - b)
       const at = (share: number) => latencies[Math.floor(share * latencies.length)] ?? NaN
-      return { callsPerSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99) }
+      return { callsPerSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99), longest }
     })
   yield* Effect.retry(Echo({ text }), { times: 100 })
   process.send!("ready")
@@ -102,4 +115,4 @@ const client = Effect.gen(function*() {
   Effect.orDie
 )
 
-Effect.runFork(end === "server" ? server : client)
+NodeRuntime.runMain(end === "server" ? server : client)

@@ -16,8 +16,10 @@ import {
   startPlain,
   startProxy,
   startRpc,
+  startRpcPair,
   startServer,
   startWorker,
+  stopAll,
   untilOpen
 } from "./servers.ts"
 
@@ -116,6 +118,27 @@ const rpc = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
     row("one call at a time, p50, us", results, ({ one }) => one.p50),
     row("one call at a time, p99, us", results, ({ one }) => one.p99)
   ]
+}
+
+/** From the signal to the active server until the next answer, while one call is under way all the time. */
+const rpcFailover = async ({ rounds }: Options): Promise<ReadonlyArray<Row>> => {
+  const rows: Array<Row> = []
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    const waits: Array<number> = []
+    for (let round = 0; round < rounds; round++) {
+      const { ask, end } = await startRpcPair()
+      // Until the two have met.
+      await sleep(2500)
+      const asking = ask({ window: 1, seconds: 2 })
+      await sleep(1000)
+      end(signal)
+      waits.push((await asking).longest)
+      await stopAll()
+    }
+    rows.push(lonelyRow(`${signal}: median wait for an answer, ms`, waits))
+    rows.push(lonelyRow(`${signal}: longest wait for an answer, ms`, waits, (waits) => Math.max(...waits)))
+  }
+  return rows
 }
 
 const latency = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
@@ -274,6 +297,7 @@ export const scenarios: { readonly [name: string]: (options: Options) => Promise
   effects,
   proxy,
   rpc,
+  rpcFailover,
   flood,
   startup,
   idle,

@@ -140,27 +140,50 @@ export const startEffect = async (name: Name): Promise<Server> => {
     : start("a member with an Effect", [file("effectServer.mjs"), frontend, state, peer], frontend)
 }
 
-/** Starts both ends of RPC, and gives what asks for calls. */
-export const startRpc = async (name: Name): Promise<(job: Job) => Promise<Result>> => {
-  const [frontend, state, peer] = await freeEndpoints()
-  const start_ = (end: "client" | "server") => {
-    const child = fork(file("rpcPeer.ts"), [end, name, frontend, state, peer], {
-      execArgv: ["--import", "tsx"],
-      cwd: file("../.."),
-      env,
-      stdio: ["ignore", "ignore", "inherit", "ipc"]
-    })
-    adopt(child, `the ${end} of RPC`)
-    return child
-  }
-  start_("server")
-  await untilOpen(frontend)
-  const client = start_("client")
+type End = "plain" | "primary" | "backup"
+
+const startRpcEnd = (end: "client" | "server", args: readonly [End, ...Array<string>]): ChildProcess => {
+  const child = fork(file("rpcPeer.ts"), [end, ...args], {
+    execArgv: ["--import", "tsx"],
+    cwd: file("../.."),
+    env,
+    stdio: ["ignore", "ignore", "inherit", "ipc"]
+  })
+  adopt(child, `the ${end} of RPC`)
+  return child
+}
+
+const startRpcClient = async (args: readonly [End, ...Array<string>]) => {
+  const client = startRpcEnd("client", args)
   await once(client, "message")
-  return async (job) => {
+  return async (job: Job): Promise<Result> => {
     client.send(job)
     const [result] = await once(client, "message")
     return result
+  }
+}
+
+/** Starts both ends of RPC, and gives what asks for calls. */
+export const startRpc = async (name: Name): Promise<(job: Job) => Promise<Result>> => {
+  const [frontend, state, peer] = await freeEndpoints()
+  const args = [name === "plain" ? "plain" : "primary", frontend, state, peer] as const
+  startRpcEnd("server", args)
+  await untilOpen(frontend)
+  return startRpcClient(args)
+}
+
+/** Starts an RPC service on a pair, and its client, and gives what asks for calls, and what ends the primary. */
+export const startRpcPair = async () => {
+  const [primary, backup, primaryState, backupState] = await freeEndpoints()
+  const active = startRpcEnd("server", ["primary", primary, primaryState, backupState])
+  startRpcEnd("server", ["backup", backup, backupState, primaryState])
+  await Promise.all([untilOpen(primary), untilOpen(backup)])
+  return {
+    ask: await startRpcClient(["primary", primary, "", "", backup]),
+    end: (signal: NodeJS.Signals) => {
+      children.delete(active)
+      active.kill(signal)
+    }
   }
 }
 
