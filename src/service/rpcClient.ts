@@ -6,11 +6,11 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import type { RequestOptions } from "../BinaryStarClient.ts"
 import { BinaryStarClient } from "../BinaryStarClient.ts"
 import type { RequestError } from "../BinaryStarError.ts"
 import * as Frames from "../Frames.ts"
@@ -42,6 +42,19 @@ interface Call {
   isOver: boolean
 }
 
+/** Something that the server is asked, and who waits for the answer. */
+interface Letter {
+  readonly body: Frames.Frames
+  readonly resend: boolean
+  readonly resume: (answer: Exit.Exit<Frames.Frames, RequestError>) => void
+  /** Nobody waits for the answer any more. */
+  drop: () => void
+}
+
+/** Messages that go together, at the most, and how large they may be, in bytes. Larger ones would hold up the others. */
+const togetherAtMost = 32
+const smallBytes = 4096
+
 /** The RPC client tells the RPC server its span by itself. */
 const withoutSpan = Effect.mapInputContext(Context.omit(Tracer.ParentSpan)) as <A, E>(
   self: Effect.Effect<A, E>
@@ -56,9 +69,6 @@ const farewellTimeout = "200 millis"
 /** How long it takes at the least until a failed call is known to the one who has made it. */
 const settled = "1 second"
 
-const mayBeSentAgain: RequestOptions = { resend: true }
-const once: RequestOptions = { resend: false }
-
 /** @internal */
 export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
   RpcClient.Protocol["Type"],
@@ -72,18 +82,66 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
     const calls = new Map<string, Call>()
     // Calls whose chunk has not been taken yet. They do not ask the server for anything meanwhile.
     const full = new Set<string>()
-    const errands = yield* FiberSet.make<void>()
-    const runErrand = yield* FiberSet.runtime(errands)<never>()
+    const errands = yield* FiberSet.make<unknown, RequestError>()
+    const runErrand = yield* withoutSpan(FiberSet.runtime(errands)<never>())
+    let outbox: Array<Letter> = []
     let parser = serialization.unsafeMake()
+
+    const send = (letters: ReadonlyArray<Letter>, resend: boolean) => {
+      const body = letters.flatMap(({ body }) => body)
+      const fiber = runErrand(Effect.interruptible(client.request(body, { resend })))
+      let wanted = letters.length
+      for (const letter of letters) {
+        letter.drop = () => {
+          if (--wanted === 0) {
+            fiber.unsafeInterruptAsFork(FiberId.none)
+          }
+        }
+      }
+      fiber.addObserver((exit) => {
+        const answers = Exit.isSuccess(exit) && letters.length > 1 && Wire.wordOf(exit.value) === "All"
+          ? Wire.restOf(exit.value).map((answer) => Exit.succeed(answer.length === 0 ? Wire.still : [answer]))
+          : undefined
+        letters.forEach(({ resume }, i) => resume(answers?.[i] ?? exit))
+      })
+    }
+
+    const sendAll = () => {
+      const letters = outbox
+      outbox = []
+      for (const resend of [false, true]) {
+        const group = letters.filter((letter) => letter.resend === resend)
+        for (let i = 0; i < group.length; i += togetherAtMost) {
+          send(group.slice(i, i + togetherAtMost), resend)
+        }
+      }
+    }
+
+    /** Asks the server. What is small goes together with all else that is asked in this turn. */
+    const request = (body: Frames.Frames, resend: boolean): Effect.Effect<Frames.Frames, RequestError> =>
+      Effect.async((resume) => {
+        const letter: Letter = {
+          body,
+          resend,
+          resume,
+          drop: () => {
+            outbox = outbox.filter((other) => other !== letter)
+          }
+        }
+        if (body.length > 1 || body[0]!.length > smallBytes) {
+          send([letter], resend)
+        } else if (outbox.push(letter) === 1) {
+          queueMicrotask(sendAll)
+        }
+        return Effect.sync(() => letter.drop())
+      })
 
     /** Tells the server of a call that is given up. */
     const giveUp = (call: Call) => {
       call.isOver = true
       const message = parser.encode({ _tag: "Interrupt", requestId: call.id })
       if (message !== undefined) {
-        runErrand(
-          client.request(message, once).pipe(Effect.timeout(interruptTimeout), Effect.ignore)
-        )
+        runErrand(Effect.ignore(Effect.timeout(request(Frames.make(message), false), interruptTimeout)))
       }
     }
 
@@ -123,13 +181,14 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
     }
 
     const onReply = (call: Call, reply: Frames.Frames): Effect.Effect<void, RpcClientError> => {
-      if (reply[0]?.length !== 0) {
+      const word = Wire.wordOf(reply)
+      if (word === undefined) {
         const responses = decode(reply)
         return responses?.length === 1
           ? take(call, responses[0]!)
           : fail(call, "the server's reply cannot be understood")
       }
-      switch (Wire.wordsOf(reply)![0]) {
+      switch (word) {
         case "Wait":
           call.next = Wire.say("Wait", call.id)
           return ask(call)
@@ -154,14 +213,14 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
      * nothing else is needed, and no answer is handed on while another is.
      */
     const ask = (call: Call): Effect.Effect<void, RpcClientError> =>
-      Effect.matchEffect(client.request(call.next, call.resend ? mayBeSentAgain : once), {
+      Effect.matchEffect(request(call.next, call.resend), {
         onFailure: (error) => onError(call, error),
         onSuccess: (reply) => onReply(call, reply)
       })
 
     const run = (call: Call): Effect.Effect<void, RpcClientError> => {
       calls.set(call.id, call)
-      return Effect.onExit(withoutSpan(ask(call)), (exit) => {
+      return Effect.onExit(ask(call), (exit) => {
         calls.delete(call.id)
         full.delete(call.id)
         if (!call.isOver) {
@@ -182,7 +241,7 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
     yield* Effect.suspend(() =>
       full.size === 0
         ? Effect.void
-        : client.request(Wire.say("Keep", ...full), once).pipe(
+        : request(Wire.say("Keep", ...full), false).pipe(
           Effect.timeout(interruptTimeout),
           Effect.ignore
         )
@@ -210,12 +269,12 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
               if (encoded === undefined) {
                 return Effect.void
               }
-              const request = Frames.make(encoded)
+              const body = Frames.make(encoded)
               const call = {
                 id: message.id,
                 tag: message.tag,
                 resend: kind.resend && !kind.isStream,
-                request: kind.isStream ? request.concat(Wire.stream) : request,
+                request: kind.isStream ? Wire.say("Stream", ...body) : body,
                 more: undefined,
                 wantsMore: true,
                 isOver: false

@@ -21,6 +21,7 @@ import * as Frames from "../Frames.ts"
 import type { Frontend } from "../Frontend.ts"
 import type { Request } from "../Handler.ts"
 import { Later, Refusal } from "../Handler.ts"
+import { onNextTurn } from "../internal/scheduler.ts"
 import type { PeerLink } from "../PeerLink.ts"
 import * as Wire from "./rpcWire.ts"
 
@@ -31,21 +32,28 @@ type Answer = Frames.Input | Later
 type Settle = Parameters<Later["start"]>[0]
 
 /** A call that the RPC server runs, or whose end nobody has fetched yet. */
-interface Call {
+class Call {
   readonly id: string
   readonly isStream: boolean
   /** What the RPC server has said while nobody waited. */
-  readonly unsaid: Array<Frames.Input>
+  readonly unsaid: Array<Frames.Input> = []
   /** Several where the client has sent the same again. All get the same. */
-  waiters: Array<Settle>
+  waiters: Array<Settle> = []
   /** The second in which the first of the waiters came, and in which the client was last heard of. */
   waitingSince: number
   heardAt: number
   /** What hands it to the RPC server, while that takes its time. */
   starting: Fiber.RuntimeFiber<void> | undefined
   /** Whether it is being interrupted because nobody wants its result. */
-  isUnwanted: boolean
-  isOver: boolean
+  isUnwanted = false
+  isOver = false
+
+  constructor(id: string, isStream: boolean, now: number) {
+    this.id = id
+    this.isStream = isStream
+    this.waitingSince = now
+    this.heardAt = now
+  }
 }
 
 /** A client's connection. It is forgotten when it is silent and nothing of it runs. */
@@ -199,12 +207,12 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       }
     }
 
-    /** What the RPC server has to say of a call. */
-    const attend = (client: Client, call: Call): Answer => {
+    /** What the RPC server has said of a call; nothing where that has to be waited for. */
+    const look = (client: Client, call: Call): Frames.Input | undefined => {
       call.heardAt = now
       const answer = call.unsaid.shift()
       if (answer === undefined) {
-        return call.isOver ? Wire.gone : wait(client, call)
+        return call.isOver ? Wire.gone : undefined
       }
       if (call.isOver && call.unsaid.length === 0) {
         client.calls.delete(call.id)
@@ -228,18 +236,11 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
         }
       })
 
-    const start = (client: Client, message: RpcMessage.RequestEncoded, id: string, isStream: boolean): Answer => {
-      const call: Call = {
-        id,
-        isStream,
-        unsaid: [],
-        waiters: [],
-        waitingSince: now,
-        heardAt: now,
-        starting: undefined,
-        isUnwanted: false,
-        isOver: false
-      }
+    const attend = (client: Client, what: Call | Frames.Input): Answer =>
+      what instanceof Call ? look(client, what) ?? wait(client, what) : what
+
+    const start = (client: Client, message: RpcMessage.RequestEncoded, id: string, isStream: boolean): Call => {
+      const call = new Call(id, isStream, now)
       client.calls.set(id, call)
       running++
       call.starting = give(client, message)
@@ -251,25 +252,23 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
           interrupt(client, call)
         }
       })
-      return attend(client, call)
+      return call
     }
 
-    /** Answers one message of an RPC client. */
-    const answer = (client: Client, message: RpcMessage.FromClientEncoded, isStream: boolean): Answer => {
+    /** Does what a message of an RPC client says, and gives the call that answers it, or the answer. */
+    const take = (client: Client, message: RpcMessage.FromClientEncoded, isStream = false): Call | Frames.Input => {
       switch (message._tag) {
         case "Request": {
           const id = String(idOf(message.id))
-          const call = client.calls.get(id)
           // The same may come again while it runs.
-          return call === undefined ? start(client, message, id, isStream) : attend(client, call)
+          return client.calls.get(id) ?? start(client, message, id, isStream)
         }
         case "Ack": {
           const call = client.calls.get(String(idOf(message.requestId)))
-          if (call === undefined) {
-            return Wire.gone
+          if (call !== undefined) {
+            give(client, message)
           }
-          give(client, message)
-          return attend(client, call)
+          return call ?? Wire.gone
         }
         case "Interrupt": {
           const call = client.calls.get(String(idOf(message.requestId)))
@@ -285,20 +284,27 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       }
     }
 
-    /** Answers a message of the other half. */
-    const answerWords = (client: Client, [word, ...ids]: ReadonlyArray<string>): Answer => {
-      const calls = ids.flatMap((id) => client.calls.get(id) ?? [])
-      switch (word) {
-        case "Wait":
-          return calls[0] === undefined ? Wire.gone : attend(client, calls[0])
-        case "Keep":
-          for (const call of calls) {
-            call.heardAt = now
-          }
-          return Wire.done
-        default:
-          return malformed
+    /**
+     * Answers messages that came together: with all that is known by the next turn of the event loop, so that none waits for
+     * another. When the server stops nobody can ask again, so all is waited for.
+     */
+    const takeTogether = (client: Client, messages: ReadonlyArray<RpcMessage.FromClientEncoded>): Answer => {
+      const taken = messages.map((message) => take(client, message))
+      const known = taken.map((what) => what instanceof Call ? look(client, what) : what)
+      if (known.every((answer) => answer !== undefined)) {
+        return Wire.all(known.map(Frames.make))
       }
+      return new Later((settle) => {
+        let cancel: () => void
+        const turn = onNextTurn(() => {
+          const answers = taken.map((what, i) =>
+            known[i] ?? (isStopping ? attend(client, what) : what instanceof Call ? look(client, what) ?? [] : what)
+          )
+          cancel = pass(combine(answers, Wire.all), settle)
+        })
+        cancel = () => clearImmediate(turn)
+        return () => cancel()
+      })
     }
 
     /** The messages in a frame; nothing where it is something else. */
@@ -316,25 +322,47 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       return undefined
     }
 
+    /** Answers a message of the other half. */
+    const answerWord = (client: Client, word: string, rest: Frames.Frames): Answer => {
+      if (word === "Stream") {
+        const [message, ...more] = rest.flatMap((frame) => decode(client, frame) ?? [])
+        return message === undefined || more.length > 0 ? malformed : attend(client, take(client, message, true))
+      }
+      const calls = rest.flatMap((id) => client.calls.get(Frames.toString([id])) ?? [])
+      switch (word) {
+        case "Wait":
+          return attend(client, calls[0] ?? Wire.gone)
+        case "Keep":
+          for (const call of calls) {
+            call.heardAt = now
+          }
+          return Wire.done
+        default:
+          return malformed
+      }
+    }
+
     /** Answers a request of the pair, whatever it holds. */
     const handler = (request: Request): Answer => {
       if (write === undefined) {
         return whenServed(request)
       }
       const client = clientOf(request.client)
-      const words = Wire.wordsOf(request.body)
-      if (words !== undefined) {
-        return answerWords(client, words)
+      const { body } = request
+      const word = Wire.wordOf(body)
+      if (word !== undefined) {
+        return answerWord(client, word, Wire.restOf(body))
       }
-      const [frame, ...kind] = request.body
-      const messages = frame && decode(client, frame)
-      if (messages === undefined) {
-        return malformed
+      const decoded = body.map((frame) => decode(client, frame))
+      if (decoded.length === 1 && decoded[0]?.length === 1) {
+        return attend(client, take(client, decoded[0][0]!))
       }
-      const isStream = Wire.isStream(kind)
-      return messages.length === 1
-        ? answer(client, messages[0]!, isStream)
-        : all(messages.map((message) => answer(client, message, isStream)))
+      if (decoded.length === 1 && decoded[0] !== undefined) {
+        // A batch of the serialization, which is answered as such.
+        return combine(decoded[0].map((message) => attend(client, take(client, message))), (answers) => answers.flat())
+      }
+      const messages = decoded.flatMap((messages) => messages?.length === 1 ? messages : [])
+      return messages.length === 0 || messages.length < decoded.length ? malformed : takeTogether(client, messages)
     }
 
     const whenServed = (request: Request) =>
@@ -507,16 +535,19 @@ const pass = (answer: Answer, settle: Settle): () => void => {
   return constVoid
 }
 
-/** The answers to several messages that came together, in the same order. */
-const all = (answers: ReadonlyArray<Answer>) =>
+/** Waits for several answers and makes one of them. */
+const combine = (
+  answers: ReadonlyArray<Answer>,
+  make: (answers: ReadonlyArray<Frames.Frames>) => Frames.Frames
+) =>
   new Later((settle) => {
-    const frames: Array<Frames.Frames> = []
+    const known: Array<Frames.Frames> = []
     let missing = answers.length
     const cancels = answers.map((answer, i) =>
       pass(answer, (exit) => {
-        frames[i] = Exit.isSuccess(exit) ? Frames.make(exit.value) : []
+        known[i] = Exit.isSuccess(exit) ? Frames.make(exit.value) : []
         if (--missing === 0) {
-          settle(Exit.succeed(frames.flat()))
+          settle(Exit.succeed(make(known)))
         }
       })
     )

@@ -1,8 +1,9 @@
 /**
  * What the two halves of RPC over a pair say to each other.
  *
- * What is in one frame is written by the serialization: a message of the RPC client, or what the RPC server has to say to
- * it. What the halves say to each other begins with an empty frame, which no serialization writes.
+ * A frame that the serialization has written holds a message of the RPC client, or what the RPC server has to say to it.
+ * Several of them are messages that were to be sent at the same time. What the halves say to each other begins with an empty
+ * frame, which no serialization writes.
  */
 import * as Frames from "../Frames.ts"
 
@@ -22,29 +23,22 @@ export const holdSeconds = 5
 export const silenceSeconds = 15
 
 /**
- * Stands behind a request for a stream.
- *
- * @internal
- */
-export const stream: Frames.Frames = Frames.make("stream")
-
-/** @internal */
-export const isStream = (kind: Frames.Frames): boolean => kind.length > 0 && Frames.toString(kind) === "stream"
-
-/**
+ * - `Stream`: of a client: what follows is a request for a stream.
  * - `Wait`: of a client: goes on waiting for a call. Of a server: the call still runs.
- * - `Keep`: the client is there and has not forgotten its calls, although it does not ask for more.
- * - `Gone`: this server does not run the call, or no longer.
- * - `Done`: there is nothing to say.
+ * - `Keep`: of a client: it is there and has not forgotten these calls, although it does not ask for more.
+ * - `All`: of a server: the answers to messages that came together, in the same order. Where one is empty the call still
+ *   runs, or the client has to ask for it by itself.
+ * - `Gone`: of a server: it does not run the call, or no longer.
+ * - `Done`: of a server: there is nothing to say.
  *
  * @internal
  */
-export type Word = "Wait" | "Keep" | "Gone" | "Done"
+export type Word = "Stream" | "Wait" | "Keep" | "All" | "Gone" | "Done"
 
 /** @internal */
-export const say = (word: Word, ...calls: ReadonlyArray<string>): Frames.Frames => [
+export const say = (word: Word, ...rest: ReadonlyArray<string | Uint8Array>): Frames.Frames => [
   Frames.delimiter,
-  ...[word, ...calls].flatMap(Frames.make)
+  ...[word, ...rest].flatMap(Frames.make)
 ]
 
 /** @internal */
@@ -56,10 +50,17 @@ export const gone: Frames.Frames = say("Gone")
 /** @internal */
 export const done: Frames.Frames = say("Done")
 
+/** @internal */
+export const all = (answers: ReadonlyArray<Frames.Frames>): Frames.Frames =>
+  say("All", ...answers.map((answer) => answer.length === 1 ? answer[0]! : Frames.delimiter))
+
 /**
- * The words of a message of the halves themselves; nothing where it is one of the serialization.
+ * The word with which a message of the halves themselves begins; nothing where it is one of the serialization.
  *
  * @internal
  */
-export const wordsOf = (body: Frames.Frames): ReadonlyArray<string> | undefined =>
-  body[0]?.length === 0 ? body.slice(1).map((frame) => Frames.toString([frame])) : undefined
+export const wordOf = (body: Frames.Frames): string | undefined =>
+  body[0]?.length === 0 ? Frames.toString(body.slice(1, 2)) : undefined
+
+/** @internal */
+export const restOf = (body: Frames.Frames): Frames.Frames => body.slice(2)
