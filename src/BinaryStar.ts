@@ -15,6 +15,8 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
@@ -25,8 +27,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as BinaryStarConfig from "./BinaryStarConfig.ts"
-import type { InvalidConfig, SocketError } from "./BinaryStarError.ts"
-import { BinaryStarError } from "./BinaryStarError.ts"
+import type { InvalidConfig, OrderReason, SocketError } from "./BinaryStarError.ts"
+import { BinaryStarError, OrderRefused } from "./BinaryStarError.ts"
 import * as Envelope from "./Envelope.ts"
 import type * as Frames from "./Frames.ts"
 import { Frontend } from "./Frontend.ts"
@@ -35,8 +37,10 @@ import type { Handler } from "./Handler.ts"
 import * as Answers from "./internal/answers.ts"
 import * as Burst from "./internal/burst.ts"
 import { monotonicReader, withMonotonicTime } from "./internal/clock.ts"
+import * as Damping from "./internal/damping.ts"
 import * as Inbox from "./internal/inbox.ts"
 import { nextTurn, sliceMillis } from "./internal/scheduler.ts"
+import * as Statistics from "./internal/statistics.ts"
 import * as Terms from "./internal/terms.ts"
 import { PeerLink } from "./PeerLink.ts"
 import * as PeerMessage from "./PeerMessage.ts"
@@ -58,7 +62,23 @@ export interface Counters {
   readonly heard: number
   /** Messages from the peer that were no state. They are ignored and are no sign of life. */
   readonly malformed: number
+  /** Requests that came while this server did not answer: votes. */
+  readonly votes: number
+  /** Heartbeats at which the peer was overdue by half of one. */
+  readonly missed: number
+  /** How often the peer said that it is active while this server was, or both were passive. */
+  readonly conflicts: number
+  /** How often votes have made this server take over. */
+  readonly failovers: number
 }
+
+/**
+ * How often durations, in milliseconds, have lain between which bounds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Distribution extends Statistics.Distribution {}
 
 /**
  * A change of a member's state, and what caused it: an event of the state machine, the `Start` of the member, or its `End`
@@ -74,8 +94,53 @@ export interface Transition {
   readonly cause: Fsm.Event["_tag"] | "Start" | "End"
   /** What has happened, for people. */
   readonly say: string
+  /** What has led to it, for people: how long the peer was silent, and who voted. */
+  readonly evidence?: string | undefined
+  /** What an operator gave as the reason. */
+  readonly reason?: string | undefined
   /** When, in milliseconds of the monotonic clock. */
   readonly at: number
+}
+
+/**
+ * Why votes do not make a member take over.
+ *
+ * - `Paused`: an operator has paused it, then.
+ * - `Damped`: votes have done so too often of late; they will again from then on.
+ *
+ * Times are in milliseconds of the monotonic clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Hold =
+  | { readonly _tag: "Paused"; readonly reason: string; readonly at: number }
+  | { readonly _tag: "Damped"; readonly until: number }
+
+/**
+ * All that can be seen of a member at one moment. Times are in milliseconds of the monotonic clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Report {
+  readonly at: number
+  /** The latest, which tells the state and since when. */
+  readonly transition: Transition
+  /** Whether a client that asks now is answered. */
+  readonly answers: boolean
+  readonly peer: {
+    /** Its last word, and when it came. */
+    readonly said: Fsm.Word | undefined
+    readonly heardAt: number | undefined
+    readonly isExpired: boolean
+  }
+  readonly counters: Counters
+  /** From the arrival of a request to its reply. */
+  readonly latency: Distribution
+  /** From the peer's last word to a take-over. */
+  readonly failover: Distribution
+  readonly hold: Hold | undefined
 }
 
 /**
@@ -100,6 +165,8 @@ export interface Term {
 export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<BinaryStar, {
   /** Which server of the pair this is. */
   readonly role: Fsm.Role
+  /** What it was configured with, all defaults filled in. */
+  readonly config: BinaryStarConfig.BinaryStarConfig
   /** The state now: it answers in `ACTIVE`, and stands by in `PASSIVE` and `RESUMING`. Fails when the member has ended. */
   readonly state: Effect.Effect<Fsm.State, BinaryStarError | SocketError>
   /** The state now, and then each other state that it changes to. Fails when the member ends. */
@@ -108,6 +175,22 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly transitions: Stream.Stream<Transition, BinaryStarError | SocketError>
   /** What the member has seen since it started. */
   readonly counters: Effect.Effect<Counters>
+  /** All that can be seen of the member now, also when it has ended. */
+  readonly report: Effect.Effect<Report>
+  /** From now on votes do not make this member take over; an operator may. Is forgotten when the process ends. */
+  readonly pause: (reason: string) => Effect.Effect<void>
+  /** From now on they do again. */
+  readonly resume: Effect.Effect<void>
+  /**
+   * Makes this member active, if its peer is silent or is known to have handed over: what an operator says to a lone backup.
+   * Done when it is active.
+   */
+  readonly promote: (reason: string, evidence?: Fsm.Evidence) => Effect.Effect<void, OrderRefused>
+  /**
+   * Leaves it to the peer to be active: answers what was accepted, for as long as `drain` at the most, ends what runs while
+   * it is active, and says so. Done when it is `YIELDING`. Gives the time since when clients have to wait.
+   */
+  readonly handOver: (reason: string) => Effect.Effect<{ readonly since: number }, OrderRefused>
   /** Runs an effect whenever this member is active; see {@link whileActive}. */
   readonly whileActive: <A, E, R>(
     effect: Effect.Effect<A, E, R> | ((term: Term) => Effect.Effect<A, E, R>)
@@ -118,8 +201,33 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly join: Effect.Effect<never, BinaryStarError | SocketError>
 }>() {}
 
+/** What an operator wants, and who waits until it is so. */
+type Order = Promotion | HandOver
+
+interface Promotion {
+  readonly _tag: "Promote"
+  readonly reason: string
+  readonly evidence: Fsm.Evidence | undefined
+  readonly done: Deferred.Deferred<void, OrderRefused>
+}
+
+interface HandOver {
+  readonly _tag: "HandOver"
+  readonly reason: string
+  readonly done: Deferred.Deferred<{ readonly since: number }, OrderRefused>
+}
+
+/** A member is about to be active no more: it answers what it has accepted, until then, and takes no more. */
+interface Leaving {
+  readonly since: number
+  readonly until: number
+  /** The order to hand over; it is asked to stop otherwise. */
+  readonly order: HandOver | undefined
+}
+
 /** What happens to a member, as it reaches the one fiber that owns its state. */
 type Input =
+  | Order
   | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames> }
   | { readonly _tag: "Beat" }
   | { readonly _tag: "Asked" }
@@ -159,6 +267,9 @@ export const make = <R = never>(
       expiryMillis: config.expiryMillis
     }
     const start = Fsm.start(rules, now())
+    // Both are the driver's to write, and everybody's to see.
+    let member = start.member
+    let leaving: Leaving | undefined
     const latest = yield* SubscriptionRef.make<Transition>({
       from: undefined,
       to: start.member.state,
@@ -167,9 +278,20 @@ export const make = <R = never>(
       at: now()
     })
     const terms = Terms.make<Transition, BinaryStarError | SocketError>()
+    const annotated = Effect.annotateLogs({ package: "effect-binary-star", role: config.role })
     const stopped = yield* Deferred.make<void>()
     const ended = yield* Deferred.make<never, BinaryStarError | SocketError>()
-    const counters = { accepted: 0, rejected: 0, failed: 0, heard: 0, malformed: 0 }
+    const statistics = Statistics.make(Duration.toMillis(config.heartbeat))
+    const { counters } = statistics
+    const damping = Damping.make(
+      config.maxFailovers ?? Number.POSITIVE_INFINITY,
+      Duration.toMillis(config.failoverWindow)
+    )
+    let paused: Extract<Hold, { _tag: "Paused" }> | undefined
+    const holdAt = (at: number): Hold | undefined => {
+      const until = damping.until(at)
+      return paused ?? (until === undefined ? undefined : { _tag: "Damped", until })
+    }
 
     // The three streams of events run into one inbox. Requests only announce themselves there and wait apart, one batch at
     // a time; further ones stay in the socket, whose high-water mark holds the clients back.
@@ -178,12 +300,15 @@ export const make = <R = never>(
       timeout: config.timeout,
       quietMillis: config.expiryMillis,
       onEnd: (ended) => inbox.offer({ _tag: "Ended", ended }),
+      onAnswer: (at) => statistics.latency.add(now() - at),
       onFailure: () => counters.failed++
     })
     let requests: ReadonlyArray<Frames.Frames> | undefined
+    let requestsAt = 0
     let requestsTaken = () => {}
     const fromFrontend = frontend.run((batch) => {
       requests = batch
+      requestsAt = now()
       inbox.offer(asked)
       return new Promise((resolve) => requestsTaken = resolve)
     })
@@ -204,31 +329,33 @@ export const make = <R = never>(
       })
 
     const driver = Effect.gen(function*() {
-      let member = start.member
       let batch: ReadonlyArray<Frames.Frames> = []
+      let batchAt = 0
       let next = 0
       let lookedAt = Number.NEGATIVE_INFINITY
       let lastBeat = now()
       let lateAt = Number.NEGATIVE_INFINITY
       let isVoteDue = false
-      let stopBy = Number.POSITIVE_INFINITY
+      let promotion: Promotion | undefined
+      let goneBecause: string | undefined
       let isBatchLate = false
       let isReleased = false
       const isNewJunk = Burst.make(config.expiryMillis)
-
-      const isStopping = () => stopBy < Number.POSITIVE_INFINITY
+      const isNewlyHeld = Burst.make(config.expiryMillis)
 
       const become = (
         outcome: Fsm.Outcome,
-        cause: Transition["cause"]
+        cause: Transition["cause"],
+        why: Pick<Transition, "evidence" | "reason"> = {}
       ): Effect.Effect<void, BinaryStarError | SocketError> =>
         Effect.gen(function*() {
           const from = member.state
           member = outcome.member
           const isFatal = outcome.verdict._tag === "Fatal"
-          const transition = { from, to: member.state, cause, say: outcome.say ?? cause, at: now() }
+          const transition: Transition = { from, to: member.state, cause, say: outcome.say ?? cause, ...why, at: now() }
           if (outcome.say !== undefined) {
-            yield* isFatal ? Effect.logError(outcome.say) : Effect.logInfo(outcome.say)
+            const say = isFatal ? Effect.logError(outcome.say) : Effect.logInfo(outcome.say)
+            yield* member.state === from && !isFatal ? say : Effect.annotateLogs(say, noteOf(transition))
           }
           if (isFatal || (member.state !== from && member.state !== "ACTIVE")) {
             yield* release(transition)
@@ -249,7 +376,18 @@ export const make = <R = never>(
           }
         })
 
-      const advance = (event: Fsm.Event) => become(Fsm.step(rules, member, event), event._tag)
+      const advance = (event: Fsm.Event, why?: Pick<Transition, "evidence" | "reason">) =>
+        become(Fsm.step(rules, member, event), event._tag, why)
+
+      /** What is known of the peer's silence, for people. */
+      const silence = (at: number) => {
+        const { heardAt } = statistics.peer()
+        return Number.isFinite(member.peerExpiry) || goneBecause === undefined
+          ? heardAt === undefined
+            ? "no word from the peer yet"
+            : `no word from the peer for ${Math.round(at - heardAt)} ms`
+          : goneBecause
+      }
 
       /** What follows from having stood still, if this process has and if its policy minds. */
       const slept = (): Fsm.Outcome | undefined => {
@@ -265,8 +403,8 @@ export const make = <R = never>(
         const decoded = decode(message)
         const at = now()
         if (Either.isRight(decoded)) {
-          counters.heard++
-          return advance(PeerMessage.toEvent(decoded.right, at))
+          statistics.hear(decoded.right, member.state, at)
+          return advance(PeerMessage.toEvent(decoded.right, at), { evidence: `the peer says ${decoded.right}` })
         }
         counters.malformed++
         return isNewJunk(at)
@@ -289,8 +427,9 @@ export const make = <R = never>(
           return false
         }
         batch = requests
+        batchAt = requestsAt
         next = 0
-        isBatchLate = isBatchLate || isStopping()
+        isBatchLate = isBatchLate || leaving !== undefined
         requests = undefined
         requestsTaken()
         return true
@@ -312,10 +451,16 @@ export const make = <R = never>(
       }
 
       /**
-       * Takes over because of a vote. Only with fresh evidence may the state change: without it the vote has to wait. And not
-       * where the peer only seems silent.
+       * Takes over. Only with fresh evidence may the state change: without it whoever wants it has to wait. And not where the
+       * peer only seems silent.
        */
-      function* takeOver(outcome: Fsm.Outcome, isFresh: boolean, at: number) {
+      function* takeOver(
+        outcome: Fsm.Outcome,
+        isFresh: boolean,
+        at: number,
+        cause: "ClientRequest" | "Promote",
+        why: Pick<Transition, "evidence" | "reason">
+      ) {
         if (!isFresh) {
           lookedAt = Number.NEGATIVE_INFINITY
           return "wait"
@@ -323,8 +468,77 @@ export const make = <R = never>(
         if (outcome.verdict._tag !== "Accept" || isRash(at)) {
           return "reject"
         }
-        yield* become(outcome, "ClientRequest")
+        yield* become(outcome, cause, why)
         return "accept"
+      }
+
+      /** Takes over because of a vote, unless that is on hold. Who was active a moment ago may be so again at all times. */
+      function* elect(outcome: Fsm.Outcome, isFresh: boolean, at: number, voter: string) {
+        const from = member.state
+        const hold = from === "YIELDING" ? undefined : holdAt(at)
+        if (hold !== undefined) {
+          if (isNewlyHeld(at)) {
+            yield* hold._tag === "Paused"
+              ? Effect.logWarning(
+                `paused by an operator (${hold.reason}): votes are refused although the peer is silent`
+              )
+              : Effect.logError(
+                `more than ${config.maxFailovers} failovers in ${
+                  Duration.format(config.failoverWindow)
+                }: votes are refused for ${Math.ceil((hold.until - at) / 1000)} s more; bstar promote overrides`
+              )
+          }
+          return "reject"
+        }
+        const verdict = yield* takeOver(outcome, isFresh, at, "ClientRequest", {
+          evidence: `${silence(at)}; vote by ${voter}`
+        })
+        if (verdict === "accept" && (from === "PASSIVE" || from === "RESUMING")) {
+          const { heardAt } = statistics.peer()
+          counters.failovers++
+          damping.add(at)
+          statistics.failover.add(at - (heardAt ?? at))
+        }
+        return verdict
+      }
+
+      /** Does what an operator has ordered, if it can be done. */
+      function* promote(order: Promotion, isFresh: boolean, at: number) {
+        const outcome = Fsm.step(rules, member, { _tag: "Promote", now: at })
+        const verdict = outcome.member === member
+          ? outcome.verdict._tag === "Accept" ? "accept" : "reject"
+          : yield* takeOver(outcome, isFresh, at, "Promote", { evidence: silence(at), reason: order.reason })
+        if (verdict === "wait") {
+          return
+        }
+        promotion = undefined
+        yield* settle(order, verdict === "accept" ? Effect.void : refused(order, "PeerAlive"))
+      }
+
+      /** Begins to hand over, if there is somebody to hand over to. */
+      function* beginHandOver(order: HandOver, at: number) {
+        const isSupported = Fsm.step(rules, member, { _tag: "Yield", now: at }).member.state === "YIELDING"
+        const refusal = leaving !== undefined
+          ? "Interrupted"
+          : member.state !== "ACTIVE"
+          ? "NotActive"
+          : !isSupported
+          ? "Unsupported"
+          : Fsm.isPeerExpired(member, at) || statistics.peer().said !== "PASSIVE"
+          ? "PeerSilent"
+          : undefined
+        if (refusal !== undefined) {
+          yield* settle(order, refused(order, refusal))
+          return
+        }
+        yield* Effect.logInfo(`handing over: ${order.reason}`)
+        leave(order)
+      }
+
+      const leave = (order: HandOver | undefined) => {
+        const since = now()
+        leaving = { since, until: since + Duration.toMillis(config.drain), order }
+        fork(Effect.interruptible(Effect.delay(Effect.sync(() => inbox.offer(timeUp)), config.drain)))
       }
 
       /**
@@ -335,26 +549,34 @@ export const make = <R = never>(
         const began = now()
         const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
         const replies: Array<Frames.Frames> = []
+        let answered = 0
+        if (promotion !== undefined) {
+          yield* promote(promotion, isFresh, at)
+        }
         if (isVoteDue) {
           const outcome = Fsm.step(rules, member, vote)
-          isVoteDue = outcome.member !== member && (yield* takeOver(outcome, isFresh, at)) === "wait"
+          isVoteDue = outcome.member !== member && (yield* elect(outcome, isFresh, at, "this server")) === "wait"
         }
         while (mayServe()) {
           const outcome = Fsm.step(rules, member, vote)
+          const isVote = outcome.member !== member || outcome.verdict._tag === "Reject"
           const verdict = isBatchLate
             ? "reject"
             : outcome.member !== member
-            ? yield* takeOver(outcome, isFresh, at)
+            ? yield* elect(outcome, isFresh, at, `client ${Encoding.encodeHex(batch[next]![0]!)}`)
             : outcome.verdict._tag === "Accept"
             ? "accept"
             : "reject"
           if (verdict === "wait") {
             break
           }
+          counters.votes += isVote ? 1 : 0
           const request = batch[next++]!
           if (verdict === "accept") {
             counters.accepted++
-            const failure = answers.begin(request, member.state, replies)
+            const before = replies.length
+            const failure = answers.begin(request, member.state, batchAt, replies)
+            answered += replies.length - before
             if (failure !== undefined) {
               yield* failure
             }
@@ -367,6 +589,9 @@ export const make = <R = never>(
           }
         }
         yield* send(replies)
+        if (answered > 0) {
+          statistics.latency.add(now() - batchAt, answered)
+        }
         if (mayServe() && isFresh) {
           yield* nextTurn
         }
@@ -382,8 +607,9 @@ export const make = <R = never>(
         // What was in hand is in the inbox after a turn.
         yield* link.waiting
         yield* apply(inbox.poll(), false)
+        const stood = now() - lastBeat
         lastBeat = now()
-        yield* advance({ _tag: "Slept", now: lastBeat })
+        yield* advance({ _tag: "Slept", now: lastBeat }, { evidence: `stood still for ${Math.round(stood)} ms` })
       }
 
       /** Applies what has come in: first all that the peer has said, if it can be trusted, then the beat that tells our state. */
@@ -400,9 +626,23 @@ export const make = <R = never>(
               break
             case "Gone":
               if (isTrusted) {
-                yield* advance({ _tag: "PeerGone", now: now(), evidence: input.evidence })
-                isVoteDue = config.vote === "self" && !isStopping()
+                yield* learn(input.evidence)
+                isVoteDue = config.vote === "self" && leaving === undefined
               }
+              break
+            case "Promote":
+              // Evidence from before this process stood still proves nothing any more.
+              if (isTrusted && input.evidence !== undefined) {
+                yield* learn(input.evidence)
+              }
+              if (leaving !== undefined || promotion !== undefined) {
+                yield* settle(input, refused(input, "Interrupted"))
+              } else {
+                promotion = input
+              }
+              break
+            case "HandOver":
+              yield* beginHandOver(input, now())
               break
             case "Beat":
               isBeat = true
@@ -411,16 +651,20 @@ export const make = <R = never>(
               ended.push(input.ended)
               break
             case "TimeUp":
-              // A timer may come a little early.
-              stopBy = now()
+              // A timer may come a little early. That of an earlier order says nothing.
+              if (leaving !== undefined && now() > leaving.until - sliceMillis) {
+                leaving = { ...leaving, until: now() }
+              }
               break
             case "Released":
               isReleased = true
               break
             case "Stop":
-              if (!isStopping()) {
-                stopBy = now() + Duration.toMillis(config.drain)
-                fork(Effect.interruptible(Effect.delay(Effect.sync(() => inbox.offer(timeUp)), config.drain)))
+              if (leaving?.order !== undefined) {
+                yield* settle(leaving.order, refused(leaving.order, "Interrupted"))
+                leaving = { ...leaving, order: undefined }
+              } else if (leaving === undefined) {
+                leave(undefined)
               }
               break
             case "Asked":
@@ -434,32 +678,49 @@ export const make = <R = never>(
         if (isBeat && isTrusted) {
           const at = now()
           lateAt = Fsm.isLate(rules, lastBeat, at) ? at : lateAt
-          yield* link.publish(encode(Fsm.wordOf[member.state]))
+          statistics.beat(at)
+          const word = Fsm.wordOf[member.state]
+          if (word !== undefined) {
+            yield* link.publish(encode(word))
+          }
           // Who stood still while it published cannot know that the word has left.
           lastBeat = slept() === undefined ? at : lastBeat
-          isVoteDue = config.vote === "self" && !isStopping()
+          isVoteDue = config.vote === "self" && leaving === undefined
         }
         yield* send(replies)
       }
 
-      const isDone = () => isStopping() && ((next === batch.length && answers.running() === 0) || now() >= stopBy)
+      const learn = (evidence: Fsm.Evidence) =>
+        Effect.suspend(() => {
+          const outcome = Fsm.step(rules, member, { _tag: "PeerGone", now: now(), evidence })
+          goneBecause = outcome.say ?? goneBecause
+          return become(outcome, "PeerGone")
+        })
 
-      yield* Effect.logInfo(start.say)
-      while (!isDone()) {
-        if (next === batch.length) {
-          takeBatch()
+      const isDone = ({ until }: Leaving) => (next === batch.length && answers.running() === 0) || now() >= until
+
+      /** Serves until this server is to leave and has answered what it had accepted. */
+      function* serveUntilDone() {
+        while (leaving === undefined || !isDone(leaving)) {
+          if (next === batch.length) {
+            takeBatch()
+          }
+          if (!mayServe() && !isVoteDue && promotion === undefined) {
+            yield* takeIn(yield* inbox.takeAll)
+            continue
+          }
+          yield* judge()
         }
-        if (!mayServe() && !isVoteDue) {
-          yield* takeIn(yield* inbox.takeAll)
-          continue
-        }
-        // Fresh evidence first: what the peer has said is applied before a request is judged. What came within the last
-        // slice of time is as good as still under way, but for a vote that would change the state.
+      }
+
+      /** Judges what is to be judged, after fresh evidence. */
+      function* judge() {
+        // What the peer has said is applied before a request is judged. What came within the last slice of time is as good as
+        // still under way, but for a vote that would change the state.
         const at = now()
         const isFresh = at - lookedAt > sliceMillis
         if (isFresh && (yield* link.waiting)) {
-          yield* takeIn(yield* inbox.takeAll)
-          continue
+          return yield* takeIn(yield* inbox.takeAll)
         }
         yield* takeIn(inbox.poll())
         if (isFresh) {
@@ -467,17 +728,45 @@ export const make = <R = never>(
         }
         yield* serve(isFresh, at)
       }
-      // What runs while it is active ends first, and as long as that takes the peer hears that it is.
-      const goodbye = Fsm.step(rules, member, { _tag: "Stopping", now: now() })
-      const { state } = goodbye.member
-      fork(Effect.zipRight(
-        release({ from: member.state, to: state, cause: "Stopping", say: goodbye.say ?? "stopping", at: now() }),
-        inbox.put(released)
-      ))
-      while (!isReleased) {
-        yield* sendAway()
-        yield* takeIn(yield* inbox.takeAll)
+
+      /** Ends what runs while this server is active. As long as that takes the peer hears that it is. */
+      function* releaseAll(cause: "Stopping" | "Yield", reason?: string) {
+        const at = now()
+        const { member: { state }, say = cause } = Fsm.step(rules, member, { _tag: cause, now: at })
+        isReleased = false
+        fork(Effect.zipRight(
+          release({ from: member.state, to: state, cause, say, at, ...(reason === undefined ? {} : { reason }) }),
+          inbox.put(released)
+        ))
+        while (!isReleased) {
+          yield* sendAway()
+          yield* takeIn(yield* inbox.takeAll)
+        }
       }
+
+      /** Leaves it to the peer to be active, unless it is asked to stop, or has ceased to be active, before it comes to that. */
+      function* handOver(order: HandOver, since: number) {
+        yield* releaseAll("Yield", order.reason)
+        if (leaving?.order === undefined) {
+          return
+        }
+        if (member.state === "ACTIVE") {
+          yield* advance({ _tag: "Yield", now: now() }, { reason: order.reason })
+          yield* settle(order, Effect.succeed({ since }))
+        } else {
+          yield* settle(order, refused(order, "Interrupted"))
+        }
+        leaving = undefined
+        isBatchLate = false
+      }
+
+      yield* Effect.logInfo(start.say)
+      yield* serveUntilDone()
+      while (leaving?.order !== undefined) {
+        yield* handOver(leaving.order, leaving.since)
+        yield* serveUntilDone()
+      }
+      yield* releaseAll("Stopping")
       const lastWord = Fsm.step(rules, member, { _tag: "Stopping", now: now() })
       yield* become({ ...lastWord, publish: undefined }, "Stopping")
       if (lastWord.publish !== undefined) {
@@ -505,7 +794,7 @@ export const make = <R = never>(
           Effect.zipRight(terms.close(why))
         )
       }),
-      Effect.annotateLogs({ package: "effect-binary-star", role: config.role }),
+      annotated,
       Effect.interruptible,
       Effect.forkScoped
     )
@@ -514,6 +803,18 @@ export const make = <R = never>(
       return Deferred.await(stopped)
     })
     yield* Effect.addFinalizer(() => stopNow)
+
+    /** Gives an order to the driver, which settles it unless it ends before. */
+    const order = <A>(make: (done: Deferred.Deferred<A, OrderRefused>) => Extract<Input, Order>) =>
+      Effect.suspend(() => {
+        const done = Deferred.unsafeMake<A, OrderRefused>(FiberId.none)
+        const order = make(done)
+        inbox.offer(order)
+        return Effect.raceFirst(
+          Deferred.await(done),
+          Effect.zipRight(Effect.exit(Deferred.await(ended)), refused(order, "Interrupted"))
+        )
+      })
     const transitions = Stream.unwrap(Effect.map(
       Deferred.isDone(ended),
       (isOver) =>
@@ -522,6 +823,7 @@ export const make = <R = never>(
 
     return BinaryStar.of({
       role: config.role,
+      config,
       state: Effect.flatMap(
         Deferred.poll(ended),
         Option.getOrElse(() => Effect.map(SubscriptionRef.get(latest), ({ to }) => to))
@@ -531,9 +833,52 @@ export const make = <R = never>(
       whileActive: terms.whileActive,
       stop: stopNow,
       counters: Effect.sync(() => ({ ...counters })),
+      report: Effect.map(SubscriptionRef.get(latest), (transition) => {
+        const at = now()
+        const vote = Fsm.step(rules, member, { _tag: "ClientRequest", now: at })
+        return {
+          at,
+          transition,
+          answers: leaving === undefined && vote.member === member && vote.verdict._tag === "Accept",
+          peer: { ...statistics.peer(), isExpired: Fsm.isPeerExpired(member, at) },
+          counters: { ...counters },
+          latency: statistics.latency.get(),
+          failover: statistics.failover.get(),
+          hold: holdAt(at)
+        }
+      }),
+      pause: (reason) =>
+        Effect.suspend(() => {
+          paused = { _tag: "Paused", reason, at: now() }
+          return Effect.logWarning(`paused: ${reason}`)
+        }).pipe(annotated),
+      resume: Effect.suspend(() => {
+        paused = undefined
+        return Effect.logInfo("resumed")
+      }).pipe(annotated),
+      promote: (reason, evidence) => order<void>((done) => ({ _tag: "Promote", reason, evidence, done })),
+      handOver: (reason) => order<{ readonly since: number }>((done) => ({ _tag: "HandOver", reason, done })),
       join: Deferred.await(ended)
     })
   })
+
+const refused = (order: Order, reason: OrderReason) =>
+  new OrderRefused({ order: order._tag === "Promote" ? "promote" : "handOver", reason })
+
+const settle = <A>(
+  order: { readonly done: Deferred.Deferred<A, OrderRefused> },
+  exit: Effect.Effect<A, OrderRefused>
+) => Deferred.complete(order.done, exit)
+
+/** What a log tells of a transition besides its message. */
+const noteOf = ({ cause, evidence, from, reason, to }: Transition) => ({
+  event: "transition",
+  from,
+  to,
+  cause,
+  ...(evidence === undefined ? {} : { evidence }),
+  ...(reason === undefined ? {} : { reason })
+})
 
 const decode = Schema.decodeEither(PeerMessage.PeerMessage)
 const encode = Schema.encodeSync(PeerMessage.PeerMessage)

@@ -52,7 +52,10 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   /** Who votes for this server when its peer is silent. */
   vote: oneOf("clients", "self"),
   /** How long a server that is asked to stop waits for handlers that still run. */
-  drain: DurationInput({ minimum: 0, maximum: "1 hour" })
+  drain: DurationInput({ minimum: 0, maximum: "1 hour" }),
+  /** How often votes may make this server take over within `failoverWindow`. */
+  maxFailovers: Schema.UndefinedOr(Schema.Int.pipe(Schema.between(1, 1000))),
+  failoverWindow: DurationInput({ minimum: "1 second", maximum: "30 days" })
 }) {
   /** How long a peer may be silent before it counts as dead: two heartbeats, in milliseconds. */
   get expiryMillis(): number {
@@ -101,6 +104,14 @@ export interface Options {
   readonly vote?: "clients" | "self" | undefined
   /** How long a server that is asked to stop waits for handlers that still run. Defaults to `5 seconds`. */
   readonly drain?: Duration.DurationInput | undefined
+  /**
+   * How often votes may make this server take over within `failoverWindow`. Further votes are refused until fewer were, which
+   * is logged as an error: a pair that flaps is better looked at. An operator can promote the server all the same. Without
+   * it there is no limit, which is the default.
+   */
+  readonly maxFailovers?: number | undefined
+  /** Defaults to `1 hour`. */
+  readonly failoverWindow?: Duration.DurationInput | undefined
 }
 
 /**
@@ -118,7 +129,8 @@ export const defaults = {
     concurrency: 16,
     timeout: "30 seconds",
     vote: "clients",
-    drain: "5 seconds"
+    drain: "5 seconds",
+    failoverWindow: "1 hour"
   },
   backup: {
     frontend: "tcp://*:5002",
@@ -128,7 +140,8 @@ export const defaults = {
     concurrency: 16,
     timeout: "30 seconds",
     vote: "clients",
-    drain: "5 seconds"
+    drain: "5 seconds",
+    failoverWindow: "1 hour"
   }
 } as const satisfies { readonly [R in Role]: Omit<Options, "role" | "policy"> }
 
@@ -151,14 +164,17 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
     crashDetection: options.crashDetection ?? options.policy === "hardened",
     timeout: options.timeout ?? base.timeout,
     vote: options.vote ?? base.vote,
-    drain: options.drain ?? base.drain
+    drain: options.drain ?? base.drain,
+    maxFailovers: options.maxFailovers,
+    failoverWindow: options.failoverWindow ?? base.failoverWindow
   })
 }
 
 /**
  * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, `CRASH_DETECTION`,
- * `TIMEOUT`, `VOTE`, `DRAIN`, all but the first two optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they
- * come from the environment as `BSTAR_ROLE` and so on, most of which the command `bstar` reads too.
+ * `TIMEOUT`, `VOTE`, `DRAIN`, `MAX_FAILOVERS`, `FAILOVER_WINDOW`, all but the first two optional. With
+ * `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as `BSTAR_ROLE` and so
+ * on, most of which the command `bstar` reads too.
  *
  * @since 0.1.0
  * @category constructors
@@ -174,5 +190,7 @@ export const config: Config.Config<Options> = Config.all({
   crashDetection: Config.withDefault(Config.boolean("crashDetection"), undefined),
   timeout: Config.withDefault(Config.duration("timeout"), undefined),
   vote: Config.withDefault(Config.literal("clients", "self")("vote"), undefined),
-  drain: Config.withDefault(Config.duration("drain"), undefined)
+  drain: Config.withDefault(Config.duration("drain"), undefined),
+  maxFailovers: Config.withDefault(Config.integer("maxFailovers"), undefined),
+  failoverWindow: Config.withDefault(Config.duration("failoverWindow"), undefined)
 })

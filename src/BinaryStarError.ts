@@ -122,6 +122,43 @@ export class SocketError extends Data.TaggedError("SocketError")<{
 }
 
 /**
+ * Why an operator's order was refused.
+ *
+ * - `NotActive`: only the active server can hand over.
+ * - `PeerSilent`: the peer is not there, or not ready to take over.
+ * - `PeerAlive`: the peer is heard and has not handed over, so that both would be active.
+ * - `Unsupported`: the policy does not have it.
+ * - `Interrupted`: the server was stopped, or ceased to be active, before it was carried out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OrderReason = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "Interrupted"
+
+const orderSentences: { readonly [R in OrderReason]: string } = {
+  NotActive: "this server is not active",
+  PeerSilent: "the peer does not stand by",
+  PeerAlive: "the peer is alive and has not handed over",
+  Unsupported: "the policy classic has no such thing",
+  Interrupted: "this server was stopped or has ceased to be active meanwhile"
+}
+
+/**
+ * A server does not do what an operator has ordered.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class OrderRefused extends Data.TaggedError("OrderRefused")<{
+  readonly order: "handOver" | "promote"
+  readonly reason: OrderReason
+}> {
+  override get message(): string {
+    return `${this.order === "promote" ? "not promoted" : "not handed over"}: ${orderSentences[this.reason]}`
+  }
+}
+
+/**
  * Why a request has no reply.
  *
  * - `NoReply`: no server answered within the time that the client's timings promise.

@@ -25,12 +25,13 @@ export const peerOf = (role: Role): Role => role === "primary" ? "backup" : "pri
 
 /**
  * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first word from the peer; `ACTIVE` answers clients;
- * `PASSIVE` stands by; `RESUMING` is a backup that was paired and has to hear anew who is active.
+ * `PASSIVE` stands by; `RESUMING` is a backup that was paired and has to hear anew who is active; `YIELDING` was active and
+ * leaves it to its peer to be.
  *
  * @since 0.1.0
  * @category models
  */
-export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "RESUMING"
+export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "RESUMING" | "YIELDING"
 
 /**
  * All states.
@@ -38,7 +39,7 @@ export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "RESUMING"
  * @since 0.1.0
  * @category constants
  */
-export const states: ReadonlyArray<State> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE", "RESUMING"]
+export const states: ReadonlyArray<State> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE", "RESUMING", "YIELDING"]
 
 /**
  * What the servers of a pair can say to each other.
@@ -57,28 +58,33 @@ export type Word = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE"
 export const words: ReadonlyArray<Word> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"]
 
 /**
- * What a server in a state says of itself with every heartbeat.
+ * What a server in a state says of itself with every heartbeat. One that yields says nothing, so that its peer may take
+ * over as from one that is gone.
  *
  * @since 0.1.0
  * @category constants
  */
-export const wordOf: { readonly [S in State]: Word } = {
+export const wordOf: { readonly [S in State]: Word | undefined } = {
   PRIMARY: "PRIMARY",
   BACKUP: "BACKUP",
   ACTIVE: "ACTIVE",
   PASSIVE: "PASSIVE",
-  RESUMING: "PASSIVE"
+  RESUMING: "PASSIVE",
+  YIELDING: undefined
 }
 
 /**
- * Why a peer is known to be gone: at `asOf`, monotonic time in milliseconds, the system refused a connection to the
- * endpoint where it publishes, so that no process listened there.
+ * Why a peer is known not to be active at `asOf`, monotonic time in milliseconds.
+ *
+ * - `ConnectionRefused`: the system refused a connection to the endpoint where it publishes, so that no process listened
+ *   there.
+ * - `Yielded`: asked at that endpoint, it said that it is `YIELDING`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Evidence {
-  readonly _tag: "ConnectionRefused"
+  readonly _tag: "ConnectionRefused" | "Yielded"
   readonly endpoint: string
   readonly asOf: number
 }
@@ -87,10 +93,12 @@ export interface Evidence {
  * Everything that can happen to a server. `now` is monotonic time in milliseconds.
  *
  * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: the peer says in which state it is.
- * - `PeerGone`: the peer's process is gone.
+ * - `PeerGone`: the peer's process is gone, or leaves it to this server to be active.
  * - `ClientRequest`: a client asks, which is a vote.
  * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}.
  * - `Stopping`: the server is asked to stop and has answered what it had accepted.
+ * - `Yield`: an operator wants the peer to be active, and the server has answered what it had accepted.
+ * - `Promote`: an operator wants this server to be active, which counts as a vote.
  *
  * @since 0.1.0
  * @category models
@@ -104,6 +112,8 @@ export type Event =
   | { readonly _tag: "ClientRequest"; readonly now: number }
   | { readonly _tag: "Slept"; readonly now: number }
   | { readonly _tag: "Stopping"; readonly now: number }
+  | { readonly _tag: "Yield"; readonly now: number }
+  | { readonly _tag: "Promote"; readonly now: number }
 
 /**
  * The kinds of events, in the order of the table in the documentation.
@@ -119,7 +129,9 @@ export const eventTags: ReadonlyArray<Event["_tag"]> = [
   "PeerGone",
   "ClientRequest",
   "Slept",
-  "Stopping"
+  "Stopping",
+  "Yield",
+  "Promote"
 ]
 
 /**
@@ -193,6 +205,8 @@ export interface Outcome {
  * - `H7` crash evidence: a peer whose process is gone has expired now. The vote is still required.
  * - `H8` no crossing: a primary that starts may have heard from the backup that it is to be active before it said so
  *   itself, so the backup leaves it to the primary instead of becoming active on its word. Found by `bstar verify`.
+ * - `H9` handing over: an active server that an operator tells to yield says goodbye, is silent and answers nobody, until
+ *   its peer is active, or is gone and somebody asks.
  *
  * `H6`, fresh evidence first, is not in a table: whoever feeds {@link step} gives it all that the peer has said before it
  * gives it a request, whatever the policy.
@@ -200,7 +214,7 @@ export interface Outcome {
  * @since 0.1.0
  * @category models
  */
-export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8"
+export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9"
 
 /**
  * One entry of a policy's table: what an event does in a state.
@@ -208,7 +222,7 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8"
  * - `Stay`: the state stays; a request is answered. May have a word to publish.
  * - `Refuse`: the state stays; a request is dropped.
  * - `Become`: the state changes.
- * - `TakeOver`: when the peer has expired, become `ACTIVE` and answer; refuse otherwise.
+ * - `TakeOver`: when the peer has expired, become `ACTIVE` and answer, or do as the operator says; refuse otherwise.
  * - `Expire`: the peer counts as dead from now on, if the evidence is younger than its last word.
  * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
  * - `Abort`: the server ends.
@@ -225,7 +239,7 @@ export type Cell =
     | { readonly _tag: "Refuse" }
     | { readonly _tag: "Become"; readonly state: State; readonly say: string }
     | { readonly _tag: "TakeOver"; readonly say: string }
-    | { readonly _tag: "Expire"; readonly say: string }
+    | { readonly _tag: "Expire" }
     | { readonly _tag: "StartOver"; readonly state: State; readonly publish: Word; readonly say: string }
     | { readonly _tag: "Abort"; readonly reason: FatalReason; readonly say: string }
   )
@@ -264,10 +278,17 @@ const stay: Cell = { _tag: "Stay" }
 const refuse: Cell = { _tag: "Refuse" }
 const become = (state: State, say: string): Cell => ({ _tag: "Become", state, say })
 const takeOver: Cell = { _tag: "TakeOver", say: "failover successful, ready as active" }
-const expire: Cell = { _tag: "Expire", say: "the peer's process is gone" }
+const expire: Cell = { _tag: "Expire" }
+const promote: Cell = { _tag: "TakeOver", say: "promoted by an operator, ready as active" }
 
-/** The events that the Guide does not have do nothing, except crash evidence, which has to be asked for. */
-const theGuides = { PeerGone: { ...expire, rule: "H7" }, Slept: stay, Stopping: stay } as const
+/** The events that the Guide does not have do nothing, except those that have to be asked for. */
+const theGuides = {
+  PeerGone: { ...expire, rule: "H7" },
+  Slept: stay,
+  Stopping: stay,
+  Yield: stay,
+  Promote: promote
+} as const
 
 const seed = {
   PRIMARY: {
@@ -292,7 +313,8 @@ const seed = {
     PeerActive: { _tag: "Abort", reason: "DualActive", say: "fatal error - dual actives, aborting" },
     PeerPassive: stay,
     ClientRequest: stay,
-    ...theGuides
+    ...theGuides,
+    Promote: stay
   },
   PASSIVE: {
     PeerPrimary: become("ACTIVE", "primary (passive) is restarting, ready as active"),
@@ -327,17 +349,36 @@ const goodbye = (role: Extract<State, Word>): Cell => ({
   say: "stopped in good order",
   rule: "H5"
 })
+const handOver = (publish: Word): Cell => ({
+  _tag: "StartOver",
+  state: "YIELDING",
+  publish,
+  say: "handing over, waiting for the peer to be active",
+  rule: "H9"
+})
 
 const primaryMoves = {
   PeerGone: { ...expire, rule: "H7" },
   Slept: startOver("PRIMARY", "PRIMARY", "waiting for backup"),
-  Stopping: goodbye("PRIMARY")
+  Stopping: goodbye("PRIMARY"),
+  Yield: stay,
+  Promote: promote
 } as const
 
 const backupMoves = {
   PeerGone: { ...expire, rule: "H7" },
   Slept: startOver("RESUMING", "BACKUP", "waiting for primary"),
-  Stopping: goodbye("BACKUP")
+  Stopping: goodbye("BACKUP"),
+  Yield: stay,
+  Promote: promote
+} as const
+
+const yielding = {
+  PeerPrimary: { ...stay, rule: "H9" },
+  PeerBackup: { ...stay, rule: "H9" },
+  PeerActive: { ...become("PASSIVE", "the peer is active, ready as passive"), rule: "H9" },
+  PeerPassive: { ...stay, rule: "H9" },
+  ClientRequest: { _tag: "TakeOver", say: "no word from the peer, ready as active again", rule: "H9" }
 } as const
 
 /**
@@ -357,13 +398,16 @@ export const hardened: Policy = {
     ACTIVE: {
       ...seed.ACTIVE,
       ...primaryMoves,
-      PeerActive: { ...stay, rule: "H2" }
+      PeerActive: { ...stay, rule: "H2" },
+      Yield: handOver("PRIMARY"),
+      Promote: stay
     },
     PASSIVE: {
       ...seed.PASSIVE,
       ...primaryMoves,
       PeerPassive: { ...become("ACTIVE", "both are passive, ready as active"), rule: "H3" }
-    }
+    },
+    YIELDING: { ...yielding, ...primaryMoves }
   },
   backup: {
     BACKUP: {
@@ -374,7 +418,9 @@ export const hardened: Policy = {
     ACTIVE: {
       ...seed.ACTIVE,
       ...backupMoves,
-      PeerActive: { ...become("PASSIVE", "both are active, ready as passive"), rule: "H2" }
+      PeerActive: { ...become("PASSIVE", "both are active, ready as passive"), rule: "H2" },
+      Yield: handOver("BACKUP"),
+      Promote: stay
     },
     PASSIVE: {
       ...seed.PASSIVE,
@@ -398,7 +444,8 @@ export const hardened: Policy = {
       PeerActive: { ...become("PASSIVE", "connected to primary (active), ready as passive"), rule: "H4" },
       PeerPassive: { ...stay, publish: "BACKUP", rule: "H4" },
       ClientRequest: { ...takeOver, rule: "H4" }
-    }
+    },
+    YIELDING: { ...yielding, ...backupMoves }
   }
 }
 
@@ -496,7 +543,7 @@ export const step = (rules: Rules, member: Member, event: Event): Outcome => {
         : go(member, reject)
     case "Expire":
       return event._tag === "PeerGone" && isNews(rules, member, event.evidence)
-        ? go(moved(member, member.state, Number.NEGATIVE_INFINITY), accept, `${cell.say} (${told(event.evidence)})`)
+        ? go(moved(member, member.state, Number.NEGATIVE_INFINITY), accept, told(event.evidence))
         : go(member, accept)
     case "StartOver":
       return go({ state: cell.state, peerExpiry: renewed }, accept, cell.say, cell.publish)
@@ -511,7 +558,10 @@ const wordEvents: ReadonlySet<Event["_tag"]> = new Set(Object.values(eventOf))
 const isNews = (rules: Rules, member: Member, evidence: Evidence): boolean =>
   Number.isFinite(member.peerExpiry) && evidence.asOf > member.peerExpiry - rules.expiryMillis
 
-const told = (evidence: Evidence): string => `connection to ${evidence.endpoint} refused`
+const told = ({ _tag, endpoint }: Evidence): string =>
+  _tag === "Yielded"
+    ? `the peer hands over (it says so at ${endpoint})`
+    : `the peer's process is gone (connection to ${endpoint} refused)`
 
 const go = (member: Member, verdict: Verdict, say?: string, publish?: Word): Outcome => ({
   member,

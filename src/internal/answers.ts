@@ -23,6 +23,8 @@ export interface Accepted {
   readonly message: Frames.Frames
   readonly envelopeLength: number
   readonly term: number
+  /** When it came. */
+  readonly at: number
 }
 
 /**
@@ -45,6 +47,7 @@ export interface Answers {
   readonly begin: (
     request: Frames.Frames,
     state: State,
+    at: number,
     replies: Array<Frames.Frames>
   ) => Effect.Effect<void> | undefined
   /** Brings the answer to its client, unless it was begun in an earlier term. */
@@ -91,11 +94,13 @@ const tell = (
 const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
 
 /** @internal */
-export const make = <R>(handler: Handler<R>, { onEnd, onFailure, quietMillis, timeout }: {
+export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quietMillis, timeout }: {
   readonly timeout: Duration.Duration
   /** Failures are told once, until there have been none for so long. */
   readonly quietMillis: number
   readonly onEnd: (ended: Ended) => void
+  /** A request is answered that came then. What is answered at once is not told. */
+  readonly onAnswer: (at: number) => void
   readonly onFailure: () => void
 }): Effect.Effect<Answers, never, R | Scope.Scope> =>
   Effect.gen(function*() {
@@ -140,18 +145,18 @@ export const make = <R>(handler: Handler<R>, { onEnd, onFailure, quietMillis, ti
       })
     }
 
-    const begin = (message: Frames.Frames, state: State, replies: Array<Frames.Frames>) => {
+    const begin = (message: Frames.Frames, state: State, at: number, replies: Array<Frames.Frames>) => {
       const envelopeLength = Frames.envelopeLength(message)
       const reply = handler(new Incoming(message, envelopeLength, state))
       if (reply instanceof Later) {
-        tasks.startLater({ message, envelopeLength, term }, reply.start)
+        tasks.startLater({ message, envelopeLength, term, at }, reply.start)
         return undefined
       }
       if (!Effect.isEffect(reply)) {
         replies.push(envelop(message, envelopeLength, reply))
         return undefined
       }
-      const exit = tasks.start({ message, envelopeLength, term }, inSpan(message, reply))
+      const exit = tasks.start({ message, envelopeLength, term, at }, inSpan(message, reply))
       if (exit === undefined || Exit.isFailure(exit)) {
         return exit && failed(replies, message, exit.cause)
       }
@@ -160,9 +165,9 @@ export const make = <R>(handler: Handler<R>, { onEnd, onFailure, quietMillis, ti
     }
 
     return {
-      begin: (message, state, replies) => {
+      begin: (message, state, at, replies) => {
         try {
-          return begin(message, state, replies)
+          return begin(message, state, at, replies)
         } catch (defect) {
           return failed(replies, message, Cause.die(defect))
         }
@@ -176,6 +181,7 @@ export const make = <R>(handler: Handler<R>, { onEnd, onFailure, quietMillis, ti
         if (Exit.isFailure(exit)) {
           return task.isLate ? tooLate(replies, message) : failed(replies, message, exit.cause)
         }
+        onAnswer(begun.at)
         replies.push(envelop(message, envelopeLength, exit.value))
         return Effect.void
       },

@@ -37,7 +37,7 @@ export interface Node {
 export const settle = TestClock.adjust(0)
 
 /** What a test may choose; the ports are in memory. */
-export type NodeOptions = Pick<Options, "concurrency" | "crashDetection" | "drain" | "heartbeat" | "timeout" | "vote">
+export type NodeOptions = Omit<Options, "role" | "policy" | "frontend" | "state" | "peer">
 
 const makeNode = (
   options: Options,

@@ -1,0 +1,30 @@
+/**
+ * How often values have lain between which bounds.
+ *
+ * @internal
+ */
+export interface Distribution {
+  /** The highest value that each bucket takes. Another bucket, for what is higher, follows. */
+  readonly bounds: ReadonlyArray<number>
+  readonly counts: ReadonlyArray<number>
+  /** The sum of the values in each bucket. */
+  readonly sums: ReadonlyArray<number>
+}
+
+/** @internal */
+export const make = (bounds: ReadonlyArray<number>) => {
+  const counts = new Array<number>(bounds.length + 1).fill(0)
+  const sums = new Array<number>(bounds.length + 1).fill(0)
+  return {
+    /** Counts a value, `times` times. */
+    add: (value: number, times = 1): void => {
+      let bucket = 0
+      while (bucket < bounds.length && value > bounds[bucket]!) {
+        bucket++
+      }
+      counts[bucket]! += times
+      sums[bucket]! += value * times
+    },
+    get: (): Distribution => ({ bounds, counts: [...counts], sums: [...sums] })
+  }
+}
