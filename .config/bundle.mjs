@@ -12,6 +12,8 @@ const { metafile } = await build({
   format: "esm",
   target: "node20",
   external: ["zeromq"],
+  // CommonJS among what an HTTP server needs asks for modules of Node by this name.
+  banner: { js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url)' },
   outdir: "dist",
   chunkNames: "chunks/[name]-[hash]",
   logLevel: "warning",

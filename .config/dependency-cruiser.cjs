@@ -1,6 +1,8 @@
 /** Who may import whom. Arrows point down; nothing imports upwards or in a circle. */
 const core = "^src/(BinaryStar|BinaryStarClient|LazyPirate)\\.ts$"
 const ports = "^src/(Backend|BinaryStarConfig|BinaryStarError|ClientLink|Frontend|Handler|PeerLink)\\.ts$"
+const http =
+  "^src/operations/(OperatorClient|StatusServer|events|handlers|listener|orders|pair|peerStatus|requestBody|statusApi)\\.ts$"
 
 module.exports = {
   forbidden: [
@@ -76,10 +78,35 @@ module.exports = {
       to: { path: "^src/service/" }
     },
     {
+      name: "operations-know-no-adapter",
+      comment: "what operators see and order is what the core has to say, whatever it runs on",
+      severity: "error",
+      from: { path: "^src/operations/" },
+      to: { path: ["^src/(zeromq|cli|verify|service)/", "^src/bin\\.ts$"] }
+    },
+    {
+      name: "only-commands-use-operations",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(operations|cli)/" },
+      to: { path: "^src/operations/" }
+    },
+    {
+      name: "what-is-told-knows-no-http",
+      severity: "error",
+      from: { path: "^src/operations/", pathNot: http },
+      to: { path: http }
+    },
+    {
       name: "only-commands-know-the-command-line",
       severity: "error",
       from: { path: "^src", pathNot: "^src/(cli/|bin\\.ts$)" },
-      to: { path: "node_modules/@effect/(cli|platform)" }
+      to: { path: "node_modules/@effect/cli" }
+    },
+    {
+      name: "only-operations-know-http",
+      severity: "error",
+      from: { path: "^src", pathNot: ["^src/(cli/|bin\\.ts$)", http] },
+      to: { path: "node_modules/@effect/platform" }
     },
     {
       name: "nobody-imports-the-program",

@@ -16,12 +16,19 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as BinaryStar from "./BinaryStar.ts"
+import type { ConfigIssue } from "./BinaryStarError.ts"
 import { BinaryStarError, InvalidConfig } from "./BinaryStarError.ts"
 import * as bstar from "./cli/bstar.ts"
 
+/** Those that say with which exit code to end, and nothing else. */
+const isEnding = (error: unknown): error is { readonly code: number } =>
+  (Predicate.isTagged(error, "CommandEnded") || Predicate.isTagged(error, "EndedWith")) &&
+  Predicate.hasProperty(error, "code")
+
 /**
  * 0 done or stopped by a signal, 1 anything else, 3 dual actives, 4 dual passives, 5 a broken promise was found, 64 wrong
- * usage, 78 wrong configuration; that of the command whose end has ended `bstar run`.
+ * usage, 78 wrong configuration; that of the command whose end has ended `bstar run`; what `bstar status` says of a pair: 0
+ * healthy, 1 degraded, 2 nobody is active, 3 both are.
  */
 const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) {
@@ -30,8 +37,8 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
   return error instanceof BinaryStarError
     ? error.reason === "DualActive" ? 3 : 4
-    : Predicate.isTagged(error, "CommandEnded") && Predicate.hasProperty(error, "code")
-    ? Number(error.code)
+    : isEnding(error)
+    ? error.code
     : Predicate.isTagged(error, "ViolationsFound")
     ? 5
     : ValidationError.isValidationError(error) || Predicate.isTagged(error, "TooLarge")
@@ -40,6 +47,8 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
     ? 78
     : 1
 }
+
+const sentence = ({ field, message }: ConfigIssue): string => field === "" ? message : `${field}: ${message}`
 
 /** What the command line parser and a fatal verdict had to say is on the screen already. */
 const report = (cause: Cause.Cause<Effect.Effect.Error<ReturnType<typeof bstar.run>>>): Effect.Effect<void> =>
@@ -50,8 +59,10 @@ const report = (cause: Cause.Cause<Effect.Effect.Error<ReturnType<typeof bstar.r
       onSome: (error) =>
         ValidationError.isValidationError(error)
           ? Console.error(`bstar ${process.argv.slice(2).join(" ")}\n${bstar.usage}`)
-          : error._tag === "BinaryStarError" || error._tag === "CommandEnded"
+          : error._tag === "BinaryStarError" || isEnding(error)
           ? Effect.void
+          : error._tag === "InvalidConfig"
+          ? Effect.forEach(error.issues, (issue) => Console.error(`E: ${sentence(issue)}`), { discard: true })
           : Console.error(`E: ${"message" in error ? error.message : String(error)}`)
     })
 

@@ -5,8 +5,14 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { InvalidConfig } from "../BinaryStarError.ts"
 import { version } from "../internal/version.ts"
+import type { CommandLine } from "./commandLine.ts"
+import { scan } from "./commandLine.ts"
 import * as options from "./options.ts"
 
 export const usage = "Usage: bstar { -p | -b } [options]   (bstar --help tells the rest)"
@@ -43,10 +49,104 @@ const demo = Command.make("demo", {}, () => Effect.flatMap(load(() => import("./
   Command.withDescription("Start a pair and a client on this machine, kill each server in turn, and watch.")
 )
 
+const check = Command.make(
+  "check",
+  options.configCheck,
+  (parsed) => Effect.flatMap(load(() => import("./config.ts")), ({ check }) => check(parsed))
+).pipe(
+  Command.withDescription(
+    "Print what a server would be configured with and where each value comes from, or all that is wrong. " +
+      "Without -p and -b for both servers."
+  )
+)
+
+const config = Command.make("config").pipe(
+  Command.withDescription("Look at the configuration: bstar config check."),
+  Command.withSubcommands([check])
+)
+
+const status = Command.make(
+  "status",
+  {
+    ...options.status,
+    interval: Args.text({ name: "interval" }).pipe(
+      Args.optional,
+      Args.withDescription(`With --watch: how long to wait in between, such as "5 seconds".`)
+    )
+  },
+  (parsed) => Effect.flatMap(load(() => import("./status.ts")), ({ run }) => run(parsed))
+).pipe(
+  Command.withDescription(
+    "Tell how both servers of a pair are. Exit code: 0 healthy, 1 degraded, 2 nobody is active, 3 both are."
+  )
+)
+
+const history = Command.make(
+  "history",
+  options.history,
+  (parsed) => Effect.flatMap(load(() => import("./history.ts")), ({ run }) => run(parsed))
+).pipe(
+  Command.withDescription("Tell the transitions of both servers, the newest last.")
+)
+
+const doctor = Command.make(
+  "doctor",
+  options.doctor,
+  (parsed) => Effect.flatMap(load(() => import("./doctor.ts")), ({ run }) => run(parsed))
+).pipe(
+  Command.withDescription("Look for what is wrong with a pair, and tell what to do about it.")
+)
+
+const control = load(() => import("./control.ts"))
+
+const switchover = Command.make(
+  "switchover",
+  options.reasoned,
+  (parsed) => Effect.flatMap(control, ({ switchover }) => switchover(parsed))
+).pipe(
+  Command.withDescription("Have the active server hand over to its peer, and wait until that is done.")
+)
+
+const pause = Command.make(
+  "pause",
+  options.reasoned,
+  (parsed) => Effect.flatMap(control, ({ pause }) => pause(parsed))
+).pipe(
+  Command.withDescription("No server takes over by itself any more: for maintenance.")
+)
+
+const resume = Command.make(
+  "resume",
+  options.resume,
+  (parsed) => Effect.flatMap(control, ({ resume }) => resume(parsed))
+).pipe(
+  Command.withDescription("The end of a pause.")
+)
+
+const promote = Command.make(
+  "promote",
+  options.reasoned,
+  (parsed) => Effect.flatMap(control, ({ promote }) => promote(parsed))
+).pipe(
+  Command.withDescription("Make a server active whose peer is gone: your word for a backup that is alone.")
+)
+
 const roleOf = (parsed: { readonly primary: boolean; readonly backup: boolean }) =>
-  parsed.primary === parsed.backup
-    ? Effect.fail(ValidationError.invalidArgument(HelpDoc.p("exactly one of -p and -b is needed")))
-    : Effect.succeed(parsed.primary ? "primary" as const : "backup" as const)
+  Effect.gen(function*() {
+    const word = parsed.primary || parsed.backup
+      ? Option.none()
+      : yield* Effect.orDie(Config.option(Config.string("BSTAR_ROLE")))
+    if (Option.isSome(word) && word.value !== "primary" && word.value !== "backup") {
+      const message = `expected "primary" or "backup", got ${JSON.stringify(word.value)}`
+      return yield* new InvalidConfig({ issues: [{ field: "BSTAR_ROLE", message }] })
+    }
+    const isPrimary = parsed.primary || Option.contains(word, "primary")
+    const isBackup = parsed.backup || Option.contains(word, "backup")
+    if (isPrimary === isBackup) {
+      return yield* Effect.fail(ValidationError.invalidArgument(HelpDoc.p("exactly one of -p and -b is needed")))
+    }
+    return isPrimary ? "primary" : "backup"
+  })
 
 const proxy = Command.make("proxy", options.proxy, (parsed) =>
   Effect.gen(function*() {
@@ -82,7 +182,53 @@ const root = Command.make("bstar", options.server, (parsed) =>
     return yield* run(role, parsed)
   })).pipe(
     Command.withDescription("A server of a Binary Star pair: -p is the primary, -b the backup."),
-    Command.withSubcommands([client, proxy, runCommand, fsm, verify, demo])
+    Command.withSubcommands([
+      client,
+      proxy,
+      runCommand,
+      config,
+      fsm,
+      verify,
+      demo,
+      status,
+      history,
+      doctor,
+      switchover,
+      pause,
+      resume,
+      promote
+    ])
   )
 
-export const run = Command.run(root, { name: "bstar", version })
+const parse = Command.run(root, { name: "bstar", version })
+
+const nothing = ConfigProvider.fromMap(new Map())
+
+/** The commands that read a configuration file; that of a server has no name. */
+const readers: ReadonlyArray<string | undefined> = [undefined, "client", "proxy", "run"]
+
+/** Below the environment, what the file has to say to the command that is going to run. */
+const fileOf = (commandLine: CommandLine) =>
+  Effect.gen(function*() {
+    const variable = yield* Effect.orDie(Config.option(Config.string("BSTAR_CONFIG")))
+    const name = commandLine.config ?? Option.getOrUndefined(variable)
+    if (name === undefined || commandLine.asksAboutItself || !readers.includes(commandLine.command)) {
+      return nothing
+    }
+    const { provider } = yield* load(() => import("./configFile.ts"))
+    return yield* provider(name, commandLine)
+  })
+
+export const run = (argv: ReadonlyArray<string>) => {
+  const commandLine = scan(argv.slice(2))
+  return commandLine.command === "config"
+    // The parser would stop at the first thing in the environment that is wrong. The command looks there itself.
+    ? Effect.withConfigProvider(parse(argv), nothing)
+    : Effect.flatMap(
+      fileOf(commandLine),
+      (file) =>
+        Effect.configProviderWith((environment) =>
+          Effect.withConfigProvider(parse(argv), ConfigProvider.orElse(environment, () => file))
+        )
+    )
+}

@@ -57,6 +57,13 @@ export const logFormat = choice("log-format", ["plain", "json", "pretty"], "BSTA
   Options.withDescription("How lines are written; plain, the default, is the Guide's. Environment: BSTAR_LOG_FORMAT.")
 )
 
+/** The file is read before the command line is parsed; see `configFile.ts`. */
+const config = text(
+  "config",
+  "BSTAR_CONFIG",
+  "A file, TOML or JSON, that holds what is not said by options or the environment."
+)
+
 const hookOf = (when: string, variable: string, description: string) =>
   text(when, variable, `A command that is run when ${description}`)
 
@@ -68,6 +75,26 @@ export const hooks = {
     "hook-timeout",
     "BSTAR_HOOK_TIMEOUT",
     `How long each of these may take before it is ended. Default: ${Hooks.defaults.timeout}.`
+  )
+}
+
+export const http = {
+  http: text(
+    "http",
+    "BSTAR_HTTP",
+    "Where this server tells its status over HTTP, such as 127.0.0.1:5011; of a port alone, to this machine alone. " +
+      "Default: nowhere."
+  ),
+  peerHttp: text(
+    "peer-http",
+    "BSTAR_PEER_HTTP",
+    "Where the other server tells its status: HOST:PORT or a URL."
+  ),
+  httpTokenFile: text(
+    "http-token-file",
+    "BSTAR_HTTP_TOKEN_FILE",
+    "A file with the token that orders over HTTP need, the same on both servers. Without it the token is taken from " +
+      "BSTAR_HTTP_TOKEN; without either there are no orders."
   )
 }
 
@@ -110,8 +137,21 @@ export const server = {
     "BSTAR_DRAIN",
     `How long a server that is asked to stop may take to answer what it has accepted. Default: ${primary.drain}.`
   ),
+  maxFailovers: whole(
+    "max-failovers",
+    "BSTAR_MAX_FAILOVERS",
+    "failovers",
+    "How often votes may make this server take over within the window; then they are refused. Default: no limit."
+  ),
+  failoverWindow: text(
+    "failover-window",
+    "BSTAR_FAILOVER_WINDOW",
+    `The time in which failovers are counted. Default: ${primary.failoverWindow}.`
+  ),
   ...hooks,
-  logFormat
+  ...http,
+  logFormat,
+  config
 }
 
 /** The policy of commands that are new, so that nobody expects the Guide's. */
@@ -168,6 +208,21 @@ export const run = {
   )
 }
 
+/** What can be checked as it would be used by a server: the same options, which are read one by one there. */
+const { backup: _backup, config: _config, primary: _primary, ...checked } = { ...proxy, ...run }
+const nameOf = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+export const configCheck = {
+  primary: server.primary,
+  backup: server.backup,
+  config,
+  options: Options.all(
+    Object.fromEntries(
+      Object.keys(checked).map((key) => [nameOf(key), Options.text(nameOf(key)).pipe(Options.optional)])
+    )
+  )
+}
+
 export const client = {
   server: Options.text("server").pipe(
     Options.repeated,
@@ -206,7 +261,8 @@ export const client = {
   count: whole("count", "BSTAR_COUNT", "requests", "How many requests to send. Default: no end.").pipe(
     Options.map(Option.getOrElse(() => Number.POSITIVE_INFINITY))
   ),
-  logFormat
+  logFormat,
+  config
 }
 
 export const fsm = {
@@ -214,6 +270,57 @@ export const fsm = {
     Options.withDescription("How to write the state machine. Default: table. Environment: BSTAR_FORMAT.")
   ),
   policy: server.policy
+}
+
+/** Which servers an operator's command is about. */
+export const operator = {
+  http: Options.text("http").pipe(
+    Options.withPseudoName("HOST:PORT"),
+    Options.repeated,
+    Options.withDescription(
+      "Where a server tells its status, which is its --http: give it twice, or once where that server has --peer-http. " +
+        "Environment: BSTAR_HTTP_SERVERS, separated by commas."
+    )
+  )
+}
+
+/** What orders need besides. */
+export const orders = {
+  tokenFile: text(
+    "token-file",
+    "BSTAR_HTTP_TOKEN_FILE",
+    "A file that holds the servers' token. Without it the token itself is taken from BSTAR_HTTP_TOKEN."
+  )
+}
+
+const json = Options.boolean("json").pipe(Options.withDescription("Write JSON."))
+
+export const status = {
+  ...operator,
+  json,
+  watch: Options.boolean("watch").pipe(
+    Options.withDescription("Go on until Ctrl-C; how long to wait in between may follow. Default: 2 seconds.")
+  )
+}
+
+export const history = {
+  ...operator,
+  json,
+  limit: whole("limit", "BSTAR_LIMIT", "transitions", "How many of the latest transitions. Default: 50.").pipe(
+    Options.map(Option.getOrElse(() => 50))
+  )
+}
+
+export const doctor = { ...operator, ...orders, json }
+
+export const resume = { ...operator, ...orders }
+
+/** The options of orders that have to be given a reason. */
+export const reasoned = {
+  ...resume,
+  reason: Options.text("reason").pipe(
+    Options.withDescription("Why. It is told in the logs, in status and in the history.")
+  )
 }
 
 const budget = (name: string, fallback: number, description: string) =>

@@ -16,7 +16,8 @@ import * as ZmqBackend from "../zeromq/ZmqBackend.ts"
 import * as logging from "./logging.ts"
 import type { Parsed, proxy } from "./options.ts"
 import { backends } from "./options.ts"
-import { hooksOf, memberOptions } from "./server.ts"
+import { hooksOf, memberOptions, withHttp } from "./server.ts"
+import * as systemd from "./systemd.ts"
 
 const Settings = Schema.Struct({ backend: Endpoint.Bindable })
 
@@ -34,9 +35,14 @@ export const run = (
     }
     const ports = Layer.merge(Zmq.layer(options), ZmqBackend.layer(settings))
     return yield* Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(
-      Effect.provide(Layer.provideMerge(hooksOf(parsed), Layer.provide(Proxy.layer(options), ports)))
+      Effect.provide(
+        Layer.provideMerge(
+          Layer.merge(hooksOf(parsed), systemd.layer),
+          withHttp(parsed, Layer.provide(Proxy.layer(options), ports))
+        )
+      )
     )
   }).pipe(
     Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
-    Effect.provide(logging.layer(parsed.logFormat))
+    Effect.provide(logging.layerOfServer(parsed.logFormat, parsed.policy))
   )

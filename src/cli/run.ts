@@ -16,7 +16,8 @@ import * as Lease from "../service/Lease.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
 import type { Parsed, run as options } from "./options.ts"
-import { hooksOf, memberOptions } from "./server.ts"
+import { hooksOf, memberOptions, withHttp } from "./server.ts"
+import * as systemd from "./systemd.ts"
 
 /** The command has ended by itself, and not well. Its exit code is that of `bstar` too. */
 export class CommandEnded extends Data.TaggedError("CommandEnded")<{ readonly code: number }> {}
@@ -40,8 +41,8 @@ export const run = (
       return yield* new CommandEnded({ code })
     }
   }).pipe(
-    Effect.provide(Layer.provideMerge(hooksOf(parsed), member)),
+    Effect.provide(Layer.provideMerge(Layer.merge(hooksOf(parsed), systemd.layer), withHttp(parsed, member))),
     Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
-    Effect.provide(logging.layer(parsed.logFormat))
+    Effect.provide(logging.layerOfServer(parsed.logFormat, parsed.policy))
   )
 }

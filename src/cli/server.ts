@@ -12,7 +12,8 @@ import type { Role } from "../Fsm.ts"
 import * as Handler from "../Handler.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
-import type { hooks, Parsed, server } from "./options.ts"
+import type { hooks, http, Parsed, server } from "./options.ts"
+import * as systemd from "./systemd.ts"
 
 /** What was said about a member of a pair. */
 export const memberOptions = (
@@ -26,7 +27,9 @@ export const memberOptions = (
   peer: Option.getOrUndefined(parsed.peer),
   heartbeat: Option.getOrUndefined(parsed.heartbeat) as Duration.DurationInput | undefined,
   crashDetection: parsed.crashDetection === "policy" ? undefined : parsed.crashDetection === "on",
-  drain: parsed.drain && (Option.getOrUndefined(parsed.drain) as Duration.DurationInput | undefined)
+  drain: parsed.drain && (Option.getOrUndefined(parsed.drain) as Duration.DurationInput | undefined),
+  maxFailovers: Option.getOrUndefined(parsed.maxFailovers),
+  failoverWindow: Option.getOrUndefined(parsed.failoverWindow) as Duration.DurationInput | undefined
 })
 
 /** The hooks that were given, whose code is loaded only then. */
@@ -34,6 +37,19 @@ export const hooksOf = (parsed: Parsed<typeof hooks>): Layer.Layer<never, Invali
   [parsed.onActive, parsed.onPassive, parsed.onStop].some(Option.isSome)
     ? Layer.unwrapEffect(Effect.map(Effect.promise(() => import("./hooks.ts")), ({ layer }) => layer(parsed)))
     : Layer.empty
+
+/** A member with its status server, if that was asked for; its code is loaded only then. */
+export const withHttp = <A, E, R>(
+  parsed: Parsed<typeof http>,
+  member: Layer.Layer<A | BinaryStar.BinaryStar, E, R>
+): Layer.Layer<A | BinaryStar.BinaryStar, E | InvalidConfig | SocketError, R> =>
+  Option.match(parsed.http, {
+    onNone: () => member,
+    onSome: (address) =>
+      Layer.unwrapEffect(
+        Effect.map(Effect.promise(() => import("./http.ts")), ({ around }) => around(address, parsed, member))
+      )
+  })
 
 export const run = (
   role: Role,
@@ -44,7 +60,7 @@ export const run = (
   return Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join).pipe(
     // The Guide's server says so whatever it was that ended its loop.
     Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
-    Effect.provide(Layer.provideMerge(hooksOf(parsed), member)),
-    Effect.provide(logging.layer(parsed.logFormat))
+    Effect.provide(Layer.provideMerge(Layer.merge(hooksOf(parsed), systemd.layer), withHttp(parsed, member))),
+    Effect.provide(logging.layerOfServer(parsed.logFormat, parsed.policy))
   )
 }

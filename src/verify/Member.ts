@@ -23,6 +23,10 @@ export type Stimulus = Exclude<Fsm.Event["_tag"], "PeerGone"> | "FreshEvidence" 
 export interface Member {
   readonly id: number
   readonly state: Fsm.State
+  /** Ticks since the peer's last word, as far as the reducer can tell. */
+  readonly silent: number
+  /** Whether the peer counts as dead. */
+  readonly isPeerExpired: boolean
   /** What follows when it is told something. */
   readonly on: { readonly [S in Stimulus]: Reaction }
   /** The same member a tick later. */
@@ -58,7 +62,7 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
       silent++
     }
     const key = `${state} ${silent}`
-    return known.get(key) ?? ask(key, lastHeard(state, silent), lastHeard(state, silent + 1))
+    return known.get(key) ?? ask(key, silent, lastHeard(state, silent), lastHeard(state, silent + 1))
   }
 
   const lastHeard = (state: Fsm.State, ticksAgo: number): Fsm.Member => ({
@@ -66,12 +70,17 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
     peerExpiry: rules.expiryMillis - ticksAgo * tickMillis
   })
 
-  const ask = (key: string, member: Fsm.Member, later: Fsm.Member): Member => {
+  const ask = (key: string, silent: number, member: Fsm.Member, later: Fsm.Member): Member => {
     const react = (event: Fsm.Event): Reaction => {
       const outcome = Fsm.step(rules, member, event)
       return { outcome, member: like(outcome.member), isEffective: outcome.member !== member }
     }
-    const self: { -readonly [K in keyof Member]?: Member[K] } = { id: known.size, state: member.state }
+    const self: { -readonly [K in keyof Member]?: Member[K] } = {
+      id: known.size,
+      state: member.state,
+      silent,
+      isPeerExpired: Fsm.isPeerExpired(member, 0)
+    }
     known.set(key, self as Member)
     self.later = like(later)
     self.on = {
@@ -83,7 +92,9 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
       StaleEvidence: react(gone(member.peerExpiry - rules.expiryMillis)),
       ClientRequest: react({ _tag: "ClientRequest", now: 0 }),
       Slept: react({ _tag: "Slept", now: 0 }),
-      Stopping: react({ _tag: "Stopping", now: 0 })
+      Stopping: react({ _tag: "Stopping", now: 0 }),
+      Yield: react({ _tag: "Yield", now: 0 }),
+      Promote: react({ _tag: "Promote", now: 0 })
     }
     return self as Member
   }

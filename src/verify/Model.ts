@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as Fsm from "../Fsm.ts"
+import process2 from "node:process"
 import * as Member from "./Member.ts"
 
 /**
@@ -26,6 +27,11 @@ export interface Options {
   readonly pauses?: number | undefined
   /** How often the link between the servers is cut. */
   readonly cuts?: number | undefined
+  /**
+   * How often an operator hands over, once the peer has said that it stands by. If he does at all, he may promote a server
+   * at any time, too.
+   */
+  readonly handovers?: number | undefined
   /** For how many ticks at most a word or evidence is under way, up to {@link maxDelay}. Defaults to `1`. */
   readonly delay?: number | undefined
   /** Whether a server may find that its peer's process is gone. Defaults to `false`. */
@@ -94,6 +100,7 @@ export interface Process {
   readonly evidence: "none" | "fresh" | "stale"
   /** Ticks since the evidence was gathered. */
   readonly evidenceAge: number
+  readonly peerStandsBy: boolean
 }
 
 /**
@@ -125,6 +132,7 @@ export interface World {
   readonly stops: number
   readonly pauses: number
   readonly cuts: number
+  readonly handovers: number
   /** For how many ticks both ran on a whole link and neither would answer. */
   readonly passive: number
   /** For how many ticks one ran alone and would not answer. */
@@ -146,7 +154,7 @@ type Draft = {
 export type Move =
   | { readonly _tag: "Tick" | "Cut" | "Heal" }
   | {
-    readonly _tag: "Start" | "Kill" | "Stop" | "Pause" | "Beat" | "Hear" | "Suspect" | "Learn" | "Ask"
+    readonly _tag: "Start" | "Kill" | "Stop" | "Pause" | "Yield" | "Beat" | "Hear" | "Suspect" | "Learn" | "Ask" | "Promote"
     readonly side: Side
   }
   | { readonly _tag: "Resume"; readonly side: Side; readonly early: number }
@@ -169,9 +177,19 @@ export const tick: Move = { _tag: "Tick" }
  * @category constants
  */
 export const moves: ReadonlyArray<Move> = [
-  ...(["Ask", "Beat", "Hear", "Learn", "Start", "Kill", "Stop", "Pause", "Suspect"] as const).flatMap((_tag) =>
-    sides.map((side): Move => ({ _tag, side }))
-  ),
+  ...([
+    "Ask",
+    "Promote",
+    "Beat",
+    "Hear",
+    "Learn",
+    "Start",
+    "Kill",
+    "Stop",
+    "Pause",
+    "Yield",
+    "Suspect"
+  ] as const).flatMap((_tag) => sides.map((side): Move => ({ _tag, side }))),
   ...sides.flatMap((side) =>
     Array.from({ length: maxEarly + 1 }, (_, early): Move => ({ _tag: "Resume", side, early }))
   ),
@@ -213,16 +231,16 @@ export interface Model {
  * @category constructors
  */
 export const make = (options: Options): Model => {
-  const { cuts = 0, delay = 1, evidence = false, kills = 0, pauses = 0, policy, stops = 0 } = options
+  const { cuts = 0, delay = 1, evidence = false, handovers = 0, kills = 0, pauses = 0, policy, stops = 0 } = options
   const rulesOf = (side: Side): Fsm.Rules => ({ role: roles[side], policy, expiryMillis })
   const waiting = delay + 1
-  if (delay > maxDelay || Math.max(kills, stops, pauses, cuts) > maxBudget) {
+  if (delay > maxDelay || Math.max(kills, stops, pauses, cuts, handovers) > maxBudget) {
     throw new RangeError(`budgets go up to ${maxBudget}, the delay up to ${maxDelay} ticks`)
   }
 
   // A word is said within a heartbeat and its answer comes at once. A peer's last word arrives, then it expires.
-  const passiveTicks = heartbeatTicks + 2 * delay
   const lonelyTicks = 2 * heartbeatTicks + 1 + delay
+  const passiveTicks = handovers > 0 ? lonelyTicks + Number(process2.env["EXTRA"] ?? 0) : heartbeatTicks + 2 * delay
 
   // Any longer sleep is the same sleep.
   let sleepTicks = heartbeatTicks
@@ -238,7 +256,8 @@ export const make = (options: Options): Model => {
     member: Member.make(rulesOf(side), tickMillis),
     beat: 0,
     evidence: "none",
-    evidenceAge: 0
+    evidenceAge: 0,
+    peerStandsBy: false
   }))
   const down = born.map((process): Process => ({ ...process, status: "down" }))
 
@@ -252,6 +271,7 @@ export const make = (options: Options): Model => {
     stops,
     pauses,
     cuts,
+    handovers,
     passive: 0,
     lonely: 0,
     hasAborted: false
@@ -297,13 +317,27 @@ export const make = (options: Options): Model => {
       case "Hear":
         return isRunning && world.flights[move.side].length > 0
       case "Suspect":
-        return evidence && isRunning && known !== "fresh" && !world.isCut &&
-          world.processes[other(move.side)].status === "down"
+        return evidence && isRunning && known !== "fresh" && !world.isCut && isSuspicious(world, other(move.side))
       case "Learn":
         return isRunning && known !== "none"
       case "Ask":
         return isRunning
+      case "Yield":
+        return isRunning && world.handovers > 0 && isYieldable(world, move.side)
+      case "Promote":
+        // A promotion is a vote wherever it does the same.
+        return isRunning && handovers > 0 && process2.env["NOPROMOTE"] !== "1" &&
+          world.processes[move.side].member.on.Promote.member !== world.processes[move.side].member.on.ClientRequest.member
     }
+  }
+  const isYieldable = (world: World, side: Side): boolean => {
+    const process = world.processes[side]
+    return process.member.state === "ACTIVE" && !startsOver(process) &&
+      (process2.env["GUARD"] !== "1" || (process.peerStandsBy && !process.member.isPeerExpired))
+  }
+  const isSuspicious = (world: World, side: Side): boolean => {
+    const process = world.processes[side]
+    return process.status === "down" || (process.status === "running" && process.member.state === "YIELDING" && !startsOver(process) && process.member.silent <= Number(process2.env["AGE"] ?? 99))
   }
 
   /** Whether nothing keeps time from going on. */
@@ -368,7 +402,10 @@ export const make = (options: Options): Model => {
       case "Beat":
         wake(draft, side, 0, observe)
         if (draft.processes[side].beat >= heartbeatTicks) {
-          publish(draft, side, Fsm.wordOf[draft.processes[side].member.state])
+          const word = Fsm.wordOf[draft.processes[side].member.state]
+          if (word !== undefined) {
+            publish(draft, side, word)
+          }
           set(draft, side, { beat: 0 })
         }
         return
@@ -381,6 +418,16 @@ export const make = (options: Options): Model => {
       case "Ask":
         wake(draft, side, 0, observe)
         return tell(draft, side, "ClientRequest", observe)
+      case "Promote":
+        wake(draft, side, 0, observe)
+        return tell(draft, side, "Promote", observe)
+      case "Yield":
+        draft.handovers--
+        draft.passive = 0
+        draft.lonely = 0
+        wake(draft, side, 0, observe)
+        tell(draft, side, "Yield", observe)
+        return draft.processes[side].member.silent === 0 ? set(draft, side, outdated(draft.processes[side])) : undefined
     }
   }
 
@@ -432,7 +479,7 @@ export const make = (options: Options): Model => {
       prove(draft, draft.rounds - 1)
     }
     tell(draft, side, Fsm.eventOf[first!.word], observe)
-    set(draft, side, outdated(draft.processes[side]))
+    set(draft, side, { ...outdated(draft.processes[side]), peerStandsBy: process2.env["GUARD"] === "1" && first!.word === "PASSIVE" && draft.processes[side].member.state === "ACTIVE" })
   }
 
   const learn = (draft: Draft, side: Side, observe: Observer | undefined): void => {

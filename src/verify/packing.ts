@@ -56,7 +56,7 @@ export const make = (): Packing => {
     pack: (world, into) => {
       into[0] = packProcess(0, world.processes[0]) << 16 | packProcess(1, world.processes[1])
       into[1] = packQueue(world.flights[0])
-      into[2] = packQueue(world.flights[1])
+      into[2] = packQueue(world.flights[1]) << 3 | world.handovers
       into[3] = restKey(world)
     },
     unpack: (packed, offset) => {
@@ -64,17 +64,18 @@ export const make = (): Packing => {
       const rest = packed[offset + 3]!
       return {
         processes: [processes[0][both >>> 16]!, processes[1][both & 0xffff]!],
-        flights: [queues[packed[offset + 1]!]!, queues[packed[offset + 2]!]!],
+        flights: [queues[packed[offset + 1]!]!, queues[packed[offset + 2]! >>> 3]!],
+        handovers: packed[offset + 2]! & 7,
         kills: rest & 7,
         stops: rest >>> 3 & 7,
         pauses: rest >>> 6 & 7,
         cuts: rest >>> 9 & 7,
-        passive: rest >>> 12 & 7,
-        lonely: rest >>> 15 & 15,
-        unproven: [rest >>> 19 & 15, rest >>> 23 & 15],
-        rounds: rest >>> 27 & 3,
-        isCut: (rest >>> 29 & 1) === 1,
-        hasAborted: (rest >>> 30 & 1) === 1
+        passive: rest >>> 12 & 15,
+        lonely: rest >>> 16 & 15,
+        unproven: [rest >>> 20 & 15, rest >>> 24 & 15],
+        rounds: rest >>> 28 & 3,
+        isCut: (rest >>> 30 & 1) === 1,
+        hasAborted: rest >>> 31 === 1
       }
     }
   }
@@ -86,18 +87,18 @@ const restKey = (world: Model.World): number =>
   world.pauses << 6 |
   world.cuts << 9 |
   world.passive << 12 |
-  world.lonely << 15 |
-  world.unproven[0] << 19 |
-  world.unproven[1] << 23 |
-  world.rounds << 27 |
-  Number(world.isCut) << 29 |
-  Number(world.hasAborted) << 30
+  world.lonely << 16 |
+  world.unproven[0] << 20 |
+  world.unproven[1] << 24 |
+  world.rounds << 28 |
+  Number(world.isCut) << 30 |
+  Number(world.hasAborted) << 31
 
-const processKey = ({ beat, evidence, evidenceAge, member, status }: Model.Process): number =>
+const processKey = ({ beat, evidence, evidenceAge, member, peerStandsBy, status }: Model.Process): number =>
   status === "down"
     ? 0
     : 1 | Number(status === "paused") << 1 | evidenceDigit[evidence] << 2 | evidenceAge << 4 | beat << 6 |
-      member.id << 9
+      Number(peerStandsBy) << 9 | member.id << 10
 
 const evidenceDigit = { none: 0, fresh: 1, stale: 2 } as const
 

@@ -85,7 +85,7 @@ const tellMove = (move: Model.Move, { processes }: Model.World): string | undefi
     case "Resume":
       return "goes on"
     case "Beat":
-      return `says ${Fsm.wordOf[processes[move.side].member.state]}`
+      return `says ${Fsm.wordOf[processes[move.side].member.state] ?? "nothing"}`
     case "Suspect":
       return "finds nobody where its peer should be"
     case "Tick":
@@ -93,6 +93,8 @@ const tellMove = (move: Model.Move, { processes }: Model.World): string | undefi
     case "Hear":
     case "Learn":
     case "Ask":
+    case "Promote":
+    case "Yield":
       return undefined
   }
 }
@@ -105,7 +107,9 @@ const stimulusText: { readonly [S in Exclude<Member.Stimulus, "ClientRequest">]:
   FreshEvidence: "learns that its peer is gone",
   StaleEvidence: "learns that its peer was gone before its last word",
   Slept: "has slept",
-  Stopping: "is stopped"
+  Stopping: "is stopped",
+  Yield: "hands over",
+  Promote: "is promoted"
 }
 
 const tellReaction = (

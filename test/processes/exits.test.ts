@@ -49,7 +49,7 @@ const wrongs: ReadonlyArray<Wrong> = [
     what: "two wrong values",
     args: ["-p", "--frontend", "here", "--heartbeat", "soon"],
     code: configuration,
-    says: /frontend.*heartbeat/
+    says: /frontend.*\n.*heartbeat/
   },
   { what: "an unknown policy", args: ["-p", "--policy", "bogus"], code: usage, says: /policy/ },
   { what: "an unknown log format", args: ["-p", "--log-format", "bogus"], code: usage, says: /log-format/ },

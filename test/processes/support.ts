@@ -78,7 +78,7 @@ export interface Exit {
 }
 
 export interface Process {
-  /** The complete lines of standard output so far. */
+  /** The complete lines of standard output so far, without what transitions were decided by. */
   readonly lines: ReadonlyArray<string>
   /** All of standard output, byte for byte. */
   readonly stdout: () => string
@@ -100,6 +100,9 @@ export interface RunOptions {
   /** How long its end and its lines may be waited for. */
   readonly patience?: Duration.DurationInput
 }
+
+/** A line of a hardened server tells behind a transition what it was decided by, often in milliseconds. */
+const evidence = / \((?:the peer says|no word from the peer|the peer's process is gone|stood still) .*\)$/
 
 /** Starts a program. With the scope it is killed, if it has not ended by then. */
 export const run = (
@@ -128,7 +131,7 @@ export const run = (
       stdout += text
       const [last = "", ...complete] = (rest + text).split("\n").reverse()
       rest = last
-      complete.reverse().forEach(lines.add)
+      complete.reverse().forEach((line) => lines.add(line.replace(evidence, "")))
     })
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text

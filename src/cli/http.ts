@@ -1,0 +1,40 @@
+/**
+ * `--http`: a server tells its operators how it is.
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { readFile } from "node:fs/promises"
+import type { BinaryStar } from "../BinaryStar.ts"
+import type { SocketError } from "../BinaryStarError.ts"
+import { InvalidConfig } from "../BinaryStarError.ts"
+import * as StatusServer from "../operations/StatusServer.ts"
+import type { http, Parsed } from "./options.ts"
+
+const tokenIn = (file: string) =>
+  Effect.tryPromise({
+    try: () => readFile(file, "utf8"),
+    catch: (error) =>
+      new InvalidConfig({
+        issues: [{ field: "http-token-file", message: error instanceof Error ? error.message : file }]
+      })
+  }).pipe(Effect.map((text) => Redacted.make(text.trim())))
+
+const tokenOf = (file: Option.Option<string>) =>
+  Option.match(file, {
+    onNone: () => Effect.map(Effect.orDie(Config.option(Config.redacted("BSTAR_HTTP_TOKEN"))), Option.getOrUndefined),
+    onSome: tokenIn
+  })
+
+/** The member, and its status server at an address. */
+export const around = <A, E, R>(
+  address: string,
+  parsed: Parsed<typeof http>,
+  member: Layer.Layer<A | BinaryStar, E, R>
+): Layer.Layer<A | BinaryStar, E | InvalidConfig | SocketError, R> =>
+  Layer.unwrapEffect(
+    Effect.map(tokenOf(parsed.httpTokenFile), (token) =>
+      StatusServer.around(member, { http: address, peerHttp: Option.getOrUndefined(parsed.peerHttp), token }))
+  )

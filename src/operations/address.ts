@@ -1,0 +1,29 @@
+/** Addresses where an HTTP server listens. */
+import * as Schema from "effect/Schema"
+
+/** `HOST:PORT`, `*:PORT` or `PORT`. */
+const pattern = /^(?:(\[[0-9a-fA-F:.%]+\]|[^\s:/[\]@?#]*):)?([0-9]{1,5})$/
+
+const parse = (address: string) => {
+  const [, host = "", port] = pattern.exec(address) ?? []
+  if (port === undefined || Number(port) > 65535) {
+    return undefined
+  }
+  return {
+    host: host === "" ? "127.0.0.1" : host === "*" ? "0.0.0.0" : host.replace(/^\[|\]$/g, ""),
+    port: Number(port)
+  }
+}
+
+/** Where to listen, which is this machine alone where no host is given. */
+export const ListenAddress = Schema.transform(
+  Schema.String.pipe(Schema.filter((address) => parse(address) !== undefined, {
+    message: ({ actual }) => `expected an address to listen on such as "127.0.0.1:5011", got ${JSON.stringify(actual)}`
+  })),
+  Schema.Struct({ host: Schema.String, port: Schema.Number }),
+  {
+    strict: true,
+    decode: (address) => parse(address)!,
+    encode: ({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`
+  }
+)

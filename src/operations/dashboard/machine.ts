@@ -1,0 +1,49 @@
+/**
+ * The state machine as it is drawn, taken from the policies themselves, and the words for what moves it.
+ */
+import * as Fsm from "../../Fsm.ts"
+
+/** An arrow of the drawing: by which events a server goes from one state to another. */
+export interface Edge {
+  readonly from: Fsm.State
+  readonly to: Fsm.State
+  readonly events: ReadonlyArray<Fsm.Event["_tag"]>
+}
+
+const nextOf = (cell: Fsm.Cell): Fsm.State | undefined =>
+  cell._tag === "TakeOver" ? "ACTIVE" : cell._tag === "Become" || cell._tag === "StartOver" ? cell.state : undefined
+
+/** All arrows of a policy, those of both roles in one drawing. */
+export const edgesOf = (policy: Fsm.Policy): ReadonlyArray<Edge> =>
+  Fsm.states.flatMap((from) =>
+    Fsm.states.flatMap((to) => {
+      const events = Fsm.eventTags.filter((event) =>
+        from !== to && [policy.primary, policy.backup].some((table) => {
+          const cell = table[from]?.[event]
+          return cell !== undefined && nextOf(cell) === to
+        })
+      )
+      return events.length === 0 ? [] : [{ from, to, events }]
+    })
+  )
+
+/** The arrows of every policy. */
+export const edges = Object.fromEntries(
+  Fsm.policyNames.map((name) => [name, edgesOf(Fsm.policies[name])])
+)
+
+/** What moved a server, for people. */
+export const causes: { readonly [C in Fsm.Event["_tag"] | "Start" | "End"]: string } = {
+  Start: "it was started",
+  End: "it ended",
+  PeerPrimary: "the peer says PRIMARY",
+  PeerBackup: "the peer says BACKUP",
+  PeerActive: "the peer says ACTIVE",
+  PeerPassive: "the peer says PASSIVE",
+  PeerGone: "the peer is gone",
+  ClientRequest: "vote: a client asked",
+  Slept: "it stood still for too long",
+  Stopping: "it was asked to stop",
+  Yield: "an operator hands over",
+  Promote: "an operator promotes it"
+}

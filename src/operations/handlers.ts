@@ -1,0 +1,196 @@
+/** Who answers what is asked of a server of a pair, and carries out what is ordered. */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpServer from "@effect/platform/HttpServer"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as crypto from "node:crypto"
+import type { Report } from "../BinaryStar.ts"
+import { BinaryStar } from "../BinaryStar.ts"
+import * as Burst from "../internal/burst.ts"
+import { monotonicReader } from "../internal/clock.ts"
+import * as dashboard from "./dashboard.ts"
+import * as Events from "./events.ts"
+import * as History from "./History.ts"
+import * as Metrics from "./Metrics.ts"
+import * as Orders from "./orders.ts"
+import * as Pair from "./pair.ts"
+import * as PeerStatus from "./peerStatus.ts"
+import * as prometheus from "./prometheus.ts"
+import * as RequestBody from "./requestBody.ts"
+import * as Status from "./Status.ts"
+import { Authorization, StatusApi, Unauthorized, WatchApi } from "./statusApi.ts"
+
+/** What there is to tell. It comes with each request, so that all else is built before there is a member. */
+export class Watch extends Context.Tag("effect-binary-star/operations/Watch")<Watch, {
+  readonly member: BinaryStar["Type"]
+  readonly history: History.History["Type"]
+  readonly metrics: Metrics.Metrics["Type"]
+  readonly pair: Pair.Pair
+  readonly events: Events.Events
+}>() {}
+
+/** Who carries out what is ordered. */
+export class Steer extends Context.Tag("effect-binary-star/operations/Steer")<Steer, Orders.Orders>() {}
+
+/** Answers with the word yes or no, and a status that says the same. */
+const ask = (isSo: (report: Report) => boolean) =>
+  Effect.gen(function*() {
+    const { member } = yield* Watch
+    const isLive = Exit.isSuccess(yield* Effect.exit(member.state))
+    return isLive && isSo(yield* member.report)
+      ? HttpServerResponse.text("yes")
+      : HttpServerResponse.text("no", { status: 503 })
+  })
+
+const tell = <A, E, R>(what: (watch: Watch["Type"]) => Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.flatMap(Watch, what), (answer) => HttpServerResponse.unsafeJson(answer))
+
+const page = HttpServerResponse.text(dashboard.html, { contentType: "text/html; charset=utf-8" }).pipe(
+  HttpServerResponse.setHeader("content-security-policy", dashboard.csp)
+)
+
+const watch = (document: OpenApi.OpenAPISpec) =>
+  HttpApiBuilder.group(StatusApi, "watch", (handlers) =>
+    handlers
+      .handleRaw("live", () => ask(() => true))
+      .handleRaw(
+        "ready",
+        () => ask(({ answers, transition: { to } }) => answers || to === "ACTIVE" || to === "PASSIVE")
+      )
+      .handleRaw("active", () => ask(({ answers }) => answers))
+      .handleRaw("passive", () => ask(({ transition: { to } }) => to === "PASSIVE"))
+      .handleRaw("status", () => tell(({ pair }) => pair.self))
+      .handleRaw("pair", () => tell(({ pair }) => pair.asked))
+      .handleRaw(
+        "history",
+        ({ urlParams: { limit } }) => tell(({ history }) => history.latest(limit ?? History.capacity))
+      )
+      .handleRaw("metrics", () =>
+        Effect.gen(function*() {
+          const { metrics } = yield* Watch
+          yield* metrics.update
+          return HttpServerResponse.text(prometheus.render(yield* Metric.snapshot), {
+            contentType: prometheus.contentType
+          })
+        }))
+      .handleRaw("events", ({ request }) =>
+        Effect.gen(function*() {
+          const { events } = yield* Watch
+          const body = request.method === "HEAD" ? "" : yield* events.listen
+          return HttpServerResponse.raw(body, { contentType: "text/event-stream" })
+        }))
+      .handleRaw("openapi", () => Effect.succeed(HttpServerResponse.unsafeJson(document)))
+      .handleRaw("dashboard", () => Effect.succeed(page)))
+
+/** Tells who orders what. */
+const log = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, what: string, reason?: string) =>
+  Effect.logInfo(
+    `${what} was ordered by ${Option.getOrElse(remoteAddress, () => "somebody")}` +
+      (reason === undefined ? "" : `: ${JSON.stringify(reason)}`)
+  )
+
+const order = RequestBody.decode(Status.Order)
+
+const promotion = RequestBody.decode(Status.Promotion)
+
+const steer = HttpApiBuilder.group(StatusApi, "steer", (handlers) =>
+  handlers
+    .handleRaw("switchover", ({ request }) =>
+      Effect.gen(function*() {
+        const { reason } = yield* order(request)
+        yield* log(request, "switchover", reason)
+        return yield* (yield* Steer).switchover(reason)
+      }))
+    .handleRaw("pause", ({ request }) =>
+      Effect.gen(function*() {
+        const { reason } = yield* order(request)
+        yield* log(request, "pause", reason)
+        return yield* (yield* Steer).pause(reason)
+      }))
+    .handleRaw("resume", ({ request }) =>
+      Effect.gen(function*() {
+        yield* log(request, "resume")
+        return yield* (yield* Steer).resume
+      }))
+    .handleRaw("promote", ({ request }) =>
+      Effect.gen(function*() {
+        const what = yield* promotion(request)
+        yield* log(request, "promote", what.reason)
+        return yield* (yield* Steer).promote(what)
+      })))
+
+const hashOf = (token: Redacted.Redacted): Buffer => crypto.createHash("sha256").update(Redacted.value(token)).digest()
+
+/** How long it takes does not tell how much of a token was right. */
+const authorization = (token: Redacted.Redacted) =>
+  Effect.gen(function*() {
+    const now = yield* monotonicReader
+    const isFirst = Burst.make(10_000)
+    const expected = hashOf(token)
+    return Authorization.of({
+      bearer: (given) =>
+        crypto.timingSafeEqual(hashOf(given), expected)
+          ? Effect.void
+          : Effect.zipRight(
+            isFirst(now()) ? Effect.logWarning("an order without the right token was refused") : Effect.void,
+            new Unauthorized({ error: "the token is missing or wrong" })
+          )
+    })
+  })
+
+/** What every answer says: that it is of now, and for nobody but who has asked. */
+const withHeaders = HttpServerResponse.setHeaders({
+  "cache-control": "no-store",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY"
+})
+
+/** What can be asked, and ordered where there is a token. */
+export const make = (token: Redacted.Redacted | undefined) =>
+  Effect.gen(function*() {
+    const routes = token === undefined
+      ? Layer.provide(HttpApiBuilder.api(WatchApi), watch(OpenApi.fromApi(WatchApi)))
+      : Layer.provide(HttpApiBuilder.api(StatusApi), [
+        watch(OpenApi.fromApi(StatusApi)),
+        Layer.provide(steer, Layer.effect(Authorization, authorization(token)))
+      ])
+    // Built by itself, so that two servers in one process have a router each.
+    const context = yield* Layer.build(
+      Layer.mergeAll(routes, HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer, HttpServer.layerContext)
+    )
+    return (yield* Effect.provide(HttpApiBuilder.httpApp, context)).pipe(
+      Effect.tapDefect((cause) => Effect.logError("the status server has failed to answer", cause)),
+      Effect.map(withHeaders),
+      Effect.provide(context)
+    )
+    // A handler's services are asked for where it is added, and looked up where it runs.
+  }) as Effect.Effect<HttpApp.Default<never, Watch | Steer>, never, Scope.Scope>
+
+/** What requests are answered with, as long as the scope. */
+export const services = ({ http, peerHttp, token }: {
+  readonly http: string
+  readonly peerHttp: string | undefined
+  readonly token: Redacted.Redacted | undefined
+}) =>
+  Effect.gen(function*() {
+    const member = yield* BinaryStar
+    const history = yield* History.make
+    const metrics = yield* Metrics.make
+    const peer = peerHttp === undefined ? undefined : yield* PeerStatus.make(peerHttp)
+    const pair = yield* Pair.make(http, peer)
+    const events = yield* Events.make(member.role, history, pair)
+    return Context.make(Watch, { member, history, metrics, pair, events }).pipe(
+      Context.add(Steer, yield* Orders.make(peer, token))
+    )
+  })

@@ -1,0 +1,109 @@
+/** What an operator may order, carried out. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { BinaryStar } from "../BinaryStar.ts"
+import type { OrderRefused } from "../BinaryStarError.ts"
+import type * as Fsm from "../Fsm.ts"
+import { monotonicReader } from "../internal/clock.ts"
+import type { PeerStatus } from "./peerStatus.ts"
+import type * as Status from "./Status.ts"
+import { Refused, Unfinished } from "./statusApi.ts"
+
+export interface Orders {
+  readonly switchover: (reason: string) => Effect.Effect<typeof Status.SwitchedOver.Type, Refused | Unfinished>
+  readonly pause: (reason: string) => Effect.Effect<typeof Status.Done.Type>
+  readonly resume: Effect.Effect<typeof Status.Done.Type>
+  readonly promote: (order: typeof Status.Promotion.Type) => Effect.Effect<typeof Status.Done.Type, Refused>
+}
+
+const refuse = ({ message }: OrderRefused) => new Refused({ error: message })
+
+export const make = (
+  peer: PeerStatus | undefined,
+  token: Redacted.Redacted | undefined
+): Effect.Effect<Orders, never, BinaryStar | Scope.Scope> =>
+  Effect.gen(function*() {
+    const member = yield* BinaryStar
+    const now = yield* monotonicReader
+    const fork = yield* FiberSet.makeRuntime<never>()
+    const heartbeatMillis = Duration.toMillis(member.config.heartbeat)
+    /** How long the peer may take to be active; five heartbeats, so that it can do so without being told. */
+    const patience = Duration.millis(Math.max(10_000, 5 * heartbeatMillis))
+
+    /** What this server becomes that hands over: `PASSIVE`, if all goes well. */
+    const afterwards = member.changes.pipe(
+      Stream.filter((state) => state !== "YIELDING"),
+      Stream.runHead,
+      Effect.map(Option.getOrUndefined),
+      Effect.catchAll(() => Effect.succeed(undefined))
+    )
+
+    /** Tells the peer that it is its turn, which it notices with the next vote too, and gives why that was no use. */
+    const tellPeer = (reason: string) =>
+      peer === undefined || token === undefined ? Effect.succeed("") : Effect.match(peer.promote(reason, token), {
+        onFailure: ({ message }) => ` (${message})`,
+        onSuccess: () => ""
+      })
+
+    const handOver = (reason: string) =>
+      Effect.gen(function*() {
+        // What it takes for both to have done before is not what clients wait for.
+        yield* peer === undefined ? Effect.void : Effect.ignore(peer.greet)
+        const { since } = yield* Effect.mapError(member.handOver(reason), refuse)
+        const telling = yield* Effect.fork(tellPeer(reason))
+        const state = yield* Effect.timeoutOption(afterwards, patience)
+        const waitedMillis = now() - since
+        const why = Option.match(yield* Fiber.poll(telling), { onNone: () => "", onSome: Exit.getOrElse(() => "") })
+        if (Option.isNone(state)) {
+          return yield* new Unfinished({
+            error: `this server has handed over, but its peer is not active after ${Duration.format(patience)}${why}`
+          })
+        }
+        if (state.value !== "PASSIVE") {
+          return yield* new Refused({
+            error: state.value === "ACTIVE"
+              ? `the peer has not taken over, so this server is active again${why}`
+              : `this server has stopped before its peer was active${why}`
+          })
+        }
+        return { waitedMillis, say: `the peer is active; clients waited for ${Math.round(waitedMillis)} ms` }
+      }).pipe(Effect.tapBoth({
+        onFailure: ({ error }) => Effect.logWarning(`switchover: ${error}`),
+        onSuccess: ({ say }) => Effect.logInfo(`switchover: ${say}`)
+      }))
+
+    /** Asks the peer itself: anybody can say that it has handed over. */
+    const evidence = Effect.gen(function*() {
+      if (peer === undefined) {
+        return yield* new Refused({
+          error: "not promoted: this server does not know where its peer can be asked (--peer-http)"
+        })
+      }
+      const asOf = now()
+      const status = yield* Effect.either(peer.status)
+      return Either.isRight(status) && status.right.state === "YIELDING"
+        ? { _tag: "Yielded", endpoint: peer.url, asOf } satisfies Fsm.Evidence
+        : undefined
+    })
+
+    return {
+      // Who ordered it may hang up meanwhile. Then it is done all the same.
+      switchover: (reason) => Effect.suspend(() => Fiber.join(fork(Effect.interruptible(handOver(reason))))),
+      pause: (reason) =>
+        Effect.as(member.pause(reason), { say: "paused: votes do not make this server take over any more" }),
+      resume: Effect.as(member.resume, { say: "resumed: votes make this server take over again" }),
+      promote: ({ reason, yielded }) =>
+        Effect.flatMap(
+          yielded === true ? evidence : Effect.succeed(undefined),
+          (evidence) => Effect.mapError(member.promote(reason, evidence), refuse)
+        ).pipe(Effect.as({ say: "this server is active" }))
+    }
+  })

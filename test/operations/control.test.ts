@@ -1,0 +1,173 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/TestClock"
+import { request } from "node:http"
+import { BinaryStar } from "../../src/BinaryStar.ts"
+import * as Orders from "../../src/operations/orders.ts"
+import type * as Status from "../../src/operations/Status.ts"
+import { foreignPeer, makePair as makePairInTime, settle } from "../suites/nodes.ts"
+import { eventually, quiet } from "../suites/support.ts"
+import { become, get, makeGate, post, startPair, statusOf, token } from "./nodes.ts"
+
+const reason = "kernel update"
+
+const latest = (url: string) =>
+  Effect.map(get<ReadonlyArray<Status.HistoryEntry>>(`${url}/history?limit=1`), ([entry]) => entry!)
+
+describe("orders", () => {
+  it.scopedLive("need the token", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      for (const wrong of [null, "", "Bearer", "Bearer ", "Bearer Sesame", `Bearer ${token}x`]) {
+        for (const order of ["switchover", "pause", "resume", "promote"]) {
+          const { answer, status } = yield* post(`${primary.url}/${order}`, { reason }, wrong)
+          assert.strictEqual(status, 401, `${order} ${wrong}`)
+          assert.strictEqual(answer.error, "the token is missing or wrong")
+        }
+      }
+      assert.deepInclude(yield* statusOf(primary.url), { hold: null, state: "ACTIVE" })
+    }))
+
+  it.scopedLive("need a reason, as JSON, that is not too long", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      const pause = `${primary.url}/pause`
+      for (const body of ["", "{", "[]", "null", {}, { reason: 1 }, { reason: " " }, { reason: "x".repeat(1001) }]) {
+        const { answer, status } = yield* post(pause, body)
+        assert.strictEqual(status, 400, JSON.stringify(body))
+        assert.match(String(answer.error), /^body/)
+      }
+      assert.strictEqual((yield* post(pause, { reason: "x".repeat(20_000) })).status, 413)
+      assert.isNull((yield* statusOf(primary.url)).hold)
+    }))
+
+  it.scopedLive("pause a server and let it go on", () =>
+    Effect.gen(function*() {
+      const { backup } = yield* startPair({ token })
+      assert.strictEqual((yield* post(`${backup.url}/pause`, { reason })).status, 200)
+      assert.deepInclude((yield* statusOf(backup.url)).hold, { kind: "paused", reason })
+      assert.strictEqual((yield* post(`${backup.url}/resume`, "")).status, 200)
+      assert.isNull((yield* statusOf(backup.url)).hold)
+    }))
+
+  it.scopedLive("are refused with a sentence where they would do harm", () =>
+    Effect.gen(function*() {
+      const { backup } = yield* startPair({ token })
+      for (const body of [{ reason }, { reason, yielded: true }]) {
+        const { answer, status } = yield* post(`${backup.url}/promote`, body)
+        assert.strictEqual(status, 409)
+        assert.strictEqual(answer.error, "not promoted: the peer is alive and has not handed over")
+      }
+      const { answer, status } = yield* post(`${backup.url}/switchover`, { reason })
+      assert.strictEqual(status, 409)
+      assert.strictEqual(answer.error, "not handed over: this server is not active")
+    }))
+
+  it.scopedLive("promote a backup that is alone", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* startPair({ token })
+      yield* primary.kill
+      yield* eventually(Effect.map(members.backup.report, ({ peer }) => peer.isExpired))
+      assert.strictEqual((yield* post(`${backup.url}/promote`, { reason })).status, 200)
+      assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", answers: true, cause: "Promote", reason })
+    }))
+})
+
+describe("a switchover", () => {
+  it.scopedLive("goes to the backup and back", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* startPair({ token })
+      for (
+        const [from, to, member] of [[primary, backup, members.primary], [backup, primary, members.backup]] as const
+      ) {
+        yield* eventually(Effect.map(member.report, ({ peer }) => peer.said === "PASSIVE"))
+        const { answer, status } = yield* post(`${from.url}/switchover`, { reason })
+        assert.strictEqual(status, 200, String(answer.error))
+        assert.match(String(answer.say), /^the peer is active; clients waited for \d+ ms$/)
+        assert.isBelow(Number(answer.waitedMillis), 10_000)
+        assert.deepInclude(yield* statusOf(from.url), { state: "PASSIVE", answers: false })
+        assert.deepInclude(yield* statusOf(to.url), { state: "ACTIVE", answers: true })
+        const history = yield* get<ReadonlyArray<Status.HistoryEntry>>(`${from.url}/history`)
+        assert.deepInclude(history.find(({ cause }) => cause === "Yield"), { from: "ACTIVE", to: "YIELDING", reason })
+      }
+    }), 30_000)
+
+  it.scopedLive("tells the peer, which looks for itself", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* startPair({ token })
+      yield* post(`${primary.url}/switchover`, { reason })
+      assert.deepInclude(yield* latest(backup.url), {
+        cause: "Promote",
+        evidence: `the peer hands over (it says so at ${primary.url})`,
+        reason
+      })
+    }), 30_000)
+
+  it.scopedLive("needs no status server of the peer, if there is a vote", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* startPair({ token, acquainted: false })
+      yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
+      const { answer, status } = yield* post(`${primary.url}/switchover`, { reason })
+      assert.strictEqual(status, 200, String(answer.error))
+      assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", cause: "ClientRequest" })
+      const { answer: refusal, status: refused } = yield* post(`${primary.url}/promote`, { reason, yielded: true })
+      assert.strictEqual(refused, 409)
+      assert.include(String(refusal.error), "--peer-http")
+    }), 30_000)
+
+  it.scopedLive("goes on when who has ordered it hangs up", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const { backup, members, primary } = yield* startPair({ token, handler: gate.handler })
+      yield* Effect.fork(primary.ask("slow"))
+      yield* gate.reached
+      const order = yield* Effect.async<ReturnType<typeof request>>((resume) => {
+        const order = request(`${primary.url}/switchover`, {
+          method: "POST",
+          headers: { authorization: `Bearer ${token}` }
+        })
+        order.on("error", () => {}).end(JSON.stringify({ reason }), () => resume(Effect.succeed(order)))
+      })
+      yield* eventually(Effect.map(members.primary.report, ({ answers }) => !answers))
+      order.destroy()
+      yield* gate.open
+      yield* become(members.primary, "PASSIVE")
+      assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", reason })
+    }), 30_000)
+
+  it.scoped("gives up after a while if the peer does not become active, and says what has come of it", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePairInTime(undefined, "hardened")
+      const member = yield* pair.primary.start
+      const peer = yield* foreignPeer(pair.links.backup)
+      const orders = yield* Orders.make(undefined, Redacted.make(token)).pipe(
+        Effect.provideService(BinaryStar, member)
+      )
+      yield* peer.says("2")
+      const beat = Effect.zipRight(peer.says("4"), TestClock.adjust("1 second"))
+      yield* beat
+      const ordered = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
+      yield* settle
+      assert.strictEqual(yield* member.state, "YIELDING")
+      yield* Effect.repeatN(beat, 10)
+      assert.deepInclude(yield* Fiber.join(ordered), {
+        _tag: "Unfinished",
+        error: "this server has handed over, but its peer is not active after 10s"
+      })
+
+      // Then it is silent, and somebody asks.
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* pair.primary.ask("x"), "x")
+      yield* beat
+      const again = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
+      yield* settle
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* pair.primary.ask("x"), "x")
+      assert.deepInclude(yield* Fiber.join(again), {
+        _tag: "Refused",
+        error: "the peer has not taken over, so this server is active again"
+      })
+    }).pipe(Effect.provide(quiet)))
+})

@@ -1,0 +1,136 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import type { Readable } from "node:stream"
+import * as Events from "../../src/operations/events.ts"
+import type * as Status from "../../src/operations/Status.ts"
+import { settle } from "../suites/nodes.ts"
+import { call, eventsOf, soon, startPair } from "./nodes.ts"
+
+/** A producer whose pair is what a test says, with a count of how often it was looked at. */
+const makeEvents = Effect.gen(function*() {
+  const transitions = yield* Queue.unbounded<Status.HistoryEntry>()
+  let asked = 0
+  const status = { self: { role: "primary", state: "ACTIVE" }, peer: null } as unknown as Status.PairStatus
+  const events = yield* Events.make(
+    "primary",
+    { latest: () => Effect.succeed([]), changes: Stream.fromQueue(transitions) },
+    {
+      self: Effect.succeed(status.self),
+      known: Effect.succeed(status),
+      asked: Effect.sync(() => {
+        asked++
+        return status
+      })
+    }
+  )
+  const change = (say: string) =>
+    Effect.zipRight(
+      transitions.offer({
+        at: "2026-01-31T12:00:00.000Z",
+        from: "PASSIVE",
+        to: "ACTIVE",
+        cause: "ClientRequest",
+        say,
+        evidence: null,
+        reason: null
+      }),
+      settle
+    )
+  return { change, listen: events.listen, asked: () => asked }
+})
+
+/** All that has come in. */
+const read = (listener: Readable): string => String(listener.read() ?? "")
+
+const countOf = (text: string, part: string) => text.split(part).length - 1
+
+describe("events", () => {
+  it.scopedLive("tell the pair at once, and a transition when it happens", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* startPair()
+      const seen: Array<{ readonly event: string; readonly data: Status.PairStatus & Status.TransitionEvent }> = []
+      const isListening = yield* Deferred.make<void>()
+      const listening = yield* eventsOf(backup.url).pipe(
+        Stream.tap((message) => {
+          seen.push(message)
+          return Deferred.succeed(isListening, undefined)
+        }),
+        Stream.takeUntil(({ data, event }) => event === "pair" && data.self.state === "ACTIVE"),
+        Stream.runDrain,
+        Effect.fork
+      )
+      yield* soon(Deferred.await(isListening))
+      assert.strictEqual(seen[0]!.event, "pair")
+      assert.strictEqual(seen[0]!.data.self.role, "backup")
+      assert.strictEqual(seen[0]!.data.peer!.status!.role, "primary")
+
+      yield* primary.kill
+      yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
+      yield* soon(Fiber.join(listening))
+      const told = seen.filter(({ event }) => event === "transition").map(({ data }) => data)
+      assert.deepInclude(told.at(-1), { role: "backup", to: "ACTIVE", cause: "ClientRequest" })
+      assert.include(told.at(-1)!.evidence, "vote")
+    }), 30_000)
+
+  it.scoped("are made only while somebody listens, once for all", () =>
+    Effect.gen(function*() {
+      const { asked, change, listen } = yield* makeEvents
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(asked(), 0)
+
+      const scope = yield* Scope.make()
+      const one = yield* Scope.extend(listen, scope)
+      yield* settle
+      const two = yield* Scope.extend(listen, scope)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(asked(), 4)
+      yield* change("failover")
+      const texts = [read(one), read(two)] as const
+      assert.match(texts[0], /^: .*\nretry: 1000\n\nevent: pair\ndata: \{/)
+      assert.deepStrictEqual(texts.map((text) => countOf(text, "event: pair\n")), [5, 5])
+      assert.deepStrictEqual(texts.map((text) => countOf(text, "event: transition\n")), [1, 1])
+
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(one.destroyed && two.destroyed)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(asked(), 4)
+      yield* listen
+      yield* settle
+      assert.strictEqual(asked(), 5)
+    }))
+
+  it.scoped("go on for those who read, when one does not and is cut off", () =>
+    Effect.gen(function*() {
+      const { change, listen } = yield* makeEvents
+      const slow = yield* listen
+      const good = yield* listen
+      let transitions = 0
+      for (let i = 0; i < 200; i++) {
+        yield* change("x".repeat(1000))
+        transitions += countOf(read(good), "event: transition\n")
+        assert.isBelow(slow.readableLength, 70_000)
+      }
+      assert.strictEqual(transitions, 200)
+      assert.isTrue(slow.destroyed)
+      assert.isFalse(good.destroyed)
+    }))
+
+  it.scopedLive("are not for more than can be served", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair()
+      const responses = yield* Effect.all(Array.from({ length: 201 }, () => call(`${primary.url}/events`)), {
+        concurrency: "unbounded"
+      })
+      const codes = responses.map(({ status }) => status)
+      assert.strictEqual(codes.filter((code) => code === 200).length, 200)
+      assert.strictEqual(codes.filter((code) => code === 503).length, 1)
+      yield* Effect.promise(() => Promise.all(responses.map(({ body }) => body?.cancel())))
+    }), 30_000)
+})
