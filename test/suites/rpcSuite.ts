@@ -107,6 +107,28 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           assert.strictEqual(yield* call.Twice({ n: 2 }), 4)
         }))
 
+      itLive("ends with a defect what else its client has asked for", () =>
+        Effect.gen(function*() {
+          const { call, connect, seen } = yield* connected
+          const other = yield* connect()
+          const untouched = yield* Effect.fork(other.call.Hold({ name: "untouched" }))
+          const asked = yield* Effect.fork(Effect.all([
+            Effect.exit(call.Hold({ name: "held" })),
+            Effect.exit(Stream.runDrain(call.Idle({ name: "idle" })))
+          ], { concurrency: "unbounded" }))
+          yield* happens(() => seen.begun.size === 3)
+          yield* Effect.exit(call.Die({ message: "fatal" }))
+          for (const exit of yield* Fiber.join(asked)) {
+            assert.isTrue(Exit.isFailure<unknown, unknown>(exit) && Cause.isDie(exit.cause), String(exit))
+          }
+          // What was not a stream goes on, as it does with any other protocol.
+          yield* happens(() => seen.interrupted.has("idle"))
+          assert.strictEqual(yield* call.Twice({ n: 1 }), 2)
+          assert.isFalse(seen.interrupted.has("held"))
+          yield* Deferred.succeed(seen.open, undefined)
+          assert.strictEqual(yield* Fiber.join(untouched), "untouched")
+        }))
+
       itLive("carries headers, through middleware on both sides", () =>
         Effect.gen(function*() {
           const { call, connect } = yield* connected
@@ -164,6 +186,33 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
             streams.map((chunk) => [...chunk]),
             numbers(20).map((n) => numbers(21).map((i) => n + i))
           )
+        }))
+
+      itLive("answers calls that were made at the same time, each in its time", () =>
+        Effect.gen(function*() {
+          const { call, seen } = yield* connected
+          const order: Array<unknown> = []
+          const noted = <A, E>(call: Effect.Effect<A, E>) => Effect.tap(call, (a) => order.push(a))
+          const calls = yield* Effect.fork(Effect.all(
+            [
+              call.Hold({ name: "one" }),
+              call.Twice({ n: 1 }),
+              call.Echo({ text: "small" }),
+              call.Echo({ text: "large".repeat(10_000) }),
+              call.HoldTwice({ name: "two" }),
+              call.Hold({ name: "three" })
+            ].map((call) => noted<unknown, unknown>(call)),
+            { concurrency: "unbounded" }
+          ))
+          yield* happens(() => order.length === 3)
+          yield* happens(() => seen.begun.size === 3)
+          yield* Deferred.succeed(seen.open, undefined)
+          assert.deepStrictEqual(
+            yield* Fiber.join(calls),
+            ["one", 2, "small", "large".repeat(10_000), "two", "three"]
+          )
+          assert.sameMembers(order.slice(3), ["one", "two", "three"])
+          assert.deepStrictEqual([...seen.begun.values()], [1, 1, 1])
         }))
 
       itLive("carries a megabyte", () =>
