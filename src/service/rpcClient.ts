@@ -2,14 +2,12 @@ import * as RpcClient from "@effect/rpc/RpcClient"
 import { RpcClientError } from "@effect/rpc/RpcClientError"
 import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
-import { constVoid } from "effect/Function"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
@@ -87,7 +85,6 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
     const errands = yield* FiberSet.make<unknown, RequestError>()
     const runErrand = yield* withoutSpan(FiberSet.runtime(errands)<never>())
     let outbox: Array<Letter> = []
-    const said: Array<RpcMessage.FromServerEncoded> = []
     let parser = serialization.unsafeMake()
 
     const send = (letters: ReadonlyArray<Letter>, resend: boolean) => {
@@ -121,26 +118,21 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
     }
 
     /** Asks the server. What is small goes together with all else that is asked in this turn. */
-    const mail = (body: Frames.Frames, resend: boolean, resume: Letter["resume"]): Letter => {
-      const letter: Letter = {
-        body,
-        resend,
-        resume,
-        drop: () => {
-          outbox = outbox.filter((other) => other !== letter)
-        }
-      }
-      if (body.length > 1 || body[0]!.length > smallBytes) {
-        send([letter], resend)
-      } else if (outbox.push(letter) === 1) {
-        queueMicrotask(sendAll)
-      }
-      return letter
-    }
-
     const request = (body: Frames.Frames, resend: boolean): Effect.Effect<Frames.Frames, RequestError> =>
       Effect.async((resume) => {
-        const letter = mail(body, resend, resume)
+        const letter: Letter = {
+          body,
+          resend,
+          resume,
+          drop: () => {
+            outbox = outbox.filter((other) => other !== letter)
+          }
+        }
+        if (body.length > 1 || body[0]!.length > smallBytes) {
+          send([letter], resend)
+        } else if (outbox.push(letter) === 1) {
+          queueMicrotask(sendAll)
+        }
         return Effect.sync(() => letter.drop())
       })
 
@@ -153,8 +145,10 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
       }
     }
 
-    const lost = (call: Call, message: string, cause?: unknown) =>
-      new RpcClientError({ reason: "Protocol", message: `${call.tag}: ${message}`, cause })
+    const fail = (call: Call, message: string, cause?: unknown) => {
+      call.isOver = true
+      return new RpcClientError({ reason: "Protocol", message: `${call.tag}: ${message}`, cause })
+    }
 
     const decode = (frames: Frames.Frames): ReadonlyArray<RpcMessage.FromServerEncoded> | undefined => {
       try {
@@ -166,126 +160,73 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
       }
     }
 
-    /** What an answer comes to: what the RPC server says, or the end of the call. Nothing where the server has to be asked on. */
-    const read = (
-      call: Call,
-      answer: Exit.Exit<Frames.Frames, RequestError>
-    ): RpcMessage.FromServerEncoded | Exit.Exit<never, RpcClientError> | undefined => {
-      if (Exit.isFailure(answer)) {
-        const wasBegun = call.next !== call.request
-        return Exit.failCause(Cause.map(answer.cause, (error) => {
-          const mayBe = wasBegun || (error.attempts > 0 && error.reason !== "Busy")
-          return lost(call, `${error.message}; it ${mayBe ? "may have been" : "was not"} executed`, error)
-        }))
-      }
-      switch (Wire.wordOf(answer.value)) {
-        case undefined: {
-          const responses = decode(answer.value)
-          return responses?.length === 1
-            ? responses[0]
-            : Exit.fail(lost(call, "the server's reply cannot be understood"))
-        }
-        case "Wait":
-          call.next = Wire.say("Wait", call.id)
-          return undefined
-        case "Gone":
-          call.next = call.request
-          return call.resend
-            ? undefined
-            : Exit.fail(lost(call, "the server that was executing it has stopped or does not know of it any more"))
-        default:
-          return Exit.fail(lost(call, "the server has nothing to say"))
-      }
-    }
-
-    const close = (call: Call) => {
-      calls.delete(call.id)
-      if (!call.isOver) {
-        giveUp(call)
-      }
-    }
-
-    const writeAll: Effect.Effect<void> = Effect.whileLoop({
-      while: () => said.length > 0,
-      body: () => writeResponse(said.shift()!),
-      step: constVoid
-    }).pipe(
-      Effect.catchAllCause((cause) => Effect.zipRight(Effect.logError(cause), Effect.suspend(() => writeAll)))
-    )
-
-    /** Hands on what the server says, when the fiber that has asked is done: an RPC client interrupts one that is not. */
-    const write = (response: RpcMessage.FromServerEncoded) => {
-      if (said.push(response) === 1) {
-        runErrand(Effect.interruptible(Effect.zipRight(Effect.yieldNow(), writeAll)))
-      }
-    }
-
-    /** Makes a call that has one answer. Its fiber does nothing but wait until it is known how it ends. */
-    const callOnce = (call: Call) =>
-      Effect.async<void, RpcClientError>((resume) => {
-        let letter: Letter
-        const post = () => {
-          letter = mail(call.next, call.resend, (answer) => {
-            // It may have been given up while others that it went together with were still wanted.
-            if (call.isOver) {
-              return
-            }
-            const result = read(call, answer)
-            if (result === undefined) {
-              return post()
-            }
-            call.isOver = true
-            close(call)
-            if (Exit.isExit(result)) {
-              resume(result)
-              runErrand(forgetLater(call))
-            } else {
-              resume(Exit.void)
-              write(result)
-            }
-          })
-        }
-        calls.set(call.id, call)
-        post()
-        return Effect.sync(() => {
-          letter.drop()
-          close(call)
-        })
-      })
-
-    /** Makes a call for a stream. Its fiber goes to and fro with the server, so that no chunk comes before there is room. */
-    const callForStream = (call: Call) => {
-      calls.set(call.id, call)
-      return Effect.whileLoop({
-        while: () => !call.isOver,
-        body: () =>
-          Effect.flatMap(Effect.exit(request(call.next, call.resend)), (answer) => take(call, read(call, answer))),
-        step: constVoid
-      }).pipe(
-        Effect.ensuring(Effect.sync(() => {
-          full.delete(call.id)
-          close(call)
-        }))
-      )
-    }
-
-    const take = (call: Call, result: ReturnType<typeof read>): Effect.Effect<void, RpcClientError> => {
-      if (result === undefined) {
-        return Effect.void
-      }
-      if (Exit.isExit(result) || result._tag !== "Chunk") {
+    /** Hands on what the server says, and asks for more where there is more. */
+    const take = (call: Call, response: RpcMessage.FromServerEncoded): Effect.Effect<void, RpcClientError> => {
+      if (response._tag !== "Chunk") {
         call.isOver = true
-        return Exit.isExit(result) ? result : writeResponse(result)
+        return writeResponse(response)
       }
       call.wantsMore = false
       full.add(call.id)
-      return Effect.map(writeResponse(result), () => {
+      // It may have to wait until there is room for it.
+      return Effect.flatMap(writeResponse(response), () => {
         full.delete(call.id)
-        if (call.wantsMore) {
-          call.next = call.more ??= Frames.make(parser.encode({ _tag: "Ack", requestId: call.id }) ?? [])
-        } else {
+        if (!call.wantsMore) {
+          giveUp(call)
+          return Effect.void
+        }
+        call.next = call.more ??= Frames.make(parser.encode({ _tag: "Ack", requestId: call.id }) ?? [])
+        return ask(call)
+      })
+    }
+
+    const onReply = (call: Call, reply: Frames.Frames): Effect.Effect<void, RpcClientError> => {
+      const word = Wire.wordOf(reply)
+      if (word === undefined) {
+        const responses = decode(reply)
+        return responses?.length === 1
+          ? take(call, responses[0]!)
+          : fail(call, "the server's reply cannot be understood")
+      }
+      switch (word) {
+        case "Wait":
+          call.next = Wire.say("Wait", call.id)
+          return ask(call)
+        case "Gone":
+          if (!call.resend) {
+            return fail(call, "the server that was executing it has stopped or does not know of it any more")
+          }
+          call.next = call.request
+          return ask(call)
+        default:
+          return fail(call, "the server has nothing to say")
+      }
+    }
+
+    const onError = (call: Call, error: RequestError) => {
+      const wasExecuted = call.next !== call.request || (error.attempts > 0 && error.reason !== "Busy")
+      return fail(call, `${error.message}; it ${wasExecuted ? "may have been" : "was not"} executed`, error)
+    }
+
+    /**
+     * Each message for the server has one answer. The fiber that makes the call goes to and fro with them until it is over;
+     * nothing else is needed, and no answer is handed on while another is.
+     */
+    const ask = (call: Call): Effect.Effect<void, RpcClientError> =>
+      Effect.matchEffect(request(call.next, call.resend), {
+        onFailure: (error) => onError(call, error),
+        onSuccess: (reply) => onReply(call, reply)
+      })
+
+    const run = (call: Call): Effect.Effect<void, RpcClientError> => {
+      calls.set(call.id, call)
+      return Effect.onExit(ask(call), (exit) => {
+        calls.delete(call.id)
+        full.delete(call.id)
+        if (!call.isOver) {
           giveUp(call)
         }
+        return Exit.isSuccess(exit) ? Effect.void : forgetLater(call)
       })
     }
 
@@ -338,8 +279,7 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
                 wantsMore: true,
                 isOver: false
               }
-              const begun = { ...call, next: call.request }
-              return kind.isStream ? callForStream(begun) : callOnce(begun)
+              return run({ ...call, next: call.request })
             }
             case "Ack": {
               const call = calls.get(message.requestId)
