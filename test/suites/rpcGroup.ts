@@ -47,6 +47,7 @@ export class Group extends RpcGroup.make(
   Rpc.make("HoldTwice", { payload: { name: Schema.String }, success: Schema.String })
     .annotate(BinaryStarRpc.Resend, true),
   Rpc.make("HoldOn", { payload: { name: Schema.String } }),
+  Rpc.make("Linger", { payload: { name: Schema.String } }),
   Rpc.make("Range", {
     payload: { from: Schema.Number, to: Schema.Number, chunk: Schema.Number },
     success: Schema.Number,
@@ -109,6 +110,15 @@ export const handlers = (seen: Seen) => {
     Hold: ({ name }) => hold(name),
     HoldTwice: ({ name }) => hold(name),
     HoldOn: ({ name }) => Rpc.uninterruptible(Effect.asVoid(hold(name))),
+    // What it has forked takes its time to end.
+    Linger: ({ name }) =>
+      Effect.zipRight(
+        Effect.fork(Effect.onInterrupt(
+          Effect.never,
+          () => Effect.delay(Effect.sync(() => count(seen.interrupted, `${name}'s child`)), "3 seconds")
+        )),
+        Effect.asVoid(hold(name))
+      ),
     Range: ({ chunk, from, to }) => Stream.rechunk(Stream.range(from, to), chunk),
     Users: ({ ids }) =>
       Stream.mapEffect(
