@@ -4,7 +4,7 @@ import type * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberSet from "effect/FiberSet"
@@ -69,19 +69,23 @@ interface Client {
 }
 
 /**
- * The fibers that the RPC server starts by itself, among them one for each handler. It says that a call has ended before
- * the handler's fiber has, which waits for its children, and of a call that dies it says so to all calls of the client.
+ * The fibers in which the RPC server takes messages, and those that it starts there, one for each handler. It says that a
+ * call has ended before the handler's fiber has, which waits for its children, and of a call that dies it says so to all
+ * calls of the client. What handlers start by themselves as roots is daemons.
  */
-class Roots extends Supervisor.AbstractSupervisor<number> {
-  readonly #fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
-  readonly #onEmpty: () => void
-  readonly value = Effect.sync(() => this.#fibers.size)
-  constructor(onEmpty: () => void) {
+class Running extends Supervisor.AbstractSupervisor<void> {
+  readonly value = Effect.void
+  /** Whether the next fiber takes a message. */
+  isTaking = false
+  readonly #taking = new Set<Fiber.Fiber<unknown, unknown>>()
+  readonly #handlers = new Set<Fiber.Fiber<unknown, unknown>>()
+  readonly #onEnd: () => void
+  constructor(onEnd: () => void) {
     super()
-    this.#onEmpty = onEmpty
+    this.#onEnd = onEnd
   }
   get isEmpty() {
-    return this.#fibers.size === 0
+    return this.#taking.size + this.#handlers.size === 0
   }
   override onStart<A, E, R>(
     _context: Context.Context<R>,
@@ -89,13 +93,16 @@ class Roots extends Supervisor.AbstractSupervisor<number> {
     parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>,
     fiber: Fiber.RuntimeFiber<A, E>
   ) {
-    if (Option.isNone(parent)) {
-      this.#fibers.add(fiber)
+    if (this.isTaking) {
+      this.isTaking = false
+      this.#taking.add(fiber)
+    } else if (Option.isNone(parent) && Option.exists(Fiber.getCurrentFiber(), (by) => this.#taking.has(by))) {
+      this.#handlers.add(fiber)
     }
   }
   override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>) {
-    if (this.#fibers.delete(fiber) && this.isEmpty) {
-      this.#onEmpty()
+    if ((this.#taking.delete(fiber) || this.#handlers.delete(fiber)) && this.isEmpty) {
+      this.#onEnd()
     }
   }
 }
@@ -121,8 +128,8 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
     const names = new Map<number, string>()
     const slow = yield* FiberSet.make<void>()
     const watchers = new Set<() => void>()
-    const roots = new Roots(() => changed())
-    const supervisor = (yield* FiberRef.get(FiberRef.currentSupervisor)).zip(roots)
+    const running = new Running(() => changed())
+    const supervisor = (yield* FiberRef.get(FiberRef.currentSupervisor)).zip(running)
     // Handlers have what they were made with and nothing of what this was made with.
     const fork = Runtime.runFork(
       (yield* Effect.runtime()).pipe(
@@ -199,7 +206,9 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
 
     /** Hands a message to the RPC server, mostly at once. */
     const give = (client: Client, message: RpcMessage.FromClientEncoded): Fiber.RuntimeFiber<void> => {
-      const fiber = fork(write === undefined ? Effect.void : write(client.id, message))
+      const taking = write === undefined ? Effect.void : write(client.id, message)
+      running.isTaking = true
+      const fiber = fork(taking)
       if (fiber.unsafePoll() === null) {
         FiberSet.unsafeAdd(slow, fiber)
       }
@@ -505,7 +514,7 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       for (const client of clients.values()) {
         disconnects.unsafeOffer(client.id)
       }
-      return until(() => roots.isEmpty)
+      return until(() => running.isEmpty)
     }).pipe(
       Effect.zipRight(Effect.sync(() => {
         for (const client of clients.values()) {
