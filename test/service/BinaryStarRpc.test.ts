@@ -3,6 +3,7 @@ import * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -11,28 +12,52 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { RequestError } from "../../src/BinaryStarError.ts"
 import * as Frames from "../../src/Frames.ts"
-import { foreignPeer, settle } from "../suites/nodes.ts"
+import { foreignPeer } from "../suites/nodes.ts"
 import { makePair, memory, tcp } from "../suites/rpcPair.ts"
 import { rpcSuite } from "../suites/rpcSuite.ts"
 
 rpcSuite("memory", memory)
 rpcSuite("tcp", tcp)
 
+/** Lets everything run that can without time going on, however busy the machine is. */
+const rest = Effect.async<void>((resume) => {
+  let turns = 100
+  const turn = () => {
+    if (turns-- > 0) {
+      setImmediate(turn)
+    } else {
+      resume(Effect.void)
+    }
+  }
+  turn()
+})
+
+const step = (time: Duration.DurationInput) => Effect.zipRight(TestClock.adjust(time), rest)
+
 /** Lets time go on in steps that leave everybody the time to answer. */
-const pass = (seconds: number) => Effect.repeatN(TestClock.adjust("1 second"), seconds - 1)
+const pass = (seconds: number) => Effect.repeatN(step("1 second"), seconds - 1)
 
 /** Lets time go on until an effect has ended, and no further. */
 const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.fork(effect)
-    yield* Effect.repeat(TestClock.adjust("10 millis"), { until: () => fiber.unsafePoll() !== null })
+    yield* Effect.repeat(step("10 millis"), { until: () => fiber.unsafePoll() !== null })
     return yield* Fiber.join(fiber)
   })
+
+/** Time stands still but where the test says so, and while everything is closed: what is closed may have to wait for it. */
+const itInTime = <E>(name: string, test: () => Effect.Effect<void, E, Scope.Scope>) =>
+  it.effect(name, () =>
+    Effect.acquireUseRelease(
+      Scope.make(),
+      (scope) => Scope.extend(test(), scope),
+      (scope, exit) => inTime(Scope.close(scope, exit))
+    ))
 
 describe("time", () => {
   const pair = Effect.map(memory, (place) => makePair(place, RpcSerialization.layerJson))
 
-  it.scoped("does not limit calls and streams whose client goes on asking", () =>
+  itInTime("does not limit calls and streams whose client goes on asking", () =>
     Effect.gen(function*() {
       const { connect, start } = yield* pair
       const { member, seen } = yield* start("primary")
@@ -42,7 +67,7 @@ describe("time", () => {
         call.HoldTwice({ name: "twice" }),
         Effect.map(Stream.runCollect(call.Idle({ name: "idle" })), Chunk.toReadonlyArray)
       ], { concurrency: "unbounded" }))
-      yield* settle
+      yield* rest
       const { accepted } = yield* member.counters
       yield* pass(30)
       assert.strictEqual(seen.begun.get("twice"), 1)
@@ -53,7 +78,7 @@ describe("time", () => {
       assert.strictEqual((yield* member.counters).failed, 0)
     }))
 
-  it.scoped("does not limit how long a reader may take", () =>
+  itInTime("does not limit how long a reader may take", () =>
     Effect.gen(function*() {
       const { connect, start } = yield* pair
       const { seen } = yield* start("primary")
@@ -66,7 +91,7 @@ describe("time", () => {
       assert.isFalse(seen.interrupted.has("endless"))
     }))
 
-  it.scoped("runs out for the calls of a client that has vanished", () =>
+  itInTime("runs out for the calls of a client that has vanished", () =>
     Effect.gen(function*() {
       const { connect, place, start } = yield* pair
       const { protocol, seen } = yield* start("primary")
@@ -81,7 +106,7 @@ describe("time", () => {
         ])
       yield* ask("Hold", "1")
       yield* ask("Endless", "2")
-      yield* settle
+      yield* rest
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual((yield* protocol.clientIds).size, 2)
       yield* pass(14)
@@ -94,7 +119,7 @@ describe("time", () => {
       assert.strictEqual(yield* inTime(call.Twice({ n: 2 })), 4)
     }))
 
-  it.scoped("runs out where the server has a limit", () =>
+  itInTime("runs out where the server has a limit", () =>
     Effect.gen(function*() {
       const { connect, start } = yield* pair
       const { seen } = yield* start("primary", { timeout: "2 seconds" })
@@ -102,10 +127,11 @@ describe("time", () => {
       const error = yield* inTime(Effect.flip(call.Hold({ name: "held" })))
       assert.instanceOf(error, RpcClientError)
       assert.isTrue(error.cause instanceof RequestError && error.cause.reason === "TimedOut")
+      yield* rest
       assert.isTrue(seen.interrupted.has("held"))
     }))
 
-  it.scoped("fails calls while there is no server, and holds nothing against them later", () =>
+  itInTime("fails calls while there is no server, and holds nothing against them later", () =>
     Effect.gen(function*() {
       const { connect, start } = yield* pair
       const { call } = yield* connect({ timeout: "3 seconds" })
@@ -127,16 +153,22 @@ describe("time", () => {
 })
 
 describe("a server that ceases to be active", () => {
-  it.scoped("has ended all that ran before it says so", () =>
+  /** A backup that has taken over, its client, and what makes it passive: another active server. */
+  const active = Effect.gen(function*() {
+    const place = yield* memory
+    const { connect, start } = makePair(place, RpcSerialization.layerJson)
+    const server = yield* start("backup")
+    const primary = Effect.flatMap(foreignPeer(place.links.primary), ({ says }) => Effect.zipRight(says("3"), rest))
+    yield* Effect.scoped(primary)
+    const client = yield* connect()
+    yield* inTime(client.call.Twice({ n: 1 }))
+    assert.strictEqual(yield* server.member.state, "ACTIVE")
+    return { ...server, ...client, connect, primary }
+  })
+
+  itInTime("has ended all that ran before it says so", () =>
     Effect.gen(function*() {
-      const place = yield* memory
-      const { connect, start } = makePair(place, RpcSerialization.layerJson)
-      const { member, protocol, seen } = yield* start("backup")
-      const primary = Effect.flatMap(foreignPeer(place.links.primary), ({ says }) => says("3"))
-      yield* Effect.scoped(primary)
-      const { call, close } = yield* connect()
-      yield* inTime(call.Twice({ n: 1 }))
-      assert.strictEqual(yield* member.state, "ACTIVE")
+      const { call, member, primary, protocol, seen } = yield* active
       yield* Effect.forkScoped(call.Hold({ name: "held" }))
       yield* Effect.forkScoped(Stream.runDrain(call.Idle({ name: "idle" })))
       yield* Effect.forkScoped(Stream.runForEach(call.Endless({ name: "endless" }), () => Effect.never))
@@ -152,12 +184,35 @@ describe("a server that ceases to be active", () => {
       assert.strictEqual(yield* member.state, "PASSIVE")
       assert.strictEqual(interrupted, 3)
       assert.strictEqual((yield* protocol.clientIds).size, 0)
-      yield* inTime(close)
     }))
+
+  itInTime(
+    "waits for what handlers have forked, and for what went on when another call had died",
+    () =>
+      Effect.gen(function*() {
+        const { call, connect, member, primary, protocol, seen } = yield* active
+        const other = yield* connect()
+        yield* Effect.forkScoped(other.call.Linger({ name: "one" }))
+        yield* Effect.forkScoped(call.Linger({ name: "two" }))
+        yield* pass(1)
+        yield* inTime(Effect.exit(call.Die({ message: "fatal" })))
+        assert.sameMembers([...seen.begun.keys()], ["one", "two"])
+        assert.strictEqual(seen.interrupted.size, 0)
+
+        yield* primary
+        assert.sameMembers([...seen.interrupted.keys()], ["one", "two"])
+        yield* pass(2)
+        assert.strictEqual(yield* member.state, "ACTIVE")
+        yield* pass(2)
+        assert.notStrictEqual(yield* member.state, "ACTIVE")
+        assert.sameMembers([...seen.interrupted.keys()], ["one", "two", "one's child", "two's child"])
+        assert.strictEqual((yield* protocol.clientIds).size, 0)
+      })
+  )
 })
 
 describe("a client of another make", () => {
-  it.scoped("may send several messages in one", () =>
+  itInTime("may send several messages in one", () =>
     Effect.gen(function*() {
       const { connect, start } = makePair(yield* memory, RpcSerialization.layerJsonRpc())
       yield* start("primary")
@@ -174,7 +229,7 @@ describe("a client of another make", () => {
       )
     }))
 
-  it.scoped("may ask whether the server is there", () =>
+  itInTime("may ask whether the server is there", () =>
     Effect.gen(function*() {
       const { connect, start } = makePair(yield* memory, RpcSerialization.layerJson)
       yield* start("primary")

@@ -42,7 +42,7 @@ const itLive = (name: string, test: () => Effect.Effect<void, unknown, Scope.Sco
   it.scopedLive(name, () => Effect.provide(test(), BinaryStar.layerScheduler))
 
 /** How long what should happen at once may take on a machine that is busy. */
-const promptly = "5 seconds"
+const promptly = "20 seconds"
 
 const happens = (check: () => boolean) => Effect.timeout(eventually(Effect.sync(check)), promptly)
 
@@ -60,7 +60,7 @@ const lostBy = <A, E>(exit: Exit.Exit<A, E>): RpcClientError => {
 export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.Scope>): void => {
   for (const [serialization, layer] of Object.entries(serializations)) {
     describe(`${name}, ${serialization}`, () => {
-      const pair = Effect.map(place, (place) => makePair(place, layer))
+      const pair = Effect.map(place, (place) => makePair(place, layer, "3 seconds"))
       /** One server and one client. */
       const connected = Effect.gen(function*() {
         const { connect, start } = yield* pair
@@ -212,7 +212,8 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
             ["one", 2, "small", "large".repeat(10_000), "two", "three"]
           )
           assert.sameMembers(order.slice(3), ["one", "two", "three"])
-          assert.deepStrictEqual([...seen.begun.values()], [1, 1, 1])
+          // What may be sent again is, where the server takes long to answer.
+          assert.deepStrictEqual([seen.begun.get("one"), seen.begun.get("three")], [1, 1])
         }))
 
       itLive("carries a megabyte", () =>
@@ -269,7 +270,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
     })
   }
 
-  failoverSuite(name, Effect.map(place, (place) => makePair(place, RpcSerialization.layerMsgPack)))
+  failoverSuite(name, Effect.map(place, (place) => makePair(place, RpcSerialization.layerMsgPack, "2 seconds")))
 }
 
 /** A client that believes that the server knows more procedures, or other ones. */
