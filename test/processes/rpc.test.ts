@@ -41,6 +41,8 @@ const busy = Effect.gen(function*() {
     )
   )
   const call = yield* Effect.provide(RpcClient.make(Group), context)
+  // What must not be sent twice fails where the backup has it when the first answer of the primary comes.
+  yield* call.Twice({ n: 1 })
   let got = 0
   const underWay = yield* Effect.fork(Effect.all([
     Effect.flip(call.Hold({ name: "held" })),

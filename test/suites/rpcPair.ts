@@ -115,7 +115,7 @@ export interface Pair {
     role: Role,
     options?: Pick<Options, "concurrency" | "drain" | "timeout">
   ) => Effect.Effect<Server, never, Scope.Scope>
-  /** Starts both; the primary is active. */
+  /** Starts both; the primary is active, and the backup knows it. */
   readonly startBoth: (
     options?: Pick<Options, "concurrency" | "drain" | "timeout">
   ) => Effect.Effect<{ readonly primary: Server; readonly backup: Server }, never, Scope.Scope>
@@ -189,6 +189,8 @@ export const makePair = (
         const backup = yield* start("backup", options)
         const primary = yield* start("primary", options)
         yield* Effect.orDie(Effect.provideService(BinaryStar.awaitActive, BinaryStar.BinaryStar, primary.member))
+        // A backup that has never heard of an active primary does not take over.
+        yield* Effect.orDie(Effect.provideService(BinaryStar.awaitPassive, BinaryStar.BinaryStar, backup.member))
         return { backup, primary }
       }),
     connect: ({ name, ...options } = {}) =>

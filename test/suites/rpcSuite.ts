@@ -44,7 +44,11 @@ const itLive = (name: string, test: () => Effect.Effect<void, unknown, Scope.Sco
 /** How long what should happen at once may take on a machine that is busy. */
 const promptly = "20 seconds"
 
-const happens = (check: () => boolean) => Effect.timeout(eventually(Effect.sync(check)), promptly)
+const happens = (check: () => boolean) =>
+  Effect.timeoutFail(eventually(Effect.sync(check)), {
+    duration: promptly,
+    onTimeout: () => new Error(`did not happen: ${check}`)
+  })
 
 /** The numbers from 0. */
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i)
@@ -298,6 +302,8 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
         const { connect, startBoth } = yield* pair
         const servers = yield* startBoth(options)
         const client = yield* connect()
+        // What must not be sent twice fails where the backup has it when the first answer of the primary comes.
+        yield* client.call.Twice({ n: 1 })
         const { seen } = servers.primary
         const got: Array<number> = []
         const underWay = {
