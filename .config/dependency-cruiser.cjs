@@ -97,6 +97,13 @@ module.exports = {
       to: { path: http }
     },
     {
+      name: "only-the-rpc-protocols-know-rpc",
+      comment: "it is an optional peer dependency, so that nothing else may load it",
+      severity: "error",
+      from: { path: "^src", pathNot: "^src/service/(BinaryStarRpc|rpc[A-Z][^/]*)\\.ts$" },
+      to: { path: ["node_modules/@effect/rpc", "^src/service/(BinaryStarRpc|rpc[A-Z][^/]*)\\.ts$"] }
+    },
+    {
       name: "only-commands-know-the-command-line",
       severity: "error",
       from: { path: "^src", pathNot: "^src/(cli/|bin\\.ts$)" },

@@ -58,6 +58,10 @@ export class Resend extends Context.Reference<Resend>()("effect-binary-star/Bina
  * runs, so the `timeout` of requests does not cut calls short unless it is below that. The calls of a client that has not
  * been heard of for 15 seconds are interrupted.
  *
+ * All that handlers do, with all that they have forked but daemons, has ended before the member says that it is not active
+ * any more. With the policy `classic` a primary also answers while it has not heard of its peer; if it then learns that
+ * the peer is active, what runs is interrupted but not waited for, and a stream may last 15 seconds longer.
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -4,16 +4,19 @@ import type * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as FiberSet from "effect/FiberSet"
 import { constVoid } from "effect/Function"
 import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Supervisor from "effect/Supervisor"
 import * as BinaryStar from "../BinaryStar.ts"
 import type * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
@@ -65,6 +68,45 @@ interface Client {
   heardAt: number
 }
 
+/**
+ * The fibers in which the RPC server takes messages, and those that it starts there, one for each handler. It says that a
+ * call has ended before the handler's fiber has, which waits for its children, and of a call that dies it says so to all
+ * calls of the client. What handlers start by themselves as roots is daemons.
+ */
+class Running extends Supervisor.AbstractSupervisor<void> {
+  readonly value = Effect.void
+  /** Whether the next fiber takes a message. */
+  isTaking = false
+  readonly #taking = new Set<Fiber.Fiber<unknown, unknown>>()
+  readonly #handlers = new Set<Fiber.Fiber<unknown, unknown>>()
+  readonly #onEnd: () => void
+  constructor(onEnd: () => void) {
+    super()
+    this.#onEnd = onEnd
+  }
+  get isEmpty() {
+    return this.#taking.size + this.#handlers.size === 0
+  }
+  override onStart<A, E, R>(
+    _context: Context.Context<R>,
+    _effect: Effect.Effect<A, E, R>,
+    parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>,
+    fiber: Fiber.RuntimeFiber<A, E>
+  ) {
+    if (this.isTaking) {
+      this.isTaking = false
+      this.#taking.add(fiber)
+    } else if (Option.isNone(parent) && Option.exists(Fiber.getCurrentFiber(), (by) => this.#taking.has(by))) {
+      this.#handlers.add(fiber)
+    }
+  }
+  override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>) {
+    if ((this.#taking.delete(fiber) || this.#handlers.delete(fiber)) && this.isEmpty) {
+      this.#onEnd()
+    }
+  }
+}
+
 /** Calls that are waited for at a time, where the user does not say. */
 const concurrency = 1024
 
@@ -85,25 +127,28 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
     const clients = new Map<string, Client>()
     const names = new Map<number, string>()
     const slow = yield* FiberSet.make<void>()
+    const watchers = new Set<() => void>()
+    const running = new Running(() => changed())
+    const supervisor = (yield* FiberRef.get(FiberRef.currentSupervisor)).zip(running)
     // Handlers have what they were made with and nothing of what this was made with.
     const fork = Runtime.runFork(
       (yield* Effect.runtime()).pipe(
         Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
+        Runtime.setFiberRef(FiberRef.currentSupervisor, supervisor),
         Runtime.updateContext(() => Context.empty())
       )
     )
     const oneAtATime = Effect.unsafeMakeSemaphore(1)
-    // Requests that have come before there was an RPC server.
+    // Requests that have come before there was an RPC server, or before what ends them with the term had been started.
     const early = new Set<() => void>()
     let write: Write | undefined
     let lastClient = 0
-    let running = 0
+    let isInTerm = false
     let isStopping = false
     // Counts seconds. While this process stands still it does too, so that nobody seems to have been silent meanwhile.
     let now = 0
-    const watchers = new Set<() => void>()
 
-    /** Waits until something is so that depends on the calls and on who waits for them. */
+    /** Waits until something is so that depends on the calls, on who waits for them, and on what runs. */
     const until = (isSo: () => boolean) =>
       Effect.async<void>((resume) => {
         const watcher = () => {
@@ -161,7 +206,9 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
 
     /** Hands a message to the RPC server, mostly at once. */
     const give = (client: Client, message: RpcMessage.FromClientEncoded): Fiber.RuntimeFiber<void> => {
-      const fiber = fork(write === undefined ? Effect.void : write(client.id, message))
+      const taking = write === undefined ? Effect.void : write(client.id, message)
+      running.isTaking = true
+      const fiber = fork(taking)
       if (fiber.unsafePoll() === null) {
         FiberSet.unsafeAdd(slow, fiber)
       }
@@ -184,7 +231,6 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
         return
       }
       call.isOver = true
-      running--
       if (tell(call, answer) || call.isUnwanted) {
         client.calls.delete(call.id)
       } else {
@@ -242,7 +288,6 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
     const start = (client: Client, message: RpcMessage.RequestEncoded, id: string, isStream: boolean): Call => {
       const call = new Call(id, isStream, now)
       client.calls.set(id, call)
-      running++
       call.starting = give(client, message)
       call.starting.addObserver((exit) => {
         call.starting = undefined
@@ -344,7 +389,7 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
 
     /** Answers a request of the pair, whatever it holds. */
     const handler = (request: Request): Answer => {
-      if (write === undefined) {
+      if (write === undefined || (request.state === "ACTIVE" && !isInTerm)) {
         return whenServed(request)
       }
       const client = clientOf(request.client)
@@ -363,6 +408,13 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       }
       const messages = decoded.flatMap((messages) => messages?.length === 1 ? messages : [])
       return messages.length === 0 || messages.length < decoded.length ? malformed : takeTogether(client, messages)
+    }
+
+    /** Hands over what could not be before. What still cannot be comes back. */
+    const goOn = () => {
+      for (const go of Array.from(early)) {
+        go()
+      }
     }
 
     const whenServed = (request: Request) =>
@@ -447,12 +499,22 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       Effect.forkScoped
     )
 
-    /** Ends all that runs, and disconnects everybody. */
+    const beginAll = Effect.sync(() => {
+      isInTerm = true
+      goOn()
+    })
+
+    /** Ends all that runs, disconnects everybody, and waits until nothing runs. */
     const endAll = Effect.suspend(() => {
+      isInTerm = false
       for (const [client, call] of callsOf(() => true)) {
         abandon(client, call)
       }
-      return until(() => running === 0)
+      // This reaches what the RPC server has told the end of although it goes on: what else its client had when a call died.
+      for (const client of clients.values()) {
+        disconnects.unsafeOffer(client.id)
+      }
+      return until(() => running.isEmpty)
     }).pipe(
       Effect.zipRight(Effect.sync(() => {
         for (const client of clients.values()) {
@@ -461,8 +523,8 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       }))
     )
 
-    // No stream goes on in a server that is not active any more.
-    yield* member.whileActive(Effect.ensuring(Effect.never, endAll)).pipe(
+    // Nothing goes on in a server that is not active any more, and none says that it is not before all has ended.
+    yield* member.whileActive(Effect.acquireUseRelease(beginAll, () => Effect.never, () => endAll)).pipe(
       // That the member has ended is told by its `join`.
       Effect.ignore,
       Effect.interruptible,
@@ -494,7 +556,7 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
           oneAtATime.withPermits(1)(
             Effect.suspend(() => {
               write = f
-              early.forEach((go) => go())
+              goOn()
               return Effect.never
             }).pipe(
               Effect.ensuring(stop),

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as BinaryStarRpc from "../../src/service/BinaryStarRpc.ts"
@@ -47,6 +48,7 @@ export class Group extends RpcGroup.make(
   Rpc.make("HoldTwice", { payload: { name: Schema.String }, success: Schema.String })
     .annotate(BinaryStarRpc.Resend, true),
   Rpc.make("HoldOn", { payload: { name: Schema.String } }),
+  Rpc.make("Linger", { payload: { name: Schema.String } }),
   Rpc.make("Range", {
     payload: { from: Schema.Number, to: Schema.Number, chunk: Schema.Number },
     success: Schema.Number,
@@ -109,6 +111,16 @@ export const handlers = (seen: Seen) => {
     Hold: ({ name }) => hold(name),
     HoldTwice: ({ name }) => hold(name),
     HoldOn: ({ name }) => Rpc.uninterruptible(Effect.asVoid(hold(name))),
+    // What it has forked takes its time to end, and daemons do not end.
+    Linger: Effect.fnUntraced(function*({ name }) {
+      yield* Effect.fork(Effect.onInterrupt(
+        Effect.never,
+        () => Effect.delay(Effect.sync(() => count(seen.interrupted, `${name}'s child`)), "3 seconds")
+      ))
+      yield* Effect.forkDaemon(Effect.never)
+      Runtime.runFork(yield* Effect.runtime())(Effect.never)
+      yield* hold(name)
+    }),
     Range: ({ chunk, from, to }) => Stream.rechunk(Stream.range(from, to), chunk),
     Users: ({ ids }) =>
       Stream.mapEffect(

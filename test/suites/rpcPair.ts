@@ -7,6 +7,7 @@ import type * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -26,7 +27,8 @@ import type { Seen } from "./rpcGroup.ts"
 import { authentication, Group, handlers, makeSeen } from "./rpcGroup.ts"
 import { freshEndpoint, quiet } from "./support.ts"
 
-const heartbeat = "1 second"
+/** The longest heartbeat of a test. */
+const longest = "3 seconds"
 
 /** Where a pair lives. */
 export interface Place {
@@ -67,7 +69,8 @@ export const tcp: Effect.Effect<Place, never, Scope.Scope> = Effect.gen(function
     Zmq.layer({
       role,
       policy: "hardened",
-      heartbeat,
+      // No less than that of its member: it makes connections anew that have been silent for twice as long.
+      heartbeat: longest,
       frontend: frontends[role],
       state: states[role],
       peer: states[peer]
@@ -112,17 +115,21 @@ export interface Pair {
     role: Role,
     options?: Pick<Options, "concurrency" | "drain" | "timeout">
   ) => Effect.Effect<Server, never, Scope.Scope>
-  /** Starts both; the primary is active. */
+  /** Starts both; the primary is active, and the backup knows it. */
   readonly startBoth: (
     options?: Pick<Options, "concurrency" | "drain" | "timeout">
   ) => Effect.Effect<{ readonly primary: Server; readonly backup: Server }, never, Scope.Scope>
   readonly connect: (options?: ClientOptions) => Effect.Effect<Client, never, Scope.Scope>
 }
 
-/** Makes the two servers of a pair, not started yet, and its clients. */
+/**
+ * Makes the two servers of a pair, not started yet, and its clients. A server whose process has stood still for one and a half
+ * heartbeats ends what it was doing, and machines that run tests do stand still.
+ */
 export const makePair = (
   place: Place,
-  serialization: Layer.Layer<RpcSerialization.RpcSerialization>
+  serialization: Layer.Layer<RpcSerialization.RpcSerialization>,
+  heartbeat: Duration.DurationInput = "1 second"
 ): Pair => {
   const start: Pair["start"] = (role, options) =>
     Effect.gen(function*() {
@@ -182,13 +189,15 @@ export const makePair = (
         const backup = yield* start("backup", options)
         const primary = yield* start("primary", options)
         yield* Effect.orDie(Effect.provideService(BinaryStar.awaitActive, BinaryStar.BinaryStar, primary.member))
+        // A backup that has never heard of an active primary does not take over.
+        yield* Effect.orDie(Effect.provideService(BinaryStar.awaitPassive, BinaryStar.BinaryStar, backup.member))
         return { backup, primary }
       }),
     connect: ({ name, ...options } = {}) =>
       Effect.gen(function*() {
         const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
         const context = yield* BinaryStarRpc.layerProtocolClient(Group).pipe(
-          Layer.provideMerge(BinaryStarClient.layer({ servers: place.frontends, ...options })),
+          Layer.provideMerge(BinaryStarClient.layer({ servers: place.frontends, timeout: "30 seconds", ...options })),
           Layer.provide([place.link, serialization, quiet]),
           Layer.merge(authentication(name)),
           Layer.buildWithScope(scope)
