@@ -27,8 +27,6 @@ import * as Driver from "./internal/driver.ts"
 import type { PeerLink } from "./PeerLink.ts"
 import type { Counters, Report, Transition } from "./Report.ts"
 
-export type { Counters, Distribution, Hold, Report, Transition } from "./Report.ts"
-
 /**
  * A time in which a member is active.
  *

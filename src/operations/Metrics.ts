@@ -14,10 +14,10 @@ import * as MetricLabel from "effect/MetricLabel"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Distribution, Report } from "../BinaryStar.ts"
 import { BinaryStar } from "../BinaryStar.ts"
 import * as Fsm from "../Fsm.ts"
 import { isSliceOver, nextTurn } from "../internal/scheduler.ts"
+import type { Distribution, Report } from "../Report.ts"
 
 /**
  * The metrics of the member, which all have a label `role`.

@@ -12,10 +12,10 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as os from "node:os"
 import * as process from "node:process"
-import type { Distribution, Transition } from "../BinaryStar.ts"
 import { BinaryStar } from "../BinaryStar.ts"
 import * as Fsm from "../Fsm.ts"
 import { version } from "../internal/version.ts"
+import type { Distribution, Transition } from "../Report.ts"
 
 /**
  * A moment of the wall clock, such as `2026-01-31T12:00:00.000Z`.
@@ -60,7 +60,7 @@ export const Hold = Schema.Union(
 ).annotations({ identifier: "Hold" })
 
 /**
- * What a server has seen since it started; see `BinaryStar.Counters`.
+ * What a server has seen since it started; see `Report.Counters`.
  *
  * @since 0.1.0
  * @category schemas

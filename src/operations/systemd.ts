@@ -18,9 +18,9 @@ import { spawn } from "node:child_process"
 import type * as net from "node:net"
 import * as process from "node:process"
 import { createInterface } from "node:readline"
-import type { Transition } from "../BinaryStar.ts"
 import { BinaryStar } from "../BinaryStar.ts"
 import { withMonotonicTime } from "../internal/clock.ts"
+import type { Transition } from "../Report.ts"
 
 /**
  * What systemd says to the processes that it starts.

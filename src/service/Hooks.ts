@@ -11,12 +11,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Term, Transition } from "../BinaryStar.ts"
+import type { Term } from "../BinaryStar.ts"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
 import type { Role, State } from "../Fsm.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import { DurationInput, validate } from "../internal/config.ts"
+import type { Transition } from "../Report.ts"
 
 /**
  * Something to be done because of a transition.

@@ -1,5 +1,5 @@
-import type { Transition } from "../BinaryStar.ts"
 import type { Role } from "../Fsm.ts"
+import type { Transition } from "../Report.ts"
 
 /**
  * What a command is told about the server that it runs for. The names are none that `bstar` takes options from.

@@ -1,6 +1,8 @@
 /**
  * What is measured. Each scenario starts its own processes and gives lines for the table.
  */
+import { once } from "node:events"
+import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Subscriber } from "zeromq"
 import type { Rounds, Row } from "./figures.ts"
@@ -10,6 +12,7 @@ import * as proc from "./proc.ts"
 import type { Load, Name, Server } from "./servers.ts"
 import {
   freeEndpoints,
+  startAbuse,
   startEffect,
   startLoad,
   startMember,
@@ -170,12 +173,8 @@ const clients = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>
   ]
 }
 
-const flood = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
-  const heartbeatMillis = 100
-  const [frontend, state, peer] = await freeEndpoints()
-  await startMember("primary", { frontend, state, peer }, ["--heartbeat", `${heartbeatMillis} millis`])
-  const load = startLoad()
-
+/** Listens to the heartbeats of a server, and to a timer in this process: what that is late is the machine's doing. */
+const watchBeats = (state: string, heartbeatMillis: number) => {
   const beats: Array<number> = []
   const ticks: Array<number> = []
   const subscriber = new Subscriber({ linger: 0 })
@@ -186,33 +185,124 @@ const flood = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
       beats.push(performance.now())
     }
   })()
-  // A timer in an idle process: what it is late is the machine's doing.
   const timer = setInterval(() => ticks.push(performance.now()), heartbeatMillis)
+  return {
+    /** The largest delays while something goes on. */
+    during: async <A>(work: () => Promise<A>) => {
+      await untilLater(beats, performance.now())
+      const start = performance.now()
+      const result = await work()
+      const end = performance.now()
+      await untilLater(beats, end)
+      await untilLater(ticks, end)
+      return {
+        result,
+        delay: largestGap(beats, start, end) - heartbeatMillis,
+        noise: largestGap(ticks, start, end) - heartbeatMillis
+      }
+    },
+    stop: async () => {
+      clearInterval(timer)
+      subscriber.close()
+      await listening
+    }
+  }
+}
 
+const worst = (values: ReadonlyArray<number>) => Math.max(...values)
+
+const delayRows = (
+  results: ReadonlyArray<{ readonly delay: number; readonly noise: number }>
+): ReadonlyArray<Row> => [
+  lonelyRow("largest delay of a heartbeat, ms", results.map(({ delay }) => delay), worst),
+  lonelyRow("  of a timer in an idle process meanwhile, ms", results.map(({ noise }) => noise), worst)
+]
+
+const flood = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const heartbeatMillis = 100
+  const [frontend, state, peer] = await freeEndpoints()
+  await startMember("primary", { frontend, state, peer }, ["--heartbeat", `${heartbeatMillis} millis`])
+  const load = startLoad()
+  const watch = watchBeats(state, heartbeatMillis)
   const results: Array<{ readonly rate: number; readonly delay: number; readonly noise: number }> = []
   for (let round = 0; round < rounds; round++) {
-    await untilLater(beats, performance.now())
-    const start = performance.now()
-    const { seconds: duration, sent } = await load.flood({ endpoint: frontend, seconds: seconds * 2 })
-    const end = performance.now()
-    await untilLater(beats, end)
-    await untilLater(ticks, end)
-    results.push({
-      rate: sent / duration,
-      delay: largestGap(beats, start, end) - heartbeatMillis,
-      noise: largestGap(ticks, start, end) - heartbeatMillis
-    })
+    const { delay, noise, result } = await watch.during(() => load.flood({ endpoint: frontend, seconds: seconds * 2 }))
+    results.push({ rate: result.sent / result.seconds, delay, noise })
   }
-  clearInterval(timer)
-  subscriber.close()
-  await listening
+  await watch.stop()
+  return [lonelyRow("requests sent a second", results.map(({ rate }) => rate)), ...delayRows(results)]
+}
 
-  const worst = (values: ReadonlyArray<number>) => Math.max(...values)
-  return [
-    lonelyRow("requests sent a second", results.map(({ rate }) => rate)),
-    lonelyRow("largest delay of a heartbeat, ms", results.map(({ delay }) => delay), worst),
-    lonelyRow("  of a timer in an idle process meanwhile, ms", results.map(({ noise }) => noise), worst)
+const portOf = (endpoint: string): number => Number(new URL(endpoint).port)
+
+/** Starts a pair whose primary has a status server, if that is wanted. The primary comes first. */
+const startWatched = async (isWatched: boolean, options: ReadonlyArray<string> = []) => {
+  const [frontend, state, otherFrontend, otherState] = await freeEndpoints()
+  const [http, otherHttp] = (await freeEndpoints()).map(portOf)
+  const status = (own: number | undefined, other: number | undefined) =>
+    isWatched ? ["--http", String(own), "--peer-http", `127.0.0.1:${other}`] : []
+  const primary = await startMember("primary", { frontend, state, peer: otherState }, [
+    ...options,
+    ...status(http, otherHttp)
+  ])
+  await startMember("backup", { frontend: otherFrontend, state: otherState, peer: state }, [
+    ...options,
+    ...status(otherHttp, http)
+  ])
+  return { server: primary, port: http!, state }
+}
+
+/** Listens to the events at a port, as often as that, and once without reading a byte of them. */
+const listenTo = async (port: number, listeners: number) => {
+  let messages = 0
+  const sockets = await Promise.all(Array.from({ length: listeners + 1 }, async (_, i) => {
+    const socket = net.connect(port, "127.0.0.1")
+    await once(socket, "connect")
+    socket.write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    return i === 0 ? socket.pause() : socket.on("data", () => messages++)
+  }))
+  return {
+    messages: () => messages,
+    stop: () => sockets.forEach((socket) => socket.destroy())
+  }
+}
+
+const events = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const load = startLoad()
+  const [without, unheard, heard] = [await startWatched(false), await startWatched(true), await startWatched(true)]
+  // By then the servers of each pair have found each other.
+  await sleep(3000)
+  const listeners = await listenTo(heard.port, 100)
+  const shape = { ...manyRequests, seconds }
+  const against = async (other: { readonly server: Server }) => {
+    const measure = (name: Name) => ask(load, name === "project" ? heard.server : other.server, shape)
+    await inTurns(1, measure)
+    return inTurns(rounds, measure)
+  }
+  const rows = [
+    row("requests a second: 100 listeners / none", await against(unheard), (result) => result.replies / result.seconds),
+    row(
+      "requests a second: 100 listeners / no status server",
+      await against(without),
+      (result) => result.replies / result.seconds
+    )
   ]
+  const before = listeners.messages()
+  await sleep(2000)
+  rows.push(lonelyRow("messages a second to each who reads", [(listeners.messages() - before) / 2 / 100]))
+  listeners.stop()
+  await stopAll()
+
+  const heartbeatMillis = 100
+  const { port, state } = await startWatched(true, ["--heartbeat", `${heartbeatMillis} millis`])
+  const abuse = startAbuse()
+  const watch = watchBeats(state, heartbeatMillis)
+  const results: Array<{ readonly delay: number; readonly noise: number }> = []
+  for (let round = 0; round < rounds; round++) {
+    results.push(await watch.during(() => abuse(port)))
+  }
+  await watch.stop()
+  return [...rows, ...delayRows(results)]
 }
 
 /** Waits for a time after `time` to be noted. */
@@ -299,6 +389,7 @@ export const scenarios: { readonly [name: string]: (options: Options) => Promise
   rpc,
   rpcFailover,
   flood,
+  events,
   startup,
   idle,
   memory

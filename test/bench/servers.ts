@@ -132,6 +132,16 @@ export const startLoad = (): Load => {
   }
 }
 
+/** Starts what troubles the status server at a port, once for each call. */
+export const startAbuse = (): (port: number) => Promise<void> => {
+  const child = fork(file("abuse.ts"), [], { execArgv: ["--import", "tsx"], cwd: file("../.."), env })
+  adopt(child, "the abuse")
+  return async (port) => {
+    child.send(port)
+    await once(child, "message")
+  }
+}
+
 /** Starts the plain loop, or a member whose handler is an Effect. */
 export const startEffect = async (name: Name): Promise<Server> => {
   const [frontend, state, peer] = await freeEndpoints()

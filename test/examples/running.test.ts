@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { Endpoints, Role } from "../processes/support.ts"
-import { freeEndpoints, root, run } from "../processes/support.ts"
+import { dealer, freeEndpoints, root, run } from "../processes/support.ts"
+import { eventually } from "../suites/support.ts"
 
 /** Runs an example without building it, on a pair with these endpoints. */
 const example = (name: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
@@ -80,5 +81,24 @@ describe("the examples run", () => {
       yield* primary.kill("SIGTERM")
       assert.strictEqual((yield* primary.exit).code, 0)
       assert.include(primary.stdout(), "report: closed")
+    }))
+
+  it.scopedLive("telemetry.ts: metrics for OpenTelemetry", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const { primary } = yield* startBoth("telemetry.ts", [], at)
+      const client = yield* dealer(at.primary.frontend)
+      yield* client.ask("", "hello")
+      yield* client.replies.find(() => true)
+      const exported = (name: string, what: RegExp) =>
+        eventually(Effect.sync(() =>
+          primary.stdout().split("descriptor:").some((metric) =>
+            metric.includes(`name: '${name}'`) && what.test(metric)
+          )
+        ))
+      yield* exported("bstar_state", /state: 'ACTIVE'[^]*?value: 1\b/)
+      yield* exported("bstar_request_seconds", /\bcount: 1\b/)
+      yield* primary.kill("SIGTERM")
+      assert.strictEqual((yield* primary.exit).code, 0)
     }))
 })

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { once } from "node:events"
 import * as net from "node:net"
 import type * as BinaryStar from "../../src/BinaryStar.ts"
 import { eventually, unhandledRejections } from "../suites/support.ts"
@@ -8,13 +7,17 @@ import { call, codeOf, post, soon, startPair, statusOf, token } from "./nodes.ts
 
 const portOf = (url: string) => Number(new URL(url).port)
 
+/** Errors are no news here. */
+const happens = (socket: net.Socket, event: string): Promise<void> =>
+  new Promise((resolve) => socket.once(event, () => resolve()))
+
 /** A connection that is destroyed with the scope. What becomes of it is its own affair. */
 const connect = (url: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const socket = net.connect(portOf(url), "127.0.0.1")
       socket.on("error", () => {})
-      await Promise.race([once(socket, "connect"), once(socket, "close")])
+      await Promise.race([happens(socket, "connect"), happens(socket, "close")])
       return socket
     }),
     (socket) => Effect.sync(() => socket.destroy())
@@ -29,7 +32,7 @@ const say = (url: string, ...texts: ReadonlyArray<string>) =>
       answer += text
     })
     texts.forEach((text) => socket.write(text))
-    yield* soon(Effect.promise(() => socket.closed ? Promise.resolve([]) : once(socket, "close")))
+    yield* soon(Effect.promise(() => socket.closed ? Promise.resolve() : happens(socket, "close")))
     return answer
   }).pipe(Effect.scoped)
 

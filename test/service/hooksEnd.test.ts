@@ -8,6 +8,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../../src/BinaryStar.ts"
 import * as Handler from "../../src/Handler.ts"
+import type * as Report from "../../src/Report.ts"
 import * as Hooks from "../../src/service/Hooks.ts"
 import { foreignPeer, makePair, settle } from "../suites/nodes.ts"
 
@@ -32,7 +33,7 @@ const install = (member: Member, options: Hooks.Options) =>
 /** Hooks that take some time, and what they noted when they began and when they ended. */
 const recorder = (takes: { readonly [N in Name]?: Duration.DurationInput } = {}) => {
   const events: Array<string> = []
-  const transitions: Array<BinaryStar.Transition> = []
+  const transitions: Array<Report.Transition> = []
   let running = 0
   const hook = (name: Name): Hooks.Hook => (transition) =>
     Effect.acquireUseRelease(

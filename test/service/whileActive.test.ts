@@ -11,6 +11,7 @@ import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../../src/BinaryStar.ts"
 import { BinaryStarError } from "../../src/BinaryStarError.ts"
 import * as Handler from "../../src/Handler.ts"
+import type * as Report from "../../src/Report.ts"
 import type { Node } from "../suites/nodes.ts"
 import { foreignPeer, makePair, settle } from "../suites/nodes.ts"
 
@@ -133,7 +134,7 @@ describe("an effect that runs while a server is active", () => {
 
   it.scoped("hears why its term ends before it is interrupted", () =>
     Effect.gen(function*() {
-      const whys: Array<BinaryStar.Transition> = []
+      const whys: Array<Report.Transition> = []
       const { primary } = yield* makePair(Handler.echo, "hardened", self)
       const member = yield* primary.start
       yield* Effect.fork(member.whileActive((term) =>
