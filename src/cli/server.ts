@@ -7,7 +7,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as BinaryStar from "../BinaryStar.ts"
 import type * as BinaryStarConfig from "../BinaryStarConfig.ts"
-import type { BinaryStarError, InvalidConfig, SocketError } from "../BinaryStarError.ts"
+import type { BinaryStarError, SocketError } from "../BinaryStarError.ts"
+import { InvalidConfig } from "../BinaryStarError.ts"
 import type { Role } from "../Fsm.ts"
 import * as Handler from "../Handler.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
@@ -44,7 +45,10 @@ export const withHttp = <A, E, R>(
   member: Layer.Layer<A | BinaryStar.BinaryStar, E, R>
 ): Layer.Layer<A | BinaryStar.BinaryStar, E | InvalidConfig | SocketError, R> =>
   Option.match(parsed.http, {
-    onNone: () => member,
+    onNone: () =>
+      Option.isNone(parsed.peerHttp) ? member : Layer.fail(
+        new InvalidConfig({ issues: [{ field: "peer-http", message: "is of no use without --http" }] })
+      ),
     onSome: (address) =>
       Layer.unwrapEffect(
         Effect.map(Effect.promise(() => import("./http.ts")), ({ around }) => around(address, parsed, member))

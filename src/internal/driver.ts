@@ -115,9 +115,10 @@ export const make = <R>(
       expiryMillis: config.expiryMillis
     }
     const start = Fsm.start(rules, now())
-    // Both are the driver's to write, and everybody's to see.
+    // These are the driver's to write, and everybody's to see.
     let member = start.member
     let leaving: Leaving | undefined
+    let hasEnded = false
     const latest = yield* SubscriptionRef.make<Transition>({
       from: undefined,
       to: start.member.state,
@@ -635,6 +636,7 @@ export const make = <R>(
       Effect.onError((cause) => {
         // What was interrupted because of a failure says nothing by itself.
         const why = Either.match(Cause.failureOrCause(cause), { onLeft: Cause.fail, onRight: identity })
+        hasEnded = true
         return tellEnd(why).pipe(
           Effect.zipRight(SubscriptionRef.get(latest)),
           Effect.flatMap(({ to }) => release({ from: to, to, cause: "End", say: "the member has ended", at: now() })),
@@ -672,7 +674,7 @@ export const make = <R>(
         return {
           at,
           transition,
-          answers: leaving === undefined && vote.member === member && vote.verdict._tag === "Accept",
+          answers: !hasEnded && leaving === undefined && vote.member === member && vote.verdict._tag === "Accept",
           peer: { ...statistics.peer(), isExpired: Fsm.isPeerExpired(member, at) },
           counters: { ...counters },
           latency: statistics.latency.get(),

@@ -71,7 +71,7 @@ const services = ({ http, peerHttp, token }: {
 
 /**
  * The same without a server of its own, for one that the application has already: to be mounted with
- * `HttpRouter.mountApp`. `http` is the URL at which it is mounted. The page at `/` works only where that is the root.
+ * `HttpRouter.mountApp`. `http` is the URL at which it is mounted; the page is there with a slash at the end.
  *
  * @since 0.1.0
  * @category constructors

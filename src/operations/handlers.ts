@@ -1,4 +1,5 @@
 /** Who answers what is asked of a server of a pair, and carries out what is ordered. */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServer from "@effect/platform/HttpServer"
@@ -109,6 +110,8 @@ const steer = HttpApiBuilder.group(StatusApi, "steer", (handlers) =>
       Effect.gen(function*() {
         const { reason } = yield* order(request)
         yield* log(request, "switchover", reason)
+        // Not a byte goes over the connection while it drains.
+        NodeHttpServerRequest.toIncomingMessage(request).setTimeout(0)
         return yield* (yield* Steer).switchover(reason)
       }))
     .handleRaw("pause", ({ request }) =>

@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { BinaryStar } from "../BinaryStar.ts"
@@ -23,6 +24,12 @@ export interface Orders {
   readonly resume: Effect.Effect<typeof Status.Done.Type>
   readonly promote: (order: typeof Status.Promotion.Type) => Effect.Effect<typeof Status.Done.Type, Refused>
 }
+
+/** The peer's goodbye goes another way than the order, and may come later: then what it says over here is older. */
+const untilHeard = Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(25))
+
+/** What is known where the peer was not told, or has not answered. */
+const notTold = { activeBy: Number.POSITIVE_INFINITY, why: "" }
 
 const refuse = ({ message }: OrderRefused) => new Refused({ error: message })
 
@@ -46,11 +53,11 @@ export const make = (
       Effect.catchAll(() => Effect.succeed(undefined))
     )
 
-    /** Tells the peer that it is its turn, which it notices with the next vote too, and gives why that was no use. */
+    /** Tells the peer that it is its turn, which it notices with the next vote too, and gives what has come of it. */
     const tellPeer = (reason: string) =>
-      peer === undefined || token === undefined ? Effect.succeed("") : Effect.match(peer.promote(reason, token), {
-        onFailure: ({ message }) => ` (${message})`,
-        onSuccess: () => ""
+      peer === undefined || token === undefined ? Effect.succeed(notTold) : Effect.match(peer.promote(reason, token), {
+        onFailure: ({ message }) => ({ ...notTold, why: ` (${message})` }),
+        onSuccess: () => ({ activeBy: now(), why: "" })
       })
 
     const handOver = (reason: string) =>
@@ -60,8 +67,11 @@ export const make = (
         const { since } = yield* Effect.mapError(member.handOver(reason), refuse)
         const telling = yield* Effect.fork(tellPeer(reason))
         const state = yield* Effect.timeoutOption(afterwards, patience)
-        const waitedMillis = now() - since
-        const why = Option.match(yield* Fiber.poll(telling), { onNone: () => "", onSome: Exit.getOrElse(() => "") })
+        const at = now()
+        const { activeBy, why } = Option.match(yield* Fiber.poll(telling), {
+          onNone: () => notTold,
+          onSome: Exit.getOrElse(() => notTold)
+        })
         if (Option.isNone(state)) {
           return yield* new Unfinished({
             error: `this server has handed over, but its peer is not active after ${Duration.format(patience)}${why}`
@@ -74,6 +84,8 @@ export const make = (
               : `this server has stopped before its peer was active${why}`
           })
         }
+        // The peer answers as soon as it is active, and publishes it with the next heartbeat.
+        const waitedMillis = Math.min(at, activeBy) - since
         return { waitedMillis, say: `the peer is active; clients waited for ${Math.round(waitedMillis)} ms` }
       }).pipe(Effect.tapBoth({
         onFailure: ({ error }) => Effect.logWarning(`switchover: ${error}`),
@@ -94,6 +106,9 @@ export const make = (
         : undefined
     })
 
+    const promoteWith = (reason: string) => (evidence: Fsm.Evidence | undefined) =>
+      Effect.mapError(member.promote(reason, evidence), refuse)
+
     return {
       // Who ordered it may hang up meanwhile. Then it is done all the same.
       switchover: (reason) => Effect.suspend(() => Fiber.join(fork(Effect.interruptible(handOver(reason))))),
@@ -101,9 +116,8 @@ export const make = (
         Effect.as(member.pause(reason), { say: "paused: votes do not make this server take over any more" }),
       resume: Effect.as(member.resume, { say: "resumed: votes make this server take over again" }),
       promote: ({ reason, yielded }) =>
-        Effect.flatMap(
-          yielded === true ? evidence : Effect.succeed(undefined),
-          (evidence) => Effect.mapError(member.promote(reason, evidence), refuse)
-        ).pipe(Effect.as({ say: "this server is active" }))
+        (yielded === true
+          ? Effect.retry(Effect.flatMap(evidence, promoteWith(reason)), untilHeard)
+          : promoteWith(reason)(undefined)).pipe(Effect.as({ say: "this server is active" }))
     }
   })

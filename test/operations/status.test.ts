@@ -9,6 +9,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { once } from "node:events"
+import type { RequestListener } from "node:http"
 import { createServer } from "node:http"
 import * as net from "node:net"
 import * as BinaryStar from "../../src/BinaryStar.ts"
@@ -116,6 +118,49 @@ describe("the status server", () => {
       ))
     }), 30_000)
 
+  it.scopedLive("says why it knows nothing of its peer", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair()
+      const { port } = new URL(pair.backup.url)
+      const answers: { readonly [path: string]: RequestListener } = {
+        "no server of a pair": (_, response) => response.end("{}"),
+        "HTTP status 500": (_, response) => response.writeHead(500).end(),
+        // Whatever it says, it does not come to an end.
+        "is no server": (_, response) => {
+          const write = () => {
+            while (response.write("x".repeat(10_000))) {
+              // As fast as it goes.
+            }
+          }
+          response.on("drain", write)
+          write()
+        },
+        "has not answered within 1s": () => {}
+      }
+      const member = yield* pair.primary.start
+      for (const [error, answer] of Object.entries(answers)) {
+        yield* Effect.acquireUseRelease(
+          Effect.promise(async () => {
+            const server = createServer(answer).listen(Number(port), "127.0.0.1")
+            await once(server, "listening")
+            return server
+          }),
+          () =>
+            soon(eventually(Effect.map(
+              get<Status.PairStatus>(`${pair.primary.url}/pair`),
+              ({ peer }) => peer?.status === null && peer.error!.includes(error)
+            ))),
+          (server) =>
+            Effect.promise(() => {
+              const closed = once(server, "close")
+              server.close().closeAllConnections()
+              return closed
+            })
+        )
+      }
+      assert.strictEqual((yield* member.report).transition.to, "PRIMARY")
+    }), 60_000)
+
   it.scopedLive("tells load balancers who is active, through a failover and a recovery", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* startPair()
@@ -220,4 +265,27 @@ describe("the status server", () => {
         )
       ))
     }))
+})
+
+describe("a quantile", () => {
+  const bounds = [10, 20]
+
+  it("lies where as many are below it", () => {
+    const distribution = { bounds, counts: [2, 2, 0], sums: [10, 30, 0] }
+    assert.deepStrictEqual([0, 0.25, 0.5, 0.75, 1].map((part) => Status.quantile(distribution, part)), [
+      0,
+      5,
+      10,
+      15,
+      20
+    ])
+  })
+
+  it("is the mean of what is above all bounds", () => {
+    assert.strictEqual(Status.quantile({ bounds, counts: [1, 0, 2], sums: [5, 0, 100] }, 0.99), 50)
+  })
+
+  it("is none where there is nothing", () => {
+    assert.isUndefined(Status.quantile({ bounds, counts: [0, 0, 0], sums: [0, 0, 0] }, 0.5))
+  })
 })
