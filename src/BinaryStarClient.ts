@@ -77,7 +77,7 @@ export interface RequestOptions {
   /**
    * Whether the request may be sent more than once, so that a handler may see it more than once: at-least-once. When not,
    * it goes on to the other server only where a server says that it has dropped it, and fails with `Unanswered` as soon as
-   * the server that has it is lost, or the other one answers, or the time is over. Servers of other implementations do not
+   * the server that has it is lost, or the other one answers and this one does not within 0.2 seconds, or the time is over. Servers of other implementations do not
    * say so: one that is passive drops the request without a word. Defaults to `true`.
    */
   readonly resend?: boolean | undefined
@@ -123,6 +123,8 @@ interface Asked {
   /** When it was asked, and when it was last sent. */
   readonly since: number
   at: number
+  /** Until when the server that has it may still answer: another one is active by now. */
+  until: number
 }
 
 const Settings = Schema.Struct({
@@ -145,6 +147,12 @@ const quietMillis = 5
  * server it has dropped it, but replies may also come in another order.
  */
 const foundMillis = 20
+
+/**
+ * How long, in milliseconds, a server that has what must not be sent twice may take to say what has become of it, when
+ * another one is active by now. What it says comes on another connection, and the first of the other's may overtake it.
+ */
+const lastWordMillis = 200
 
 /**
  * Opens a client in the current scope. It connects to all servers at once.
@@ -184,6 +192,7 @@ export const make = (
           return Effect.void
         }
         asked.at = now()
+        asked.until = Number.POSITIVE_INFINITY
         asked.attempts++
         // The reply comes back in this envelope, so it tells to which copy of the request it is.
         const envelope = Envelope.make(asked.id, ++turn, asked.span)
@@ -217,6 +226,11 @@ export const make = (
     /** Offers one request to those who have not been answering, and to the one who has what it has had for too long. */
     const vote = Effect.gen(function*() {
       const at = now()
+      for (const asked of waiting.values()) {
+        if (at > asked.until) {
+          settle(asked, failed(asked, "Unanswered"))
+        }
+      }
       const due = [...waiting].filter(([, asked]) =>
         asked.sent.size === 0 || (asked.resend && at - asked.at > quietMillis - 1)
       )
@@ -363,8 +377,7 @@ export const make = (
           } else if (asked.resend || asked.sent.size === 0) {
             yield* send(asked, server)
           } else {
-            // The server that has it has lost its part.
-            settle(asked, failed(asked, "Unanswered"))
+            asked.until = now() + lastWordMillis
           }
         }
         if (waiting.size > 0) {
@@ -461,7 +474,8 @@ export const make = (
             sent: new Map(),
             attempts: 0,
             since: now(),
-            at: 0
+            at: 0,
+            until: Number.POSITIVE_INFINITY
           }
           if (closed) {
             return failed(asked, "NoReply")

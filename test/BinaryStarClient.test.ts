@@ -424,16 +424,41 @@ describe("a request that must not be sent twice", () => {
       }))
   }
 
-  it.scoped("is sent once, and fails with Unanswered as soon as the other server answers", () =>
+  it.scoped("is sent once, and fails with Unanswered soon after the other server has answered", () =>
     Effect.gen(function*() {
       const { asked, request } = yield* makeClient(only(b))
       const slow = yield* Effect.fork(Effect.flip(request("slow", once)))
       const quick = yield* Effect.fork(request("quick"))
       yield* TestClock.adjust("100 millis")
       assert.strictEqual(yield* Fiber.join(quick), "quick")
+      assert.isNull(slow.unsafePoll())
+      yield* Effect.repeatN(TestClock.adjust("50 millis"), 4)
       assert.strictEqual((yield* Fiber.join(slow)).reason, "Unanswered")
       assert.strictEqual(asked.filter(({ text }) => text === "slow").length, 1)
     }))
+
+  for (const word of ["NotActive", "a reply"] as const) {
+    it.scoped(`waits, when the other server has answered, for what the one that has it may be about to say: ${word}`, () =>
+      Effect.gen(function*() {
+        const { asked, request } = yield* makeClient((asked) => {
+          if (asked.server === b) {
+            asked.reply(`${asked.text} from b`)
+          }
+        })
+        const slow = yield* Effect.fork(request("slow", once))
+        const quick = yield* Effect.fork(request("quick"))
+        yield* TestClock.adjust("100 millis")
+        assert.strictEqual(yield* Fiber.join(quick), "quick from b")
+        const held = asked.find(({ server, text }) => server === a && text === "slow")!
+        if (word === "NotActive") {
+          held.refuse("NotActive")
+        } else {
+          held.reply("slow from a")
+        }
+        yield* Effect.repeatN(TestClock.adjust("50 millis"), 4)
+        assert.strictEqual(yield* Fiber.join(slow), word === "NotActive" ? "slow from b" : "slow from a")
+      }))
+  }
 
   it.scoped("fails with NoReply when it never was sent", () =>
     Effect.gen(function*() {
