@@ -14,7 +14,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 
 /** How long, in milliseconds, a line is not told again. */
-const quietMillis = 5000
+const quietMillis = 1000
 
 /** How many lines are remembered at the most. */
 const capacity = 100

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zmq from "zeromq"
@@ -187,7 +187,10 @@ describe("settings", () => {
         const server = yield* bstar([`--${role}`], environmentOf(role, at))
         // The peer that it listens to ...
         yield* peer.listened
-        yield* peer.say("3")
+        // A connection on which nothing comes is made anew, so that a word may get lost.
+        const saying = yield* Effect.fork(Effect.forever(Effect.delay(peer.say("3"), "20 millis")))
+        yield* server.waitForLine(/ready as passive$/)
+        yield* Fiber.interrupt(saying)
         yield* peer.say("2")
         yield* server.waitForLine("I: backup (passive) is restarting, ready as active")
         // ... the frontend that it serves ...
