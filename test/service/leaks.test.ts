@@ -88,12 +88,13 @@ describe("a member", () => {
         assert.closeTo(after.fibers, before.fibers, 5)
         assert.closeTo(after.socketsAndTimers, before.socketsAndTimers, 5)
         assert.strictEqual(after.listeners, before.listeners)
-        assert.deepStrictEqual({ built, active, released, passive: passive - 1, runs }, {
-          built: terms,
-          active: terms,
-          released: terms - 1,
-          passive: terms - 1,
-          runs: terms - 1
+        // A machine that stands still for a moment ends a term too.
+        assert.isAtLeast(built, terms)
+        assert.deepStrictEqual({ active, released, passive: passive - 1, runs }, {
+          active: built,
+          released: built - 1,
+          passive: built - 1,
+          runs: built - 1
         })
       }).pipe(Effect.provide(quiet)),
     180_000
