@@ -206,7 +206,7 @@ export interface Outcome {
  * - `H8` no crossing: a primary that starts may have heard from the backup that it is to be active before it said so
  *   itself, so the backup leaves it to the primary instead of becoming active on its word. Found by `bstar verify`.
  * - `H9` handing over: an active server that an operator tells to yield says goodbye, is silent and answers nobody, until
- *   its peer is active, or is gone and somebody asks.
+ *   its peer is active. When it has not become so within two heartbeats and somebody asks, the server starts over.
  *
  * `H6`, fresh evidence first, is not in a table: whoever feeds {@link step} gives it all that the peer has said before it
  * gives it a request, whatever the policy.
@@ -225,6 +225,8 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9"
  * - `TakeOver`: when the peer has expired, become `ACTIVE` and answer, or do as the operator says; refuse otherwise.
  * - `Expire`: the peer counts as dead from now on, if the evidence is younger than its last word.
  * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
+ * - `Ignore`: nothing changes, not even the peer's expiry.
+ * - `GiveUp`: when the peer has expired, start over; refuse otherwise.
  * - `Abort`: the server ends.
  *
  * `rule` names the rule that a cell follows where that is not the Guide's.
@@ -240,7 +242,8 @@ export type Cell =
     | { readonly _tag: "Become"; readonly state: State; readonly say: string }
     | { readonly _tag: "TakeOver"; readonly say: string }
     | { readonly _tag: "Expire" }
-    | { readonly _tag: "StartOver"; readonly state: State; readonly publish: Word; readonly say: string }
+    | { readonly _tag: "StartOver" | "GiveUp"; readonly state: State; readonly publish: Word; readonly say: string }
+    | { readonly _tag: "Ignore" }
     | { readonly _tag: "Abort"; readonly reason: FatalReason; readonly say: string }
   )
 
@@ -373,13 +376,22 @@ const backupMoves = {
   Promote: promote
 } as const
 
-const yielding = {
-  PeerPrimary: { ...stay, rule: "H9" },
-  PeerBackup: { ...stay, rule: "H9" },
-  PeerActive: { ...become("PASSIVE", "the peer is active, ready as passive"), rule: "H9" },
-  PeerPassive: { ...stay, rule: "H9" },
-  ClientRequest: { _tag: "TakeOver", say: "no word from the peer, ready as active again", rule: "H9" }
-} as const
+const ignore: Cell = { _tag: "Ignore", rule: "H9" }
+const gaveUp = "the peer is not active, waiting whether it will be"
+
+/** What it hears from a peer that is not active does not put off the end of its patience. */
+const yielding = (publish: Word) => {
+  const giveUp: Cell = { _tag: "GiveUp", state: "RESUMING", publish, say: gaveUp, rule: "H9" }
+  return {
+    PeerPrimary: ignore,
+    PeerBackup: ignore,
+    PeerActive: { ...become("PASSIVE", "the peer is active, ready as passive"), rule: "H9" },
+    PeerPassive: ignore,
+    ClientRequest: giveUp,
+    Slept: startOver("RESUMING", publish, "waiting for the peer"),
+    Promote: giveUp
+  } as const
+}
 
 /**
  * Rules that need no luck: no two answers after a restart or a pause, no end because of what a peer says, failover as soon
@@ -407,13 +419,31 @@ export const hardened: Policy = {
       ...primaryMoves,
       PeerPassive: { ...become("ACTIVE", "both are passive, ready as active"), rule: "H3" }
     },
-    YIELDING: { ...yielding, ...primaryMoves }
+    YIELDING: { ...primaryMoves, ...yielding("PRIMARY") },
+    // Its peer may have taken over at the last moment, after it had asked to be active. So no word but ACTIVE tells
+    // anything.
+    RESUMING: {
+      ...primaryMoves,
+      PeerPrimary: ignore,
+      PeerBackup: ignore,
+      PeerActive: { ...become("PASSIVE", "connected to backup (active), ready as passive"), rule: "H9" },
+      PeerPassive: ignore,
+      ClientRequest: { ...takeOver, rule: "H9" },
+      Slept: startOver("RESUMING", "PRIMARY", "waiting for backup")
+    }
   },
   backup: {
     BACKUP: {
       ...seed.BACKUP,
       ...backupMoves,
-      Slept: startOver("BACKUP", "BACKUP", "waiting for primary (active)")
+      Slept: startOver("BACKUP", "BACKUP", "waiting for primary (active)"),
+      Promote: {
+        _tag: "GiveUp",
+        state: "RESUMING",
+        publish: "BACKUP",
+        say: "promoted by an operator, waiting whether primary answers",
+        rule: "H8"
+      }
     },
     ACTIVE: {
       ...seed.ACTIVE,
@@ -445,7 +475,7 @@ export const hardened: Policy = {
       PeerPassive: { ...stay, publish: "BACKUP", rule: "H4" },
       ClientRequest: { ...takeOver, rule: "H4" }
     },
-    YIELDING: { ...yielding, ...backupMoves }
+    YIELDING: { ...backupMoves, ...yielding("BACKUP") }
   }
 }
 
@@ -547,6 +577,12 @@ export const step = (rules: Rules, member: Member, event: Event): Outcome => {
         : go(member, accept)
     case "StartOver":
       return go({ state: cell.state, peerExpiry: renewed }, accept, cell.say, cell.publish)
+    case "Ignore":
+      return go(member, accept)
+    case "GiveUp":
+      return isPeerExpired(member, event.now)
+        ? go({ state: cell.state, peerExpiry: renewed }, reject, cell.say, cell.publish)
+        : go(member, reject)
     case "Abort":
       return go(member, { _tag: "Fatal", reason: cell.reason }, cell.say)
   }

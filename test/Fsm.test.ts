@@ -14,6 +14,8 @@ const eventOf = (tag: Fsm.Event["_tag"], now: number, asOf = now): Fsm.Event =>
     ? { _tag: tag, now, evidence: { _tag: "ConnectionRefused", endpoint: "tcp://peer:5003", asOf } }
     : { _tag: tag, now }
 
+const wordTags: ReadonlySet<Fsm.Event["_tag"]> = new Set(Object.values(Fsm.eventOf))
+
 /** The events of the Guide. */
 const guideTags = ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive", "ClientRequest"] as const
 const guideStates = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"] as const
@@ -85,6 +87,9 @@ primary PRIMARY  ClientRequest alive   | reject PRIMARY  -       H1
 primary PRIMARY  ClientRequest expired | accept ACTIVE   -       H1
 primary PRIMARY  Slept         any     | accept PRIMARY  PRIMARY H4
 primary PRIMARY  Stopping      any     | accept PRIMARY  PRIMARY H5
+primary PRIMARY  Yield         any     | accept PRIMARY  -       -
+primary PRIMARY  Promote       alive   | reject PRIMARY  -       -
+primary PRIMARY  Promote       expired | accept ACTIVE   -       -
 backup  BACKUP   PeerPrimary   any     | accept BACKUP   -       -
 backup  BACKUP   PeerBackup    any     | accept BACKUP   -       -
 backup  BACKUP   PeerActive    any     | accept PASSIVE  -       -
@@ -93,6 +98,9 @@ backup  BACKUP   PeerGone      any     | accept BACKUP   -       H7
 backup  BACKUP   ClientRequest any     | reject BACKUP   -       -
 backup  BACKUP   Slept         any     | accept BACKUP   BACKUP  H4
 backup  BACKUP   Stopping      any     | accept BACKUP   BACKUP  H5
+backup  BACKUP   Yield         any     | accept BACKUP   -       -
+backup  BACKUP   Promote       alive   | reject BACKUP   -       -
+backup  BACKUP   Promote       expired | accept ACTIVE   -       -
 any     ACTIVE   PeerPrimary   any     | accept ACTIVE   -       -
 any     ACTIVE   PeerBackup    any     | accept ACTIVE   -       -
 primary ACTIVE   PeerActive    any     | accept ACTIVE   -       H2
@@ -104,6 +112,9 @@ primary ACTIVE   Slept         any     | accept PRIMARY  PRIMARY H4
 primary ACTIVE   Stopping      any     | accept PRIMARY  PRIMARY H5
 backup  ACTIVE   Slept         any     | accept RESUMING BACKUP  H4
 backup  ACTIVE   Stopping      any     | accept BACKUP   BACKUP  H5
+primary ACTIVE   Yield         any     | accept YIELDING PRIMARY H9
+backup  ACTIVE   Yield         any     | accept YIELDING BACKUP  H9
+any     ACTIVE   Promote       any     | accept ACTIVE   -       -
 primary PASSIVE  PeerPrimary   any     | accept ACTIVE   -       -
 backup  PASSIVE  PeerPrimary   any     | accept RESUMING BACKUP  H8
 any     PASSIVE  PeerBackup    any     | accept ACTIVE   -       -
@@ -117,6 +128,9 @@ primary PASSIVE  Slept         any     | accept PRIMARY  PRIMARY H4
 primary PASSIVE  Stopping      any     | accept PRIMARY  PRIMARY H5
 backup  PASSIVE  Slept         any     | accept RESUMING BACKUP  H4
 backup  PASSIVE  Stopping      any     | accept BACKUP   BACKUP  H5
+any     PASSIVE  Yield         any     | accept PASSIVE  -       -
+any     PASSIVE  Promote       alive   | reject PASSIVE  -       -
+any     PASSIVE  Promote       expired | accept ACTIVE   -       -
 backup  RESUMING PeerPrimary   any     | accept RESUMING BACKUP  H4
 backup  RESUMING PeerBackup    any     | accept RESUMING -       -
 backup  RESUMING PeerActive    any     | accept PASSIVE  -       H4
@@ -126,6 +140,23 @@ backup  RESUMING ClientRequest alive   | reject RESUMING -       H4
 backup  RESUMING ClientRequest expired | accept ACTIVE   -       H4
 backup  RESUMING Slept         any     | accept RESUMING BACKUP  H4
 backup  RESUMING Stopping      any     | accept BACKUP   BACKUP  H5
+backup  RESUMING Yield         any     | accept RESUMING -       -
+backup  RESUMING Promote       alive   | reject RESUMING -       -
+backup  RESUMING Promote       expired | accept ACTIVE   -       -
+any     YIELDING PeerPrimary   any     | accept YIELDING -       H9
+any     YIELDING PeerBackup    any     | accept YIELDING -       H9
+any     YIELDING PeerActive    any     | accept PASSIVE  -       H9
+any     YIELDING PeerPassive   any     | accept YIELDING -       H9
+any     YIELDING PeerGone      any     | accept YIELDING -       H7
+any     YIELDING ClientRequest alive   | reject YIELDING -       H9
+any     YIELDING ClientRequest expired | accept ACTIVE   -       H9
+primary YIELDING Slept         any     | accept PRIMARY  PRIMARY H4
+backup  YIELDING Slept         any     | accept RESUMING BACKUP  H4
+primary YIELDING Stopping      any     | accept PRIMARY  PRIMARY H5
+backup  YIELDING Stopping      any     | accept BACKUP   BACKUP  H5
+any     YIELDING Yield         any     | accept YIELDING -       -
+any     YIELDING Promote       alive   | reject YIELDING -       -
+any     YIELDING Promote       expired | accept ACTIVE   -       -
 `
 
 const hardenedCells = hardenedTable.trim().split("\n").flatMap((line) => {
@@ -145,7 +176,6 @@ const hardenedCells = hardenedTable.trim().split("\n").flatMap((line) => {
   )
 })
 
-const state = FastCheck.constantFrom(...guideStates)
 const role = FastCheck.constantFrom<Fsm.Role>("primary", "backup")
 const history = FastCheck.array(
   FastCheck.record({ tag: FastCheck.constantFrom(...guideTags), after: FastCheck.integer({ min: 0, max: 3000 }) }),
@@ -214,7 +244,7 @@ describe("Fsm", () => {
   })
 
   it.prop("gives the same answer to the same question and changes nothing it was given", {
-    state,
+    state: FastCheck.constantFrom(...Fsm.states),
     role,
     policy: FastCheck.constantFrom(...Object.values(Fsm.policies)),
     tag: FastCheck.constantFrom(...Fsm.eventTags),
@@ -269,7 +299,7 @@ describe("the classic policy", () => {
     for (const role of ["primary", "backup"] as const) {
       for (const state of guideStates) {
         const member = { state, peerExpiry: 5000 }
-        for (const tag of ["Slept", "Stopping"] as const) {
+        for (const tag of ["Slept", "Stopping", "Yield"] as const) {
           assert.deepStrictEqual(
             Fsm.step(rules(role), member, eventOf(tag, 9000)),
             { member, verdict: { _tag: "Accept" }, publish: undefined, say: undefined }
@@ -278,12 +308,35 @@ describe("the classic policy", () => {
       }
     }
   })
+
+  it("lets an operator decide once the peer has expired", () => {
+    for (const role of ["primary", "backup"] as const) {
+      for (const state of guideStates) {
+        const promote = (now: number) => Fsm.step(rules(role), { state, peerExpiry: 5000 }, eventOf("Promote", now))
+        const isActive = state === "ACTIVE"
+        assert.deepStrictEqual(promote(5000).verdict, { _tag: isActive ? "Accept" : "Reject" })
+        assert.strictEqual(promote(5000).member.state, state)
+        assert.deepStrictEqual(promote(5001).verdict, { _tag: "Accept" })
+        assert.strictEqual(promote(5001).member.state, "ACTIVE")
+        assert.strictEqual(promote(5001).say, isActive ? undefined : "promoted by an operator, ready as active")
+      }
+    }
+  })
+
+  it("refuses everything in a state that it does not have", () => {
+    for (const state of ["RESUMING", "YIELDING"] as const) {
+      for (const tag of Fsm.eventTags) {
+        const { member, verdict } = Fsm.step(rules(), { state, peerExpiry: 5000 }, eventOf(tag, 9000))
+        assert.deepStrictEqual([member.state, verdict._tag], [state, "Reject"])
+      }
+    }
+  })
 })
 
 describe("the hardened policy", () => {
   it("has every cell in its table, each of them once", () => {
-    // Three states of a primary and four of a backup, eight events, a peer alive and expired.
-    assert.strictEqual(hardenedCells.length, (3 + 4) * 8 * 2)
+    // Four states of a primary and five of a backup, ten events, a peer alive and expired.
+    assert.strictEqual(hardenedCells.length, (4 + 5) * 10 * 2)
     assert.strictEqual(
       new Set(hardenedCells.map(({ event, peer, role, state }) => `${role} ${state} ${event} ${peer}`)).size,
       hardenedCells.length
@@ -299,9 +352,11 @@ describe("the hardened policy", () => {
       assert.strictEqual(outcome.member.state, next)
       assert.strictEqual(outcome.publish ?? "-", publish)
       assert.strictEqual(Fsm.hardened[role][state]?.[event].rule ?? "-", rule)
+      // Who starts over says so at once.
+      const isRenewed = publish !== "-" || wordTags.has(event)
       assert.strictEqual(
         outcome.member.peerExpiry,
-        event === "ClientRequest" ? 5000 : event === "PeerGone" ? Number.NEGATIVE_INFINITY : now + expiryMillis
+        event === "PeerGone" ? Number.NEGATIVE_INFINITY : isRenewed ? now + expiryMillis : 5000
       )
       // Whatever changes is told, but that a word in answer to another goes with the beats.
       if (outcome.member.state !== state) {
@@ -327,6 +382,23 @@ describe("the hardened policy", () => {
     const { member: after, say } = Fsm.step(rules("backup", Fsm.hardened), member, eventOf("PeerGone", 10_000, asOf))
     assert.strictEqual(after.peerExpiry, asOf > lastWord ? Number.NEGATIVE_INFINITY : member.peerExpiry)
     assert.strictEqual(say !== undefined, asOf > lastWord)
+  })
+
+  it("hands over on the evidence that it yields", () => {
+    const [primary, backup] = [rules("primary", Fsm.hardened), rules("backup", Fsm.hardened)]
+    const yielding = Fsm.step(primary, { state: "ACTIVE", peerExpiry: 2500 }, eventOf("Yield", 1000))
+    assert.strictEqual(yielding.say, "handing over, waiting for the peer to be active")
+    assert.isUndefined(Fsm.wordOf[yielding.member.state])
+
+    const waiting = Fsm.step(backup, { state: "PASSIVE", peerExpiry: 2500 }, eventOf("PeerPrimary", 1010))
+    const evidence = { _tag: "Yielded", endpoint: "http://peer/status", asOf: 1020 } as const
+    const known = Fsm.step(backup, waiting.member, { _tag: "PeerGone", now: 1030, evidence })
+    assert.strictEqual(known.say, "the peer hands over (it says so at http://peer/status)")
+    const promoted = Fsm.step(backup, known.member, eventOf("Promote", 1030))
+    assert.deepStrictEqual([promoted.verdict._tag, promoted.member.state], ["Accept", "ACTIVE"])
+
+    const passive = Fsm.step(primary, yielding.member, eventOf("PeerActive", 2000))
+    assert.strictEqual(passive.member.state, "PASSIVE")
   })
 
   it("tells of evidence once", () => {

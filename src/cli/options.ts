@@ -343,6 +343,11 @@ export const verify = {
   stops: budget("stops", 1, "How often a server is stopped in good order at most."),
   pauses: budget("pauses", 1, "How often a process stands still at most."),
   cuts: budget("cuts", 0, "How often the link is cut at most."),
+  handovers: budget(
+    "handovers",
+    0,
+    "How often an operator hands over at most; if at all, he promotes servers, too."
+  ),
   delay: budget("delay", 1, "How long a word is under way at most, in halves of a heartbeat."),
   format: choice("format", ["text", "json"], "BSTAR_VERIFY_FORMAT", "text").pipe(
     Options.withDescription("How to write the result. Default: text. Environment: BSTAR_VERIFY_FORMAT.")

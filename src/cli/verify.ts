@@ -17,6 +17,7 @@ export interface Options {
   readonly stops: number
   readonly pauses: number
   readonly cuts: number
+  readonly handovers: number
   readonly delay: number
   readonly format: "text" | "json"
 }
@@ -35,9 +36,9 @@ export class TooLarge extends Data.TaggedError("TooLarge")<{ readonly message: s
 
 export const run = (options: Options): Effect.Effect<void, TooLarge | ViolationsFound> =>
   Effect.gen(function*() {
-    const { cuts, delay, kills, pauses, policy, stops } = options
+    const { format: _, policy, ...budgets } = options
     const model = yield* orTooLarge(() =>
-      Model.make({ policy: Fsm.policies[policy], kills, stops, pauses, cuts, delay, evidence: policy === "hardened" })
+      Model.make({ ...budgets, policy: Fsm.policies[policy], evidence: policy === "hardened" })
     )
     const start = yield* monotonicMillis
     const result = yield* exhaust(model, start)
@@ -87,14 +88,14 @@ const tellProgress = ({ frontier, states, ticks }: Progress, millis: number): st
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`
 
 const text = (
-  { cuts, delay, kills, pauses, policy, stops }: Options,
+  { cuts, delay, handovers, kills, pauses, policy, stops }: Options,
   model: Model.Model,
   { states, ticks, transitions, violations }: Result,
   seconds: number
 ): string =>
   [
     `${policy}; at most ${count(kills, "kill")}, ${count(stops, "stop")}, ${count(pauses, "pause")}, ` +
-    `${count(cuts, "cut")}; words take at most ${count(delay, "tick")}`,
+    `${count(cuts, "cut")}, ${count(handovers, "handover")}; words take at most ${count(delay, "tick")}`,
     `${states} states, ${transitions} transitions, ${count(ticks, "tick")} deep, ${seconds.toFixed(1)} s; ` +
     "a tick is half a heartbeat",
     ...violations.map((violation) => tellViolation(model, violation)),

@@ -23,9 +23,6 @@ export type Stimulus = Exclude<Fsm.Event["_tag"], "PeerGone"> | "FreshEvidence" 
 export interface Member {
   readonly id: number
   readonly state: Fsm.State
-  /** Ticks since the peer's last word, as far as the reducer can tell. */
-  readonly silent: number
-  /** Whether the peer counts as dead. */
   readonly isPeerExpired: boolean
   /** What follows when it is told something. */
   readonly on: { readonly [S in Stimulus]: Reaction }
@@ -44,6 +41,8 @@ export interface Reaction {
   readonly member: Member
   /** Whether the reducer gave back another member, be it an equal one. */
   readonly isEffective: boolean
+  /** Whether evidence from before proves nothing any more. */
+  readonly isRenewed: boolean
 }
 
 /**
@@ -62,7 +61,7 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
       silent++
     }
     const key = `${state} ${silent}`
-    return known.get(key) ?? ask(key, silent, lastHeard(state, silent), lastHeard(state, silent + 1))
+    return known.get(key) ?? ask(key, lastHeard(state, silent), lastHeard(state, silent + 1))
   }
 
   const lastHeard = (state: Fsm.State, ticksAgo: number): Fsm.Member => ({
@@ -70,15 +69,21 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
     peerExpiry: rules.expiryMillis - ticksAgo * tickMillis
   })
 
-  const ask = (key: string, silent: number, member: Fsm.Member, later: Fsm.Member): Member => {
+  const ask = (key: string, member: Fsm.Member, later: Fsm.Member): Member => {
     const react = (event: Fsm.Event): Reaction => {
       const outcome = Fsm.step(rules, member, event)
-      return { outcome, member: like(outcome.member), isEffective: outcome.member !== member }
+      // What does not depend on the expiry there was is a new one.
+      const other = Fsm.step(rules, { ...member, peerExpiry: member.peerExpiry + 1 }, event)
+      return {
+        outcome,
+        member: like(outcome.member),
+        isEffective: outcome.member !== member,
+        isRenewed: other.member.peerExpiry === rules.expiryMillis
+      }
     }
     const self: { -readonly [K in keyof Member]?: Member[K] } = {
       id: known.size,
       state: member.state,
-      silent,
       isPeerExpired: Fsm.isPeerExpired(member, 0)
     }
     known.set(key, self as Member)

@@ -8,7 +8,6 @@
  * @since 0.1.0
  */
 import * as Fsm from "../Fsm.ts"
-import process2 from "node:process"
 import * as Member from "./Member.ts"
 
 /**
@@ -27,14 +26,11 @@ export interface Options {
   readonly pauses?: number | undefined
   /** How often the link between the servers is cut. */
   readonly cuts?: number | undefined
-  /**
-   * How often an operator hands over, once the peer has said that it stands by. If he does at all, he may promote a server
-   * at any time, too.
-   */
+  /** How often an operator hands over. If there is one at all, he may promote a server at any time, too. */
   readonly handovers?: number | undefined
   /** For how many ticks at most a word or evidence is under way, up to {@link maxDelay}. Defaults to `1`. */
   readonly delay?: number | undefined
-  /** Whether a server may find that its peer's process is gone. Defaults to `false`. */
+  /** Whether a server may find that its peer's process is gone, or yields. Defaults to `false`. */
   readonly evidence?: boolean | undefined
 }
 
@@ -100,7 +96,6 @@ export interface Process {
   readonly evidence: "none" | "fresh" | "stale"
   /** Ticks since the evidence was gathered. */
   readonly evidenceAge: number
-  readonly peerStandsBy: boolean
 }
 
 /**
@@ -154,7 +149,18 @@ type Draft = {
 export type Move =
   | { readonly _tag: "Tick" | "Cut" | "Heal" }
   | {
-    readonly _tag: "Start" | "Kill" | "Stop" | "Pause" | "Yield" | "Beat" | "Hear" | "Suspect" | "Learn" | "Ask" | "Promote"
+    readonly _tag:
+      | "Start"
+      | "Kill"
+      | "Stop"
+      | "Pause"
+      | "Yield"
+      | "Beat"
+      | "Hear"
+      | "Suspect"
+      | "Learn"
+      | "Ask"
+      | "Promote"
     readonly side: Side
   }
   | { readonly _tag: "Resume"; readonly side: Side; readonly early: number }
@@ -238,9 +244,11 @@ export const make = (options: Options): Model => {
     throw new RangeError(`budgets go up to ${maxBudget}, the delay up to ${maxDelay} ticks`)
   }
 
-  // A word is said within a heartbeat and its answer comes at once. A peer's last word arrives, then it expires.
-  const lonelyTicks = 2 * heartbeatTicks + 1 + delay
-  const passiveTicks = handovers > 0 ? lonelyTicks + Number(process2.env["EXTRA"] ?? 0) : heartbeatTicks + 2 * delay
+  // A word is said within a heartbeat and its answer comes at once. A peer's last word arrives, then it expires. Whoever
+  // hands over waits that long for a peer that is gone, or has just started, then starts over and waits once more.
+  const expiryTicks = 2 * heartbeatTicks + 1 + delay
+  const passiveTicks = handovers > 0 ? 2 * expiryTicks : heartbeatTicks + 2 * delay
+  const lonelyTicks = handovers > 0 ? 2 * expiryTicks : expiryTicks
 
   // Any longer sleep is the same sleep.
   let sleepTicks = heartbeatTicks
@@ -256,8 +264,7 @@ export const make = (options: Options): Model => {
     member: Member.make(rulesOf(side), tickMillis),
     beat: 0,
     evidence: "none",
-    evidenceAge: 0,
-    peerStandsBy: false
+    evidenceAge: 0
   }))
   const down = born.map((process): Process => ({ ...process, status: "down" }))
 
@@ -308,6 +315,9 @@ export const make = (options: Options): Model => {
         return isRunning && world.stops > 0
       case "Pause":
         return isRunning && world.pauses > 0
+      case "Yield":
+        return isRunning && world.handovers > 0 && world.processes[move.side].member.state === "ACTIVE" &&
+          !startsOver(world.processes[move.side])
       case "Resume":
         return status === "paused" && (move.early === 0 ||
           startsOver(world.processes[move.side]) &&
@@ -317,28 +327,24 @@ export const make = (options: Options): Model => {
       case "Hear":
         return isRunning && world.flights[move.side].length > 0
       case "Suspect":
-        return evidence && isRunning && known !== "fresh" && !world.isCut && isSuspicious(world, other(move.side))
+        return evidence && isRunning && known !== "fresh" && !world.isCut &&
+          isEvident(world.processes[other(move.side)])
       case "Learn":
         return isRunning && known !== "none"
       case "Ask":
         return isRunning
-      case "Yield":
-        return isRunning && world.handovers > 0 && isYieldable(world, move.side)
       case "Promote":
-        // A promotion is a vote wherever it does the same.
-        return isRunning && handovers > 0 && process2.env["NOPROMOTE"] !== "1" &&
-          world.processes[move.side].member.on.Promote.member !== world.processes[move.side].member.on.ClientRequest.member
+        return isRunning && handovers > 0 && isMoreThanVote(world.processes[move.side].member)
     }
   }
-  const isYieldable = (world: World, side: Side): boolean => {
-    const process = world.processes[side]
-    return process.member.state === "ACTIVE" && !startsOver(process) &&
-      (process2.env["GUARD"] !== "1" || (process.peerStandsBy && !process.member.isPeerExpired))
-  }
-  const isSuspicious = (world: World, side: Side): boolean => {
-    const process = world.processes[side]
-    return process.status === "down" || (process.status === "running" && process.member.state === "YIELDING" && !startsOver(process) && process.member.silent <= Number(process2.env["AGE"] ?? 99))
-  }
+
+  /** Whether whoever looks finds that this process is not active: it is gone, or says that it yields. */
+  const isEvident = (process: Process): boolean =>
+    process.status === "down" ||
+    process.status === "running" && process.member.state === "YIELDING" && !startsOver(process)
+
+  /** An operator's word is a vote, but where it does something else. */
+  const isMoreThanVote = ({ on }: Member.Member): boolean => on.Promote.member !== on.ClientRequest.member
 
   /** Whether nothing keeps time from going on. */
   const isUpToDate = (world: World, side: Side): boolean => {
@@ -423,11 +429,11 @@ export const make = (options: Options): Model => {
         return tell(draft, side, "Promote", observe)
       case "Yield":
         draft.handovers--
+        // It answered until now.
         draft.passive = 0
         draft.lonely = 0
         wake(draft, side, 0, observe)
-        tell(draft, side, "Yield", observe)
-        return draft.processes[side].member.silent === 0 ? set(draft, side, outdated(draft.processes[side])) : undefined
+        return tell(draft, side, "Yield", observe)
     }
   }
 
@@ -454,10 +460,10 @@ export const make = (options: Options): Model => {
     if (startsOver(process)) {
       lose(draft, side, due + early)
       tell(draft, side, "Slept", observe)
-      set(draft, side, { beat: 0, ...(isDue ? noEvidence : outdated(process)) })
+      set(draft, side, { beat: 0, ...(isDue ? noEvidence : {}) })
       return
     }
-    for (let i = 0; i < due && !draft.hasAborted; i++) {
+    for (let i = 0; i < due && draft.flights[side].length > 0 && !draft.hasAborted; i++) {
       hear(draft, side, observe)
     }
     if (isDue) {
@@ -479,7 +485,6 @@ export const make = (options: Options): Model => {
       prove(draft, draft.rounds - 1)
     }
     tell(draft, side, Fsm.eventOf[first!.word], observe)
-    set(draft, side, { ...outdated(draft.processes[side]), peerStandsBy: process2.env["GUARD"] === "1" && first!.word === "PASSIVE" && draft.processes[side].member.state === "ACTIVE" })
   }
 
   const learn = (draft: Draft, side: Side, observe: Observer | undefined): void => {
@@ -488,8 +493,9 @@ export const make = (options: Options): Model => {
   }
 
   const tell = (draft: Draft, side: Side, stimulus: Member.Stimulus, observe: Observer | undefined): void => {
-    const reaction = draft.processes[side].member.on[stimulus]
-    set(draft, side, { member: reaction.member })
+    const process = draft.processes[side]
+    const reaction = process.member.on[stimulus]
+    set(draft, side, { member: reaction.member, ...(reaction.isRenewed ? outdated(process) : {}) })
     draft.hasAborted ||= reaction.outcome.verdict._tag === "Fatal"
     if (reaction.outcome.publish !== undefined) {
       publish(draft, side, reaction.outcome.publish)
@@ -504,13 +510,17 @@ export const make = (options: Options): Model => {
     }
   }
 
-  /** A tick goes by. Clients have asked both sides until its end. */
+  /** A tick goes by. Clients have asked both sides until its end, unless one of them waits for that to start over. */
   const pass = (draft: Draft): void => {
     const lone = loneSide(draft)
-    draft.passive = answers(draft, 0) || answers(draft, 1) ? 0 : Math.min(draft.passive + 1, passiveTicks + 1)
-    draft.lonely = lone === undefined || answers(draft, lone) || draft.processes[lone].member.state === "BACKUP"
-      ? 0
-      : Math.min(draft.lonely + 1, lonelyTicks + 1)
+    const isAsked = !draft.processes.some(awaitsVote)
+    draft.passive = isAsked && !answers(draft, 0) && !answers(draft, 1)
+      ? Math.min(draft.passive + 1, passiveTicks + 1)
+      : 0
+    draft.lonely = isAsked && lone !== undefined && !answers(draft, lone) &&
+        draft.processes[lone].member.state !== "BACKUP"
+      ? Math.min(draft.lonely + 1, lonelyTicks + 1)
+      : 0
     for (const side of sides) {
       const process = draft.processes[side]
       if (process.status === "down") {
@@ -556,6 +566,9 @@ export const make = (options: Options): Model => {
 }
 
 const noEvidence = { evidence: "none", evidenceAge: 0 } as const
+
+const awaitsVote = ({ member, status }: Process): boolean =>
+  status === "running" && member.state === "YIELDING" && member.isPeerExpired
 
 /** The evidence is older than what the observer has heard or done since. */
 const outdated = ({ evidence }: Process): Partial<Process> => evidence === "fresh" ? { evidence: "stale" } : {}

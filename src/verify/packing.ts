@@ -65,11 +65,11 @@ export const make = (): Packing => {
       return {
         processes: [processes[0][both >>> 16]!, processes[1][both & 0xffff]!],
         flights: [queues[packed[offset + 1]!]!, queues[packed[offset + 2]! >>> 3]!],
-        handovers: packed[offset + 2]! & 7,
         kills: rest & 7,
         stops: rest >>> 3 & 7,
         pauses: rest >>> 6 & 7,
         cuts: rest >>> 9 & 7,
+        handovers: packed[offset + 2]! & 7,
         passive: rest >>> 12 & 15,
         lonely: rest >>> 16 & 15,
         unproven: [rest >>> 20 & 15, rest >>> 24 & 15],
@@ -94,11 +94,11 @@ const restKey = (world: Model.World): number =>
   Number(world.isCut) << 30 |
   Number(world.hasAborted) << 31
 
-const processKey = ({ beat, evidence, evidenceAge, member, peerStandsBy, status }: Model.Process): number =>
+const processKey = ({ beat, evidence, evidenceAge, member, status }: Model.Process): number =>
   status === "down"
     ? 0
     : 1 | Number(status === "paused") << 1 | evidenceDigit[evidence] << 2 | evidenceAge << 4 | beat << 6 |
-      Number(peerStandsBy) << 9 | member.id << 10
+      member.id << 9
 
 const evidenceDigit = { none: 0, fresh: 1, stale: 2 } as const
 

@@ -92,9 +92,9 @@ const tellMove = (move: Model.Move, { processes }: Model.World): string | undefi
     case "Stop":
     case "Hear":
     case "Learn":
+    case "Yield":
     case "Ask":
     case "Promote":
-    case "Yield":
       return undefined
   }
 }

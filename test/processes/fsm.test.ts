@@ -23,8 +23,8 @@ describe("bstar fsm", () => {
   it.scopedLive("json: every role, state, event and peer once", () =>
     Effect.gen(function*() {
       const entries = parse(yield* print("json"))
-      // Three states of each role, eight events, a peer alive and expired.
-      assert.strictEqual(entries.length, 2 * 3 * 8 * 2)
+      // Three states of each role, ten events, a peer alive and expired.
+      assert.strictEqual(entries.length, 2 * 3 * 10 * 2)
       assert.strictEqual(
         new Set(entries.map(({ event, peer, role, state }) => [role, state, event, peer].join())).size,
         entries.length
@@ -70,7 +70,7 @@ describe("bstar fsm", () => {
   it.scopedLive("shows every rule of the hardened policy", () =>
     Effect.gen(function*() {
       const table = yield* print("table", "hardened")
-      for (const rule of ["H1", "H2", "H3", "H4", "H5", "H6", "H7"]) {
+      for (const rule of ["H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9"]) {
         assert.include(table, rule)
       }
     }))

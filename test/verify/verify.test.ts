@@ -117,7 +117,13 @@ describe("a broken rule is seen", () => {
 })
 
 describe("traces", () => {
-  const cases = [classic({ kills: 1 }), classic({ pauses: 1 }), classic({ cuts: 1 }), hardened({ cuts: 1 })]
+  const cases = [
+    classic({ kills: 1 }),
+    classic({ pauses: 1 }),
+    classic({ cuts: 1 }),
+    hardened({ cuts: 1 }),
+    hardened({ handovers: 1 })
+  ]
 
   it("lead to what they are said to lead to, and to nothing wrong before", () => {
     for (const options of cases) {
