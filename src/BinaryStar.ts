@@ -66,13 +66,14 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   /** From now on they do again. */
   readonly resume: Effect.Effect<void>
   /**
-   * Makes this member active, if its peer is silent or is known to have handed over: what an operator says to a lone backup.
-   * Done when it is active.
+   * Makes this member active, if its peer is silent or gone: what an operator says to a lone backup, which then waits two
+   * heartbeats more, unless a connection to its peer is refused. Done when it is active.
    */
-  readonly promote: (reason: string, evidence?: Fsm.Evidence) => Effect.Effect<void, OrderRefused>
+  readonly promote: (reason: string) => Effect.Effect<void, OrderRefused>
   /**
    * Leaves it to the peer to be active: answers what was accepted, for as long as `drain` at the most, ends what runs while
-   * it is active, and says so. Done when it is `YIELDING`. Gives the time since when clients have to wait.
+   * it is active, says goodbye, and is not to be found by its peer. Done when it is `YIELDING`. Gives the time since when
+   * clients have to wait.
    */
   readonly handOver: (reason: string) => Effect.Effect<{ readonly since: number }, OrderRefused>
   /** Runs an effect whenever this member is active; see {@link whileActive}. */

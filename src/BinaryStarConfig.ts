@@ -97,7 +97,7 @@ export interface Options {
   readonly timeout?: Duration.DurationInput | undefined
   /**
    * Who votes for this server when its peer is silent: its `clients` by asking it, or it`self`, with each heartbeat and as
-   * soon as the peer's process is gone. The latter is for services that have no clients. Then nothing but the link tells
+   * soon as the peer is gone. The latter is for services that have no clients. Then nothing but the link tells
    * the two servers apart: while it is cut both are active, so use it only with a link that you trust. Defaults to
    * `clients`.
    */

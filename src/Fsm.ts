@@ -25,8 +25,8 @@ export const peerOf = (role: Role): Role => role === "primary" ? "backup" : "pri
 
 /**
  * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first word from the peer; `ACTIVE` answers clients;
- * `PASSIVE` stands by; `RESUMING` is a backup that was paired and has to hear anew who is active; `YIELDING` was active and
- * leaves it to its peer to be.
+ * `PASSIVE` stands by; `RESUMING` was paired and has to hear anew who is active; `YIELDING` was active and leaves it to its
+ * peer to be.
  *
  * @since 0.1.0
  * @category models
@@ -58,8 +58,8 @@ export type Word = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE"
 export const words: ReadonlyArray<Word> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"]
 
 /**
- * What a server in a state says of itself with every heartbeat. One that yields says nothing, so that its peer may take
- * over as from one that is gone.
+ * What a server in a state says of itself with every heartbeat. One that yields says nothing and lets go of where it says
+ * it, so that its peer may take over as from one that is gone.
  *
  * @since 0.1.0
  * @category constants
@@ -74,17 +74,15 @@ export const wordOf: { readonly [S in State]: Word | undefined } = {
 }
 
 /**
- * Why a peer is known not to be active at `asOf`, monotonic time in milliseconds.
- *
- * - `ConnectionRefused`: the system refused a connection to the endpoint where it publishes, so that no process listened
- *   there.
- * - `Yielded`: asked at that endpoint, it said that it is `YIELDING`.
+ * Why a peer is known not to be active at `asOf`, monotonic time in milliseconds: the system refused a connection to the
+ * endpoint where it publishes, so that no process listened there. Evidence comes after all that the peer has said before
+ * over a connection that it has closed.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Evidence {
-  readonly _tag: "ConnectionRefused" | "Yielded"
+  readonly _tag: "ConnectionRefused"
   readonly endpoint: string
   readonly asOf: number
 }
@@ -93,7 +91,7 @@ export interface Evidence {
  * Everything that can happen to a server. `now` is monotonic time in milliseconds.
  *
  * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: the peer says in which state it is.
- * - `PeerGone`: the peer's process is gone, or leaves it to this server to be active.
+ * - `PeerGone`: the peer is gone, or leaves it to this server to be active.
  * - `ClientRequest`: a client asks, which is a vote.
  * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}.
  * - `Stopping`: the server is asked to stop and has answered what it had accepted.
@@ -204,9 +202,11 @@ export interface Outcome {
  *   because of `H8`, with the first vote after evidence, some milliseconds later.
  * - `H7` crash evidence: a peer whose process is gone has expired now. The vote is still required.
  * - `H8` no crossing: a primary that starts may have heard from the backup that it is to be active before it said so
- *   itself, so the backup leaves it to the primary instead of becoming active on its word. Found by `bstar verify`.
- * - `H9` handing over: an active server that an operator tells to yield says goodbye, is silent and answers nobody, until
- *   its peer is active. When it has not become so within two heartbeats and somebody asks, the server starts over.
+ *   itself, so the backup leaves it to the primary instead of becoming active on its word. A lone backup that an operator
+ *   promotes waits for the same reason. Found by `bstar verify`.
+ * - `H9` handing over: an active server that an operator tells to yield says goodbye as one that is stopped does, lets go of
+ *   its port and answers nobody, until its peer is active. When it has not become so within four heartbeats, or is gone, and
+ *   somebody asks, the server says its role and waits for two more before it starts over.
  *
  * `H6`, fresh evidence first, is not in a table: whoever feeds {@link step} gives it all that the peer has said before it
  * gives it a request, whatever the policy.
@@ -221,15 +221,16 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9"
  *
  * - `Stay`: the state stays; a request is answered. May have a word to publish.
  * - `Refuse`: the state stays; a request is dropped.
- * - `Become`: the state changes.
+ * - `Become`: the state changes. May have a word to publish.
  * - `TakeOver`: when the peer has expired, become `ACTIVE` and answer, or do as the operator says; refuse otherwise.
- * - `Expire`: the peer counts as dead from now on, if the evidence is younger than its last word.
+ * - `Expire`: the peer counts as dead from now on, if the evidence is not older than its last word.
  * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
  * - `Ignore`: nothing changes, not even the peer's expiry.
  * - `GiveUp`: when the peer has expired, start over; refuse otherwise.
  * - `Abort`: the server ends.
  *
- * `rule` names the rule that a cell follows where that is not the Guide's.
+ * `rule` names the rule that a cell follows where that is not the Guide's, `patience` how many expiries the peer is given in
+ * this state. Defaults to `1`.
  *
  * @since 0.1.0
  * @category models
@@ -239,10 +240,17 @@ export type Cell =
   & (
     | { readonly _tag: "Stay"; readonly publish?: Word }
     | { readonly _tag: "Refuse" }
-    | { readonly _tag: "Become"; readonly state: State; readonly say: string }
+    | { readonly _tag: "Become"; readonly state: State; readonly publish?: Word; readonly say: string }
     | { readonly _tag: "TakeOver"; readonly say: string }
-    | { readonly _tag: "Expire" }
-    | { readonly _tag: "StartOver" | "GiveUp"; readonly state: State; readonly publish: Word; readonly say: string }
+    | { readonly _tag: "Expire"; readonly patience?: number }
+    | {
+      readonly _tag: "StartOver"
+      readonly state: State
+      readonly publish: Word
+      readonly patience?: number
+      readonly say: string
+    }
+    | { readonly _tag: "GiveUp"; readonly state: State; readonly publish: Word; readonly say: string }
     | { readonly _tag: "Ignore" }
     | { readonly _tag: "Abort"; readonly reason: FatalReason; readonly say: string }
   )
@@ -352,10 +360,13 @@ const goodbye = (role: Extract<State, Word>): Cell => ({
   say: "stopped in good order",
   rule: "H5"
 })
+/** Its peer may have to wait for one expiry before it can take over, and has to come first. */
+const yieldingPatience = 2
 const handOver = (publish: Word): Cell => ({
   _tag: "StartOver",
   state: "YIELDING",
   publish,
+  patience: yieldingPatience,
   say: "handing over, waiting for the peer to be active",
   rule: "H9"
 })
@@ -377,25 +388,39 @@ const backupMoves = {
 } as const
 
 const ignore: Cell = { _tag: "Ignore", rule: "H9" }
-const gaveUp = "the peer is not active, waiting whether it will be"
 
 /** What it hears from a peer that is not active does not put off the end of its patience. */
 const yielding = (publish: Word) => {
-  const giveUp: Cell = { _tag: "GiveUp", state: "RESUMING", publish, say: gaveUp, rule: "H9" }
+  const giveUp: Cell = {
+    _tag: "GiveUp",
+    state: "RESUMING",
+    publish,
+    say: "the peer is not active, waiting whether it will be",
+    rule: "H9"
+  }
   return {
     PeerPrimary: ignore,
     PeerBackup: ignore,
-    PeerActive: { ...become("PASSIVE", "the peer is active, ready as passive"), rule: "H9" },
+    PeerActive: { ...become("PASSIVE", "the peer is active, ready as passive"), publish: "PASSIVE", rule: "H9" },
     PeerPassive: ignore,
+    PeerGone: { ...expire, patience: yieldingPatience, rule: "H7" },
     ClientRequest: giveUp,
     Slept: startOver("RESUMING", publish, "waiting for the peer"),
     Promote: giveUp
   } as const
 }
 
+const startAnew: Cell = {
+  _tag: "GiveUp",
+  state: "PRIMARY",
+  publish: "PRIMARY",
+  say: "the peer is still not active, starting over",
+  rule: "H9"
+}
+
 /**
  * Rules that need no luck: no two answers after a restart or a pause, no end because of what a peer says, failover as soon
- * as the peer's process is gone. Every peer of another make understands them on the wire.
+ * as the peer is gone. Every peer of another make understands them on the wire.
  *
  * @since 0.1.0
  * @category constants
@@ -420,28 +445,30 @@ export const hardened: Policy = {
       PeerPassive: { ...become("ACTIVE", "both are passive, ready as active"), rule: "H3" }
     },
     YIELDING: { ...primaryMoves, ...yielding("PRIMARY") },
-    // Its peer may have taken over at the last moment, after it had asked to be active. So no word but ACTIVE tells
-    // anything.
+    // It has yielded, and its peer may be about to take over because it found the port closed. What the peer said before
+    // that tells nothing; only once it has had time to be active, too, does a word of it count again.
     RESUMING: {
       ...primaryMoves,
       PeerPrimary: ignore,
       PeerBackup: ignore,
       PeerActive: { ...become("PASSIVE", "connected to backup (active), ready as passive"), rule: "H9" },
       PeerPassive: ignore,
-      ClientRequest: { ...takeOver, rule: "H9" },
-      Slept: startOver("RESUMING", "PRIMARY", "waiting for backup")
+      ClientRequest: startAnew,
+      Slept: startOver("RESUMING", "PRIMARY", "waiting for backup"),
+      Promote: startAnew
     }
   },
   backup: {
     BACKUP: {
       ...seed.BACKUP,
       ...backupMoves,
+      PeerGone: { _tag: "Ignore", rule: "H8" },
       Slept: startOver("BACKUP", "BACKUP", "waiting for primary (active)"),
       Promote: {
         _tag: "GiveUp",
         state: "RESUMING",
         publish: "BACKUP",
-        say: "promoted by an operator, waiting whether primary answers",
+        say: "promoted by an operator, waiting whether primary is there",
         rule: "H8"
       }
     },
@@ -566,17 +593,26 @@ export const step = (rules: Rules, member: Member, event: Event): Outcome => {
     case "Refuse":
       return go(moved(member, member.state, peerExpiry), reject)
     case "Become":
-      return go(moved(member, cell.state, peerExpiry), accept, cell.say)
+      return go(moved(member, cell.state, peerExpiry), accept, cell.say, cell.publish)
     case "TakeOver":
       return isPeerExpired(member, event.now)
         ? go(moved(member, "ACTIVE", peerExpiry), accept, cell.say)
         : go(member, reject)
     case "Expire":
-      return event._tag === "PeerGone" && isNews(rules, member, event.evidence)
-        ? go(moved(member, member.state, Number.NEGATIVE_INFINITY), accept, told(event.evidence))
+      return event._tag === "PeerGone" && isNews(member, event.evidence, rules.expiryMillis * (cell.patience ?? 1))
+        ? go(
+          moved(member, member.state, Number.NEGATIVE_INFINITY),
+          accept,
+          `the peer is gone (connection to ${event.evidence.endpoint} refused)`
+        )
         : go(member, accept)
     case "StartOver":
-      return go({ state: cell.state, peerExpiry: renewed }, accept, cell.say, cell.publish)
+      return go(
+        { state: cell.state, peerExpiry: event.now + rules.expiryMillis * (cell.patience ?? 1) },
+        accept,
+        cell.say,
+        cell.publish
+      )
     case "Ignore":
       return go(member, accept)
     case "GiveUp":
@@ -591,13 +627,8 @@ export const step = (rules: Rules, member: Member, event: Event): Outcome => {
 const wordEvents: ReadonlySet<Event["_tag"]> = new Set(Object.values(eventOf))
 
 /** Evidence that is older than the peer's last word, or than the member's start, proves nothing. */
-const isNews = (rules: Rules, member: Member, evidence: Evidence): boolean =>
-  Number.isFinite(member.peerExpiry) && evidence.asOf > member.peerExpiry - rules.expiryMillis
-
-const told = ({ _tag, endpoint }: Evidence): string =>
-  _tag === "Yielded"
-    ? `the peer hands over (it says so at ${endpoint})`
-    : `the peer's process is gone (connection to ${endpoint} refused)`
+const isNews = ({ peerExpiry }: Member, { asOf }: Evidence, patienceMillis: number): boolean =>
+  Number.isFinite(peerExpiry) && asOf >= peerExpiry - patienceMillis
 
 const go = (member: Member, verdict: Verdict, say?: string, publish?: Word): Outcome => ({
   member,

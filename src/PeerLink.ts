@@ -29,13 +29,13 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
   /** Lets come in what has arrived from the peer, and tells whether there is something that `messages` has yet to emit. */
   readonly waiting: Effect.Effect<boolean>
-  /** Publishes a message to the peer, if it listens. */
+  /** Publishes a message to the peer, if it listens; after a farewell it can find us again. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /** Publishes a last message and lets go of where it was published, so that the peer finds nobody there from then on. */
   readonly farewell: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /** Drops what the peer has said so far, wherever it is. What `messages` emits after this was said later, or is in hand. */
   readonly forget: Effect.Effect<void, SocketError>
-  /** Proof that the peer's process is gone, each time that some turns up. Never ends by itself. To be run once. */
+  /** Proof that the peer is gone, each time that some turns up. Never ends by itself. To be run once. */
   readonly gone: Stream.Stream<Evidence>
 }>() {}
 
@@ -43,6 +43,9 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
  * Messages kept for a peer that does not read; later ones are dropped, as ZeroMQ does at its high-water mark.
  */
 const capacity = 1000
+
+/** Now, once that has been taken in which was said before. */
+const afterWords = Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 3), monotonicMillis)
 
 const refused = (peer: Role, asOf: number): Evidence => ({
   _tag: "ConnectionRefused",
@@ -82,12 +85,13 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
             Effect.map(Queue.takeBetween(subscription, 1, capacity), Chunk.toReadonlyArray)
           ),
           waiting: Effect.zipRight(Effect.yieldNow(), Effect.map(Queue.isEmpty(subscription), (empty) => !empty)),
-          publish: (message) => Effect.asVoid(PubSub.publish(outgoing, message)),
+          publish: (message) =>
+            Effect.zipRight(SubscriptionRef.set(there[role], true), Effect.asVoid(PubSub.publish(outgoing, message))),
           farewell: (message) =>
             Effect.zipRight(PubSub.publish(outgoing, message), SubscriptionRef.set(there[role], false)),
           forget: Effect.asVoid(Queue.takeAll(subscription)),
           gone: Stream.filterMapEffect(there[peer].changes, (isThere) =>
-            isThere ? Option.none() : Option.some(Effect.map(monotonicMillis, (asOf) => refused(peer, asOf))))
+            isThere ? Option.none() : Option.some(Effect.map(afterWords, (asOf) => refused(peer, asOf))))
         })
       })
     )

@@ -5,25 +5,22 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { monotonicMillis } from "../src/internal/clock.ts"
 import { foreignPeer, makePair, settle } from "./suites/nodes.ts"
 
 const heartbeat = "1 second"
 
 /** Both servers of a hardened pair, the primary active and the backup passive. */
-const paired = Effect.gen(function*() {
-  const pair = yield* makePair(undefined, "hardened")
-  const primary = yield* pair.primary.start
-  const backup = yield* pair.backup.start
-  yield* TestClock.adjust("3 seconds")
-  assert.deepStrictEqual([yield* primary.state, yield* backup.state], ["ACTIVE", "PASSIVE"])
-  return { ...pair, members: { primary, backup } }
-})
+const pairedWith = (options: Parameters<typeof makePair>[2]) =>
+  Effect.gen(function*() {
+    const pair = yield* makePair(undefined, "hardened", options)
+    const primary = yield* pair.primary.start
+    const backup = yield* pair.backup.start
+    yield* TestClock.adjust("3 seconds")
+    assert.deepStrictEqual([yield* primary.state, yield* backup.state], ["ACTIVE", "PASSIVE"])
+    return { ...pair, members: { primary, backup } }
+  })
 
-const evidence = Effect.map(
-  monotonicMillis,
-  (asOf) => ({ _tag: "Yielded", endpoint: "http://peer/status", asOf }) as const
-)
+const paired = pairedWith({})
 
 const reasonOf = <A>(order: Effect.Effect<A, { readonly reason: string }>) =>
   Effect.map(Effect.flip(order), ({ reason }) => reason)
@@ -48,7 +45,7 @@ describe("handing over", () => {
       assert.deepStrictEqual([transition.cause, transition.evidence], ["PeerBackup", "the peer says BACKUP"])
     }))
 
-  it.scoped("from a primary makes the backup active as soon as it is promoted with evidence", () =>
+  it.scoped("from a primary makes the backup active with the next vote, as it finds the primary gone", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* paired
       yield* members.primary.handOver("maintenance")
@@ -56,23 +53,29 @@ describe("handing over", () => {
       yield* settle
       assert.strictEqual(yield* members.backup.state, "RESUMING")
       assert.isUndefined(yield* primary.ask("x"))
-      assert.isUndefined(yield* backup.ask("x"))
-
-      yield* TestClock.adjust("1 millis")
-      yield* members.backup.promote("maintenance", yield* evidence)
       assert.strictEqual(yield* backup.ask("x"), "x")
-      yield* TestClock.adjust(heartbeat)
+      assert.include((yield* members.backup.report).transition.evidence, "the peer is gone (connection to")
+      assert.strictEqual((yield* members.backup.report).peer.isExpired, true)
+      yield* TestClock.adjust("1999 millis")
       assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
-      const { transition } = yield* members.backup.report
-      assert.strictEqual(transition.cause, "Promote")
-      assert.strictEqual(transition.reason, "maintenance")
-      assert.strictEqual(transition.evidence, "the peer hands over (it says so at http://peer/status)")
-      assert.strictEqual((yield* members.backup.report).counters.failovers, 0)
+      assert.isFalse((yield* members.backup.report).peer.isExpired)
     }))
 
-  it.scoped("from a primary lets a vote decide after two silent heartbeats where nobody promotes the backup", () =>
+  it.scoped("from a primary makes the backup active without a vote where it is promoted", () =>
     Effect.gen(function*() {
-      const { backup, members, primary } = yield* paired
+      const { backup, members } = yield* paired
+      yield* members.primary.handOver("maintenance")
+      yield* settle
+      yield* members.backup.promote("maintenance")
+      assert.strictEqual(yield* backup.ask("x"), "x")
+      const { counters, transition } = yield* members.backup.report
+      assert.deepStrictEqual([transition.cause, transition.reason], ["Promote", "maintenance"])
+      assert.strictEqual(counters.failovers, 0)
+    }))
+
+  it.scoped("from a primary lets a vote decide after two silent heartbeats where nobody looks for evidence", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
       yield* members.primary.handOver("maintenance")
       yield* TestClock.adjust("2 seconds")
       assert.isUndefined(yield* backup.ask("too early"))
@@ -83,15 +86,26 @@ describe("handing over", () => {
       assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
     }))
 
-  it.scoped("is taken back when the peer dies before it is active", () =>
+  it.scoped("is taken back when the peer dies before it is active, after it has had the time to be", () =>
     Effect.gen(function*() {
-      const { backup, members, primary } = yield* paired
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
       yield* members.primary.handOver("maintenance")
       yield* backup.kill
-      yield* TestClock.adjust("2001 millis")
-      assert.strictEqual(yield* primary.ask("x"), "x")
-      assert.strictEqual(yield* members.primary.state, "ACTIVE")
-      assert.strictEqual(primary.said.at(-1), "no word from the peer, ready as active again")
+      const states: Array<string> = []
+      for (let i = 0; i < 4; i++) {
+        yield* TestClock.adjust("2001 millis")
+        assert.strictEqual(yield* primary.ask("x"), i === 3 ? "x" : undefined)
+        states.push(yield* members.primary.state)
+      }
+      assert.deepStrictEqual(states, ["YIELDING", "RESUMING", "PRIMARY", "ACTIVE"])
+      assert.deepStrictEqual(primary.said.slice(-3), [
+        "the peer is not active, waiting whether it will be",
+        "the peer is still not active, starting over",
+        "no word from backup, ready as active"
+      ])
+      const again = yield* backup.start
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* again.state, "PASSIVE")
     }))
 
   it.scoped("answers what was accepted, and ends what runs while active before it says so", () =>
@@ -183,8 +197,7 @@ describe("handing over", () => {
           ? [members.primary, members.backup, backup] as const
           : [members.backup, members.primary, primary] as const
         yield* from.handOver(`${i}`)
-        yield* TestClock.adjust("1 millis")
-        yield* to.promote(`${i}`, yield* evidence)
+        yield* settle
         assert.strictEqual(yield* node.ask(`${i}`), `${i}`)
         yield* TestClock.adjust("2 seconds")
         assert.deepStrictEqual([yield* from.state, yield* to.state], ["PASSIVE", "ACTIVE"])
@@ -194,18 +207,40 @@ describe("handing over", () => {
 })
 
 describe("promoting", () => {
-  it.scoped("makes a lone backup active that has never met its primary, after two heartbeats", () =>
+  it.scoped("makes a lone backup active that has never met its primary, after two heartbeats and two more", () =>
     Effect.gen(function*() {
-      const { backup } = yield* makePair(undefined, "hardened")
+      const { backup } = yield* makePair(undefined, "hardened", { crashDetection: false })
       const member = yield* backup.start
       assert.strictEqual(yield* reasonOf(member.promote("too early")), "PeerAlive")
       yield* TestClock.adjust("2001 millis")
       assert.isUndefined(yield* backup.ask("x"))
-      yield* member.promote("the primary is not coming back")
-      assert.strictEqual(yield* member.state, "ACTIVE")
+      const promotion = yield* Effect.fork(member.promote("the primary is not coming back"))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* member.state, "RESUMING")
+      assert.isNull(promotion.unsafePoll())
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(promotion)
       assert.strictEqual(yield* backup.ask("x"), "x")
       const { transition } = yield* member.report
-      assert.strictEqual(transition.evidence, "no word from the peer yet")
+      assert.deepStrictEqual([transition.to, transition.evidence, transition.reason], [
+        "ACTIVE",
+        "no word from the peer yet",
+        "the primary is not coming back"
+      ])
+    }))
+
+  it.scoped("is refused as soon as the primary is there after all, which then is active", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* makePair(undefined, "hardened", { crashDetection: false })
+      const member = yield* backup.start
+      yield* TestClock.adjust("2001 millis")
+      const promotion = yield* Effect.fork(reasonOf(member.promote("the primary is not coming back")))
+      yield* TestClock.adjust("1 second")
+      const other = yield* primary.start
+      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(promotion), "PeerAlive")
+      assert.deepStrictEqual([yield* other.state, yield* member.state], ["ACTIVE", "PASSIVE"])
     }))
 
   it.scoped("is refused while the peer is heard, and does nothing to a server that is active", () =>
@@ -215,14 +250,6 @@ describe("promoting", () => {
       assert.strictEqual(yield* members.backup.state, "PASSIVE")
       yield* members.primary.promote("x")
       assert.strictEqual((yield* members.primary.report).transition.cause, "PeerBackup")
-    }))
-
-  it.scoped("takes no evidence that is older than the peer's last word", () =>
-    Effect.gen(function*() {
-      const { members } = yield* paired
-      const old = yield* evidence
-      yield* TestClock.adjust(heartbeat)
-      assert.strictEqual(yield* reasonOf(members.backup.promote("x", old)), "PeerAlive")
     }))
 })
 
@@ -250,8 +277,8 @@ describe("a pause", () => {
       yield* members.primary.pause("network work")
       yield* members.backup.pause("network work")
       yield* members.primary.handOver("x")
-      yield* TestClock.adjust("1 millis")
-      yield* members.backup.promote("x", yield* evidence)
+      yield* settle
+      yield* members.backup.promote("x")
       assert.strictEqual(yield* members.backup.state, "ACTIVE")
     }))
 })
@@ -286,7 +313,7 @@ describe("damping", () => {
 describe("a report", () => {
   it.scoped("tells what led to a take-over, how long it took, and how long requests take", () =>
     Effect.gen(function*() {
-      const { backup, members, primary } = yield* paired
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
       assert.strictEqual(yield* primary.ask("x"), "x")
       const before = yield* members.primary.report
       assert.isTrue(before.answers)

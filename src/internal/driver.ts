@@ -38,7 +38,6 @@ type Order = Promotion | HandOver
 interface Promotion {
   readonly _tag: "Promote"
   readonly reason: string
-  readonly evidence: Fsm.Evidence | undefined
   readonly done: Deferred.Deferred<void, OrderRefused>
 }
 
@@ -59,7 +58,7 @@ interface Leaving {
 /** What happens to a member, as it reaches the one fiber that owns its state. */
 type Input =
   | Order
-  | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames> }
+  | { readonly _tag: "Heard"; readonly messages: ReadonlyArray<Frames.Frames>; readonly at: number }
   | { readonly _tag: "Beat" }
   | { readonly _tag: "Asked" }
   | { readonly _tag: "Ended"; readonly ended: Answers.Ended }
@@ -67,6 +66,8 @@ type Input =
   | { readonly _tag: "Stop" }
   | { readonly _tag: "TimeUp" }
   | { readonly _tag: "Released" }
+
+const isEvidence = ({ _tag }: Input): boolean => _tag === "Gone"
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
@@ -90,7 +91,7 @@ export interface Driver {
   readonly report: Effect.Effect<Report>
   readonly pause: (reason: string) => Effect.Effect<void>
   readonly resume: Effect.Effect<void>
-  readonly promote: (reason: string, evidence?: Fsm.Evidence) => Effect.Effect<void, OrderRefused>
+  readonly promote: (reason: string) => Effect.Effect<void, OrderRefused>
   readonly handOver: (reason: string) => Effect.Effect<{ readonly since: number }, OrderRefused>
 }
 
@@ -161,7 +162,7 @@ export const make = <R>(
       inbox.offer(asked)
       return new Promise((resolve) => requestsTaken = resolve)
     })
-    const fromPeer = Stream.runForEach(link.messages, (messages) => inbox.put({ _tag: "Heard", messages }))
+    const fromPeer = Stream.runForEach(link.messages, (messages) => inbox.put({ _tag: "Heard", messages, at: now() }))
     const fromEvidence = config.crashDetection
       ? Stream.runForEach(link.gone, (evidence) => inbox.put({ _tag: "Gone", evidence }))
       : Effect.never
@@ -186,6 +187,9 @@ export const make = <R>(
       let lateAt = Number.NEGATIVE_INFINITY
       let isVoteDue = false
       let promotion: Promotion | undefined
+      let isPromotionDue = false
+      // What a promotion has made of this member, which is not yet active. Any word from the peer makes another of it.
+      let promoted: Fsm.Member | undefined
       let goneBecause: string | undefined
       let isBatchLate = false
       let isReleased = false
@@ -218,7 +222,9 @@ export const make = <R>(
             yield* SubscriptionRef.set(latest, transition)
           }
           if (outcome.publish !== undefined) {
-            yield* link.publish(encode(outcome.publish))
+            // Whoever has nothing more to say is not to be found, either.
+            const isLast = Fsm.wordOf[member.state] === undefined
+            yield* (isLast ? link.farewell : link.publish)(encode(outcome.publish))
           }
           if (member.state !== from && member.state === "ACTIVE") {
             terms.begin(transition)
@@ -248,9 +254,8 @@ export const make = <R>(
         return outcome.member === member ? undefined : outcome
       }
 
-      const hear = (message: Frames.Frames) => {
+      const hear = (message: Frames.Frames, at: number) => {
         const decoded = decode(message)
-        const at = now()
         if (Either.isRight(decoded)) {
           statistics.hear(decoded.right, member.state, at)
           return advance(PeerMessage.toEvent(decoded.right, at), { evidence: `the peer says ${decoded.right}` })
@@ -300,8 +305,8 @@ export const make = <R>(
       }
 
       /**
-       * Takes over. Only with fresh evidence may the state change: without it whoever wants it has to wait. And not where the
-       * peer only seems silent.
+       * Takes over, or begins to. Only with fresh evidence may the state change: without it whoever wants it has to wait. And
+       * not where the peer only seems silent.
        */
       function* takeOver(
         outcome: Fsm.Outcome,
@@ -314,17 +319,17 @@ export const make = <R>(
           lookedAt = Number.NEGATIVE_INFINITY
           return "wait"
         }
-        if (outcome.verdict._tag !== "Accept" || isRash(at)) {
+        if (outcome.member === member || isRash(at)) {
           return "reject"
         }
         yield* become(outcome, cause, why)
-        return "accept"
+        return outcome.verdict._tag === "Accept" ? "accept" : "reject"
       }
 
-      /** Takes over because of a vote, unless that is on hold. Who was active a moment ago may be so again at all times. */
+      /** Takes over because of a vote, unless that is on hold. Who waits for its peer to take over may cease to do so. */
       function* elect(outcome: Fsm.Outcome, isFresh: boolean, at: number, voter: string) {
         const from = member.state
-        const hold = from === "YIELDING" ? undefined : holdAt(at)
+        const hold = outcome.verdict._tag === "Accept" ? holdAt(at) : undefined
         if (hold !== undefined) {
           if (isNewlyHeld(at)) {
             yield* hold._tag === "Paused"
@@ -351,16 +356,25 @@ export const make = <R>(
         return verdict
       }
 
-      /** Does what an operator has ordered, if it can be done. */
+      /** Does what an operator has ordered, if it can be done, be it after a while. */
       function* promote(order: Promotion, isFresh: boolean, at: number) {
+        const before = member
         const outcome = Fsm.step(rules, member, { _tag: "Promote", now: at })
-        const verdict = outcome.member === member
-          ? outcome.verdict._tag === "Accept" ? "accept" : "reject"
+        const verdict = outcome.member === member && outcome.verdict._tag === "Accept"
+          ? "accept"
           : yield* takeOver(outcome, isFresh, at, "Promote", { evidence: silence(at), reason: order.reason })
         if (verdict === "wait") {
           return
         }
+        isPromotionDue = false
+        if (verdict === "reject") {
+          promoted = member === before ? promoted : member
+          if (member === promoted) {
+            return
+          }
+        }
         promotion = undefined
+        promoted = undefined
         yield* settle(order, verdict === "accept" ? Effect.void : refused(order, "PeerAlive"))
       }
 
@@ -399,7 +413,7 @@ export const make = <R>(
         const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
         const replies: Array<Frames.Frames> = []
         let answered = 0
-        if (promotion !== undefined) {
+        if (promotion !== undefined && isPromotionDue) {
           yield* promote(promotion, isFresh, at)
         }
         if (isVoteDue) {
@@ -449,7 +463,9 @@ export const make = <R>(
       /** Takes in what has come, unless this process has stood still meanwhile: then what it knew of the peer is void. */
       function* takeIn(inputs: ReadonlyArray<Input>) {
         if (slept() === undefined) {
-          return yield* apply(inputs, true)
+          // Evidence comes after all that the peer has said before.
+          const hasMore = inputs.some(isEvidence) && (yield* link.waiting)
+          return yield* apply(hasMore ? [...inputs, ...(yield* inbox.takeAll)] : inputs, true)
         }
         yield* apply(inputs, false)
         yield* link.forget
@@ -466,28 +482,23 @@ export const make = <R>(
         let isBeat = false
         const replies: Array<Frames.Frames> = []
         const ended: Array<Answers.Ended> = []
+        const evidence: Array<Fsm.Evidence> = []
         for (const input of inputs) {
           switch (input._tag) {
             case "Heard":
               for (const message of isTrusted ? input.messages : []) {
-                yield* hear(message)
+                yield* hear(message, input.at)
               }
               break
             case "Gone":
-              if (isTrusted) {
-                yield* learn(input.evidence)
-                isVoteDue = config.vote === "self" && leaving === undefined
-              }
+              evidence.push(input.evidence)
               break
             case "Promote":
-              // Evidence from before this process stood still proves nothing any more.
-              if (isTrusted && input.evidence !== undefined) {
-                yield* learn(input.evidence)
-              }
               if (leaving !== undefined || promotion !== undefined) {
                 yield* settle(input, refused(input, "Interrupted"))
               } else {
                 promotion = input
+                isPromotionDue = true
               }
               break
             case "HandOver":
@@ -520,6 +531,10 @@ export const make = <R>(
               break
           }
         }
+        for (const one of isTrusted ? evidence : []) {
+          yield* learn(one)
+          voteLater()
+        }
         // What the peer has said may have ended the term in which they were begun.
         for (const one of ended) {
           yield* answers.conclude(one, replies)
@@ -534,9 +549,15 @@ export const make = <R>(
           }
           // Who stood still while it published cannot know that the word has left.
           lastBeat = slept() === undefined ? at : lastBeat
-          isVoteDue = config.vote === "self" && leaving === undefined
+          voteLater()
         }
         yield* send(replies)
+      }
+
+      /** Whoever wants this server to be active is heard when what has come in is applied. */
+      const voteLater = () => {
+        isVoteDue = config.vote === "self" && leaving === undefined
+        isPromotionDue = promotion !== undefined
       }
 
       const learn = (evidence: Fsm.Evidence) =>
@@ -554,7 +575,7 @@ export const make = <R>(
           if (next === batch.length) {
             takeBatch()
           }
-          if (!mayServe() && !isVoteDue && promotion === undefined) {
+          if (!mayServe() && !isVoteDue && !isPromotionDue) {
             yield* takeIn(yield* inbox.takeAll)
             continue
           }
@@ -691,7 +712,7 @@ export const make = <R>(
         paused = undefined
         return Effect.logInfo("resumed")
       }).pipe(annotated),
-      promote: (reason, evidence) => order<void>((done) => ({ _tag: "Promote", reason, evidence, done })),
+      promote: (reason) => order<void>((done) => ({ _tag: "Promote", reason, done })),
       handOver: (reason) => order<{ readonly since: number }>((done) => ({ _tag: "HandOver", reason, done }))
     }
   })

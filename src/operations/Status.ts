@@ -214,16 +214,6 @@ const reason = Schema.String.pipe(Schema.filter((reason) => reason.trim() !== ""
 export const Order = Schema.Struct({ reason }).annotations({ identifier: "Order" })
 
 /**
- * The order to become active. `yielded`: the peer is said to have handed over, which the server asks it itself.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Promotion = Schema.Struct({ reason, yielded: Schema.optional(Schema.Boolean) }).annotations({
-  identifier: "Promotion"
-})
-
-/**
  * What has come of an order, for people.
  *
  * @since 0.1.0

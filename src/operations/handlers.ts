@@ -102,8 +102,6 @@ const log = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, what: strin
 
 const order = RequestBody.decode(Status.Order)
 
-const promotion = RequestBody.decode(Status.Promotion)
-
 const steer = HttpApiBuilder.group(StatusApi, "steer", (handlers) =>
   handlers
     .handleRaw("switchover", ({ request }) =>
@@ -127,9 +125,9 @@ const steer = HttpApiBuilder.group(StatusApi, "steer", (handlers) =>
       }))
     .handleRaw("promote", ({ request }) =>
       Effect.gen(function*() {
-        const what = yield* promotion(request)
-        yield* log(request, "promote", what.reason)
-        return yield* (yield* Steer).promote(what)
+        const { reason } = yield* order(request)
+        yield* log(request, "promote", reason)
+        return yield* (yield* Steer).promote(reason)
       })))
 
 const hashOf = (token: Redacted.Redacted): Buffer => crypto.createHash("sha256").update(Redacted.value(token)).digest()

@@ -1,7 +1,6 @@
 /** What an operator may order, carried out. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
@@ -12,7 +11,6 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { OrderRefused } from "../BinaryStarError.ts"
-import type * as Fsm from "../Fsm.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import type { PeerStatus } from "./peerStatus.ts"
 import type * as Status from "./Status.ts"
@@ -22,10 +20,10 @@ export interface Orders {
   readonly switchover: (reason: string) => Effect.Effect<typeof Status.SwitchedOver.Type, Refused | Unfinished>
   readonly pause: (reason: string) => Effect.Effect<typeof Status.Done.Type>
   readonly resume: Effect.Effect<typeof Status.Done.Type>
-  readonly promote: (order: typeof Status.Promotion.Type) => Effect.Effect<typeof Status.Done.Type, Refused>
+  readonly promote: (reason: string) => Effect.Effect<typeof Status.Done.Type, Refused>
 }
 
-/** The peer's goodbye goes another way than the order, and may come later: then what it says over here is older. */
+/** The goodbye, and the evidence behind it, go another way than the order, and may come later. */
 const untilHeard = Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(25))
 
 /** What is known where the peer was not told, or has not answered. */
@@ -42,12 +40,15 @@ export const make = (
     const now = yield* monotonicReader
     const fork = yield* FiberSet.makeRuntime<never>()
     const heartbeatMillis = Duration.toMillis(member.config.heartbeat)
-    /** How long the peer may take to be active; five heartbeats, so that it can do so without being told. */
-    const patience = Duration.millis(Math.max(10_000, 5 * heartbeatMillis))
+    /** How long the peer may take to be active. If it is gone this server is so again after seven heartbeats at the most. */
+    const patience = Duration.millis(Math.max(10_000, 7 * heartbeatMillis))
+
+    /** A peer that was active a moment ago may not have said yet that it stands by. */
+    const untilPaired = Schedule.spaced("50 millis").pipe(Schedule.upTo(Duration.millis(2 * heartbeatMillis)))
 
     /** What this server becomes that hands over: `PASSIVE`, if all goes well. */
     const afterwards = member.changes.pipe(
-      Stream.filter((state) => state !== "YIELDING"),
+      Stream.filter((state) => state === "PASSIVE" || state === "ACTIVE"),
       Stream.runHead,
       Effect.map(Option.getOrUndefined),
       Effect.catchAll(() => Effect.succeed(undefined))
@@ -55,16 +56,20 @@ export const make = (
 
     /** Tells the peer that it is its turn, which it notices with the next vote too, and gives what has come of it. */
     const tellPeer = (reason: string) =>
-      peer === undefined || token === undefined ? Effect.succeed(notTold) : Effect.match(peer.promote(reason, token), {
-        onFailure: ({ message }) => ({ ...notTold, why: ` (${message})` }),
-        onSuccess: () => ({ activeBy: now(), why: "" })
-      })
+      peer === undefined || token === undefined ? Effect.succeed(notTold) : peer.promote(reason, token).pipe(
+        Effect.retry(untilHeard),
+        Effect.match({
+          onFailure: ({ message }) => ({ ...notTold, why: ` (${message})` }),
+          onSuccess: () => ({ activeBy: now(), why: "" })
+        })
+      )
 
     const handOver = (reason: string) =>
       Effect.gen(function*() {
-        // What it takes for both to have done before is not what clients wait for.
-        yield* peer === undefined ? Effect.void : Effect.ignore(peer.greet)
-        const { since } = yield* Effect.mapError(member.handOver(reason), refuse)
+        const { since } = yield* member.handOver(reason).pipe(
+          Effect.retry({ while: ({ reason }) => reason === "PeerSilent", schedule: untilPaired }),
+          Effect.mapError(refuse)
+        )
         const telling = yield* Effect.fork(tellPeer(reason))
         const state = yield* Effect.timeoutOption(afterwards, patience)
         const at = now()
@@ -92,32 +97,12 @@ export const make = (
         onSuccess: ({ say }) => Effect.logInfo(`switchover: ${say}`)
       }))
 
-    /** Asks the peer itself: anybody can say that it has handed over. */
-    const evidence = Effect.gen(function*() {
-      if (peer === undefined) {
-        return yield* new Refused({
-          error: "not promoted: this server does not know where its peer can be asked (--peer-http)"
-        })
-      }
-      const asOf = now()
-      const status = yield* Effect.either(peer.status)
-      return Either.isRight(status) && status.right.state === "YIELDING"
-        ? { _tag: "Yielded", endpoint: peer.url, asOf } satisfies Fsm.Evidence
-        : undefined
-    })
-
-    const promoteWith = (reason: string) => (evidence: Fsm.Evidence | undefined) =>
-      Effect.mapError(member.promote(reason, evidence), refuse)
-
     return {
       // Who ordered it may hang up meanwhile. Then it is done all the same.
       switchover: (reason) => Effect.suspend(() => Fiber.join(fork(Effect.interruptible(handOver(reason))))),
       pause: (reason) =>
         Effect.as(member.pause(reason), { say: "paused: votes do not make this server take over any more" }),
       resume: Effect.as(member.resume, { say: "resumed: votes make this server take over again" }),
-      promote: ({ reason, yielded }) =>
-        (yielded === true
-          ? Effect.retry(Effect.flatMap(evidence, promoteWith(reason)), untilHeard)
-          : promoteWith(reason)(undefined)).pipe(Effect.as({ say: "this server is active" }))
+      promote: (reason) => Effect.as(Effect.mapError(member.promote(reason), refuse), { say: "this server is active" })
     }
   })

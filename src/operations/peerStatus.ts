@@ -18,9 +18,7 @@ export interface PeerStatus {
   readonly url: string
   /** Asks for its status, for a second at the most. */
   readonly status: Effect.Effect<Status.NodeStatus, NoAnswer>
-  /** Has it ask this server in turn, and forgets the answer. */
-  readonly greet: Effect.Effect<void, NoAnswer>
-  /** Tells it that this server has handed over. Done when it is active. */
+  /** Tells it to be active. Done when it is. */
   readonly promote: (reason: string, token: Redacted.Redacted) => Effect.Effect<void, NoAnswer>
 }
 
@@ -28,9 +26,6 @@ export interface PeerStatus {
 const maxBytes = 64 * 1024
 
 const patience = Duration.seconds(1)
-
-/** To become active it asks this server in turn. */
-const promotionPatience = Duration.seconds(5)
 
 const whyOf = (error: unknown): string => {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
@@ -68,16 +63,11 @@ export const make = (url: string): Effect.Effect<PeerStatus, never, HttpClient.H
             : new NoAnswer({ message: `${url} answers with HTTP status ${response.status}` }),
         patience
       ),
-      greet: ask(
-        HttpClientRequest.get(`${url}/pair`),
-        ({ text }) => Effect.asVoid(Effect.orElseSucceed(text, () => "")),
-        patience
-      ),
       promote: (reason, token) =>
         ask(
           HttpClientRequest.post(`${url}/promote`).pipe(
             HttpClientRequest.bearerToken(token),
-            HttpClientRequest.bodyUnsafeJson({ reason, yielded: true } satisfies typeof Status.Promotion.Type)
+            HttpClientRequest.bodyUnsafeJson({ reason } satisfies typeof Status.Order.Type)
           ),
           (response) =>
             response.status === 200
@@ -86,7 +76,7 @@ export const make = (url: string): Effect.Effect<PeerStatus, never, HttpClient.H
                 Effect.orElseSucceed(response.text, () => ""),
                 (text) => new NoAnswer({ message: `${url} answers with HTTP status ${response.status} ${text}`.trim() })
               ),
-          promotionPatience
+          patience
         )
     }
   })

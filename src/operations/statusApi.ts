@@ -124,7 +124,7 @@ const steer = HttpApiGroup.make("steer", { topLevel: true })
       .annotate(OpenApi.Summary, "Take over because of votes again")
   )
   .add(
-    HttpApiEndpoint.post("promote", "/promote").setPayload(Status.Promotion).addSuccess(Status.Done)
+    HttpApiEndpoint.post("promote", "/promote").setPayload(Status.Order).addSuccess(Status.Done)
       .addError(BadRequest).addError(TooLarge).addError(Refused)
       .annotate(OpenApi.Summary, "Become active, if the peer is gone or has handed over")
   )

@@ -54,9 +54,12 @@ export interface Reaction {
 export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
   const known = new Map<string, Member>()
 
-  /** Now is 0. The peer's last word was so many ticks ago; how many is all the same once it has expired. */
+  /**
+   * Now is 0. The peer's last word was so many ticks ago; how many is all the same once it has expired. It may have more
+   * patience than that, as if the word were still to come.
+   */
   const like = ({ peerExpiry, state }: Fsm.Member): Member => {
-    let silent = 0
+    let silent = Math.min(0, Math.ceil((rules.expiryMillis - peerExpiry) / tickMillis))
     while (silent * tickMillis < rules.expiryMillis - peerExpiry && !Fsm.isPeerExpired(lastHeard(state, silent), 0)) {
       silent++
     }
@@ -93,8 +96,8 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
       PeerBackup: react({ _tag: "PeerBackup", now: 0 }),
       PeerActive: react({ _tag: "PeerActive", now: 0 }),
       PeerPassive: react({ _tag: "PeerPassive", now: 0 }),
-      FreshEvidence: react(gone(member.peerExpiry - rules.expiryMillis + 1)),
-      StaleEvidence: react(gone(member.peerExpiry - rules.expiryMillis)),
+      FreshEvidence: react(gone(0)),
+      StaleEvidence: react(gone(Number.NEGATIVE_INFINITY)),
       ClientRequest: react({ _tag: "ClientRequest", now: 0 }),
       Slept: react({ _tag: "Slept", now: 0 }),
       Stopping: react({ _tag: "Stopping", now: 0 }),

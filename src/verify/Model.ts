@@ -30,7 +30,7 @@ export interface Options {
   readonly handovers?: number | undefined
   /** For how many ticks at most a word or evidence is under way, up to {@link maxDelay}. Defaults to `1`. */
   readonly delay?: number | undefined
-  /** Whether a server may find that its peer's process is gone, or yields. Defaults to `false`. */
+  /** Whether a server may find that its peer's process is gone, or has let go of its port. Defaults to `false`. */
   readonly evidence?: boolean | undefined
 }
 
@@ -128,10 +128,8 @@ export interface World {
   readonly pauses: number
   readonly cuts: number
   readonly handovers: number
-  /** For how many ticks both ran on a whole link and neither would answer. */
-  readonly passive: number
-  /** For how many ticks one ran alone and would not answer. */
-  readonly lonely: number
+  /** For how many ticks nobody would answer, be it of two that run on a whole link or of one that runs alone. */
+  readonly unanswered: number
   readonly hasAborted: boolean
 }
 
@@ -224,8 +222,8 @@ export interface Model {
   readonly after: (world: World, move: Move, observe?: Observer) => World | undefined
   /** Whether a client that asks this side at this instant is answered. */
   readonly answers: (world: World, side: Side) => boolean
-  /** For how many ticks a pair may have no server that would answer, and a lone server may answer nobody. */
-  readonly limits: { readonly passive: number; readonly lonely: number }
+  /** For how many ticks a pair, or a lone server, may answer nobody. */
+  readonly limits: { readonly [C in Company]: number }
   /** Whether this side has not run for so long that it does not count as running. */
   readonly standsStill: (world: World, side: Side) => boolean
 }
@@ -245,10 +243,12 @@ export const make = (options: Options): Model => {
   }
 
   // A word is said within a heartbeat and its answer comes at once. A peer's last word arrives, then it expires. Whoever
-  // hands over waits that long for a peer that is gone, or has just started, then starts over and waits once more.
+  // hands over to a peer that is gone, or has just started, waits four times as long.
   const expiryTicks = 2 * heartbeatTicks + 1 + delay
-  const passiveTicks = handovers > 0 ? 2 * expiryTicks : heartbeatTicks + 2 * delay
-  const lonelyTicks = handovers > 0 ? 2 * expiryTicks : expiryTicks
+  const limits = {
+    pair: handovers > 0 ? 4 * expiryTicks : heartbeatTicks + 2 * delay,
+    lone: handovers > 0 ? 4 * expiryTicks : expiryTicks
+  }
 
   // Any longer sleep is the same sleep.
   let sleepTicks = heartbeatTicks
@@ -279,8 +279,7 @@ export const make = (options: Options): Model => {
     pauses,
     cuts,
     handovers,
-    passive: 0,
-    lonely: 0,
+    unanswered: 0,
     hasAborted: false
   }
 
@@ -327,8 +326,7 @@ export const make = (options: Options): Model => {
       case "Hear":
         return isRunning && world.flights[move.side].length > 0
       case "Suspect":
-        return evidence && isRunning && known !== "fresh" && !world.isCut &&
-          isEvident(world.processes[other(move.side)])
+        return evidence && isRunning && known !== "fresh" && !world.isCut && isEvident(world, other(move.side))
       case "Learn":
         return isRunning && known !== "none"
       case "Ask":
@@ -338,10 +336,13 @@ export const make = (options: Options): Model => {
     }
   }
 
-  /** Whether whoever looks finds that this process is not active: it is gone, or says that it yields. */
-  const isEvident = (process: Process): boolean =>
-    process.status === "down" ||
-    process.status === "running" && process.member.state === "YIELDING" && !startsOver(process)
+  /**
+   * Whether the peer finds that nobody listens on this side: the process is gone, or yields. That is looked for when a
+   * connection has closed, after all that was said over it.
+   */
+  const isEvident = ({ flights, processes }: World, side: Side): boolean =>
+    (processes[side].status === "down" || processes[side].member.state === "YIELDING") &&
+    flights[other(side)].length === 0
 
   /** An operator's word is a vote, but where it does something else. */
   const isMoreThanVote = ({ on }: Member.Member): boolean => on.Promote.member !== on.ClientRequest.member
@@ -365,12 +366,8 @@ export const make = (options: Options): Model => {
       unproven: [...world.unproven]
     }
     perform(draft, move, observe)
-    const [primary, backup] = draft.processes
-    if (draft.isCut || primary.status !== "running" || backup.status !== "running") {
-      draft.passive = 0
-    }
-    if (loneSide(draft) === undefined) {
-      draft.lonely = 0
+    if (companyOf(draft) !== companyOf(world)) {
+      draft.unanswered = 0
     }
     return draft
   }
@@ -430,8 +427,7 @@ export const make = (options: Options): Model => {
       case "Yield":
         draft.handovers--
         // It answered until now.
-        draft.passive = 0
-        draft.lonely = 0
+        draft.unanswered = 0
         wake(draft, side, 0, observe)
         return tell(draft, side, "Yield", observe)
     }
@@ -510,17 +506,12 @@ export const make = (options: Options): Model => {
     }
   }
 
-  /** A tick goes by. Clients have asked both sides until its end, unless one of them waits for that to start over. */
+  /** A tick goes by. Clients have asked both sides until its end, unless one of them waits for that to go on. */
   const pass = (draft: Draft): void => {
-    const lone = loneSide(draft)
-    const isAsked = !draft.processes.some(awaitsVote)
-    draft.passive = isAsked && !answers(draft, 0) && !answers(draft, 1)
-      ? Math.min(draft.passive + 1, passiveTicks + 1)
-      : 0
-    draft.lonely = isAsked && lone !== undefined && !answers(draft, lone) &&
-        draft.processes[lone].member.state !== "BACKUP"
-      ? Math.min(draft.lonely + 1, lonelyTicks + 1)
-      : 0
+    const company = companyOf(draft)
+    const isAnswered = company === undefined || draft.processes.some(awaitsVote) ||
+      sides.some((side) => answers(draft, side) || (company === "lone" && mayRefuse(draft.processes[side])))
+    draft.unanswered = isAnswered ? 0 : Math.min(draft.unanswered + 1, limits[company] + 1)
     for (const side of sides) {
       const process = draft.processes[side]
       if (process.status === "down") {
@@ -558,7 +549,7 @@ export const make = (options: Options): Model => {
 
   return {
     initial,
-    limits: { passive: passiveTicks, lonely: lonelyTicks },
+    limits,
     after,
     answers,
     standsStill: (world, side) => hasSlept(world.processes[side])
@@ -567,18 +558,30 @@ export const make = (options: Options): Model => {
 
 const noEvidence = { evidence: "none", evidenceAge: 0 } as const
 
+/** Whether it goes on as soon as it is asked, without an answer. */
 const awaitsVote = ({ member, status }: Process): boolean =>
-  status === "running" && member.state === "YIELDING" && member.isPeerExpired
+  status === "running" && member.on.ClientRequest.isEffective && !Member.answers(member)
 
 /** The evidence is older than what the observer has heard or done since. */
 const outdated = ({ evidence }: Process): Partial<Process> => evidence === "fresh" ? { evidence: "stale" } : {}
 
-/** The side that runs while the other's process is gone. */
-const loneSide = ({ processes: [primary, backup] }: World): Side | undefined =>
-  primary.status === "running" && backup.status === "down"
-    ? 0
-    : backup.status === "running" && primary.status === "down"
-    ? 1
+/** A backup that has never been paired, and is alone, refuses for ever. */
+const mayRefuse = ({ member, status }: Process): boolean => status === "running" && member.state === "BACKUP"
+
+/**
+ * Who is expected to answer: one of two that run on a whole link, or the one that runs while the other's process is gone.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Company = "pair" | "lone"
+
+const companyOf = ({ isCut, processes: [primary, backup] }: World): Company | undefined =>
+  primary.status === "running" && backup.status === "running"
+    ? isCut ? undefined : "pair"
+    : primary.status === "running" && backup.status === "down" ||
+        primary.status === "down" && backup.status === "running"
+    ? "lone"
     : undefined
 
 /**
@@ -629,12 +632,12 @@ export const properties: ReadonlyArray<Property> = [
     name: "both-passive",
     sentence: "both servers run and the link is whole, yet for longer than two heartbeats neither would answer",
     isInformative: false,
-    isViolated: ({ limits }, { passive }) => passive > limits.passive
+    isViolated: ({ limits }, world) => companyOf(world) === "pair" && world.unanswered > limits.pair
   },
   {
     name: "no-answer",
     sentence: "a server that lives alone is asked all the time, yet for longer than three heartbeats does not answer",
     isInformative: false,
-    isViolated: ({ limits }, { lonely }) => lonely > limits.lonely
+    isViolated: ({ limits }, world) => companyOf(world) === "lone" && world.unanswered > limits.lone
   }
 ]

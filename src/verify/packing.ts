@@ -70,8 +70,7 @@ export const make = (): Packing => {
         pauses: rest >>> 6 & 7,
         cuts: rest >>> 9 & 7,
         handovers: packed[offset + 2]! & 7,
-        passive: rest >>> 12 & 15,
-        lonely: rest >>> 16 & 15,
+        unanswered: rest >>> 12 & 255,
         unproven: [rest >>> 20 & 15, rest >>> 24 & 15],
         rounds: rest >>> 28 & 3,
         isCut: (rest >>> 30 & 1) === 1,
@@ -86,8 +85,7 @@ const restKey = (world: Model.World): number =>
   world.stops << 3 |
   world.pauses << 6 |
   world.cuts << 9 |
-  world.passive << 12 |
-  world.lonely << 16 |
+  world.unanswered << 12 |
   world.unproven[0] << 20 |
   world.unproven[1] << 24 |
   world.rounds << 28 |

@@ -58,10 +58,8 @@ export const tell = (model: Model.Model, { property, trace }: Explore.Violation)
       go({ _tag: "Ask", side: 1 })
       break
     case "both-passive":
-      lines.push({ tick, who: "pair", what: `has not answered for ${world.passive} ticks` })
-      break
     case "no-answer":
-      lines.push({ tick, who: "pair", what: `has not answered for ${world.lonely} ticks` })
+      lines.push({ tick, who: "pair", what: `has not answered for ${world.unanswered} ticks` })
       break
     case "abort":
       break

@@ -36,7 +36,7 @@ export interface Options {
   readonly peer: string
   /** Time between two words. A lost connection is tried again much sooner. */
   readonly heartbeat: Duration.Duration
-  /** Whether to look for proof that the peer's process is gone. */
+  /** Whether to look for proof that the peer is gone. */
   readonly crashDetection: boolean
 }
 
@@ -74,9 +74,21 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       const scope = yield* Effect.scope
       const heartbeatMillis = Duration.toMillis(options.heartbeat)
       const found = yield* Mailbox.make<Evidence>({ capacity: 1, strategy: "sliding" })
-      const publishing = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      const publisher = yield* Scope.extend(ZmqSocket.makePublisher({ lingerMillis }), publishing)
-      yield* tellPort(options.state, yield* publisher.bind(options.state))
+
+      /** Whoever publishes, at a port of its own, so that it can let go of it. */
+      const publishAt = (endpoint: string) =>
+        Effect.gen(function*() {
+          const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+          const { bind, send } = yield* Scope.extend(ZmqSocket.makePublisher({ lingerMillis }), own)
+          return { send, endpoint: yield* bind(endpoint), close: Scope.close(own, Exit.void), isOpen: true }
+        })
+      let publisher = yield* publishAt(options.state)
+      yield* tellPort(options.state, publisher.endpoint)
+      const publish = (message: Frames.Frames) =>
+        Effect.gen(function*() {
+          publisher = publisher.isOpen ? publisher : yield* publishAt(publisher.endpoint)
+          yield* publisher.send(message)
+        })
 
       /** Somebody who listens to the peer, in a scope of its own so that another one can take its place. */
       const listen = Effect.gen(function*() {
@@ -112,8 +124,9 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
             Effect.forkIn(own)
           )
         }
+        // What was said before the connection closed is there a turn later at the latest.
         const look = Effect.flatMap(
-          evidence(options.peer),
+          Effect.zipRight(nextTurn, evidence(options.peer)),
           Option.match({
             onNone: () => Effect.succeed(false),
             onSome: (evidence) => found.offer(evidence)
@@ -181,8 +194,12 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         messages: Stream.repeatEffect(receive),
         waiting: Effect.suspend(() => listener.waiting),
         // The turn of the event loop is the time in which libzmq's own thread takes the message to the network.
-        publish: (message) => Effect.zipLeft(publisher.send(message), nextTurn),
-        farewell: (message) => Effect.zipRight(publisher.send(message), Scope.close(publishing, Exit.void)),
+        publish: (message) => Effect.zipLeft(publish(message), nextTurn),
+        farewell: (message) =>
+          Effect.suspend(() => {
+            publisher.isOpen = false
+            return Effect.zipRight(publisher.send(message), publisher.close)
+          }),
         forget,
         gone: Mailbox.toStream(found)
       })

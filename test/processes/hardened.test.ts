@@ -47,8 +47,7 @@ const readyAsPassive: { readonly [R in Role]: string } = {
   backup: "I: connected to primary (active), ready as passive"
 }
 const takeover = "I: failover successful, ready as active"
-const peerGone = (at: Endpoints, role: Role) =>
-  `I: the peer's process is gone (connection to ${at[role].state} refused)`
+const peerGone = (at: Endpoints, role: Role) => `I: the peer is gone (connection to ${at[role].state} refused)`
 const stoodStill = /^I: this process stood still for too long to know who is active/
 
 type Pair = { readonly [R in Role]: Process }
@@ -210,7 +209,7 @@ describe("SIGTERM", () => {
       yield* again.waitForLine(readyAsPassive.backup)
       yield* clients.answers("primary", 10)
       assert.deepStrictEqual(clients.answered("backup", 0), [])
-      assert.deepStrictEqual(primary.lines.filter((line) => !line.startsWith("I: the peer's process is gone")), [
+      assert.deepStrictEqual(primary.lines.filter((line) => !line.startsWith("I: the peer is gone")), [
         startLine.primary,
         readyAsActive
       ])

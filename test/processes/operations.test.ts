@@ -340,7 +340,8 @@ describe("bstar promote", () => {
       const history = yield* operate(["history", "--http", place.http.backup])
       // The primary is asked too, and is not there.
       assert.strictEqual(history.code, 1)
-      assert.match(history.stdout, /BACKUP +ACTIVE +Promote +promoted by an operator.*because: the primary is lost\n/)
+      assert.match(history.stdout, /BACKUP +RESUMING +Promote +promoted by an operator.*because: the primary is lost\n/)
+      assert.match(history.stdout, /RESUMING +ACTIVE +Promote +promoted by an operator.*because: the primary is lost\n/)
     }))
 
   it.scopedLive("is refused while the other one is active", () =>

@@ -123,6 +123,30 @@ export const peerLinkSuite = (
         })
     )
 
+    it.scopedLive.runIf(tells)(
+      "lets go with a farewell, which comes first, and is found again with the next word",
+      () =>
+        Effect.gen(function*() {
+          const ends = yield* make
+          const { farewell, messages, publish } = yield* build(ends.primary)
+          const primary = { publish, heard: Effect.map((yield* listen(messages)).take, texts) }
+          const peer = yield* build(ends.backup)
+          const backup = { publish: peer.publish, heard: Effect.map((yield* listen(peer.messages)).take, texts) }
+          const evidence = yield* Mailbox.fromStream(peer.gone)
+          for (let time = 0; time < 3; time++) {
+            yield* meet(primary, backup)
+            yield* meet(backup, primary)
+            const before = yield* monotonicMillis
+            yield* farewell(message("farewell"))
+            yield* Effect.repeat(evidence.take, { until: ({ asOf }) => asOf >= before })
+            assert.deepStrictEqual(yield* backup.heard, ["farewell"])
+            yield* peer.publish(message("still heard"))
+            assert.deepStrictEqual(yield* primary.heard, ["still heard"])
+          }
+          yield* meet(primary, backup)
+        })
+    )
+
     for (const [role, other] of [["primary", "backup"], ["backup", "primary"]] as const) {
       it.scopedLive.runIf(restarts)(`goes on when the ${role} is built again`, () =>
         Effect.gen(function*() {

@@ -121,8 +121,7 @@ describe("traces", () => {
     classic({ kills: 1 }),
     classic({ pauses: 1 }),
     classic({ cuts: 1 }),
-    hardened({ cuts: 1 }),
-    hardened({ handovers: 1 })
+    hardened({ cuts: 1 })
   ]
 
   it("lead to what they are said to lead to, and to nothing wrong before", () => {

@@ -11,7 +11,7 @@ export interface Edge {
 }
 
 const nextOf = (cell: Fsm.Cell): Fsm.State | undefined =>
-  cell._tag === "TakeOver" ? "ACTIVE" : cell._tag === "Become" || cell._tag === "StartOver" ? cell.state : undefined
+  cell._tag === "TakeOver" ? "ACTIVE" : "state" in cell ? cell.state : undefined
 
 /** All arrows of a policy, those of both roles in one drawing. */
 export const edgesOf = (policy: Fsm.Policy): ReadonlyArray<Edge> =>
