@@ -91,6 +91,7 @@ describe("H1: a primary", () => {
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* primary.ask("too early"), undefined)
       yield* backup.kill
+      yield* settle
       assert.strictEqual(yield* primary.ask("now"), "now")
       assert.deepStrictEqual(primary.said.slice(1), [peerGone("backup"), "no word from backup, ready as active"])
     }))

@@ -51,6 +51,13 @@ describe("hardened", () => {
     assert.deepStrictEqual(found({ ...hardened({ kills: 1, stops: 1, pauses: 1 }), evidence: false }), {})
   })
 
+  it("breaks no promise when an operator hands over and promotes", () => {
+    assert.deepStrictEqual(found(hardened({ handovers: 1 })), {})
+    assert.deepStrictEqual(found(hardened({ handovers: 1, kills: 1, stops: 1 })), {})
+    assert.deepStrictEqual(found(hardened({ handovers: 1, pauses: 1 })), {})
+    assert.deepStrictEqual(found({ ...hardened({ handovers: 1, pauses: 1 }), evidence: false }), {})
+  })
+
   it("answers twice only while the link is cut, and heals", () => {
     assert.deepStrictEqual(found(hardened({ kills: 1, cuts: 1 })), { "dual-answer-under-cut": 7 })
     assert.deepStrictEqual(found(hardened({ pauses: 1, cuts: 1 })), { "dual-answer-under-cut": 7 })
@@ -102,6 +109,22 @@ describe("a broken rule is seen", () => {
       backup: { ...Fsm.hardened.backup, RESUMING: Fsm.hardened.backup.BACKUP! }
     }
     assert.property(found({ policy, kills: 1, pauses: 1 }), "no-answer")
+  })
+
+  it("H8: a lone backup that is active as soon as it is promoted", () => {
+    const policy = change("backup", { BACKUP: { Promote: { _tag: "TakeOver", say: "" } } })
+    assert.property(found({ policy, evidence: true, handovers: 1 }), "dual-answer")
+  })
+
+  it("H9: a server that has handed over and believes an old word, or takes its peer for gone, too soon", () => {
+    const again: Fsm.Cell = { _tag: "GiveUp", state: "PRIMARY", publish: "PRIMARY", say: "" }
+    const policies = [
+      change("primary", { YIELDING: { ClientRequest: again, Promote: again } }),
+      change("primary", { RESUMING: { ClientRequest: { _tag: "TakeOver", say: "" } } })
+    ]
+    for (const policy of policies) {
+      assert.property(found({ policy, evidence: true, pauses: 1, handovers: 1 }), "dual-answer")
+    }
   })
 
   it("a lone backup that promotes itself", () => {
