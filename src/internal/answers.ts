@@ -91,6 +91,12 @@ const tell = (
   }
 }
 
+/** Whether a handler says so, whatever it says besides. */
+const wasNotExecuted = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  const refusal = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+  return refusal instanceof Refusal && refusal.reason === "Busy"
+}
+
 const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
 
 /** @internal */
@@ -175,7 +181,7 @@ export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quiet
       conclude: ({ exit, task }, replies) => {
         const { envelopeLength, message, ...begun } = task.owner
         if (begun.term !== term) {
-          tell(replies, message, "Interrupted")
+          tell(replies, message, wasNotExecuted(exit) ? "NotActive" : "Interrupted")
           return Effect.void
         }
         if (Exit.isFailure(exit)) {

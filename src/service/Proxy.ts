@@ -249,7 +249,13 @@ export const make = (
           line.add(request)
           deadlines.add(request)
           isInLine.unsafeOpen()
-          return () => forget(request)
+          return () => {
+            const isUnseen = line.has(request) && !inHand.has(request)
+            forget(request)
+            if (isUnseen) {
+              settle(refusals.answer)
+            }
+          }
         }),
       counters: Effect.sync(() => ({ ...counters })),
       load: Effect.sync(() => ({ inLine: line.size, inHand: asked.size - line.size })),

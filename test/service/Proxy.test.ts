@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -13,12 +14,13 @@ import * as Backend from "../../src/Backend.ts"
 import * as BinaryStar from "../../src/BinaryStar.ts"
 import * as BinaryStarClient from "../../src/BinaryStarClient.ts"
 import { ClientLink } from "../../src/ClientLink.ts"
+import * as Envelope from "../../src/Envelope.ts"
 import * as Frames from "../../src/Frames.ts"
 import * as Frontend from "../../src/Frontend.ts"
 import type { Role } from "../../src/Fsm.ts"
 import * as PeerLink from "../../src/PeerLink.ts"
 import * as Proxy from "../../src/service/Proxy.ts"
-import { settle } from "../suites/nodes.ts"
+import { foreignPeer, settle } from "../suites/nodes.ts"
 import { listen, message, open, texts } from "../suites/support.ts"
 
 type Options = Pick<Proxy.Options, "concurrency" | "drain" | "policy" | "timeout" | "whenBusy">
@@ -72,11 +74,12 @@ const makeProxy = (
 /** A worker whose work can be taken one by one. */
 const join = (backend: Backend.Memory) =>
   Effect.gen(function*() {
-    const { messages, send } = yield* backend.connect
-    return { work: yield* listen(messages), send }
+    const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
+    const { messages, send } = yield* Scope.extend(backend.connect, scope)
+    return { work: yield* listen(messages), send, leave: Scope.close(scope, Exit.void) }
   })
 
-interface Worker extends Effect.Effect.Success<ReturnType<typeof join>> {}
+interface Worker extends Omit<Effect.Effect.Success<ReturnType<typeof join>>, "leave"> {}
 
 /** Returns the envelope and with it what it makes of the body, as a REP does. */
 const reply = (worker: Worker, work: Frames.Frames, ...body: ReadonlyArray<string>) =>
@@ -339,6 +342,32 @@ describe("a pair of proxies", () => {
       yield* Fiber.join(stopping)
       assert.deepStrictEqual(texts(yield* client.replies.take), ["", "done"])
       yield* nothing(worker.work)
+    }))
+
+  it.scoped("that ceases to be active gives back what no worker has seen, and only that", () =>
+    Effect.gen(function*() {
+      const links = yield* PeerLink.makeMemory
+      const { backend, frontend, proxy } = yield* makeProxy(
+        { policy: "hardened", concurrency: 2 },
+        "backup",
+        links.backup
+      )
+      const peer = yield* foreignPeer(links.primary)
+      yield* peer.says("3")
+      yield* TestClock.adjust("3 seconds")
+      const { replies, send } = yield* open(frontend.connect)
+      const ours = (id: string) => send([...Envelope.make(id, 1, undefined), ...Frames.make(id)])
+      const worker = yield* join(backend)
+      yield* ours("1")
+      assert.deepStrictEqual(bodyOf(yield* worker.work.take), ["1"])
+      yield* worker.leave
+      yield* ours("2")
+      yield* settle
+      assert.deepStrictEqual(yield* proxy.load, { inLine: 1, inHand: 1 })
+      yield* peer.says("3")
+      const answers = [yield* replies.take, yield* replies.take].map((answer) => Envelope.read(answer)!)
+      assert.deepStrictEqual(answers.map(({ id, status }) => [id, status]), [["1", "Interrupted"], ["2", "NotActive"]])
+      assert.strictEqual((yield* proxy.counters).busy, 0)
     }))
 
   it.scoped("forgets what is in line and in hand when the active one has to end without its workers", () =>

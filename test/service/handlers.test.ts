@@ -28,9 +28,9 @@ const serve = (handler: Handler.Handler, options: Omit<Options, "role" | "policy
     const connect = Effect.gen(function*() {
       const client = yield* frontend.connect
       const replies: Array<Frames.Frames> = []
-      yield* Stream.runForEach(client.messages, (batch) => Effect.sync(() => replies.push(...batch))).pipe(
-        Effect.forkScoped
-      )
+      yield* client.run(async (batch) => {
+        replies.push(...batch)
+      }).pipe(Effect.forkScoped)
       return { client, replies }
     })
     const legacy = yield* connect
@@ -280,6 +280,19 @@ describe("a handler", () => {
       const stopping = yield* Effect.fork(member.stop)
       yield* TestClock.adjust("6 seconds")
       assert.isNotNull(stopping.unsafePoll())
+    }))
+
+  it.scoped("may say at the end of its term that it has not begun, and a client of ours asks the other server", () =>
+    Effect.gen(function*() {
+      const notBegun = new Handler.Later((settle) => () =>
+        settle(Exit.fail(new Handler.Refusal({ reason: "Busy", body: "not begun" })))
+      )
+      const { answers, askOurs, links } = yield* serve(() => notBegun)
+      const peer = yield* foreignPeer(links.backup)
+      yield* peer.says("2")
+      yield* askOurs("1")
+      yield* peer.says("3")
+      assert.deepStrictEqual(answers(), ["1 NotActive"])
     }))
 
   it.scoped("is interrupted when its member ends because of its peer, and a client of ours is told", () =>
