@@ -38,6 +38,8 @@ export interface Options {
   readonly heartbeat: Duration.Duration
   /** Whether to look for proof that the peer's process is gone. */
   readonly crashDetection: boolean
+  /** What secures each of the two. Defaults to nothing. */
+  readonly secure?: { readonly state: ZmqSocket.Secure; readonly peer: ZmqSocket.Secure } | undefined
 }
 
 /** How often a peer is looked up whose name is not known yet. */
@@ -75,7 +77,10 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       const heartbeatMillis = Duration.toMillis(options.heartbeat)
       const found = yield* Mailbox.make<Evidence>({ capacity: 1, strategy: "sliding" })
       const publishing = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      const publisher = yield* Scope.extend(ZmqSocket.makePublisher({ lingerMillis }), publishing)
+      const publisher = yield* Scope.extend(
+        ZmqSocket.makePublisher({ lingerMillis, secure: options.secure?.state }),
+        publishing
+      )
       yield* tellPort(options.state, yield* publisher.bind(options.state))
 
       /** Somebody who listens to the peer, in a scope of its own so that another one can take its place. */
@@ -83,7 +88,8 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
         const subscriber = yield* ZmqSocket.makeSubscriber({
           reconnectMillis: Math.ceil(Math.min(200, heartbeatMillis / 8)),
-          connectMillis: Math.ceil(heartbeatMillis)
+          connectMillis: Math.ceil(heartbeatMillis),
+          secure: options.secure?.peer
         }).pipe(Scope.extend(own))
         const connect = subscriber.connect(options.peer)
         /** Connects now, or as soon as the name of the peer's host is known. */
