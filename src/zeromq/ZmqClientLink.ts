@@ -36,7 +36,8 @@ export const layer: Layer.Layer<ClientLink> = Layer.succeed(ClientLink, make(und
 
 /**
  * The same with keys: the servers are those whose public keys the client knows, and let it in if they accept its own. Where they
- * do not, or not yet, it tries again, at least once a second.
+ * do not, or not yet, it tries again, at least once a second. What was sent to a server before that has let the client in is
+ * lost where it does not at first.
  *
  * @since 0.1.0
  * @category layers

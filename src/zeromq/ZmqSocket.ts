@@ -419,10 +419,10 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "bind", endpoint })),
   connect: (endpoint) =>
     Endpoint.isConnectable(endpoint)
-      ? Effect.zipRight(
-        lookUp(endpoint),
-        handle.connecting(
-          endpoint,
+      ? handle.connecting(
+        endpoint,
+        Effect.zipRight(
+          lookUp(endpoint),
           Effect.try({
             try: () => {
               allowIpv6(handle.socket, endpoint)

@@ -157,7 +157,8 @@ export const connecting = (
     const isFirst = makeTold(yield* monotonicReader)
     /** The key by which the server at an endpoint was known last. */
     const known = new Map<string, string>()
-    let sockets = 0
+    /** Endpoints in the order in which they were asked for. */
+    const endpoints: Array<string> = []
 
     const sentenceOf = (endpoint: string, outcome: Exclude<Outcome, "accepted">): string =>
       outcome === "refused"
@@ -181,8 +182,6 @@ export const connecting = (
           socket.events.on("handshake:error:auth", () => outcomes.unsafeOffer("refused"))
           socket.events.on("handshake:error:other", () => outcomes.unsafeOffer("wrong"))
           socket.events.on("handshake:error:protocol", () => outcomes.unsafeOffer("absent"))
-          // Servers and keys are mostly named in the same order.
-          const number = sockets++
           let current: string | undefined
           let failures = 0
           let isTold = false
@@ -192,7 +191,8 @@ export const connecting = (
             Effect.flatMap(servers, ({ issues, names }) => {
               const keys = [...names.keys()]
               const at = keys.indexOf(current ?? known.get(endpoint) ?? "")
-              const next = at === -1 ? number : outcome === "wrong" ? at + 1 : at
+              // Servers and keys are mostly named in the same order.
+              const next = at === -1 ? endpoints.indexOf(endpoint) : outcome === "wrong" ? at + 1 : at
               current = keys[next % Math.max(1, keys.length)]
               return current === undefined
                 ? notConnected(endpoint, refuse(issues[0]?.message ?? "there is no public key of a server"))
@@ -251,6 +251,9 @@ export const connecting = (
             Effect.gen(function*() {
               if (isInproc(endpoint)) {
                 return yield* notConnected(endpoint, refuse(noKeysThere(endpoint)))
+              }
+              if (!endpoints.includes(endpoint)) {
+                endpoints.push(endpoint)
               }
               yield* connectWith(endpoint, connect)
               yield* outcomes.take.pipe(
