@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ClientLink } from "../src/ClientLink.ts"
 import * as Frontend from "../src/Frontend.ts"
-import * as curve from "../src/zeromq/curve.ts"
+import { bound } from "../src/zeromq/curveServer.ts"
 import * as ZmqClientLink from "../src/zeromq/ZmqClientLink.ts"
 import * as ZmqFrontend from "../src/zeromq/ZmqFrontend.ts"
 import { frontendSuite } from "./suites/frontendSuite.ts"
@@ -25,7 +25,7 @@ const withKeys = Effect.gen(function*() {
   const keys = yield* makeKeys
   const frontend = yield* freshEndpoint("tcp")
   const link = Context.get(yield* Layer.build(ZmqClientLink.layerCurve(keys.clientOf(keys.client))), ClientLink)
-  const secure = yield* curve.bound(keys.primary, "frontend", frontend)
+  const secure = yield* bound(keys.primary, "frontend", frontend)
   return { layer: ZmqFrontend.layer({ frontend, secure }), connect: link.connect(frontend) }
 })
 

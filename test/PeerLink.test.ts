@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import * as PeerLink from "../src/PeerLink.ts"
 import type * as Curve from "../src/security/Curve.ts"
 import type * as CurveKey from "../src/security/CurveKey.ts"
-import * as curve from "../src/zeromq/curve.ts"
+import { connecting } from "../src/zeromq/curveClient.ts"
+import { bound } from "../src/zeromq/curveServer.ts"
 import * as ZmqPeerLink from "../src/zeromq/ZmqPeerLink.ts"
 import { makeKeys } from "./suites/keys.ts"
 import { peerLinkSuite } from "./suites/peerLinkSuite.ts"
@@ -27,7 +28,7 @@ for (const transport of transports) {
 
 /** What the state port and the one who listens to it need of keys. */
 const secured = (security: Curve.Server, own: CurveKey.KeyPair, state: string) =>
-  Effect.all({ state: curve.bound(security, "state", state), peer: curve.connecting(own, security.peer) })
+  Effect.all({ state: bound(security, "state", state), peer: connecting(own, security.peer) })
 
 const withKeys = Effect.gen(function*() {
   const keys = yield* makeKeys

@@ -26,14 +26,16 @@ export interface Options extends BinaryStarConfig.Options {
   readonly security?: Curve.Server | undefined
 }
 
-/** The code for keys is loaded where there are any. */
-const curve = Effect.promise(() => import("./curve.ts"))
+// The code for keys is loaded where there are any.
+const curveServer = Effect.promise(() => import("./curveServer.ts"))
+const curveClient = Effect.promise(() => import("./curveClient.ts"))
 
 /** The link to the peer, with keys if there are any. */
 const peerLink = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Server | undefined) =>
   security === undefined ? ZmqPeerLink.layer(config) : Layer.unwrapScoped(
     Effect.gen(function*() {
-      const { bound, connecting } = yield* curve
+      const { bound } = yield* curveServer
+      const { connecting } = yield* curveClient
       const own = yield* security.own
       return ZmqPeerLink.layer({
         state: config.state,
@@ -51,7 +53,7 @@ const peerLink = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
 const frontend = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Server | undefined) =>
   security === undefined ? ZmqFrontend.layer(config) : Layer.unwrapScoped(
     Effect.gen(function*() {
-      const { bound } = yield* curve
+      const { bound } = yield* curveServer
       return ZmqFrontend.layer({
         frontend: config.frontend,
         secure: yield* bound(security, "frontend", config.frontend)

@@ -59,7 +59,7 @@ export const layerCurve = (
   Layer.scoped(
     Backend,
     Effect.gen(function*() {
-      const { bound } = yield* Effect.promise(() => import("./curve.ts"))
+      const { bound } = yield* Effect.promise(() => import("./curveServer.ts"))
       return yield* make(options, yield* bound(options.security, "backend", options.backend))
     })
   )

@@ -46,7 +46,7 @@ export const layerCurve = (security: Curve.Client): Layer.Layer<ClientLink, Inva
   Layer.effect(
     ClientLink,
     Effect.gen(function*() {
-      const { connecting } = yield* Effect.promise(() => import("./curve.ts"))
+      const { connecting } = yield* Effect.promise(() => import("./curveClient.ts"))
       return make(yield* connecting(yield* security.own, security.servers))
     })
   )
