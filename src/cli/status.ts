@@ -120,7 +120,10 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
 ]
 
 const sum = (refused: NonNullable<Seen["status"]["refused"]>): number =>
-  Object.values(refused).flatMap(Object.values<number>).reduce((sum, count) => sum + count, 0)
+  Object.values(refused).reduce(
+    (sum, { absent, malformed, unknown, wrong }) => sum + absent + malformed + unknown + wrong,
+    0
+  )
 
 const sinceOf = ({ now, since }: Seen["status"]): number =>
   Option.match(Option.all([DateTime.make(since), DateTime.make(now)]), {

@@ -78,9 +78,13 @@ export const Counters = Schema.Struct({
   failovers: Count
 }).annotations({ identifier: "Counters" })
 
-const RefusedAt = Schema.Struct({ unknown: Count, wrong: Count, absent: Count, malformed: Count }).annotations({
-  identifier: "RefusedAt"
-})
+const RefusedAt = Schema.Struct({
+  unknown: Count,
+  wrong: Count,
+  absent: Count,
+  malformed: Count,
+  unfinished: Count
+}).annotations({ identifier: "RefusedAt" })
 
 /**
  * How many connections a server has refused at the handshake, by port and reason; see `Refusals.Reason`.

@@ -121,7 +121,8 @@ const keysOf = (directory: string, role: Role): Accepted =>
 /**
  * A server's keys in a directory, as `bstar keygen` writes it: `primary.key_secret` for the primary (only its owner may read
  * it), `backup.key` and `backup.*.key` of its peer, one of `clients/*.key` for each client and of `workers/*.key` for each
- * worker; and the other way round for the backup. Public keys that come or go count from the next connection on.
+ * worker; and the other way round for the backup. Public keys that come or go count from the next connection on; of many
+ * at a time some may still be judged by what was read a moment ago.
  *
  * @since 0.1.0
  * @category constructors

@@ -55,8 +55,8 @@ interface Known {
   readonly wrong: string | undefined
 }
 
-/** Reading may take this part of the time at the most, however often somebody knocks: one in so many. */
-const share = 20
+/** However often somebody knocks, keys are read again only after so many times as long as it took. */
+const share = 5
 
 /**
  * The public keys in those files of a directory whose names match, as they are at the moment; what has not changed is not

@@ -12,14 +12,17 @@ import { capable, isInproc, makeTold, noKeysThere, refuse, whole } from "./curve
 import * as zap from "./zap.ts"
 import type { Secure } from "./ZmqSocket.ts"
 
-const sentences: { readonly [R in Reason]: string } = {
+/** What is told as it comes. */
+type Refusal = Exclude<Reason, "unfinished">
+
+const sentences: { readonly [R in Refusal]: string } = {
   unknown: "its key is none of those that are accepted",
   wrong: "it does not have the public key of this server, or not its own secret",
   absent: "it came without a key",
   malformed: "it did not speak as the protocol wants"
 }
 
-const reasonOf = (code: string | undefined): Reason =>
+const reasonOf = (code: string | undefined): Refusal =>
   code === "ERR_ZMTP_MECHANISM_MISMATCH" ? "absent" : code === "ERR_ZMTP_CRYPTOGRAPHIC" ? "wrong" : "malformed"
 
 /** Logged refusals that wait to be written. */
@@ -46,7 +49,7 @@ export const bound = (
     yield* Effect.forkScoped(Effect.forever(Effect.flatMap(lines.take, (line) => Effect.logWarning(line))))
 
     /** Its address is known where libzmq has asked for the key. */
-    const refused = (reason: Reason, address?: string) => {
+    const refused = (reason: Refusal, address?: string) => {
       security.refusals.count(port, reason)
       if (isFirst(`${reason} ${address}`)) {
         const who = address === undefined ? "a connection" : `a connection from ${address}`
@@ -85,6 +88,8 @@ export const bound = (
       attend: (socket) =>
         Effect.sync(() => {
           socket.events.on("handshake:error:protocol", ({ error }) => refused(reasonOf(error.code)))
+          // Nothing to talk about: it is what the peer does, too, when it looks whether this process is there.
+          socket.events.on("handshake:error:other", () => security.refusals.count(port, "unfinished"))
           return (_, connect) => connect
         })
     }

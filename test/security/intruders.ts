@@ -21,14 +21,9 @@ const optionsOf = (credentials: Credentials, serverKey: string) => {
 }
 
 /** Comes once, with a request in its hand, and waits until it is sent away; tells whether it was let in. */
-const intrude = async (endpoint: string, credentials: Credentials, serverKey: string): Promise<boolean> => {
+const come = async (endpoint: string, options: object): Promise<boolean> => {
   // Without a second attempt, so that each counts once.
-  const dealer = new zmq.Dealer({
-    linger: 0,
-    sendTimeout: 0,
-    reconnectInterval: -1,
-    ...optionsOf(credentials, serverKey)
-  })
+  const dealer = new zmq.Dealer({ linger: 0, sendTimeout: 0, reconnectInterval: -1, ...options })
   try {
     const outcome = new Promise<boolean>((resolve) => {
       dealer.events.on("handshake", () => resolve(true))
@@ -52,11 +47,18 @@ export const intrusions = (
   Effect.map(
     Effect.forEach(
       Array.from({ length: count }),
-      () => Effect.promise(() => intrude(endpoint, credentials, serverKey)),
+      () => Effect.promise(() => come(endpoint, optionsOf(credentials, serverKey))),
       { concurrency: 8 }
     ),
     (outcomes) => outcomes.filter((isIn) => isIn).length
   )
+
+/** Comes again and again with a key that was accepted once, until it is refused. */
+export const untilLockedOut = (
+  endpoint: string,
+  options: { readonly curvePublicKey: string; readonly curveSecretKey: string; readonly curveServerKey: string }
+): Effect.Effect<void> =>
+  Effect.asVoid(Effect.repeat(Effect.promise(() => come(endpoint, options)), { until: (isIn) => !isIn }))
 
 const portOf = (endpoint: string): number => Number(new URL(endpoint).port)
 
