@@ -18,7 +18,7 @@ import { makeKeys } from "../suites/keys.ts"
 import { eventually, freshEndpoint, quiet } from "../suites/support.ts"
 import { intrusions, recorder, replay } from "./intruders.ts"
 
-/** How many come of each kind. With `npm run intrude` all in all more than 10,000 do. */
+/** How many come of each kind. `npm run intrude` has 10,000 of them. */
 const count = Number(process.env.BSTAR_INTRUSIONS ?? 40)
 
 const minutes = 15
