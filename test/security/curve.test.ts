@@ -111,11 +111,18 @@ describe("a pair with keys", () => {
           const { backup, options, primary } = yield* startPair(keys)
           const { publicKey } = keys.own.primary
           const at = options("primary")
-          const before = yield* primary.report
+          const causes: Array<string> = []
+          for (const { transitions } of [primary, backup]) {
+            yield* Effect.forkScoped(
+              Stream.runForEach(transitions, ({ cause }) => Effect.sync(() => causes.push(cause)))
+            )
+          }
           for (const [port, endpoint] of [["frontend", at.frontend!], ["state", at.state!]] as const) {
             assert.strictEqual(yield* intrusions(endpoint, credentials, publicKey, count), 0)
-            // The peer, too, hangs up where it only looks whether there is a process.
-            yield* eventually(Effect.sync(() => total(keys.primary, port) >= count))
+            // Who comes without a key may be the first to hang up; and so does the peer, where it only looks for a process.
+            yield* credentials === "absent"
+              ? eventually(Effect.sync(() => total(keys.primary, port) >= count))
+              : untilRefused(keys.primary, port, credentials, count)
             const { unfinished, ...refused } = keys.primary.refusals.counts()[port]
             const counted = credentials === "absent" ? refused.absent : count
             assert.deepStrictEqual(refused, { ...nothing, [credentials]: counted })
@@ -124,9 +131,9 @@ describe("a pair with keys", () => {
           const after = yield* primary.report
           assert.deepStrictEqual(primary.asked, [])
           assert.strictEqual(after.counters.votes + after.counters.accepted + after.counters.rejected, 0)
-          assert.strictEqual(after.transition, before.transition)
-          assert.strictEqual(after.counters.malformed, 0)
-          assert.strictEqual((yield* backup.report).transition.to, "PASSIVE")
+          assert.strictEqual(after.counters.malformed + (yield* backup.report).counters.malformed, 0)
+          // The peer's words, and what so many intruders in the same process do to its clock.
+          assert.deepStrictEqual(causes.filter((cause) => !/^(Start|Slept|Peer[A-Z][a-z]+)$/.test(cause)), [])
           // Those who may still come in.
           const { request } = yield* makeClient([at.frontend!], keys.clientOf(keys.client))
           assert.strictEqual(Frames.toString(yield* request("hello")), "hello")
@@ -143,7 +150,7 @@ describe("a pair with keys", () => {
       const { endpoint, said } = yield* recorder(frontend!)
       yield* Effect.scoped(Effect.gen(function*() {
         const { request } = yield* makeClient([endpoint], keys.clientOf(keys.client))
-        assert.strictEqual(Frames.toString(yield* request("once")), "once")
+        assert.strictEqual(Frames.toString(yield* request("once", { resend: false })), "once")
       }))
       const bytes = said()
       assert.isAbove(bytes.length, 64)

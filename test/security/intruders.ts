@@ -24,6 +24,7 @@ const optionsOf = (credentials: Credentials, serverKey: string) => {
 const come = async (endpoint: string, options: object): Promise<boolean> => {
   // Without a second attempt, so that each counts once.
   const dealer = new zmq.Dealer({ linger: 0, sendTimeout: 0, reconnectInterval: -1, ...options })
+  const ended = new Promise<unknown>((resolve) => dealer.events.on("end", resolve))
   try {
     const outcome = new Promise<boolean>((resolve) => {
       dealer.events.on("handshake", () => resolve(true))
@@ -34,6 +35,8 @@ const come = async (endpoint: string, options: object): Promise<boolean> => {
     return await outcome
   } finally {
     dealer.close()
+    // Or there would be more of them at a time than the process may have.
+    await ended
   }
 }
 
