@@ -97,6 +97,19 @@ module.exports = {
       to: { path: http }
     },
     {
+      name: "security-knows-no-adapter",
+      comment: "keys are files and numbers; only zeromq knows what a socket does with them",
+      severity: "error",
+      from: { path: "^src/security/" },
+      to: { path: ["^src/(zeromq|cli|verify|service|operations)/", "^src/bin\\.ts$"] }
+    },
+    {
+      name: "the-core-knows-no-keys",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(security|zeromq|operations|cli)/" },
+      to: { path: "^src/security/" }
+    },
+    {
       name: "only-the-rpc-protocols-know-rpc",
       comment: "it is an optional peer dependency, so that nothing else may load it",
       severity: "error",

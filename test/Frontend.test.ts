@@ -3,9 +3,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ClientLink } from "../src/ClientLink.ts"
 import * as Frontend from "../src/Frontend.ts"
+import { bound } from "../src/zeromq/curveServer.ts"
 import * as ZmqClientLink from "../src/zeromq/ZmqClientLink.ts"
 import * as ZmqFrontend from "../src/zeromq/ZmqFrontend.ts"
 import { frontendSuite } from "./suites/frontendSuite.ts"
+import { makeKeys } from "./suites/keys.ts"
 import { freshEndpoint, transports } from "./suites/support.ts"
 
 frontendSuite("memory", Frontend.makeMemory, { restarts: true })
@@ -18,3 +20,13 @@ for (const transport of transports) {
   })
   frontendSuite(transport, ends, { restarts: transport !== "inproc" })
 }
+
+const withKeys = Effect.gen(function*() {
+  const keys = yield* makeKeys
+  const frontend = yield* freshEndpoint("tcp")
+  const link = Context.get(yield* Layer.build(ZmqClientLink.layerCurve(keys.clientOf(keys.client))), ClientLink)
+  const secure = yield* bound(keys.primary, "frontend", frontend)
+  return { layer: ZmqFrontend.layer({ frontend, secure }), connect: link.connect(frontend) }
+})
+
+frontendSuite("tcp with keys", Effect.orDie(withKeys), { restarts: true })

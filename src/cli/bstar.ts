@@ -27,6 +27,19 @@ const client = Command.make(
   Command.withDescription("Ask a pair for the numbers 1, 2, 3 ..., as the Guide's client does.")
 )
 
+const keygen = Command.make(
+  "keygen",
+  {
+    ...options.keygen,
+    directory: Args.text({ name: "DIR" }).pipe(Args.withDescription("Where the key files are, or come to be."))
+  },
+  (parsed) => Effect.flatMap(load(() => import("./keygen.ts")), ({ run }) => run(parsed))
+).pipe(
+  Command.withDescription(
+    "Make key files for --keys: for both servers of a pair, or for one client or worker more. None is overwritten."
+  )
+)
+
 const fsm = Command.make(
   "fsm",
   options.fsm,
@@ -186,6 +199,7 @@ const root = Command.make("bstar", options.server, (parsed) =>
       client,
       proxy,
       runCommand,
+      keygen,
       config,
       fsm,
       verify,

@@ -11,6 +11,7 @@ import * as Schedule from "effect/Schedule"
 import * as BinaryStarClient from "../BinaryStarClient.ts"
 import type { RequestError } from "../BinaryStarError.ts"
 import { InvalidConfig } from "../BinaryStarError.ts"
+import type { ClientLink } from "../ClientLink.ts"
 import * as Frames from "../Frames.ts"
 import * as LazyPirate from "../LazyPirate.ts"
 import * as ZmqClientLink from "../zeromq/ZmqClientLink.ts"
@@ -53,7 +54,12 @@ export const run = (
         timeout,
         patience: Option.getOrUndefined(parsed.patience) as Duration.DurationInput | undefined
       })
-    yield* ask(interval, parsed.count).pipe(Effect.provide(Layer.provide(client, ZmqClientLink.layer)))
+    const link: Layer.Layer<ClientLink, InvalidConfig> = Option.isNone(parsed.keys)
+      ? ZmqClientLink.layer
+      : ZmqClientLink.layerCurve(
+        (yield* Effect.promise(() => import("../security/Curve.ts"))).client(parsed.keys.value)
+      )
+    yield* ask(interval, parsed.count).pipe(Effect.provide(Layer.provide(client, link)))
   }).pipe(Effect.provide(logging.layer(parsed.logFormat)))
 
 const ask = (interval: Duration.Duration, count: number) =>

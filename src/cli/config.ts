@@ -82,6 +82,23 @@ const tokenOf = ({ issue, origin, value }: Effective): Effect.Effect<Effective, 
       : { name, value: "none", origin: "default" }
   })
 
+/** What is wrong with the key files of a server, if it has any. */
+const keyIssues = (role: Role, server: ReadonlyArray<Effective>): Effect.Effect<ReadonlyArray<ConfigIssue>> =>
+  Effect.gen(function*() {
+    const valueOf = (name: string) => server.find((row) => row.name === name && row.origin !== "default")?.value
+    const directory = valueOf("keys")
+    if (directory === undefined) {
+      return []
+    }
+    const curve = yield* Effect.promise(() => import("../security/Curve.ts"))
+    const clients = valueOf("clients") === "anyone" ? "anyone" : "listed"
+    const security = curve.server(directory, role, { clients })
+    const own = yield* Effect.match(security.own, { onFailure: ({ issues }) => issues, onSuccess: () => [] })
+    const peer = yield* security.peer
+    const listed = security.clients === "anyone" ? [] : (yield* security.clients).issues
+    return [...own, ...peer.issues, ...listed].map(({ message }) => ({ field: `${role}: keys`, message }))
+  })
+
 const table = (rows: ReadonlyArray<Effective>): string => {
   const width = (column: "name" | "value") => Math.max(...rows.map((row) => row[column].length))
   const [names, values] = [width("name"), width("value")]
@@ -109,6 +126,7 @@ export const check = (
         const server = yield* of(settings.server)
         const token = yield* tokenOf(server.find(({ name }) => name === "http-token-file")!)
         return {
+          issues: yield* keyIssues(role, server),
           parts: [
             { title: `${role}: bstar`, rows: [...saidSo, ...server, token] },
             { title: `${role}: bstar proxy, besides`, rows: yield* of(settings.proxy) },
@@ -117,10 +135,15 @@ export const check = (
         }
       }))
     const rows = [said, ...sections.flatMap(({ parts }) => parts.flatMap(({ rows }) => rows))]
-    const issues = [...file?.issues ?? [], ...rows.flatMap(({ issue }) => issue === undefined ? [] : [issue])]
+    const issues = [
+      ...file?.issues ?? [],
+      ...rows.flatMap(({ issue }) => issue === undefined ? [] : [issue]),
+      ...sections.flatMap(({ issues }) => issues)
+    ]
     if (issues.length > 0) {
       // What is common to both servers is wrong once.
-      return yield* new InvalidConfig({ issues: [...new Map(issues.map((issue) => [issue.field, issue])).values()] })
+      const distinct = new Map(issues.map((issue) => [`${issue.field} ${issue.message}`, issue]))
+      return yield* new InvalidConfig({ issues: [...distinct.values()] })
     }
     yield* Console.log(
       sections.flatMap(({ parts }) => parts.map(({ rows, title }) => `# ${title}\n${table(rows)}`)).join("\n\n")

@@ -11,6 +11,7 @@ import type { BinaryStar } from "../BinaryStar.ts"
 import type { SocketError } from "../BinaryStarError.ts"
 import { InvalidConfig } from "../BinaryStarError.ts"
 import * as StatusServer from "../operations/StatusServer.ts"
+import type * as Curve from "../security/Curve.ts"
 import type { http, Parsed } from "./options.ts"
 
 const tokenIn = (file: string) =>
@@ -32,9 +33,15 @@ const tokenOf = (file: Option.Option<string>) =>
 export const around = <A, E, R>(
   address: string,
   parsed: Parsed<typeof http>,
+  security: Curve.Server | undefined,
   member: Layer.Layer<A | BinaryStar, E, R>
 ): Layer.Layer<A | BinaryStar, E | InvalidConfig | SocketError, R> =>
   Layer.unwrapEffect(
     Effect.map(tokenOf(parsed.httpTokenFile), (token) =>
-      StatusServer.around(member, { http: address, peerHttp: Option.getOrUndefined(parsed.peerHttp), token }))
+      StatusServer.around(member, {
+        http: address,
+        peerHttp: Option.getOrUndefined(parsed.peerHttp),
+        token,
+        refusals: security?.refusals
+      }))
   )

@@ -98,6 +98,22 @@ export const http = {
   )
 }
 
+const keys = (description: string) => text("keys", "BSTAR_KEYS", description)
+
+/** Keys of a server that has clients. */
+const security = {
+  keys: keys(
+    "A directory of key files, made by bstar keygen: only the peer and clients with a key may talk to this server. " +
+      "Default: none; then whoever reaches a port may."
+  ),
+  clients: choice("clients", ["listed", "anyone"], "BSTAR_CLIENTS", "listed").pipe(
+    Options.withDescription(
+      "With --keys: whose requests are taken; listed, the default, is those with a key in DIR/clients, anyone is whoever " +
+        "has this server's public key. Environment: BSTAR_CLIENTS."
+    )
+  )
+}
+
 export const server = {
   primary: Options.boolean("primary", { aliases: ["p"] }).pipe(Options.withDescription("Run the primary server.")),
   backup: Options.boolean("backup", { aliases: ["b"] }).pipe(Options.withDescription("Run the backup server.")),
@@ -148,6 +164,7 @@ export const server = {
     "BSTAR_FAILOVER_WINDOW",
     `The time in which failovers are counted. Default: ${primary.failoverWindow}.`
   ),
+  ...security,
   ...hooks,
   ...http,
   logFormat,
@@ -190,7 +207,7 @@ export const proxy = {
   )
 }
 
-const { frontend: _frontend, drain: _drain, ...serverWithoutClients } = server
+const { clients: _clients, drain: _drain, frontend: _frontend, ...serverWithoutClients } = server
 
 export const run = {
   ...serverWithoutClients,
@@ -258,11 +275,32 @@ export const client = {
     "BSTAR_INTERVAL",
     "How long to wait between a reply and the next request. Default: 1 second."
   ),
+  keys: keys("A directory with this client's secret key and the servers' public ones, made by bstar keygen --client."),
   count: whole("count", "BSTAR_COUNT", "requests", "How many requests to send. Default: no end.").pipe(
     Options.map(Option.getOrElse(() => Number.POSITIVE_INFINITY))
   ),
   logFormat,
   config
+}
+
+const member = (name: "client" | "worker") =>
+  Options.text(name).pipe(
+    Options.withPseudoName("NAME"),
+    Options.optional,
+    Options.withDescription(
+      `Make a key for a ${name}: DIR/${name}s/NAME.key for the servers, and DIR/${name}-NAME to be moved to it.`
+    )
+  )
+
+export const keygen = {
+  client: member("client"),
+  worker: member("worker"),
+  next: Options.choice("next", ["primary", "backup"]).pipe(
+    Options.optional,
+    Options.withDescription(
+      "Make the key that is going to take the place of a server's: DIR/primary.next.key and so on."
+    )
+  )
 }
 
 export const fsm = {

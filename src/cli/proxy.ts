@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { Backend } from "../Backend.ts"
 import type { BinaryStarError, InvalidConfig, SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type { Role } from "../Fsm.ts"
@@ -16,7 +17,7 @@ import * as ZmqBackend from "../zeromq/ZmqBackend.ts"
 import * as logging from "./logging.ts"
 import type { Parsed, proxy } from "./options.ts"
 import { backends } from "./options.ts"
-import { hooksOf, memberOptions, withHttp } from "./server.ts"
+import { hooksOf, memberOptions, securityOf, withHttp } from "./server.ts"
 import * as systemd from "./systemd.ts"
 
 const Settings = Schema.Struct({ backend: Endpoint.Bindable })
@@ -33,12 +34,16 @@ export const run = (
       timeout: Option.getOrUndefined(parsed.timeout) as Duration.DurationInput | undefined,
       whenBusy: parsed.whenBusy
     }
-    const ports = Layer.merge(Zmq.layer(options), ZmqBackend.layer(settings))
+    const security = yield* securityOf(role, parsed)
+    const backend: Layer.Layer<Backend, InvalidConfig | SocketError> = security === undefined
+      ? ZmqBackend.layer(settings)
+      : ZmqBackend.layerCurve({ ...settings, security })
+    const ports = Layer.merge(Zmq.layer({ ...options, security }), backend)
     return yield* Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(
       Effect.provide(
         Layer.provideMerge(
           Layer.merge(hooksOf(parsed), systemd.layer),
-          withHttp(parsed, Layer.provide(Proxy.layer(options), ports))
+          withHttp(parsed, security, Layer.provide(Proxy.layer(options), ports))
         )
       )
     )

@@ -16,7 +16,7 @@ import * as Lease from "../service/Lease.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
 import type { Parsed, run as options } from "./options.ts"
-import { hooksOf, memberOptions, withHttp } from "./server.ts"
+import { hooksOf, memberOptions, securityOf, withHttp } from "./server.ts"
 import * as systemd from "./systemd.ts"
 
 /** The command has ended by itself, and not well. Its exit code is that of `bstar` too. */
@@ -26,23 +26,26 @@ export const run = (
   role: Role,
   parsed: Parsed<typeof options>,
   [command, ...args]: readonly [string, ...Array<string>]
-): Effect.Effect<void, BinaryStarError | CommandEnded | InvalidConfig | SocketError> => {
-  const options = { ...memberOptions(role, parsed), vote: "self" } as const
-  const link = Layer.provide(Lease.layer(options), Zmq.layerWithoutClients(options))
-  const member = Layer.provideMerge(BinaryStar.layer(options, Handler.echo), Layer.merge(Frontend.none, link))
-  return Effect.gen(function*() {
+): Effect.Effect<void, BinaryStarError | CommandEnded | InvalidConfig | SocketError> =>
+  Effect.gen(function*() {
+    const options = { ...memberOptions(role, parsed), vote: "self" } as const
+    const security = yield* securityOf(role, parsed)
+    const link = Layer.provide(Lease.layer(options), Zmq.layerWithoutClients({ ...options, security }))
+    const member = Layer.provideMerge(BinaryStar.layer(options, Handler.echo), Layer.merge(Frontend.none, link))
     const code = yield* ActiveCommand.run({
       command,
       args,
       grace: Option.getOrUndefined(parsed.grace) as Duration.DurationInput | undefined,
       restart: parsed.restart
-    })
+    }).pipe(
+      Effect.provide(
+        Layer.provideMerge(Layer.merge(hooksOf(parsed), systemd.layer), withHttp(parsed, security, member))
+      )
+    )
     if (code !== 0) {
       return yield* new CommandEnded({ code })
     }
   }).pipe(
-    Effect.provide(Layer.provideMerge(Layer.merge(hooksOf(parsed), systemd.layer), withHttp(parsed, member))),
     Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
     Effect.provide(logging.layerOfServer(parsed.logFormat, parsed.policy))
   )
-}

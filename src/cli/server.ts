@@ -11,6 +11,7 @@ import type { BinaryStarError, SocketError } from "../BinaryStarError.ts"
 import { InvalidConfig } from "../BinaryStarError.ts"
 import type { Role } from "../Fsm.ts"
 import * as Handler from "../Handler.ts"
+import type * as Curve from "../security/Curve.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
 import type { hooks, http, Parsed, server } from "./options.ts"
@@ -19,7 +20,7 @@ import * as systemd from "./systemd.ts"
 /** What was said about a member of a pair. */
 export const memberOptions = (
   role: Role,
-  parsed: Omit<Parsed<typeof server>, "drain" | "frontend"> & Partial<Parsed<typeof server>>
+  parsed: Omit<Parsed<typeof server>, "clients" | "drain" | "frontend"> & Partial<Parsed<typeof server>>
 ): BinaryStarConfig.Options => ({
   role,
   policy: parsed.policy,
@@ -39,9 +40,24 @@ export const hooksOf = (parsed: Parsed<typeof hooks>): Layer.Layer<never, Invali
     ? Layer.unwrapEffect(Effect.map(Effect.promise(() => import("./hooks.ts")), ({ layer }) => layer(parsed)))
     : Layer.empty
 
+/** The keys that were given, whose code is loaded only then. */
+export const securityOf = (
+  role: Role,
+  { clients, keys }: Pick<Parsed<typeof server>, "keys"> & Partial<Pick<Parsed<typeof server>, "clients">>
+): Effect.Effect<Curve.Server | undefined> =>
+  Option.match(keys, {
+    onNone: () => Effect.succeed(undefined),
+    onSome: (directory) =>
+      Effect.map(
+        Effect.promise(() => import("../security/Curve.ts")),
+        (curve) => curve.server(directory, role, { clients })
+      )
+  })
+
 /** A member with its status server, if that was asked for; its code is loaded only then. */
 export const withHttp = <A, E, R>(
   parsed: Parsed<typeof http>,
+  security: Curve.Server | undefined,
   member: Layer.Layer<A | BinaryStar.BinaryStar, E, R>
 ): Layer.Layer<A | BinaryStar.BinaryStar, E | InvalidConfig | SocketError, R> =>
   Option.match(parsed.http, {
@@ -51,20 +67,25 @@ export const withHttp = <A, E, R>(
       ),
     onSome: (address) =>
       Layer.unwrapEffect(
-        Effect.map(Effect.promise(() => import("./http.ts")), ({ around }) => around(address, parsed, member))
+        Effect.map(Effect.promise(() => import("./http.ts")), ({ around }) => around(address, parsed, security, member))
       )
   })
 
 export const run = (
   role: Role,
   parsed: Parsed<typeof server>
-): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError> => {
-  const options = memberOptions(role, parsed)
-  const member = Layer.provide(BinaryStar.layer(options, Handler.echo), Zmq.layer(options))
-  return Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join).pipe(
+): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError> =>
+  Effect.gen(function*() {
+    const options = memberOptions(role, parsed)
+    const security = yield* securityOf(role, parsed)
+    const member = Layer.provide(BinaryStar.layer(options, Handler.echo), Zmq.layer({ ...options, security }))
+    return yield* Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join).pipe(
+      Effect.provide(
+        Layer.provideMerge(Layer.merge(hooksOf(parsed), systemd.layer), withHttp(parsed, security, member))
+      )
+    )
+  }).pipe(
     // The Guide's server says so whatever it was that ended its loop.
     Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
-    Effect.provide(Layer.provideMerge(Layer.merge(hooksOf(parsed), systemd.layer), withHttp(parsed, member))),
     Effect.provide(logging.layerOfServer(parsed.logFormat, parsed.policy))
   )
-}

@@ -99,6 +99,8 @@ const isUrl = (value: string): boolean => {
   return /^https?:/.test(url) && URL.canParse(url)
 }
 
+const keys = text("keys", "/etc/bstar/keys")
+
 export const logFormat = word("log-format", ["plain", "json", "pretty"], "plain")
 
 export const role: Setting = word("role", ["primary", "backup"], "none")
@@ -114,6 +116,8 @@ export const server: Settings = {
   "drain": duration("drain", fields.drain, primary.drain),
   "max-failovers": whole("max-failovers", 1000, "no limit"),
   "failover-window": duration("failover-window", fields.failoverWindow, primary.failoverWindow),
+  keys,
+  "clients": word("clients", ["listed", "anyone"], "listed"),
   "on-active": text("on-active", "a command"),
   "on-passive": text("on-passive", "a command"),
   "on-stop": text("on-stop", "a command"),
@@ -161,6 +165,7 @@ export const client: Settings = {
   "patience": duration("patience", upToADay("1 millis"), BinaryStarClient.defaults.patience),
   "settle": duration("settle", upToADay(0), LazyPirate.defaults.settle),
   "interval": duration("interval", upToADay(0), "1 second"),
+  keys,
   "count": whole("count", 999_999_999_999_999, "no end"),
   "log-format": logFormat
 }

@@ -110,6 +110,7 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["failed", ({ status: { counters } }) => String(counters.failed)],
   ["votes", ({ status: { counters } }) => String(counters.votes)],
   ["failovers", ({ status: { counters } }) => String(counters.failovers)],
+  ["refused", ({ status: { refused } }) => refused === undefined ? "-" : String(sum(refused))],
   ["latency", ({ status: { latency } }) =>
     latency.p50Millis === null || latency.p99Millis === null
       ? "-"
@@ -117,6 +118,12 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["process", ({ status: { host, pid, uptimeMillis } }) => `${pid} on ${host}, up ${span(uptimeMillis)}`],
   ["version", ({ status: { versions } }) => `${versions.bstar}, Node ${versions.node}`]
 ]
+
+const sum = (refused: NonNullable<Seen["status"]["refused"]>): number =>
+  Object.values(refused).reduce(
+    (sum, { absent, malformed, unknown, wrong }) => sum + absent + malformed + unknown + wrong,
+    0
+  )
 
 const sinceOf = ({ now, since }: Seen["status"]): number =>
   Option.match(Option.all([DateTime.make(since), DateTime.make(now)]), {

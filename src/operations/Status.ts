@@ -16,6 +16,7 @@ import { BinaryStar } from "../BinaryStar.ts"
 import * as Fsm from "../Fsm.ts"
 import { version } from "../internal/version.ts"
 import type { Distribution, Transition } from "../Report.ts"
+import type { Refusals } from "../security/Refusals.ts"
 
 /**
  * A moment of the wall clock, such as `2026-01-31T12:00:00.000Z`.
@@ -77,6 +78,26 @@ export const Counters = Schema.Struct({
   failovers: Count
 }).annotations({ identifier: "Counters" })
 
+const RefusedAt = Schema.Struct({
+  unknown: Count,
+  wrong: Count,
+  absent: Count,
+  malformed: Count,
+  unfinished: Count
+}).annotations({ identifier: "RefusedAt" })
+
+/**
+ * How many connections a server has refused at the handshake, by port and reason; see `Refusals.Reason`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Refused = Schema.Struct({
+  frontend: RefusedAt,
+  state: RefusedAt,
+  backend: RefusedAt
+}).annotations({ identifier: "Refused" })
+
 /**
  * All that a server has to say about itself.
  *
@@ -102,6 +123,8 @@ export const NodeStatus = Schema.Struct({
     isExpired: Schema.Boolean
   }),
   counters: Counters,
+  /** Not there where whoever reaches a port may talk to it. */
+  refused: Schema.optional(Refused),
   /** From a request coming in to its reply going out, estimated from a histogram. */
   latency: Schema.Struct({
     count: Count,
@@ -290,7 +313,7 @@ export const entryOf = (
 })
 
 /**
- * What the member has to say about itself now, and where it is told.
+ * What the member has to say about itself now, where it is told, and whom its ports have refused.
  *
  * @since 0.1.0
  * @category constructors
@@ -298,6 +321,7 @@ export const entryOf = (
 export const make = (address: {
   readonly http: string
   readonly peerHttp: string | undefined
+  readonly refusals?: Refusals | undefined
 }): Effect.Effect<NodeStatus, never, BinaryStar> =>
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
@@ -327,6 +351,7 @@ export const make = (address: {
         isExpired: peer.isExpired
       },
       counters,
+      ...(address.refusals === undefined ? {} : { refused: address.refusals.counts() }),
       latency: {
         count: latency.counts.reduce((sum, count) => sum + count, 0),
         p50Millis: quantile(latency, 0.5) ?? null,

@@ -19,6 +19,7 @@ import * as Scope from "effect/Scope"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
 import { validate } from "../internal/config.ts"
+import type { Refusals } from "../security/Refusals.ts"
 import { ListenAddress } from "./address.ts"
 import * as handlers from "./handlers.ts"
 import * as listener from "./listener.ts"
@@ -41,6 +42,8 @@ export interface Options {
   readonly peerHttp?: string | undefined
   /** What operators have to know to steer it; the same on both servers. Without it nobody can. */
   readonly token?: Redacted.Redacted | undefined
+  /** Whom the server's ports have refused, which is told too: the `refusals` of its `Curve.Server`. */
+  readonly refusals?: Refusals | undefined
 }
 
 /** One complaint for each that is wrong. */
@@ -58,14 +61,15 @@ const Token = Schema.UndefinedOr(Schema.RedactedFromSelf(Schema.String)).pipe(Sc
 
 const Settings = Schema.Struct({ http: ListenAddress, peerHttp: PeerAddress, token: Token })
 
-const services = ({ http, peerHttp, token }: {
+const services = ({ http, peerHttp, refusals, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
+  readonly refusals?: Refusals | undefined
 }) =>
   Effect.flatMap(Layer.build(NodeHttpClient.layer), (client) =>
     Effect.provide(
-      handlers.services({ http, peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp), token }),
+      handlers.services({ http, peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp), token, refusals }),
       client
     ))
 
@@ -85,12 +89,15 @@ export const app = (
       token: undefined,
       ...options
     })
-    return Effect.provide(yield* handlers.make(settings.token), yield* services(settings))
+    return Effect.provide(
+      yield* handlers.make(settings.token),
+      yield* services({ ...settings, refusals: options.refusals })
+    )
   })
 
 /** A server that listens, all that does not need a member, and the scope that it lives as long as. */
 class Listening extends Context.Tag("effect-binary-star/operations/StatusServer/Listening")<Listening, {
-  readonly settings: typeof Settings.Type
+  readonly settings: typeof Settings.Type & Pick<Options, "refusals">
   readonly server: listener.Listener
   readonly app: Effect.Effect.Success<ReturnType<typeof handlers.make>>
   readonly scope: Scope.Scope
@@ -100,7 +107,8 @@ const listening = (options: Options): Layer.Layer<Listening, InvalidConfig | Soc
   Layer.scoped(
     Listening,
     Effect.gen(function*() {
-      const settings = yield* validate(Settings, { peerHttp: undefined, token: undefined, ...options })
+      const checked = yield* validate(Settings, { peerHttp: undefined, token: undefined, ...options })
+      const settings = { ...checked, refusals: options.refusals }
       const server = yield* listener.listen(settings.http)
       return { settings, server, app: yield* handlers.make(settings.token), scope: yield* Effect.scope }
     })

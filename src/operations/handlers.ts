@@ -19,6 +19,7 @@ import { BinaryStar } from "../BinaryStar.ts"
 import * as Burst from "../internal/burst.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import type { Report } from "../Report.ts"
+import type { Refusals } from "../security/Refusals.ts"
 import * as dashboard from "./dashboard.ts"
 import * as Events from "./events.ts"
 import * as History from "./History.ts"
@@ -179,17 +180,18 @@ export const make = (token: Redacted.Redacted | undefined) =>
   }) as Effect.Effect<HttpApp.Default<never, Watch | Steer>, never, Scope.Scope>
 
 /** What requests are answered with, as long as the scope. */
-export const services = ({ http, peerHttp, token }: {
+export const services = ({ http, peerHttp, refusals, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
+  readonly refusals: Refusals | undefined
 }) =>
   Effect.gen(function*() {
     const member = yield* BinaryStar
     const history = yield* History.make
     const metrics = yield* Metrics.make
     const peer = peerHttp === undefined ? undefined : yield* PeerStatus.make(peerHttp)
-    const pair = yield* Pair.make(http, peer)
+    const pair = yield* Pair.make(http, peer, refusals)
     const events = yield* Events.make(member.role, history, pair)
     return Context.make(Watch, { member, history, metrics, pair, events }).pipe(
       Context.add(Steer, yield* Orders.make(peer, token))

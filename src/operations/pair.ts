@@ -5,6 +5,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { BinaryStar } from "../BinaryStar.ts"
 import { monotonicReader } from "../internal/clock.ts"
+import type { Refusals } from "../security/Refusals.ts"
 import type { PeerStatus } from "./peerStatus.ts"
 import * as Status from "./Status.ts"
 
@@ -21,14 +22,15 @@ const freshMillis = 900
 
 export const make = (
   http: string,
-  peer: PeerStatus | undefined
+  peer: PeerStatus | undefined,
+  refusals: Refusals | undefined
 ): Effect.Effect<Pair, never, BinaryStar | Scope.Scope> =>
   Effect.gen(function*() {
     const member = yield* BinaryStar
     const now = yield* monotonicReader
     // Who asks may go away while others wait for the same answer.
     const fork = yield* FiberSet.makeRuntime<never, Status.PairStatus["peer"]>()
-    const self = Effect.provideService(Status.make({ http, peerHttp: peer?.url }), BinaryStar, member)
+    const self = Effect.provideService(Status.make({ http, peerHttp: peer?.url, refusals }), BinaryStar, member)
     let latest: Status.PairStatus["peer"] = peer === undefined ? null : { status: null, error: "not asked yet" }
     let asking: { readonly fiber: Fiber.Fiber<Status.PairStatus["peer"]>; readonly at: number } | undefined
 

@@ -11,8 +11,55 @@ import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
 import * as Frontend from "../Frontend.ts"
 import type { PeerLink } from "../PeerLink.ts"
+import type * as Curve from "../security/Curve.ts"
 import * as ZmqFrontend from "./ZmqFrontend.ts"
 import * as ZmqPeerLink from "./ZmqPeerLink.ts"
+
+/**
+ * What a server has to know, and who may talk to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends BinaryStarConfig.Options {
+  /** The keys of this server, of its peer and of its clients. Defaults to none: whoever reaches a port may talk to it. */
+  readonly security?: Curve.Server | undefined
+}
+
+// The code for keys is loaded where there are any.
+const curveServer = Effect.promise(() => import("./curveServer.ts"))
+const curveClient = Effect.promise(() => import("./curveClient.ts"))
+
+/** The link to the peer, with keys if there are any. */
+const peerLink = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Server | undefined) =>
+  security === undefined ? ZmqPeerLink.layer(config) : Layer.unwrapScoped(
+    Effect.gen(function*() {
+      const { bound } = yield* curveServer
+      const { connecting } = yield* curveClient
+      const own = yield* security.own
+      return ZmqPeerLink.layer({
+        state: config.state,
+        peer: config.peer,
+        heartbeat: config.heartbeat,
+        crashDetection: config.crashDetection,
+        secure: {
+          state: yield* bound(security, "state", config.state),
+          peer: yield* connecting(own, security.peer)
+        }
+      })
+    })
+  )
+
+const frontend = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Server | undefined) =>
+  security === undefined ? ZmqFrontend.layer(config) : Layer.unwrapScoped(
+    Effect.gen(function*() {
+      const { bound } = yield* curveServer
+      return ZmqFrontend.layer({
+        frontend: config.frontend,
+        secure: yield* bound(security, "frontend", config.frontend)
+      })
+    })
+  )
 
 /**
  * Binds and connects the sockets of a server. The state port comes first: a server that answers clients can always be
@@ -22,11 +69,11 @@ import * as ZmqPeerLink from "./ZmqPeerLink.ts"
  * @category layers
  */
 export const layer = (
-  options: BinaryStarConfig.Options
+  options: Options
 ): Layer.Layer<Frontend.Frontend | PeerLink, InvalidConfig | SocketError> =>
   Layer.unwrapEffect(
     Effect.map(BinaryStarConfig.make(options), (config) =>
-      Layer.provideMerge(ZmqFrontend.layer(config), ZmqPeerLink.layer(config)))
+      Layer.provideMerge(frontend(config, options.security), peerLink(config, options.security)))
   )
 
 /**
@@ -36,10 +83,13 @@ export const layer = (
  * @category layers
  */
 export const layerWithoutClients = (
-  options: BinaryStarConfig.Options
+  options: Options
 ): Layer.Layer<Frontend.Frontend | PeerLink, InvalidConfig | SocketError> =>
   Layer.unwrapEffect(
-    Effect.map(BinaryStarConfig.make(options), (config) => Layer.merge(Frontend.none, ZmqPeerLink.layer(config)))
+    Effect.map(
+      BinaryStarConfig.make(options),
+      (config) => Layer.merge(Frontend.none, peerLink(config, options.security))
+    )
   )
 
 /**

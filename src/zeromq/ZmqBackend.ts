@@ -6,7 +6,8 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Backend } from "../Backend.ts"
-import type { SocketError } from "../BinaryStarError.ts"
+import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
+import type * as Curve from "../security/Curve.ts"
 import { tellPort } from "./ports.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
@@ -28,21 +29,37 @@ export interface Options {
  */
 const room = { sendQueue: 256, sendBytes: 32 * 1024 }
 
+const make = ({ backend }: Options, secure?: ZmqSocket.Secure) =>
+  Effect.gen(function*() {
+    const dealer = yield* ZmqSocket.makeDealer({ ...room, secure })
+    yield* tellPort(backend, yield* dealer.bind(backend))
+    return Backend.of({
+      send: dealer.sendSome,
+      run: dealer.run
+    })
+  })
+
 /**
  * Lets workers connect to `backend`: REP sockets, or whatever returns a request's envelope with the reply.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Backend, SocketError> =>
+export const layer = (options: Options): Layer.Layer<Backend, SocketError> => Layer.scoped(Backend, make(options))
+
+/**
+ * The same for workers whose keys are accepted.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerCurve = (
+  options: Options & { readonly security: Curve.Server }
+): Layer.Layer<Backend, InvalidConfig | SocketError> =>
   Layer.scoped(
     Backend,
     Effect.gen(function*() {
-      const dealer = yield* ZmqSocket.makeDealer(room)
-      yield* tellPort(options.backend, yield* dealer.bind(options.backend))
-      return Backend.of({
-        send: dealer.sendSome,
-        run: dealer.run
-      })
+      const { bound } = yield* Effect.promise(() => import("./curveServer.ts"))
+      return yield* make(options, yield* bound(options.security, "backend", options.backend))
     })
   )

@@ -21,6 +21,8 @@ import * as ZmqSocket from "./ZmqSocket.ts"
 export interface Options {
   /** Where clients connect. */
   readonly frontend: string
+  /** What secures it. Defaults to nothing. */
+  readonly secure?: ZmqSocket.Secure | undefined
 }
 
 /** How long, in milliseconds, the last replies may take after the server has ended. */
@@ -59,7 +61,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
   Layer.scoped(
     Frontend,
     Effect.gen(function*() {
-      const router = yield* ZmqSocket.makeRouter({ lingerMillis })
+      const router = yield* ZmqSocket.makeRouter({ lingerMillis, secure: options.secure })
       yield* tellPort(options.frontend, yield* router.bind(options.frontend))
       yield* Effect.addFinalizer(() => sendAway(router))
       return Frontend.of({

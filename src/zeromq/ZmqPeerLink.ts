@@ -38,6 +38,8 @@ export interface Options {
   readonly heartbeat: Duration.Duration
   /** Whether to look for proof that the peer is gone. */
   readonly crashDetection: boolean
+  /** What secures each of the two. Defaults to nothing. */
+  readonly secure?: { readonly state: ZmqSocket.Secure; readonly peer: ZmqSocket.Secure } | undefined
 }
 
 /** How often a peer is looked up whose name is not known yet. */
@@ -79,7 +81,9 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       const publishAt = (endpoint: string) =>
         Effect.gen(function*() {
           const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-          const { bind, send } = yield* Scope.extend(ZmqSocket.makePublisher({ lingerMillis }), own)
+          const { bind, send } = yield* ZmqSocket.makePublisher({ lingerMillis, secure: options.secure?.state }).pipe(
+            Scope.extend(own)
+          )
           return { send, endpoint: yield* bind(endpoint), close: Scope.close(own, Exit.void), isOpen: true }
         })
       let publisher = yield* publishAt(options.state)
@@ -95,7 +99,8 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
         const subscriber = yield* ZmqSocket.makeSubscriber({
           reconnectMillis: Math.ceil(Math.min(200, heartbeatMillis / 8)),
-          connectMillis: Math.ceil(heartbeatMillis)
+          connectMillis: Math.ceil(heartbeatMillis),
+          secure: options.secure?.peer
         }).pipe(Scope.extend(own))
         const connect = subscriber.connect(options.peer)
         /** Connects now, or as soon as the name of the peer's host is known. */

@@ -148,6 +148,30 @@ export interface Dealer extends Socket, Sender, Receiver, Runnable, Observable {
 export interface Request extends Socket, Sender, Receiver {}
 
 /**
+ * What lets in only those who may come, and has others let in this one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Secure {
+  /** What it takes of the binding's own options. */
+  readonly options: Readonly<Record<string, unknown>>
+  /** Looks after a socket as long as the scope, from before its first connection on. */
+  readonly attend: (socket: zmq.Socket) => Effect.Effect<Connecting, never, Scope.Scope>
+}
+
+/**
+ * Connects a socket to an endpoint by what does so without more ado.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Connecting = (
+  endpoint: string,
+  connect: Effect.Effect<void, SocketError>
+) => Effect.Effect<void, SocketError>
+
+/**
  * What may be set on any socket.
  *
  * @since 0.1.0
@@ -163,6 +187,8 @@ export interface Options {
   readonly reconnectMillis?: number | undefined
   /** How long, in whole milliseconds, an attempt to connect over tcp may take. Defaults to what the system allows. */
   readonly connectMillis?: number | undefined
+  /** What secures its connections. Defaults to nothing. */
+  readonly secure?: Secure | undefined
 }
 
 /**
@@ -188,7 +214,7 @@ const batchSize = 256
  * @category constructors
  */
 export const makeRouter = (options?: Options): Effect.Effect<Router, SocketError, Scope.Scope> =>
-  Effect.map(open(() => new zmq.Router({ ...common(options), handover: true })), (handle) => ({
+  Effect.map(open(() => new zmq.Router({ ...common(options), handover: true }), options), (handle) => ({
     ...endpoints(handle),
     ...sender(handle),
     ...receiver(handle, batchSize),
@@ -211,7 +237,7 @@ export const makeRouter = (options?: Options): Effect.Effect<Router, SocketError
  * @category constructors
  */
 export const makePublisher = (options?: Options): Effect.Effect<Publisher, SocketError, Scope.Scope> =>
-  Effect.map(open(() => new zmq.Publisher(common(options))), (handle) => ({
+  Effect.map(open(() => new zmq.Publisher(common(options)), options), (handle) => ({
     ...endpoints(handle),
     ...sender(handle)
   }))
@@ -223,11 +249,14 @@ export const makePublisher = (options?: Options): Effect.Effect<Publisher, Socke
  * @category constructors
  */
 export const makeSubscriber = (
-  options?: Pick<Options, "connectMillis" | "reconnectMillis">
+  options?: Pick<Options, "connectMillis" | "reconnectMillis" | "secure">
 ): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
-    const handle = yield* open(() => new zmq.Subscriber({ linger: 0, ...reconnect(options) }))
-    const connections = yield* observe(handle)
+    const handle = yield* open(
+      () => new zmq.Subscriber({ linger: 0, ...reconnect(options), ...options?.secure?.options }),
+      options
+    )
+    const connections = yield* observe(handle, options)
     handle.socket.subscribe()
     return { ...endpoints(handle), ...receiver(handle, batchSize), connections }
   })
@@ -246,9 +275,8 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
         ...reconnect(options),
         sendHighWaterMark: options?.sendQueue ?? 1000,
         sendBufferSize: options?.sendBytes ?? -1
-      })
-    )
-    const connections = yield* observe(handle)
+      }), options)
+    const connections = yield* observe(handle, options)
     return {
       ...endpoints(handle),
       ...sender(handle),
@@ -265,7 +293,7 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
  * @category constructors
  */
 export const makeRequest = (options?: Options): Effect.Effect<Request, SocketError, Scope.Scope> =>
-  Effect.map(open(() => new zmq.Request(common(options))), (handle) => ({
+  Effect.map(open(() => new zmq.Request(common(options)), options), (handle) => ({
     ...endpoints(handle),
     ...sender(handle),
     // A REQ may say that a reply is there and then discard it, so it is never read ahead.
@@ -276,7 +304,11 @@ type Sending = zmq.Socket & { readonly send: (message: Array<Uint8Array>) => Pro
 type Receiving = zmq.Socket & { receiveTimeout: number; readonly receive: () => Promise<Array<Uint8Array>> }
 
 // With a send timeout of 0 a send never waits, so that there is no second one that would throw EBUSY.
-const common = (options: Options | undefined) => ({ linger: options?.lingerMillis ?? 0, sendTimeout: 0 })
+const common = (options: Options | undefined) => ({
+  linger: options?.lingerMillis ?? 0,
+  sendTimeout: 0,
+  ...options?.secure?.options
+})
 
 /** A lost connection is tried again soon, and then twice as late each time. */
 const reconnect = ({ connectMillis = 0, reconnectMillis = 200 }: Options = {}) => ({
@@ -288,16 +320,29 @@ const reconnect = ({ connectMillis = 0, reconnectMillis = 200 }: Options = {}) =
 /** Connection events that nobody has taken yet; of more only the latest count. */
 const eventsKept = 16
 
-// The observer ends with its socket. Closing it by itself would leave an unhandled rejection behind.
-const observe = ({ socket }: Handle<zmq.Socket>): Effect.Effect<Stream.Stream<ConnectionEvent>, never, Scope.Scope> =>
+/**
+ * The observer ends with its socket. Closing it by itself would leave an unhandled rejection behind. To whom a socket that is
+ * secured was never let in it has lost nothing, and it tries again by itself.
+ */
+const observe = (
+  { socket }: Handle<zmq.Socket>,
+  options: Pick<Options, "secure"> | undefined
+): Effect.Effect<Stream.Stream<ConnectionEvent>, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Mailbox.make<ConnectionEvent>({ capacity: eventsKept, strategy: "sliding" }),
       (mailbox) => mailbox.shutdown
     ),
     (mailbox) => {
-      socket.events.on("handshake", () => mailbox.unsafeOffer("connected"))
-      socket.events.on("disconnect", () => mailbox.unsafeOffer("lost"))
+      let isIn = options?.secure === undefined
+      socket.events.on("handshake", () => {
+        isIn = true
+        mailbox.unsafeOffer("connected")
+      })
+      socket.events.on("disconnect", () => {
+        mailbox.unsafeOffer(isIn ? "lost" : "failed")
+        isIn = options?.secure === undefined
+      })
       socket.events.on("close", () => mailbox.unsafeOffer("failed"))
       return Mailbox.toStream(mailbox)
     }
@@ -307,10 +352,16 @@ const observe = ({ socket }: Handle<zmq.Socket>): Effect.Effect<Stream.Stream<Co
 interface Handle<S extends zmq.Socket> {
   readonly socket: S
   endpoint: string | undefined
+  readonly connecting: Connecting
   readonly failed: (operation: SocketOperation, cause: unknown, endpoint?: string) => SocketError
 }
 
-const open = <S extends zmq.Socket>(make: () => S): Effect.Effect<Handle<S>, SocketError, Scope.Scope> =>
+const atOnce: Connecting = (_, connect) => connect
+
+const open = <S extends zmq.Socket>(
+  make: () => S,
+  options: Pick<Options, "secure"> | undefined
+): Effect.Effect<Handle<S>, SocketError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
       try: make,
@@ -322,15 +373,19 @@ const open = <S extends zmq.Socket>(make: () => S): Effect.Effect<Handle<S>, Soc
         socket.close()
         return endpoint?.startsWith("ipc://") ? fileGone(endpoint.slice("ipc://".length)) : Effect.void
       })
-  ).pipe(Effect.map((socket) => {
-    const handle: Handle<S> = {
-      socket,
-      endpoint: undefined,
-      failed: (operation, cause, endpoint = handle.endpoint) =>
-        // Closing makes pending operations fail with all kinds of codes.
-        new SocketError({ reason: socket.closed ? "Closed" : reasonOf(cause), operation, endpoint, cause })
-    }
-    return handle
+  ).pipe(Effect.flatMap((socket) => {
+    const attended = options?.secure === undefined ? Effect.succeed(atOnce) : options.secure.attend(socket)
+    return Effect.map(attended, (connecting) => {
+      const handle: Handle<S> = {
+        socket,
+        connecting,
+        endpoint: undefined,
+        failed: (operation, cause, endpoint = handle.endpoint) =>
+          // Closing makes pending operations fail with all kinds of codes.
+          new SocketError({ reason: socket.closed ? "Closed" : reasonOf(cause), operation, endpoint, cause })
+      }
+      return handle
+    })
   }))
 
 /**
@@ -364,16 +419,19 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "bind", endpoint })),
   connect: (endpoint) =>
     Endpoint.isConnectable(endpoint)
-      ? Effect.zipRight(
-        lookUp(endpoint),
-        Effect.try({
-          try: () => {
-            allowIpv6(handle.socket, endpoint)
-            handle.socket.connect(endpoint)
-            handle.endpoint = endpoint
-          },
-          catch: (cause) => handle.failed("connect", cause, endpoint)
-        })
+      ? handle.connecting(
+        endpoint,
+        Effect.zipRight(
+          lookUp(endpoint),
+          Effect.try({
+            try: () => {
+              allowIpv6(handle.socket, endpoint)
+              handle.socket.connect(endpoint)
+              handle.endpoint = endpoint
+            },
+            catch: (cause) => handle.failed("connect", cause, endpoint)
+          })
+        )
       )
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "connect", endpoint }))
 })

@@ -8,12 +8,23 @@ import { Buffer } from "node:buffer"
 import { context, Dealer } from "zeromq"
 import * as proc from "./proc.ts"
 
+/** What a client needs of CURVE, as the binding calls it. */
+export interface CurveKeys {
+  readonly curvePublicKey: string
+  readonly curveSecretKey: string
+  readonly curveServerKey: string
+}
+
 /** Requests in a closed loop: each client keeps `window` of them in flight and sends one more for each reply. */
 export interface Echo {
   readonly kind: "echo"
   readonly endpoint: string
   /** The process whose CPU time is measured. */
   readonly pid: number
+  /** How many bytes a request has. Defaults to 32. */
+  readonly bytes?: number
+  /** With which keys, if the server wants any. */
+  readonly keys?: CurveKeys
   readonly clients: number
   readonly window: number
   /** Ends after so many seconds ... */
@@ -45,7 +56,7 @@ export interface FloodResult {
 }
 
 /** A request as a REQ client sends it. */
-const request = [Buffer.alloc(0), Buffer.alloc(32)]
+const requestOf = (bytes = 32) => [Buffer.alloc(0), Buffer.alloc(bytes)]
 
 /** How long, in milliseconds, a load goes on before it is measured, so that all the clients take part in it. */
 const warmUpMillis = 200
@@ -63,8 +74,8 @@ const patienceMillis = 10_000
 context.maxSockets = 8192
 
 /** Connects and waits for a first reply: from here on the server knows the client. */
-const connect = async (endpoint: string): Promise<Dealer> => {
-  const socket = new Dealer({ linger: 0, sendTimeout: 0, receiveTimeout: patienceMillis })
+const connect = async (endpoint: string, request: Array<Buffer>, keys?: CurveKeys): Promise<Dealer> => {
+  const socket = new Dealer({ linger: 0, sendTimeout: 0, receiveTimeout: patienceMillis, ...keys })
   socket.connect(endpoint)
   await socket.send(request)
   const reply = await socket.receive()
@@ -91,7 +102,10 @@ const receiveBatch = async (socket: Dealer): Promise<number> => {
 }
 
 const echo = async (job: Echo): Promise<EchoResult> => {
-  const sockets = await Promise.all(Array.from({ length: job.clients }, () => connect(job.endpoint)))
+  const request = requestOf(job.bytes)
+  const sockets = await Promise.all(
+    Array.from({ length: job.clients }, () => connect(job.endpoint, request, job.keys))
+  )
   const latencies = new Uint32Array(maxMicros + 1)
   let phase: "warm-up" | "measured" | "over" = "warm-up"
   let phaseEnd = performance.now() + warmUpMillis
@@ -163,7 +177,8 @@ const percentile = (counts: Uint32Array, total: number, share: number): number =
 }
 
 const flood = async (job: Flood): Promise<FloodResult> => {
-  const socket = await connect(job.endpoint)
+  const request = requestOf()
+  const socket = await connect(job.endpoint, request)
   const start = performance.now()
   const end = start + job.seconds * 1000
   let sent = 0

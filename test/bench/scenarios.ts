@@ -3,8 +3,10 @@
  */
 import { once } from "node:events"
 import * as net from "node:net"
+import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Subscriber } from "zeromq"
+import { failover } from "./failover.ts"
 import type { Rounds, Row } from "./figures.ts"
 import { lonelyRow, row } from "./figures.ts"
 import type { Echo, EchoResult } from "./load.ts"
@@ -12,6 +14,8 @@ import * as proc from "./proc.ts"
 import type { Load, Name, Server } from "./servers.ts"
 import {
   freeEndpoints,
+  kill,
+  makeKeys,
   startAbuse,
   startEffect,
   startLoad,
@@ -61,7 +65,7 @@ const startProxies = async (): Promise<Both> => {
   return both
 }
 
-type Shape = Pick<Echo, "clients" | "window"> & Partial<Pick<Echo, "seconds" | "requests">>
+type Shape = Pick<Echo, "clients" | "window"> & Partial<Pick<Echo, "bytes" | "keys" | "seconds" | "requests">>
 
 const ask = (load: Load, server: Server, shape: Shape): Promise<EchoResult> =>
   load.echo({
@@ -233,6 +237,41 @@ const flood = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
   return [lonelyRow("requests sent a second", results.map(({ rate }) => rate)), ...delayRows(results)]
 }
 
+/** In turns with keys, which is the project's column, and without. */
+const curve = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const keys = await makeKeys()
+  const load = startLoad()
+  const startOne = async (options: ReadonlyArray<string>) => {
+    const [frontend, state, peer] = await freeEndpoints()
+    return startMember("primary", { frontend, state, peer }, options)
+  }
+  const servers = { plain: await startOne([]), project: await startOne(["--keys", keys.directory]) }
+  const measure = (name: Name) =>
+    ask(load, servers[name], {
+      ...manyRequests,
+      bytes: 64,
+      seconds,
+      ...(name === "project" ? { keys: keys.of("primary") } : {})
+    })
+  await inTurns(1, measure)
+  const rows = throughputRows(await inTurns(rounds, measure))
+  await stopAll()
+
+  const waits = await inTurns(rounds, async (name) => {
+    const [frontend, state, otherFrontend, otherState] = await freeEndpoints()
+    const options = ["--policy", "hardened", ...(name === "project" ? ["--keys", keys.directory] : [])]
+    const primary = await startMember("primary", { frontend, state, peer: otherState }, options)
+    const backup = await startMember("backup", { frontend: otherFrontend, state: otherState, peer: state }, options)
+    // By then the two have found each other.
+    await sleep(3000)
+    const client = name === "project" ? path.join(keys.directory, "client-load") : undefined
+    const wait = await failover([frontend, otherFrontend], client, () => kill(primary))
+    await backup.stop()
+    return wait
+  })
+  return [...rows, row("kill -9 of the active server: wait for an answer, ms", waits, (wait) => wait)]
+}
+
 const portOf = (endpoint: string): number => Number(new URL(endpoint).port)
 
 /** Starts a pair whose primary has a status server, if that is wanted. The primary comes first. */
@@ -386,6 +425,7 @@ export const scenarios: { readonly [name: string]: (options: Options) => Promise
   clients,
   effects,
   proxy,
+  curve,
   rpc,
   rpcFailover,
   flood,

@@ -4,10 +4,13 @@
 import type { ChildProcess } from "node:child_process"
 import { fork, spawn } from "node:child_process"
 import { once } from "node:events"
+import * as fs from "node:fs"
 import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
-import type { Echo, EchoResult, Flood, FloodResult } from "./load.ts"
+import type { CurveKeys, Echo, EchoResult, Flood, FloodResult } from "./load.ts"
 import type { Job, Result } from "./rpcPeer.ts"
 
 /** What is compared. */
@@ -53,6 +56,13 @@ const stop = async (child: ChildProcess): Promise<void> => {
   await gone
 }
 
+/** Kills a server, which is meant to end. */
+export const kill = (server: Server): void => {
+  const child = [...children].find(({ pid }) => pid === server.pid)!
+  children.delete(child)
+  child.kill("SIGKILL")
+}
+
 /** Ends every child and waits until they are gone. */
 export const stopAll = async (): Promise<void> => {
   await Promise.all([...children].map(stop))
@@ -74,6 +84,28 @@ const start = async (what: string, args: ReadonlyArray<string>, frontend: string
 /** Starts the plain loop. */
 export const startPlain = (frontend: string): Promise<Server> =>
   start("the plain loop", [file("plain.mjs"), frontend], frontend)
+
+/** Makes key files for a pair and a client, in a directory that goes with this process. */
+export const makeKeys = async () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "bstar-bench-"))
+  process.on("exit", () => fs.rmSync(directory, { recursive: true, force: true }))
+  for (const args of [[], ["--client", "load"]]) {
+    const child = spawn(process.execPath, [file("../../dist/bstar.js"), "keygen", directory, ...args], { env })
+    const [code] = await once(child, "exit")
+    if (code !== 0) {
+      throw new Error(`bstar keygen has ended with ${code}`)
+    }
+  }
+  const key = (name: string, kind: "public" | "secret") =>
+    new RegExp(`${kind}-key = "(.*)"`).exec(fs.readFileSync(path.join(directory, name), "utf8"))![1]!
+  const secretFile = "client-load/client.key_secret"
+  const own = { curvePublicKey: key(secretFile, "public"), curveSecretKey: key(secretFile, "secret") }
+  return {
+    directory,
+    /** What a client of either server needs. */
+    of: (role: "primary" | "backup"): CurveKeys => ({ ...own, curveServerKey: key(`${role}.key`, "public") })
+  }
+}
 
 /** Where a member of a pair is reached, where it publishes, and where it listens. */
 export interface Endpoints {

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { Endpoints, Role } from "../processes/support.ts"
 import { dealer, freeEndpoints, root, run } from "../processes/support.ts"
+import { makeKeyFiles } from "../suites/keys.ts"
 import { eventually } from "../suites/support.ts"
 
 /** Runs an example without building it, on a pair with these endpoints. */
@@ -19,10 +20,10 @@ const environment = (role: Role, at: Endpoints): NodeJS.ProcessEnv => ({
   BSTAR_PEER: at[role === "primary" ? "backup" : "primary"].state
 })
 
-const startBoth = (name: string, args: ReadonlyArray<string>, at: Endpoints) =>
+const startBoth = (name: string, args: ReadonlyArray<string>, at: Endpoints, more: NodeJS.ProcessEnv = {}) =>
   Effect.gen(function*() {
-    const primary = yield* example(name, args, { ...environment("primary", at), PORT: "0" })
-    const backup = yield* example(name, args, { ...environment("backup", at), PORT: "0" })
+    const primary = yield* example(name, args, { ...environment("primary", at), ...more, PORT: "0" })
+    const backup = yield* example(name, args, { ...environment("backup", at), ...more, PORT: "0" })
     yield* backup.waitForLine(/ready as passive/)
     return { primary, backup }
   })
@@ -43,6 +44,19 @@ describe("the examples run", () => {
       assert.strictEqual(yield* ask("get", "color"), "there is no color")
       assert.strictEqual(yield* ask("set", "color", "red"), "red")
       assert.strictEqual(yield* ask("get", "color"), "red")
+    }))
+
+  it.scopedLive("keys.ts: a server and a client with keys", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const keys = yield* makeKeyFiles(["alice"])
+      yield* startBoth("keys.ts", ["serve"], at, { BSTAR_KEYS: keys })
+      const client = yield* example("keys.ts", [], {
+        BSTAR_SERVERS: `${at.primary.frontend},${at.backup.frontend}`,
+        BSTAR_KEYS: path.join(keys, "client-alice")
+      })
+      assert.strictEqual((yield* client.exit).code, 0, client.stdout() + client.stderr())
+      assert.strictEqual(client.lines.at(-1), "hello")
     }))
 
   it.scopedLive("rpc.ts: an RPC service and its client", () =>

@@ -1,4 +1,4 @@
-/** What a server loads that has no status server: nothing of HTTP. The program has to be built. */
+/** What a server loads that has no status server and no keys: nothing of HTTP, and nothing of keys. The program has to be built. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -32,7 +32,24 @@ const ofHttp = (files: ReadonlySet<string>) =>
     read(file).match(/(?:from ?|require\()"(?:node:)?https?"|bstar_missed_heartbeats/g) ?? []
   )
 
+/** What of keys is in them. */
+const ofKeys = (files: ReadonlySet<string>) =>
+  [...files].flatMap((file) => read(file).match(/zeromq\.zap|secret-key|x25519/g) ?? [])
+
 describe("what a server loads", () => {
+  it("is nothing of keys without --keys, nor does a client", () => {
+    for (const command of ["server", "proxy", "run", "client"]) {
+      assert.deepStrictEqual(
+        ofKeys(closure(chunkOf(command), new Set(closure(path.join(dist, "bstar.js"))))),
+        [],
+        command
+      )
+    }
+    const chunks = fs.readdirSync(path.join(dist, "chunks")).filter((name) => /^(Curve|curveServer)-.*\.js$/.test(name))
+    assert.isAtLeast(chunks.length, 2)
+    chunks.forEach((name) => assert.isNotEmpty(ofKeys(closure(path.join(dist, "chunks", name))), name))
+  })
+
   it("is nothing of HTTP without --http", () => {
     for (const command of ["server", "proxy", "run"]) {
       const files = closure(chunkOf(command), new Set(closure(path.join(dist, "bstar.js"))))

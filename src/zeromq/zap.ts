@@ -1,0 +1,90 @@
+/**
+ * Who is asked by libzmq whether a key may come in (ZAP, RFC 27). libzmq asks at one place in a process, whoever's socket it is,
+ * so all share one that answers, which is there as long as somebody needs it. Which socket it is about is told by its domain.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type { SocketError } from "../BinaryStarError.ts"
+import type * as Frames from "../Frames.ts"
+import * as CurveKey from "../security/CurveKey.ts"
+import * as ZmqSocket from "./ZmqSocket.ts"
+
+/** Decides about a public key, and the address that it comes from. */
+export type Check = (publicKey: string, address: string) => Effect.Effect<boolean>
+
+const place = "inproc://zeromq.zap.01"
+
+const domains = new Map<string, (publicKey: string, address: string) => Promise<boolean>>()
+let lastDomain = 0
+
+const text = (frame: Uint8Array | undefined): string => frame === undefined ? "" : Buffer.from(frame).toString()
+
+/** Yes or no. There is a third answer, to come again later, after which a client of libzmq never does. */
+const answer = async (frames: Frames.Frames): Promise<Frames.Frames> => {
+  const [client, delimiter, version, id, domain, address, _identity, mechanism, key] = frames
+  const check = domains.get(text(domain))
+  const isRight = check !== undefined && text(mechanism) === "CURVE" && key?.length === 32 &&
+    await check(CurveKey.encode(key), text(address)).catch(() => false)
+  const words = isRight ? ["200", "OK", "", ""] : ["400", "refused", "", ""]
+  return [client!, delimiter!, version!, id!, ...words.map((word) => Buffer.from(word))]
+}
+
+/** Begins to answer. Each question by itself, so that nobody waits for a key file that somebody else needs. */
+const start = Effect.gen(function*() {
+  const router = yield* ZmqSocket.makeRouter()
+  yield* router.bind(place)
+  const runtime = yield* Effect.runtime<never>()
+  const reply = Runtime.runPromise(runtime)
+  yield* router.run(async (questions) => {
+    for (const question of questions) {
+      answer(question).then((answer) => reply(Effect.ignore(router.sendAll([answer]))))
+    }
+  }).pipe(
+    Effect.catchAllCause((cause) => Effect.logError("nobody is let in any more: keys cannot be checked", cause)),
+    Effect.interruptible,
+    Effect.forkScoped
+  )
+})
+
+const turns = Effect.unsafeMakeSemaphore(1)
+let users = 0
+let running: Scope.CloseableScope | undefined
+
+const enter = turns.withPermits(1)(Effect.gen(function*() {
+  if (running === undefined) {
+    const scope = yield* Scope.make()
+    yield* Effect.onError(Scope.extend(start, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
+    running = scope
+  }
+  users++
+}))
+
+const leave = turns.withPermits(1)(Effect.suspend(() => {
+  users--
+  const scope = running
+  if (users > 0 || scope === undefined) {
+    return Effect.void
+  }
+  running = undefined
+  return Scope.close(scope, Exit.void)
+}))
+
+/**
+ * Has `check` decide who comes in through the sockets of a domain, as long as the scope. Gives the domain, of which there is no
+ * other one.
+ */
+export const register = (check: Check): Effect.Effect<string, SocketError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const run = Runtime.runPromise(yield* Effect.runtime<never>())
+    yield* Effect.acquireRelease(enter, () => leave)
+    return yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const domain = `bstar-${++lastDomain}`
+        domains.set(domain, (publicKey, address) => run(check(publicKey, address)))
+        return domain
+      }),
+      (domain) => Effect.sync(() => domains.delete(domain))
+    )
+  })

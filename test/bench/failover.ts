@@ -1,0 +1,32 @@
+/**
+ * How long a client waits for its answer whose server has just been killed.
+ */
+import { Effect, Logger } from "effect"
+import * as BinaryStarClient from "../../src/BinaryStarClient.ts"
+import * as Curve from "../../src/security/Curve.ts"
+import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+
+/** Asks once, has the server that answers killed, asks again, and gives the milliseconds until that is answered. */
+export const failover = (
+  servers: ReadonlyArray<string>,
+  keys: string | undefined,
+  kill: () => void
+): Promise<number> =>
+  Effect.gen(function*() {
+    const { request } = yield* BinaryStarClient.make({ servers })
+    // By then compilers are warm.
+    for (let i = 0; i < 500; i++) {
+      yield* request("before")
+    }
+    const killed = performance.now()
+    yield* Effect.sync(kill)
+    yield* request("after")
+    return performance.now() - killed
+  }).pipe(
+    Effect.scoped,
+    Effect.provide([
+      keys === undefined ? ZmqClientLink.layer : ZmqClientLink.layerCurve(Curve.client(keys)),
+      Logger.remove(Logger.defaultLogger)
+    ]),
+    Effect.runPromise
+  )
