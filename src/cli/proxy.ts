@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import type { BinaryStarError, InvalidConfig, SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type { Role } from "../Fsm.ts"
@@ -30,10 +31,14 @@ export const run = (
     const options: Proxy.Options = {
       ...memberOptions(role, parsed),
       concurrency: Option.getOrUndefined(parsed.concurrency),
+      maxPerClient: Option.getOrUndefined(parsed.maxPerClient),
       timeout: Option.getOrUndefined(parsed.timeout) as Duration.DurationInput | undefined,
       whenBusy: parsed.whenBusy
     }
-    const ports = Layer.merge(Zmq.layer(options), ZmqBackend.layer(settings))
+    const ports = Layer.merge(
+      Zmq.layer(options),
+      ZmqBackend.layer({ ...(yield* BinaryStarConfig.make(options)), ...settings })
+    )
     return yield* Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(
       Effect.provide(
         Layer.provideMerge(

@@ -3,20 +3,22 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Backend } from "../Backend.ts"
 import type { SocketError } from "../BinaryStarError.ts"
+import * as Limits from "../Limits.ts"
 import { tellPort } from "./ports.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
- * The end of a server that its workers see.
+ * The end of a server that its workers see. Limits that are not given are {@link Limits.standard}.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends Partial<Pick<Limits.Limits, "maxMessageSize" | "handshakeTimeout">> {
   /** Where workers connect. */
   readonly backend: string
 }
@@ -38,7 +40,12 @@ export const layer = (options: Options): Layer.Layer<Backend, SocketError> =>
   Layer.scoped(
     Backend,
     Effect.gen(function*() {
-      const dealer = yield* ZmqSocket.makeDealer(room)
+      const { handshakeTimeout, maxMessageSize } = { ...Limits.standard, ...options }
+      const dealer = yield* ZmqSocket.makeDealer({
+        ...room,
+        maxMessageSize,
+        handshakeMillis: Math.ceil(Duration.toMillis(handshakeTimeout))
+      })
       yield* tellPort(options.backend, yield* dealer.bind(options.backend))
       return Backend.of({
         send: dealer.sendSome,

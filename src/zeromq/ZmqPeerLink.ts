@@ -48,6 +48,9 @@ const isUnknownHost = (error: SocketError) => error.reason === "UnknownHost"
 /** How long, in milliseconds, a goodbye may take after the server has ended. */
 const lingerMillis = 200
 
+/** Nobody says more to a state port than which topics he wants; what CURVE needs to get acquainted is less than this, too. */
+const guard = { maxMessageSize: 1024, handshakeMillis: 5000 }
+
 /** A process that dies closes its connections first and its ports some milliseconds later. */
 const whileItDies = Schedule.intersect(Schedule.exponential("2 millis"), Schedule.recurs(4))
 
@@ -75,7 +78,7 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       const heartbeatMillis = Duration.toMillis(options.heartbeat)
       const found = yield* Mailbox.make<Evidence>({ capacity: 1, strategy: "sliding" })
       const publishing = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      const publisher = yield* Scope.extend(ZmqSocket.makePublisher({ lingerMillis }), publishing)
+      const publisher = yield* Scope.extend(ZmqSocket.makePublisher({ lingerMillis, ...guard }), publishing)
       yield* tellPort(options.state, yield* publisher.bind(options.state))
 
       /** Somebody who listens to the peer, in a scope of its own so that another one can take its place. */
