@@ -40,10 +40,14 @@ export interface Connections {
 export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Frontend, {
   /**
    * Runs the stream of requests: hands them to `take` in batches, in order for each client, and goes on when the promise
-   * that `take` gave is fulfilled. Until then further requests stay with the clients, who are slowed down by it. Never
-   * ends by itself. To be run once.
+   * that `take` gave is fulfilled. Until then further requests stay with the clients, who are slowed down by it. `room` tells
+   * how many requests are wanted at the moment; a frontend that can hands over no more of them. Never ends by itself. To be
+   * run once.
    */
-  readonly run: (take: (requests: ReadonlyArray<Frames.Frames>) => Promise<void>) => Effect.Effect<never, SocketError>
+  readonly run: (
+    take: (requests: ReadonlyArray<Frames.Frames>) => Promise<void>,
+    room: () => number
+  ) => Effect.Effect<never, SocketError>
   /** Sends replies, in order. */
   readonly reply: (replies: ReadonlyArray<Frames.Frames>) => Effect.Effect<void, SocketError>
   /** What has become of the clients' connections. */

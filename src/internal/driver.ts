@@ -69,8 +69,8 @@ type Input =
   | { readonly _tag: "TimeUp" }
   | { readonly _tag: "Released" }
 
-/** Requests that wait for others to end before further ones are read, which until then stay with their clients. */
-const lineLength = 256
+/** Requests that are read in one go where they are answered at once. */
+const batchSize = 256
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
@@ -159,12 +159,16 @@ export const make = <R>(
     let requests: ReadonlyArray<Frames.Frames> | undefined
     let requestsAt = 0
     let requestsTaken = () => {}
+    // Requests that may be answered as soon as others have ended. They are few, so that whoever asks next is not behind many.
+    const line = Line.make()
+    const lineLength = Math.min(batchSize, 2 * config.concurrency)
+    const room = () => answers.running() + line.size() === 0 ? batchSize : Math.max(1, lineLength - line.size())
     const fromFrontend = frontend.run((batch) => {
       requests = batch
       requestsAt = now()
       inbox.offer(asked)
       return new Promise((resolve) => requestsTaken = resolve)
-    })
+    }, () => room())
     const fromPeer = Stream.runForEach(link.messages, (messages) => inbox.put({ _tag: "Heard", messages }))
     const fromEvidence = config.crashDetection
       ? Stream.runForEach(link.gone, (evidence) => inbox.put({ _tag: "Gone", evidence }))
@@ -192,8 +196,6 @@ export const make = <R>(
       let promotion: Promotion | undefined
       let goneBecause: string | undefined
       let isBatchLate = false
-      // Requests that may be answered as soon as others have ended, unless their time is over.
-      const line = Line.make()
       let isLineOver = false
       let isReleased = false
       const isNewJunk = Burst.make(config.expiryMillis)

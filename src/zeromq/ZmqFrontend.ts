@@ -153,12 +153,12 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
       }).pipe(Effect.schedule(lookAgain), Effect.zipRight(Effect.never))
 
       return Frontend.of({
-        run: (take) =>
+        run: (take, room) =>
           Effect.suspend(() => {
             const mine = current
             return mine === undefined
               ? isBack.await
-              : Effect.catchIf(mine.router.run(take), () => mine !== current, () => Effect.void)
+              : Effect.catchIf(mine.router.run(take, room), () => mine !== current, () => Effect.void)
           }).pipe(Effect.forever, Effect.raceFirst(watch)),
         reply: (replies) => Effect.suspend(() => current === undefined ? Effect.void : current.router.sendAll(replies)),
         connections: Effect.suspend(() =>
