@@ -70,7 +70,7 @@ type Input =
   | { readonly _tag: "Released" }
 
 /** Requests that are read in one go where they are answered at once. */
-const batchSize = 256
+const batchSize = 64
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
