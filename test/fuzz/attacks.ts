@@ -162,8 +162,6 @@ const beginning = (port: Port): Buffer => Buffer.concat([Zmtp.greeting, Zmtp.rea
 
 const mebibyte = Zmtp.frame(Buffer.alloc(1024 * 1024), false)
 
-const isThere = { while: (isThere: boolean) => isThere } as const
-
 /** Does it. What is opened stays open until the scope is closed. */
 export const carryOut = (attack: Attack, at: Ports): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -200,7 +198,9 @@ export const carryOut = (attack: Attack, at: Ports): Effect.Effect<void, never, 
       case "Endless": {
         const raw = yield* Zmtp.introduced(at[attack.port], typeOf[attack.port])
         let left = attack.mebibytes
-        yield* Effect.repeat(Effect.map(raw.write(mebibyte), (isThere) => isThere && --left > 0), isThere)
+        yield* Effect.repeat(Effect.map(raw.write(mebibyte), (isThere) => isThere && --left > 0), {
+          while: (goesOn: boolean) => goesOn
+        })
         return
       }
       case "Frames": {

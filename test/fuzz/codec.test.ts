@@ -8,7 +8,6 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as bstar from "../../src/cli/bstar.ts"
@@ -105,21 +104,17 @@ describe("a command line", () => {
       `bstar ${command.join(" ")} with anything`,
       { words: Arbitrary.words(known) },
       ({ words }) =>
-        Effect.gen(function*() {
-          const console = yield* Console.Console
-          const silent = Object.fromEntries(Object.entries(console.unsafe).map(([name]) => [name, () => {}]))
+        Console.consoleWith((console) => {
           const given = words.filter((word) => !/^--(wizard|completions|version|help)|^-h/.test(word))
-          isOrderly(
-            yield* bstar.run(["node", "bstar", ...command, ...given]).pipe(
-              Effect.exit,
-              Effect.withConsole({
-                ...console,
-                log: () => Effect.void,
-                error: () => Effect.void,
-                unsafe: silent as never
-              })
-            ),
-            words.join(" ")
+          return bstar.run(["node", "bstar", ...command, ...given]).pipe(
+            Effect.exit,
+            Effect.withConsole({
+              ...console,
+              log: () => Effect.void,
+              error: () => Effect.void,
+              unsafe: { ...console.unsafe, log: () => {}, error: () => {} }
+            }),
+            Effect.map((exit) => isOrderly(exit, words.join(" ")))
           )
         }).pipe(Effect.provide(Layer.mergeAll(files("role = 1"), NodePath.layer, NodeTerminal.layer))),
       {
