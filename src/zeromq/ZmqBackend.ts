@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import { Backend } from "../Backend.ts"
 import type { SocketError } from "../BinaryStarError.ts"
 import * as Limits from "../Limits.ts"
-import { tellPort } from "./ports.ts"
+import * as Valve from "./valve.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
@@ -18,7 +18,7 @@ import * as ZmqSocket from "./ZmqSocket.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Options extends Partial<Pick<Limits.Limits, "maxMessageSize" | "handshakeTimeout">> {
+export interface Options extends Partial<Pick<Limits.Limits, "handshakeTimeout" | "maxMemory" | "maxMessageSize">> {
   /** Where workers connect. */
   readonly backend: string
 }
@@ -40,16 +40,20 @@ export const layer = (options: Options): Layer.Layer<Backend, SocketError> =>
   Layer.scoped(
     Backend,
     Effect.gen(function*() {
-      const { handshakeTimeout, maxMessageSize } = { ...Limits.standard, ...options }
-      const dealer = yield* ZmqSocket.makeDealer({
-        ...room,
-        maxMessageSize,
-        handshakeMillis: Math.ceil(Duration.toMillis(handshakeTimeout))
+      const { handshakeTimeout, maxMemory, maxMessageSize } = { ...Limits.standard, ...options }
+      const { current, run } = yield* Valve.make({
+        endpoint: options.backend,
+        maxMemory,
+        open: ZmqSocket.makeDealer({
+          ...room,
+          maxMessageSize,
+          handshakeMillis: Math.ceil(Duration.toMillis(handshakeTimeout))
+        }),
+        whom: "workers"
       })
-      yield* tellPort(options.backend, yield* dealer.bind(options.backend))
       return Backend.of({
-        send: dealer.sendSome,
-        run: dealer.run
+        send: (messages) => Effect.suspend(() => current()?.sendSome(messages) ?? Effect.succeed(0)),
+        run: (take) => run((dealer) => dealer.run(take))
       })
     })
   )

@@ -197,10 +197,7 @@ export const carryOut = (attack: Attack, at: Ports): Effect.Effect<void, never, 
       }
       case "Endless": {
         const raw = yield* Zmtp.introduced(at[attack.port], typeOf[attack.port])
-        let left = attack.mebibytes
-        yield* Effect.repeat(Effect.map(raw.write(mebibyte), (isThere) => isThere && --left > 0), {
-          while: (goesOn: boolean) => goesOn
-        })
+        for (let left = attack.mebibytes; left > 0 && (yield* raw.write(mebibyte)); left--);
         return
       }
       case "Frames": {
