@@ -109,7 +109,7 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["rejected", ({ status: { counters } }) => String(counters.rejected)],
   ["failed", ({ status: { counters } }) => String(counters.failed)],
   ["limited", ({ status: { counters } }) => String(counters.limited)],
-  ["connections", ({ status: { connections } }) =>
+  ["connected", ({ status: { connections } }) =>
     connections === undefined
       ? "-"
       : `${connections.open}, ${connections.refused} refused${
