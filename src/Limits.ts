@@ -5,7 +5,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { DurationInput } from "./internal/config.ts"
+import { DurationInput, wholeNumber } from "./internal/config.ts"
 
 /**
  * What a user may say about the limits. All have defaults.
@@ -68,8 +68,6 @@ export const defaults = {
   maxMemory: 1024
 } as const satisfies Options
 
-const whole = (minimum: number, maximum: number) => Schema.Int.pipe(Schema.between(minimum, maximum))
-
 /**
  * What each limit may be.
  *
@@ -77,14 +75,14 @@ const whole = (minimum: number, maximum: number) => Schema.Int.pipe(Schema.betwe
  * @category schemas
  */
 export const fields = {
-  maxMessageSize: whole(64, 2 ** 31 - 1),
-  maxFrames: whole(1, 1_000_000),
-  maxPerClient: whole(1, 1_000_000),
-  queue: whole(1, 1_000_000),
+  maxMessageSize: wholeNumber(64, 2 ** 31 - 1),
+  maxFrames: wholeNumber(1, 1_000_000),
+  maxPerClient: wholeNumber(1, 1_000_000),
+  queue: wholeNumber(1, 1_000_000),
   handshakeTimeout: DurationInput({ minimum: "10 millis", maximum: "1 hour" }),
   ping: DurationInput({ minimum: "10 millis", maximum: "1 day" }),
   keepAlive: DurationInput({ minimum: "1 second", maximum: "1 day" }),
-  maxMemory: whole(16, 1024 * 1024)
+  maxMemory: wholeNumber(16, 1024 * 1024)
 } as const
 
 /**

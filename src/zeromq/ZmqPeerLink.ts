@@ -49,7 +49,7 @@ const isUnknownHost = (error: SocketError) => error.reason === "UnknownHost"
 const lingerMillis = 200
 
 /** Nobody says more to a state port than which topics he wants; what CURVE needs to get acquainted is less than this, too. */
-const guard = { maxMessageSize: 1024, handshakeMillis: 5000 }
+const guard = { maxMessageSize: 512, handshakeMillis: 5000 }
 
 /** A process that dies closes its connections first and its ports some milliseconds later. */
 const whileItDies = Schedule.intersect(Schedule.exponential("2 millis"), Schedule.recurs(4))

@@ -251,8 +251,15 @@ export const makeRouter = (options?: RouterOptions): Effect.Effect<Router, Socke
         handover: true
       })
     )
+    const { bind, connect } = endpoints(handle)
     return {
-      ...endpoints(handle),
+      bind: (endpoint) =>
+        Effect.catchIf(
+          bind(endpoint),
+          (error) => error.reason === "Full",
+          (error) => Effect.zipRight(tryToBind(endpoint), error)
+        ),
+      connect,
       ...sender(handle),
       ...receiver(handle, batchSize),
       ...(yield* count(handle)),
@@ -486,6 +493,10 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
       )
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "connect", endpoint }))
 })
+
+/** A socket that is watched forgets why it could not be bound; one that is not knows. */
+const tryToBind = (endpoint: string): Effect.Effect<string, SocketError> =>
+  Effect.scoped(Effect.flatMap(open(() => new zmq.Router({ linger: 0 })), (handle) => endpoints(handle).bind(endpoint)))
 
 const isIpv6 = (endpoint: string) => endpoint.startsWith("tcp://[")
 
