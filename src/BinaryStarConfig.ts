@@ -12,6 +12,7 @@ import * as Endpoint from "./Endpoint.ts"
 import type { PolicyName, Role } from "./Fsm.ts"
 import { policyNames } from "./Fsm.ts"
 import { DurationInput, oneOf, validate } from "./internal/config.ts"
+import * as Limits from "./Limits.ts"
 
 /**
  * Time between two heartbeats: 10 milliseconds to 1 hour, as a duration or as text such as `"250 millis"`.
@@ -55,7 +56,8 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   drain: DurationInput({ minimum: 0, maximum: "1 hour" }),
   /** How often votes may make this server take over within `failoverWindow`. */
   maxFailovers: Schema.UndefinedOr(Schema.Int.pipe(Schema.between(1, 1000))),
-  failoverWindow: DurationInput({ minimum: "1 second", maximum: "30 days" })
+  failoverWindow: DurationInput({ minimum: "1 second", maximum: "30 days" }),
+  ...Limits.fields
 }) {
   /** How long a peer may be silent before it counts as dead: two heartbeats, in milliseconds. */
   get expiryMillis(): number {
@@ -69,7 +71,7 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends Limits.Options {
   /** Which server of the pair this is. */
   readonly role: Role
   /** The rules by which it becomes active and passive. */
@@ -130,7 +132,8 @@ export const defaults = {
     timeout: "30 seconds",
     vote: "clients",
     drain: "5 seconds",
-    failoverWindow: "1 hour"
+    failoverWindow: "1 hour",
+    ...Limits.defaults
   },
   backup: {
     frontend: "tcp://*:5002",
@@ -141,7 +144,8 @@ export const defaults = {
     timeout: "30 seconds",
     vote: "clients",
     drain: "5 seconds",
-    failoverWindow: "1 hour"
+    failoverWindow: "1 hour",
+    ...Limits.defaults
   }
 } as const satisfies { readonly [R in Role]: Omit<Options, "role" | "policy"> }
 
@@ -166,13 +170,22 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
     vote: options.vote ?? base.vote,
     drain: options.drain ?? base.drain,
     maxFailovers: options.maxFailovers,
-    failoverWindow: options.failoverWindow ?? base.failoverWindow
+    failoverWindow: options.failoverWindow ?? base.failoverWindow,
+    maxMessageSize: options.maxMessageSize ?? base.maxMessageSize,
+    maxFrames: options.maxFrames ?? base.maxFrames,
+    maxPerClient: options.maxPerClient ?? base.maxPerClient,
+    queue: options.queue ?? base.queue,
+    handshakeTimeout: options.handshakeTimeout ?? base.handshakeTimeout,
+    ping: options.ping ?? base.ping,
+    keepAlive: options.keepAlive ?? base.keepAlive,
+    maxMemory: options.maxMemory ?? base.maxMemory
   })
 }
 
 /**
  * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, `CRASH_DETECTION`,
- * `TIMEOUT`, `VOTE`, `DRAIN`, `MAX_FAILOVERS`, `FAILOVER_WINDOW`, all but the first two optional. With
+ * `TIMEOUT`, `VOTE`, `DRAIN`, `MAX_FAILOVERS`, `FAILOVER_WINDOW`, and of the limits `MAX_MESSAGE_SIZE`, `MAX_FRAMES`,
+ * `MAX_PER_CLIENT`, `QUEUE`, `HANDSHAKE_TIMEOUT`, `PING`, `KEEP_ALIVE`, `MAX_MEMORY`; all but the first two optional. With
  * `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as `BSTAR_ROLE` and so
  * on, most of which the command `bstar` reads too.
  *
@@ -192,5 +205,13 @@ export const config: Config.Config<Options> = Config.all({
   vote: Config.withDefault(Config.literal("clients", "self")("vote"), undefined),
   drain: Config.withDefault(Config.duration("drain"), undefined),
   maxFailovers: Config.withDefault(Config.integer("maxFailovers"), undefined),
-  failoverWindow: Config.withDefault(Config.duration("failoverWindow"), undefined)
+  failoverWindow: Config.withDefault(Config.duration("failoverWindow"), undefined),
+  maxMessageSize: Config.withDefault(Config.integer("maxMessageSize"), undefined),
+  maxFrames: Config.withDefault(Config.integer("maxFrames"), undefined),
+  maxPerClient: Config.withDefault(Config.integer("maxPerClient"), undefined),
+  queue: Config.withDefault(Config.integer("queue"), undefined),
+  handshakeTimeout: Config.withDefault(Config.duration("handshakeTimeout"), undefined),
+  ping: Config.withDefault(Config.duration("ping"), undefined),
+  keepAlive: Config.withDefault(Config.duration("keepAlive"), undefined),
+  maxMemory: Config.withDefault(Config.integer("maxMemory"), undefined)
 })

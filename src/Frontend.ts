@@ -16,6 +16,21 @@ import type * as Frames from "./Frames.ts"
 import * as Batches from "./internal/batches.ts"
 
 /**
+ * The clients' connections to a frontend.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connections {
+  /** How many there are. */
+  readonly open: number
+  /** How many were refused, or have ended, before they could ask anything. */
+  readonly refused: number
+  /** How often all were cut at once, because they took too much memory. */
+  readonly cut: number
+}
+
+/**
  * Carries requests from clients and replies to them as they are. A request begins with a frame that names its client to
  * this frontend; a reply must begin with the same. A reply to a client that has gone, or that does not read, is dropped.
  *
@@ -25,12 +40,18 @@ import * as Batches from "./internal/batches.ts"
 export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Frontend, {
   /**
    * Runs the stream of requests: hands them to `take` in batches, in order for each client, and goes on when the promise
-   * that `take` gave is fulfilled. Until then further requests stay with the clients, who are slowed down by it. Never
-   * ends by itself. To be run once.
+   * that `take` gave is fulfilled. Until then further requests stay with the clients, who are slowed down by it. `room` tells
+   * how many requests are wanted at the moment; a frontend that can hands over no more of them. Never ends by itself. To be
+   * run once.
    */
-  readonly run: (take: (requests: ReadonlyArray<Frames.Frames>) => Promise<void>) => Effect.Effect<never, SocketError>
+  readonly run: (
+    take: (requests: ReadonlyArray<Frames.Frames>) => Promise<void>,
+    room: () => number
+  ) => Effect.Effect<never, SocketError>
   /** Sends replies, in order. */
   readonly reply: (replies: ReadonlyArray<Frames.Frames>) => Effect.Effect<void, SocketError>
+  /** What has become of the clients' connections. */
+  readonly connections: Effect.Effect<Connections>
 }>() {}
 
 /**
@@ -41,7 +62,8 @@ export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Fronten
  */
 export const none: Layer.Layer<Frontend> = Layer.succeed(Frontend, {
   run: () => Effect.never,
-  reply: () => Effect.void
+  reply: () => Effect.void,
+  connections: Effect.succeed({ open: 0, refused: 0, cut: 0 })
 })
 
 /**
@@ -111,7 +133,8 @@ export const makeMemory: Effect.Effect<Memory> = Effect.gen(function*() {
               for (const [client, ...reply] of replies) {
                 clients.get(String(client))?.inbox.unsafeOffer(reply)
               }
-            })
+            }),
+          connections: Effect.sync(() => ({ open: clients.size, refused: 0, cut: 0 }))
         })
       })
     ),

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Connections } from "./Frontend.ts"
 import type * as Fsm from "./Fsm.ts"
 import type * as Statistics from "./internal/statistics.ts"
 
@@ -19,6 +20,8 @@ export interface Counters {
   readonly rejected: number
   /** Requests that were accepted but whose handler failed or took too long. A `Refusal` is no failure. */
   readonly failed: number
+  /** Requests that were refused because of a limit: too many frames, or too many of one client at a time. */
+  readonly limited: number
   /** States heard from the peer. */
   readonly heard: number
   /** Messages from the peer that were no state. They are ignored and are no sign of life. */
@@ -97,6 +100,8 @@ export interface Report {
     readonly isExpired: boolean
   }
   readonly counters: Counters
+  /** Those of the clients. */
+  readonly connections: Connections
   /** From the arrival of a request to its reply. */
   readonly latency: Distribution
   /** From the peer's last word to a take-over. */

@@ -46,6 +46,14 @@ describe("BinaryStarConfig", () => {
       assert.deepStrictEqual(yield* fieldsOf({ ...good, concurrency: 0 }), ["concurrency"])
       assert.deepStrictEqual(yield* fieldsOf({ ...good, concurrency: 1.5 }), ["concurrency"])
       assert.deepStrictEqual(
+        yield* fieldsOf({ ...good, maxMessageSize: 0, maxFrames: 0, maxPerClient: 0, queue: 0.5, maxMemory: 1 }),
+        ["maxMessageSize", "maxFrames", "maxPerClient", "queue", "maxMemory"]
+      )
+      assert.deepStrictEqual(
+        yield* fieldsOf({ ...good, handshakeTimeout: 0, ping: "Infinity", keepAlive: "1 millis" }),
+        ["handshakeTimeout", "ping", "keepAlive"]
+      )
+      assert.deepStrictEqual(
         yield* fieldsOf({ ...good, frontend: "tcp://*:99999", state: "5003", peer: "tcp://*:5004" }),
         ["frontend", "state", "peer"]
       )

@@ -28,6 +28,14 @@ interface Manifest {
   readonly exports: { readonly [entry: string]: string | null }
 }
 
+interface Locked {
+  readonly integrity?: string
+  readonly resolved?: string
+  readonly dev?: boolean
+  readonly devOptional?: boolean
+  readonly hasInstallScript?: boolean
+}
+
 const manifest: Manifest = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
 
 describe("the package", () => {
@@ -59,6 +67,20 @@ describe("the package", () => {
         []
       )
     }))
+
+  it("is locked: each package by its content, wherever it comes from, and none that has to run something first", () => {
+    const { packages }: { packages: { readonly [path: string]: Locked } } = JSON.parse(
+      fs.readFileSync(path.join(root, "package-lock.json"), "utf8")
+    )
+    const locked = Object.entries(packages).filter(([path]) => path !== "")
+    assert.deepStrictEqual(locked.filter(([, { integrity }]) => !/^sha512-/.test(integrity ?? "")), [])
+    assert.deepStrictEqual(locked.filter(([, { resolved }]) => resolved !== undefined), [])
+    // Both find what was built for this system where it is, without their scripts.
+    const scripts = locked.filter(([, { dev, devOptional, hasInstallScript }]) =>
+      hasInstallScript === true && dev !== true && devOptional !== true
+    )
+    assert.deepStrictEqual(scripts.map(([path]) => path), ["node_modules/msgpackr-extract", "node_modules/zeromq"])
+  })
 
   it("is ESM, and its program says by what it is run", () => {
     assert.strictEqual(manifest.type, "module")

@@ -7,10 +7,12 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Struct from "effect/Struct"
 import * as BinaryStarClient from "../BinaryStarClient.ts"
 import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import { policyNames } from "../Fsm.ts"
 import * as LazyPirate from "../LazyPirate.ts"
+import * as Limits from "../Limits.ts"
 import * as Hooks from "../service/Hooks.ts"
 import * as Proxy from "../service/Proxy.ts"
 
@@ -114,6 +116,46 @@ const security = {
   )
 }
 
+const limit = (name: keyof typeof Limits.defaults, option: string, what: string, description: string) =>
+  whole(option, variableOf(option), what, `${description} Default: ${Limits.defaults[name]}.`)
+
+const variableOf = (option: string): string => `BSTAR_${option.toUpperCase().replaceAll("-", "_")}`
+
+/** What clients may take. */
+export const limits = {
+  maxMessageSize: limit("maxMessageSize", "max-message-size", "bytes", "How large a frame may be, in bytes."),
+  maxFrames: limit("maxFrames", "max-frames", "frames", "How many frames a request may have."),
+  queue: limit(
+    "queue",
+    "queue",
+    "messages",
+    "How many messages may wait in this process for each client, and from it."
+  ),
+  maxMemory: limit(
+    "maxMemory",
+    "max-memory",
+    "MiB",
+    "With more MiB than this besides JavaScript's heap, all clients are cut off, which frees what they have sent."
+  ),
+  handshakeTimeout: text(
+    "handshake-timeout",
+    "BSTAR_HANDSHAKE_TIMEOUT",
+    `How long a connection may take until it has said who it is. Default: ${Limits.defaults.handshakeTimeout}.`
+  ),
+  ping: text(
+    "ping",
+    "BSTAR_PING",
+    "How long a client may be silent until ZeroMQ asks whether it is there, and then as long again until it is cut off. " +
+      `Default: ${Limits.defaults.ping}.`
+  ),
+  keepAlive: text(
+    "keep-alive",
+    "BSTAR_KEEP_ALIVE",
+    `How long a connection may be idle until the system asks whether its other end is there. ` +
+      `Default: ${Limits.defaults.keepAlive}.`
+  )
+}
+
 export const server = {
   primary: Options.boolean("primary", { aliases: ["p"] }).pipe(Options.withDescription("Run the primary server.")),
   backup: Options.boolean("backup", { aliases: ["b"] }).pipe(Options.withDescription("Run the backup server.")),
@@ -165,6 +207,7 @@ export const server = {
     `The time in which failovers are counted. Default: ${primary.failoverWindow}.`
   ),
   ...security,
+  ...limits,
   ...hooks,
   ...http,
   logFormat,
@@ -199,6 +242,12 @@ export const proxy = {
     "BSTAR_TIMEOUT",
     `How long a request may take in all until it is given up. Default: ${Proxy.defaults.timeout}.`
   ),
+  maxPerClient: limit(
+    "maxPerClient",
+    "max-per-client",
+    "requests",
+    "How many of these may be of one client; more of them are refused."
+  ),
   whenBusy: choice("when-busy", ["answer", "drop"], "BSTAR_WHEN_BUSY", Proxy.defaults.whenBusy).pipe(
     Options.withDescription(
       "What becomes of a request for which no worker is free in time: answer, the default, tells bstar's own clients so; " +
@@ -207,7 +256,7 @@ export const proxy = {
   )
 }
 
-const { clients: _clients, drain: _drain, frontend: _frontend, ...serverWithoutClients } = server
+const serverWithoutClients = Struct.omit(server, "frontend", "drain", "clients", ...Struct.keys(limits))
 
 export const run = {
   ...serverWithoutClients,

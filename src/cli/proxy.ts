@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Backend } from "../Backend.ts"
+import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import type { BinaryStarError, InvalidConfig, SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type { Role } from "../Fsm.ts"
@@ -31,13 +32,15 @@ export const run = (
     const options: Proxy.Options = {
       ...memberOptions(role, parsed),
       concurrency: Option.getOrUndefined(parsed.concurrency),
+      maxPerClient: Option.getOrUndefined(parsed.maxPerClient),
       timeout: Option.getOrUndefined(parsed.timeout) as Duration.DurationInput | undefined,
       whenBusy: parsed.whenBusy
     }
     const security = yield* securityOf(role, parsed)
+    const workers = { ...(yield* BinaryStarConfig.make(options)), ...settings }
     const backend: Layer.Layer<Backend, InvalidConfig | SocketError> = security === undefined
-      ? ZmqBackend.layer(settings)
-      : ZmqBackend.layerCurve({ ...settings, security })
+      ? ZmqBackend.layer(workers)
+      : ZmqBackend.layerCurve({ ...workers, security })
     const ports = Layer.merge(Zmq.layer({ ...options, security }), backend)
     return yield* Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(
       Effect.provide(

@@ -14,25 +14,37 @@ import * as Handler from "../Handler.ts"
 import type * as Curve from "../security/Curve.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
-import type { hooks, http, Parsed, server } from "./options.ts"
+import type { hooks, http, limits, Parsed, server } from "./options.ts"
 import * as systemd from "./systemd.ts"
 
 /** What was said about a member of a pair. */
 export const memberOptions = (
   role: Role,
-  parsed: Omit<Parsed<typeof server>, "clients" | "drain" | "frontend"> & Partial<Parsed<typeof server>>
+  parsed:
+    & Omit<Parsed<typeof server>, "clients" | "drain" | "frontend" | keyof typeof limits>
+    & Partial<Parsed<typeof server>>
 ): BinaryStarConfig.Options => ({
   role,
   policy: parsed.policy,
   frontend: parsed.frontend && Option.getOrUndefined(parsed.frontend),
   state: Option.getOrUndefined(parsed.state),
   peer: Option.getOrUndefined(parsed.peer),
-  heartbeat: Option.getOrUndefined(parsed.heartbeat) as Duration.DurationInput | undefined,
+  heartbeat: durationOf(parsed.heartbeat),
   crashDetection: parsed.crashDetection === "policy" ? undefined : parsed.crashDetection === "on",
-  drain: parsed.drain && (Option.getOrUndefined(parsed.drain) as Duration.DurationInput | undefined),
+  drain: parsed.drain && durationOf(parsed.drain),
   maxFailovers: Option.getOrUndefined(parsed.maxFailovers),
-  failoverWindow: Option.getOrUndefined(parsed.failoverWindow) as Duration.DurationInput | undefined
+  failoverWindow: durationOf(parsed.failoverWindow),
+  maxMessageSize: parsed.maxMessageSize && Option.getOrUndefined(parsed.maxMessageSize),
+  maxFrames: parsed.maxFrames && Option.getOrUndefined(parsed.maxFrames),
+  queue: parsed.queue && Option.getOrUndefined(parsed.queue),
+  maxMemory: parsed.maxMemory && Option.getOrUndefined(parsed.maxMemory),
+  handshakeTimeout: parsed.handshakeTimeout && durationOf(parsed.handshakeTimeout),
+  ping: parsed.ping && durationOf(parsed.ping),
+  keepAlive: parsed.keepAlive && durationOf(parsed.keepAlive)
 })
+
+/** It is checked with the rest. */
+const durationOf = (given: Option.Option<string>) => Option.getOrUndefined(given) as Duration.DurationInput | undefined
 
 /** The hooks that were given, whose code is loaded only then. */
 export const hooksOf = (parsed: Parsed<typeof hooks>): Layer.Layer<never, InvalidConfig, BinaryStar.BinaryStar> =>

@@ -94,6 +94,22 @@ const address = (name: string): Setting => {
   return { ...setting, complaint: (value) => setting.complaint(typeof value === "number" ? String(value) : value) }
 }
 
+/** A whole number within the bounds of a field. */
+const limit = (
+  name: string,
+  field: "maxMessageSize" | "maxFrames" | "maxPerClient" | "queue" | "maxMemory"
+): Setting => {
+  const decode = Schema.decodeUnknownEither(fields[field])
+  return {
+    ...whole(name, Number.MAX_SAFE_INTEGER, String(primary[field])),
+    complaint: (value) =>
+      Either.match(decode(value), {
+        onLeft: (error) => ParseResult.ArrayFormatter.formatErrorSync(error)[0]!.message,
+        onRight: () => undefined
+      })
+  }
+}
+
 const isUrl = (value: string): boolean => {
   const url = value.includes("://") ? value : `http://${value}`
   return /^https?:/.test(url) && URL.canParse(url)
@@ -118,6 +134,13 @@ export const server: Settings = {
   "failover-window": duration("failover-window", fields.failoverWindow, primary.failoverWindow),
   keys,
   "clients": word("clients", ["listed", "anyone"], "listed"),
+  "max-message-size": limit("max-message-size", "maxMessageSize"),
+  "max-frames": limit("max-frames", "maxFrames"),
+  "queue": limit("queue", "queue"),
+  "max-memory": limit("max-memory", "maxMemory"),
+  "handshake-timeout": duration("handshake-timeout", fields.handshakeTimeout, primary.handshakeTimeout),
+  "ping": duration("ping", fields.ping, primary.ping),
+  "keep-alive": duration("keep-alive", fields.keepAlive, primary.keepAlive),
   "on-active": text("on-active", "a command"),
   "on-passive": text("on-passive", "a command"),
   "on-stop": text("on-stop", "a command"),
@@ -136,6 +159,7 @@ export const proxy: Settings = {
   "backend": decoded(text("backend", backends.primary, backends), Endpoint.Bindable),
   "concurrency": whole("concurrency", 100_000, String(Proxy.defaults.concurrency)),
   "timeout": duration("timeout", fields.timeout, Proxy.defaults.timeout),
+  "max-per-client": limit("max-per-client", "maxPerClient"),
   "when-busy": word("when-busy", ["answer", "drop"], Proxy.defaults.whenBusy)
 }
 

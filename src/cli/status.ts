@@ -108,6 +108,13 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["accepted", ({ status: { counters } }) => String(counters.accepted)],
   ["rejected", ({ status: { counters } }) => String(counters.rejected)],
   ["failed", ({ status: { counters } }) => String(counters.failed)],
+  ["limited", ({ status: { counters } }) => String(counters.limited)],
+  ["connected", ({ status: { connections } }) =>
+    connections === undefined
+      ? "-"
+      : `${connections.open}, ${connections.refused} refused${
+        connections.cut > 0 ? `, all cut ${connections.cut} times` : ""
+      }`],
   ["votes", ({ status: { counters } }) => String(counters.votes)],
   ["failovers", ({ status: { counters } }) => String(counters.failovers)],
   ["refused", ({ status: { refused } }) => refused === undefined ? "-" : String(sum(refused))],

@@ -12,6 +12,7 @@ import type { Handler, Request } from "../Handler.ts"
 import { Later, Refusal } from "../Handler.ts"
 import * as Burst from "./burst.ts"
 import { monotonicReader } from "./clock.ts"
+import { clientOf } from "./line.ts"
 import * as Tasks from "./tasks.ts"
 
 /**
@@ -54,8 +55,17 @@ export interface Answers {
   readonly conclude: (ended: Ended, replies: Array<Frames.Frames>) => Effect.Effect<void>
   /** Sends a request away that this server may not answer. */
   readonly refuse: (request: Frames.Frames, replies: Array<Frames.Frames>) => void
+  /** Sends a request away that asks for more than its client may have. */
+  readonly limit: (
+    request: Frames.Frames,
+    status: "Busy" | "Failed",
+    why: string,
+    replies: Array<Frames.Frames>
+  ) => Effect.Effect<void> | undefined
   /** How many are being answered. */
   readonly running: () => number
+  /** How many of the client of a request are being answered. */
+  readonly runningOf: (request: Frames.Frames) => number
   /** Interrupts all that are being answered and waits for it. From now on it is another term. */
   readonly endTerm: Effect.Effect<void>
 }
@@ -113,10 +123,26 @@ export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quiet
     const now = yield* monotonicReader
     // A span costs twice as much as all else that becomes of a request, and nobody sees those of the default tracer.
     const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
-    const tasks = yield* Tasks.make<Accepted, Frames.Input, R>(timeout, (task, exit) => onEnd({ task, exit }))
+    const tasks = yield* Tasks.make<Accepted, Frames.Input, R>(timeout, (task, exit) => {
+      add(task.owner.message, -1)
+      onEnd({ task, exit })
+    })
     const isNewFailure = Burst.make(quietMillis)
+    const isNewExcess = Burst.make(quietMillis)
+    /** How many of each client are being answered. */
+    const counts = new Map<string, number>()
     // A reply that was begun in an earlier term is nobody's any more.
     let term = 0
+
+    const add = (request: Frames.Frames, more: 1 | -1) => {
+      const client = clientOf(request)
+      const count = (counts.get(client) ?? 0) + more
+      if (count === 0) {
+        counts.delete(client)
+      } else {
+        counts.set(client, count)
+      }
+    }
 
     const tellFailure = (say: Effect.Effect<void>) => {
       onFailure()
@@ -155,6 +181,7 @@ export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quiet
       const envelopeLength = Frames.envelopeLength(message)
       const reply = handler(new Incoming(message, envelopeLength, state))
       if (reply instanceof Later) {
+        add(message, 1)
         tasks.startLater({ message, envelopeLength, term, at }, reply.start)
         return undefined
       }
@@ -163,8 +190,12 @@ export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quiet
         return undefined
       }
       const exit = tasks.start({ message, envelopeLength, term, at }, inSpan(message, reply))
-      if (exit === undefined || Exit.isFailure(exit)) {
-        return exit && failed(replies, message, exit.cause)
+      if (exit === undefined) {
+        add(message, 1)
+        return undefined
+      }
+      if (Exit.isFailure(exit)) {
+        return failed(replies, message, exit.cause)
       }
       replies.push(envelop(message, envelopeLength, exit.value))
       return undefined
@@ -192,7 +223,14 @@ export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quiet
         return Effect.void
       },
       refuse: (message, replies) => tell(replies, message, "NotActive"),
+      limit: (message, status, why, replies) => {
+        tell(replies, message, status, Frames.make(why))
+        return isNewExcess(now())
+          ? Effect.logWarning(`client ${Encoding.encodeHex(message[0]!)}: ${why}; its request is refused`)
+          : undefined
+      },
       running: tasks.size,
+      runningOf: (request) => counts.get(clientOf(request)) ?? 0,
       endTerm: Effect.suspend(() => {
         term++
         return tasks.interruptAll

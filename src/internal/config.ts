@@ -51,6 +51,19 @@ export const oneOf = <const Words extends readonly [string, ...Array<string>]>(.
   })
 
 /**
+ * A whole number within bounds.
+ *
+ * @internal
+ */
+export const wholeNumber = (minimum: number, maximum: number) =>
+  Schema.Int.pipe(Schema.between(minimum, maximum)).annotations({
+    message: ({ actual }) => ({
+      message: `expected a whole number from ${minimum} to ${maximum}, got ${quoted(actual)}`,
+      override: true
+    })
+  })
+
+/**
  * Decodes a configuration and names every field that is wrong.
  *
  * @internal

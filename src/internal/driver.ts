@@ -28,6 +28,7 @@ import * as Burst from "./burst.ts"
 import { monotonicReader, withMonotonicTime } from "./clock.ts"
 import * as Damping from "./damping.ts"
 import * as Inbox from "./inbox.ts"
+import * as Line from "./line.ts"
 import { nextTurn, sliceMillis } from "./scheduler.ts"
 import * as Statistics from "./statistics.ts"
 import * as Terms from "./terms.ts"
@@ -68,6 +69,8 @@ type Input =
   | { readonly _tag: "Released" }
 
 const isEvidence = ({ _tag }: Input): boolean => _tag === "Gone"
+/** Requests that are read in one go where they are answered at once. */
+const batchSize = 64
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
@@ -156,12 +159,16 @@ export const make = <R>(
     let requests: ReadonlyArray<Frames.Frames> | undefined
     let requestsAt = 0
     let requestsTaken = () => {}
+    // Requests that may be answered as soon as others have ended. They are few, so that whoever asks next is not behind many.
+    const line = Line.make()
+    const lineLength = Math.min(batchSize, 2 * config.concurrency)
+    const room = () => answers.running() + line.size() === 0 ? batchSize : Math.max(1, lineLength - line.size())
     const fromFrontend = frontend.run((batch) => {
       requests = batch
       requestsAt = now()
       inbox.offer(asked)
       return new Promise((resolve) => requestsTaken = resolve)
-    })
+    }, () => room())
     const fromPeer = Stream.runForEach(link.messages, (messages) => inbox.put({ _tag: "Heard", messages, at: now() }))
     const fromEvidence = config.crashDetection
       ? Stream.runForEach(link.gone, (evidence) => inbox.put({ _tag: "Gone", evidence }))
@@ -192,6 +199,7 @@ export const make = <R>(
       let promoted: Fsm.Member | undefined
       let goneBecause: string | undefined
       let isBatchLate = false
+      let isLineOver = false
       let isReleased = false
       const isNewJunk = Burst.make(config.expiryMillis)
       const isNewlyHeld = Burst.make(config.expiryMillis)
@@ -273,7 +281,34 @@ export const make = <R>(
         Number.isFinite(member.peerExpiry) &&
         (Fsm.isLate(rules, lastBeat, at) || at - lateAt < config.expiryMillis / 4)
 
-      const mayServe = () => next < batch.length && (isBatchLate || answers.running() < config.concurrency)
+      const isBusy = () => answers.running() >= config.concurrency
+
+      const isLate = () => isBatchLate && next < batch.length
+
+      const isWaiting = () => next < batch.length || line.size() > 0
+
+      const mayServe = () => isLate() || (line.size() > 0 && isLineOver) || (isWaiting() && !isBusy())
+
+      /** What a client may not have. */
+      const excessOf = (request: Frames.Frames): readonly ["Busy" | "Failed", string] | undefined => {
+        const { maxFrames, maxPerClient } = config
+        const frames = request.length - 1
+        return frames > maxFrames
+          ? ["Failed", `${frames} frames, of ${maxFrames} that a request may have`]
+          : answers.running() + line.size() >= maxPerClient &&
+              answers.runningOf(request) + line.sizeOf(request) >= maxPerClient
+          ? ["Busy", `${maxPerClient} requests under way, which is all that a client may have`]
+          : undefined
+      }
+
+      const refuse = (
+        [status, why]: readonly ["Busy" | "Failed", string],
+        request: Frames.Frames,
+        replies: Array<Frames.Frames>
+      ) => {
+        counters.limited++
+        return answers.limit(request, status, why, replies)
+      }
 
       /** Takes the requests that wait, if there are any. What is taken when it stops is for the other server. */
       const takeBatch = () => {
@@ -289,10 +324,37 @@ export const make = <R>(
         return true
       }
 
+      /**
+       * Takes what waits. What cannot be answered now waits in line, where everybody has his turn, up to so many; the rest
+       * stays with the clients.
+       */
+      function* takeRequests() {
+        const replies: Array<Frames.Frames> = []
+        while (!isLate() && (next === batch.length || line.size() > 0 || isBusy())) {
+          while (next < batch.length) {
+            const request = batch[next++]!
+            const excess = excessOf(request)
+            if (excess === undefined) {
+              line.add({ request, at: batchAt })
+              continue
+            }
+            const warning = refuse(excess, request, replies)
+            if (warning !== undefined) {
+              yield* warning
+            }
+          }
+          if (line.size() >= lineLength || !takeBatch()) {
+            break
+          }
+        }
+        yield* send(replies)
+      }
+
       /** Sends away what this server will not answer any more. */
       function* sendAway() {
         isBatchLate = true
-        while (next < batch.length || takeBatch()) {
+        isLineOver = true
+        while (isWaiting() || takeBatch()) {
           yield* serve(false, now())
         }
       }
@@ -421,12 +483,15 @@ export const make = <R>(
           isVoteDue = outcome.member !== member && (yield* elect(outcome, isFresh, at, "this server")) === "wait"
         }
         while (mayServe()) {
+          const first = isLate() ? undefined : line.first()
+          const request = first?.request ?? batch[next]!
+          const requestAt = first?.at ?? batchAt
           const outcome = Fsm.step(rules, member, vote)
           const isVote = outcome.member !== member || outcome.verdict._tag === "Reject"
-          const verdict = isBatchLate
+          const verdict = (first === undefined ? isBatchLate : isLineOver)
             ? "reject"
             : outcome.member !== member
-            ? yield* elect(outcome, isFresh, at, `client ${Encoding.encodeHex(batch[next]![0]!)}`)
+            ? yield* elect(outcome, isFresh, at, `client ${Encoding.encodeHex(request[0]!)}`)
             : outcome.verdict._tag === "Accept"
             ? "accept"
             : "reject"
@@ -434,18 +499,28 @@ export const make = <R>(
             break
           }
           counters.votes += isVote ? 1 : 0
-          const request = batch[next++]!
-          if (verdict === "accept") {
-            counters.accepted++
+          // Who waits in line has been found to be within the limits.
+          const excess = verdict === "accept" && first === undefined ? excessOf(request) : undefined
+          if (first === undefined) {
+            next++
+          } else {
+            line.shift()
+          }
+          if (verdict === "reject") {
+            counters.rejected++
+            answers.refuse(request, replies)
+          } else {
             const before = replies.length
-            const failure = answers.begin(request, member.state, batchAt, replies)
-            answered += replies.length - before
+            counters.accepted += excess === undefined ? 1 : 0
+            const failure = excess === undefined
+              ? answers.begin(request, member.state, requestAt, replies)
+              : refuse(excess, request, replies)
+            if (first === undefined && excess === undefined) {
+              answered += replies.length - before
+            }
             if (failure !== undefined) {
               yield* failure
             }
-          } else {
-            counters.rejected++
-            answers.refuse(request, replies)
           }
           if (now() - began > sliceMillis) {
             break
@@ -567,14 +642,12 @@ export const make = <R>(
           return become(outcome, "PeerGone")
         })
 
-      const isDone = ({ until }: Leaving) => (next === batch.length && answers.running() === 0) || now() >= until
+      const isDone = ({ until }: Leaving) => (!isWaiting() && answers.running() === 0) || now() >= until
 
       /** Serves until this server is to leave and has answered what it had accepted. */
       function* serveUntilDone() {
         while (leaving === undefined || !isDone(leaving)) {
-          if (next === batch.length) {
-            takeBatch()
-          }
+          yield* takeRequests()
           if (!mayServe() && !isVoteDue && !isPromotionDue) {
             yield* takeIn(yield* inbox.takeAll)
             continue
@@ -628,6 +701,7 @@ export const make = <R>(
         }
         leaving = undefined
         isBatchLate = false
+        isLineOver = false
       }
 
       yield* Effect.logInfo(start.say)
@@ -689,7 +763,7 @@ export const make = <R>(
       ended,
       whileActive: terms.whileActive,
       stop: stopNow,
-      report: Effect.map(SubscriptionRef.get(latest), (transition) => {
+      report: Effect.zipWith(SubscriptionRef.get(latest), frontend.connections, (transition, connections) => {
         const at = now()
         const vote = Fsm.step(rules, member, { _tag: "ClientRequest", now: at })
         return {
@@ -698,6 +772,7 @@ export const make = <R>(
           answers: !hasEnded && leaving === undefined && vote.member === member && vote.verdict._tag === "Accept",
           peer: { ...statistics.peer(), isExpired: Fsm.isPeerExpired(member, at) },
           counters: { ...counters },
+          connections,
           latency: statistics.latency.get(),
           failover: statistics.failover.get(),
           hold: holdAt(at)

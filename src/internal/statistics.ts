@@ -16,6 +16,7 @@ export const make = (heartbeatMillis: number) => {
     accepted: 0,
     rejected: 0,
     failed: 0,
+    limited: 0,
     heard: 0,
     malformed: 0,
     votes: 0,

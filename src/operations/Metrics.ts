@@ -115,6 +115,10 @@ const makeUpdate = (role: Fsm.Role, first: Report) => {
   const requests = (verdict: string) =>
     counter("bstar_requests_total", "Requests by what has become of them.", { role, verdict })
   const [accepted, rejected, failed] = [requests("accepted"), requests("rejected"), requests("failed")]
+  const limited = requests("limited")
+  const connections = gauge("bstar_connections", "Connections of clients.", { role })
+  const refused = counter("bstar_refused_connections_total", "Connections of clients that came to nothing.", { role })
+  const cut = counter("bstar_cuts_total", "How often all clients were cut off because of memory.", { role })
   const messages = (kind: string) => counter("bstar_peer_messages_total", "Messages from the peer.", { role, kind })
   const [heard, malformed] = [messages("heard"), messages("malformed")]
   const latency = histogram(
@@ -144,6 +148,10 @@ const makeUpdate = (role: Fsm.Role, first: Report) => {
     accepted(counters.accepted)
     rejected(counters.rejected)
     failed(counters.failed)
+    limited(counters.limited)
+    connections(report.connections.open)
+    refused(report.connections.refused)
+    cut(report.connections.cut)
     heard(counters.heard)
     malformed(counters.malformed)
     yield* latency(report.latency)

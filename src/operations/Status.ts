@@ -70,6 +70,8 @@ export const Counters = Schema.Struct({
   accepted: Count,
   rejected: Count,
   failed: Count,
+  /** A server of an earlier version does not count these. */
+  limited: Schema.optionalWith(Count, { default: () => 0 }),
   heard: Count,
   malformed: Count,
   votes: Count,
@@ -125,6 +127,8 @@ export const NodeStatus = Schema.Struct({
   counters: Counters,
   /** Not there where whoever reaches a port may talk to it. */
   refused: Schema.optional(Refused),
+  /** Those of the clients: how many there are, how many were refused, and how often all were cut; see `Frontend.Connections`. */
+  connections: Schema.optional(Schema.Struct({ open: Count, refused: Count, cut: Count })),
   /** From a request coming in to its reply going out, estimated from a histogram. */
   latency: Schema.Struct({
     count: Count,
@@ -146,7 +150,17 @@ export const NodeStatus = Schema.Struct({
     drainMillis: Millis,
     /** `null`: no limit. */
     maxFailovers: Schema.NullOr(Count),
-    failoverWindowMillis: Millis
+    failoverWindowMillis: Millis,
+    limits: Schema.optional(Schema.Struct({
+      maxMessageSize: Count,
+      maxFrames: Count,
+      maxPerClient: Count,
+      queue: Count,
+      handshakeTimeoutMillis: Millis,
+      pingMillis: Millis,
+      keepAliveMillis: Millis,
+      maxMemory: Count
+    }))
   }),
   versions: Schema.Struct({ bstar: Schema.String, node: Schema.String }),
   host: Schema.String,
@@ -325,7 +339,7 @@ export const make = (address: {
 }): Effect.Effect<NodeStatus, never, BinaryStar> =>
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
-    const { answers, at, counters, hold, latency, peer, transition } = yield* report
+    const { answers, at, connections, counters, hold, latency, peer, transition } = yield* report
     const time = yield* wallClock(at)
     const { at: since, cause, evidence, reason, say, to } = entryOf(transition, time)
     const timeoutMillis = Duration.toMillis(config.timeout)
@@ -352,6 +366,7 @@ export const make = (address: {
       },
       counters,
       ...(address.refusals === undefined ? {} : { refused: address.refusals.counts() }),
+      connections,
       latency: {
         count: latency.counts.reduce((sum, count) => sum + count, 0),
         p50Millis: quantile(latency, 0.5) ?? null,
@@ -369,7 +384,17 @@ export const make = (address: {
         timeoutMillis: Number.isFinite(timeoutMillis) ? timeoutMillis : null,
         drainMillis: Duration.toMillis(config.drain),
         maxFailovers: config.maxFailovers ?? null,
-        failoverWindowMillis: Duration.toMillis(config.failoverWindow)
+        failoverWindowMillis: Duration.toMillis(config.failoverWindow),
+        limits: {
+          maxMessageSize: config.maxMessageSize,
+          maxFrames: config.maxFrames,
+          maxPerClient: config.maxPerClient,
+          queue: config.queue,
+          handshakeTimeoutMillis: Duration.toMillis(config.handshakeTimeout),
+          pingMillis: Duration.toMillis(config.ping),
+          keepAliveMillis: Duration.toMillis(config.keepAlive),
+          maxMemory: config.maxMemory
+        }
       },
       versions: { bstar: version, node: process.versions.node },
       host: os.hostname(),

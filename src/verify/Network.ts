@@ -217,7 +217,8 @@ export const make = (
                   carry(line, message)
                 }
               }
-            })
+            }),
+          connections: Effect.sync(() => ({ open: station.clients.size, refused: 0, cut: 0 }))
         }
         return { frontend, link }
       }),

@@ -3,21 +3,23 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Backend } from "../Backend.ts"
 import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
+import * as Limits from "../Limits.ts"
 import type * as Curve from "../security/Curve.ts"
-import { tellPort } from "./ports.ts"
+import * as Valve from "./valve.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
- * The end of a server that its workers see.
+ * The end of a server that its workers see. Limits that are not given are {@link Limits.standard}.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends Partial<Pick<Limits.Limits, "handshakeTimeout" | "maxMemory" | "maxMessageSize">> {
   /** Where workers connect. */
   readonly backend: string
 }
@@ -29,13 +31,23 @@ export interface Options {
  */
 const room = { sendQueue: 256, sendBytes: 32 * 1024 }
 
-const make = ({ backend }: Options, secure?: ZmqSocket.Secure) =>
+const make = (options: Options, secure?: ZmqSocket.Secure) =>
   Effect.gen(function*() {
-    const dealer = yield* ZmqSocket.makeDealer({ ...room, secure })
-    yield* tellPort(backend, yield* dealer.bind(backend))
+    const { handshakeTimeout, maxMemory, maxMessageSize } = { ...Limits.standard, ...options }
+    const { current, run } = yield* Valve.make({
+      endpoint: options.backend,
+      maxMemory,
+      open: ZmqSocket.makeDealer({
+        ...room,
+        maxMessageSize,
+        handshakeMillis: Math.ceil(Duration.toMillis(handshakeTimeout)),
+        secure
+      }),
+      whom: "workers"
+    })
     return Backend.of({
-      send: dealer.sendSome,
-      run: dealer.run
+      send: (messages) => Effect.suspend(() => current()?.sendSome(messages) ?? Effect.succeed(0)),
+      run: (take) => run((dealer) => dealer.run(take))
     })
   })
 

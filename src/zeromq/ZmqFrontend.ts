@@ -3,22 +3,27 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import type { SocketError } from "../BinaryStarError.ts"
 import * as Envelope from "../Envelope.ts"
 import { Frontend } from "../Frontend.ts"
-import { tellPort } from "./ports.ts"
+import * as Burst from "../internal/burst.ts"
+import { monotonicReader } from "../internal/clock.ts"
+import * as Limits from "../Limits.ts"
+import * as Valve from "./valve.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
- * The end of a server that its clients see.
+ * The end of a server that its clients see. Limits that are not given are {@link Limits.standard}.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends Partial<Limits.Limits> {
   /** Where clients connect. */
   readonly frontend: string
   /** What secures it. Defaults to nothing. */
@@ -31,6 +36,9 @@ const lingerMillis = 200
 /** How long, in milliseconds, nobody has to have asked until a server that has ended is gone, and how long it waits for that. */
 const quietMillis = 20
 const patienceMillis = 500
+
+/** Refused connections are told once, until there have been none for so many milliseconds. */
+const calmMillis = 60_000
 
 /**
  * What comes to a server that has ended will not be executed by anybody. A client that understands is told, so that it may
@@ -51,8 +59,17 @@ const sendAway = (router: ZmqSocket.Router): Effect.Effect<void> =>
     Effect.flatMap(Fiber.join)
   )
 
+const socketOptions = (limits: Limits.Limits): ZmqSocket.RouterOptions => ({
+  lingerMillis,
+  maxMessageSize: limits.maxMessageSize,
+  queue: limits.queue,
+  handshakeMillis: Math.ceil(Duration.toMillis(limits.handshakeTimeout)),
+  pingMillis: Math.ceil(Duration.toMillis(limits.ping)),
+  keepAliveSeconds: Math.ceil(Duration.toSeconds(limits.keepAlive))
+})
+
 /**
- * Serves clients at `frontend`.
+ * Serves clients at `frontend`, within the limits.
  *
  * @since 0.1.0
  * @category layers
@@ -61,12 +78,43 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
   Layer.scoped(
     Frontend,
     Effect.gen(function*() {
-      const router = yield* ZmqSocket.makeRouter({ lingerMillis, secure: options.secure })
-      yield* tellPort(options.frontend, yield* router.bind(options.frontend))
-      yield* Effect.addFinalizer(() => sendAway(router))
+      const limits: Limits.Limits = { ...Limits.standard, ...options }
+      const now = yield* monotonicReader
+      const isNewRefusal = Burst.make(calmMillis)
+      let refusedBefore = 0
+
+      const open = Effect.gen(function*() {
+        const router = yield* ZmqSocket.makeRouter({ ...socketOptions(limits), secure: options.secure })
+        yield* Effect.addFinalizer(() =>
+          Effect.map(router.connections, ({ refused }) => {
+            refusedBefore += refused
+          })
+        )
+        yield* Stream.runForEach(router.refusals, (why) =>
+          // Who secures a socket tells of those whom that refuses.
+          options.secure === undefined && isNewRefusal(now())
+            ? Effect.logWarning(`a connection to ${options.frontend} was refused: ${why}`)
+            : Effect.void).pipe(Effect.interruptible, Effect.forkScoped)
+        return router
+      })
+
+      const { current, cuts, run } = yield* Valve.make({
+        endpoint: options.frontend,
+        maxMemory: limits.maxMemory,
+        open,
+        whom: "clients"
+      })
+      yield* Effect.addFinalizer(() => {
+        const router = current()
+        return router === undefined ? Effect.void : sendAway(router)
+      })
       return Frontend.of({
-        run: router.run,
-        reply: router.sendAll
+        run: (take, room) => run((router) => router.run(take, room)),
+        reply: (replies) => Effect.suspend(() => current()?.sendAll(replies) ?? Effect.void),
+        connections: Effect.map(
+          Effect.suspend(() => current()?.connections ?? Effect.succeed({ open: 0, refused: 0 })),
+          ({ open, refused }) => ({ open, refused: refusedBefore + refused, cut: cuts() })
+        )
       })
     })
   )

@@ -50,6 +50,9 @@ const isUnknownHost = (error: SocketError) => error.reason === "UnknownHost"
 /** How long, in milliseconds, a goodbye may take after the server has ended. */
 const lingerMillis = 200
 
+/** Nobody says more to a state port than which topics he wants; what CURVE needs to get acquainted is less than this, too. */
+const guard = { maxMessageSize: 512, handshakeMillis: 5000 }
+
 /** A process that dies closes its connections first and its ports some milliseconds later. */
 const whileItDies = Schedule.intersect(Schedule.exponential("2 millis"), Schedule.recurs(4))
 
@@ -81,8 +84,9 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       const publishAt = (endpoint: string) =>
         Effect.gen(function*() {
           const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-          const { bind, send } = yield* ZmqSocket.makePublisher({ lingerMillis, secure: options.secure?.state }).pipe(
-            Scope.extend(own)
+          const { bind, send } = yield* Scope.extend(
+            ZmqSocket.makePublisher({ lingerMillis, ...guard, secure: options.secure?.state }),
+            own
           )
           return { send, endpoint: yield* bind(endpoint), close: Scope.close(own, Exit.void), isOpen: true }
         })

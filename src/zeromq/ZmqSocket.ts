@@ -74,10 +74,12 @@ export interface Receiver {
 export interface Runnable {
   /**
    * What `messages` gives, for the hot path: hands each batch to `take`, and reads on when the promise that it gave is fulfilled. A
-   * stream costs about 7 microseconds a batch more, which is a tenth of a round trip.
+   * stream costs about 7 microseconds a batch more, which is a tenth of a round trip. `room` is asked for each batch how many
+   * messages it may have.
    */
   readonly run: (
-    take: (batch: ReadonlyArray<Frames.Frames>) => Promise<void>
+    take: (batch: ReadonlyArray<Frames.Frames>) => Promise<void>,
+    room?: () => number
   ) => Effect.Effect<never, SocketError>
 }
 
@@ -102,6 +104,19 @@ export interface Observable {
 }
 
 /**
+ * What has become of the connections that others have made to a socket. Endpoints of `inproc` have none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connections {
+  /** How many there are, those included that have yet to say who they are. */
+  readonly open: number
+  /** How many have ended before both sides had said who they are: other protocols, broken ones, and who took too long. */
+  readonly refused: number
+}
+
+/**
  * A ROUTER socket: receives from many with a routing frame in front, and sends to the one whom the first frame names.
  *
  * @since 0.1.0
@@ -110,6 +125,9 @@ export interface Observable {
 export interface Router extends Socket, Sender, Receiver, Runnable {
   /** Sends messages in order, in one go. What the one whom it is for does not take is dropped. */
   readonly sendAll: (messages: Iterable<Frames.Frames>) => Effect.Effect<void, SocketError>
+  readonly connections: Effect.Effect<Connections>
+  /** Why connections are refused, the latest; to be run by one at a time. */
+  readonly refusals: Stream.Stream<string>
 }
 
 /**
@@ -192,12 +210,46 @@ export interface Options {
 }
 
 /**
+ * What may be set on a socket that is bound, against those who connect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BindingOptions extends Options {
+  /** Bytes of a frame at the most: the connection of whoever sends a larger one is cut. Defaults to no limit. */
+  readonly maxMessageSize?: number | undefined
+  /** How long, in whole milliseconds, both sides may take to say who they are. Defaults to ZeroMQ's 30 seconds. */
+  readonly handshakeMillis?: number | undefined
+}
+
+/**
+ * What may be set on a ROUTER.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RouterOptions extends BindingOptions {
+  /** How many messages may wait here for each other side, and as many from it. Defaults to `1000`. */
+  readonly queue?: number | undefined
+  /**
+   * How long, in whole milliseconds, a connection may be silent until its other end is asked whether it is there, and then again
+   * until it is cut. Defaults to never.
+   */
+  readonly pingMillis?: number | undefined
+  /**
+   * How long, in whole seconds, a connection may be idle until the system asks whether the other machine is there; it is given
+   * up after twice that time. Defaults to what the system likes.
+   */
+  readonly keepAliveSeconds?: number | undefined
+}
+
+/**
  * What may be set on a DEALER.
  *
  * @since 0.1.0
  * @category models
  */
-export interface DealerOptions extends Options {
+export interface DealerOptions extends BindingOptions {
   /** How many messages may wait in this process for each other side. Defaults to `1000`. */
   readonly sendQueue?: number | undefined
   /** How many bytes more may wait in the system for each other side. Defaults to what the system likes, often megabytes. */
@@ -213,22 +265,34 @@ const batchSize = 256
  * @since 0.1.0
  * @category constructors
  */
-export const makeRouter = (options?: Options): Effect.Effect<Router, SocketError, Scope.Scope> =>
-  Effect.map(open(() => new zmq.Router({ ...common(options), handover: true }), options), (handle) => ({
-    ...endpoints(handle),
-    ...sender(handle),
-    ...receiver(handle, batchSize),
-    sendAll: (messages) =>
-      Effect.try({
-        try: () => {
-          for (const message of messages) {
-            // A ROUTER drops what it cannot send, and says so to nobody.
-            handle.socket.send(message as Array<Uint8Array>).then(undefined, ignore)
-          }
-        },
-        catch: (cause) => handle.failed("send", cause)
-      })
-  }))
+export const makeRouter = (options?: RouterOptions): Effect.Effect<Router, SocketError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const handle = yield* open(() =>
+      new zmq.Router({
+        ...common(options),
+        ...binding(options),
+        ...keepAlive(options),
+        sendHighWaterMark: options?.queue ?? 1000,
+        receiveHighWaterMark: options?.queue ?? 1000,
+        handover: true
+      }), options)
+    return {
+      ...endpoints(handle),
+      ...sender(handle),
+      ...receiver(handle, batchSize),
+      ...(yield* count(handle)),
+      sendAll: (messages) =>
+        Effect.try({
+          try: () => {
+            for (const message of messages) {
+              // A ROUTER drops what it cannot send, and says so to nobody.
+              handle.socket.send(message as Array<Uint8Array>).then(undefined, ignore)
+            }
+          },
+          catch: (cause) => handle.failed("send", cause)
+        })
+    }
+  })
 
 /**
  * Opens a PUB.
@@ -236,8 +300,8 @@ export const makeRouter = (options?: Options): Effect.Effect<Router, SocketError
  * @since 0.1.0
  * @category constructors
  */
-export const makePublisher = (options?: Options): Effect.Effect<Publisher, SocketError, Scope.Scope> =>
-  Effect.map(open(() => new zmq.Publisher(common(options)), options), (handle) => ({
+export const makePublisher = (options?: BindingOptions): Effect.Effect<Publisher, SocketError, Scope.Scope> =>
+  Effect.map(open(() => new zmq.Publisher({ ...common(options), ...binding(options) }), options), (handle) => ({
     ...endpoints(handle),
     ...sender(handle)
   }))
@@ -273,6 +337,7 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
       new zmq.Dealer({
         ...common(options),
         ...reconnect(options),
+        ...binding(options),
         sendHighWaterMark: options?.sendQueue ?? 1000,
         sendBufferSize: options?.sendBytes ?? -1
       }), options)
@@ -310,6 +375,25 @@ const common = (options: Options | undefined) => ({
   ...options?.secure?.options
 })
 
+// What is not said is not mentioned: the binding takes no undefined.
+const binding = ({ handshakeMillis, maxMessageSize }: BindingOptions = {}) => ({
+  ...(maxMessageSize === undefined ? {} : { maxMessageSize }),
+  ...(handshakeMillis === undefined ? {} : { handshakeInterval: handshakeMillis })
+})
+
+/** How often a machine is asked whether it is there, within the time for which it may be idle. */
+const probes = 3
+
+const keepAlive = ({ keepAliveSeconds, pingMillis }: RouterOptions = {}) => ({
+  ...(pingMillis === undefined ? {} : { heartbeatInterval: pingMillis, heartbeatTimeout: pingMillis }),
+  ...(keepAliveSeconds === undefined ? {} : {
+    tcpKeepalive: 1,
+    tcpKeepaliveIdle: keepAliveSeconds,
+    tcpKeepaliveInterval: Math.ceil(keepAliveSeconds / probes),
+    tcpKeepaliveCount: probes
+  })
+})
+
 /** A lost connection is tried again soon, and then twice as late each time. */
 const reconnect = ({ connectMillis = 0, reconnectMillis = 200 }: Options = {}) => ({
   connectTimeout: connectMillis,
@@ -345,6 +429,30 @@ const observe = (
       })
       socket.events.on("close", () => mailbox.unsafeOffer("failed"))
       return Mailbox.toStream(mailbox)
+    }
+  )
+
+/** Follows the connections that others make. A connection that is refused counts as ended, too. */
+const count = (
+  { socket }: Handle<zmq.Socket>
+): Effect.Effect<Pick<Router, "connections" | "refusals">, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Mailbox.make<string>({ capacity: eventsKept, strategy: "sliding" }),
+      (mailbox) => mailbox.shutdown
+    ),
+    (mailbox) => {
+      let open = 0
+      let refused = 0
+      socket.events.on("accept", () => open++)
+      socket.events.on("disconnect", () => open--)
+      for (const kind of ["other", "protocol", "auth"] as const) {
+        socket.events.on(`handshake:error:${kind}`, ({ error }) => {
+          refused++
+          mailbox.unsafeOffer(kind === "other" ? "it was given up, or took too long" : error.message)
+        })
+      }
+      return { connections: Effect.sync(() => ({ open, refused })), refusals: Mailbox.toStream(mailbox) }
     }
   )
 
@@ -415,7 +523,13 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
           return handle.endpoint
         },
         catch: (cause) => handle.failed("bind", cause, endpoint)
-      }).pipe(Effect.retry({ while: (error) => error.reason === "AddressInUse", schedule: bindAgain }))
+      }).pipe(
+        Effect.catchIf(
+          (error) => error.reason === "Full",
+          (error) => Effect.zipRight(tryToBind(endpoint), error)
+        ),
+        Effect.retry({ while: (error) => error.reason === "AddressInUse", schedule: bindAgain })
+      )
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "bind", endpoint })),
   connect: (endpoint) =>
     Endpoint.isConnectable(endpoint)
@@ -435,6 +549,12 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
       )
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "connect", endpoint }))
 })
+
+/** A socket that is watched forgets why it could not be bound; one that is not knows. */
+const tryToBind = (endpoint: string): Effect.Effect<string, SocketError> =>
+  Effect.scoped(
+    Effect.flatMap(open(() => new zmq.Router({ linger: 0 }), undefined), (handle) => endpoints(handle).bind(endpoint))
+  )
 
 const isIpv6 = (endpoint: string) => endpoint.startsWith("tcp://[")
 
@@ -495,7 +615,7 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
   let arrived = false
   let isBusy = false
 
-  const receiveBatch = async (): Promise<ReadonlyArray<Frames.Frames>> => {
+  const receiveBatch = async (room: () => number): Promise<ReadonlyArray<Frames.Frames>> => {
     socket.receiveTimeout = -1
     const receiving = socket.receive()
     const isIdle = await isPending(receiving)
@@ -512,7 +632,8 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
         return [first]
       }
     }
-    isBusy = size > 1 && socket.readable
+    const limit = Math.min(size, room())
+    isBusy = limit > 1 && socket.readable
     if (!isBusy) {
       return [first]
     }
@@ -521,23 +642,24 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
     const rest: Array<Promise<Frames.Frames>> = []
     do {
       rest.push(socket.receive())
-    } while (rest.length < size - 1 && socket.readable)
+    } while (rest.length < limit - 1 && socket.readable)
     return [first, ...(await Promise.all(rest))]
   }
 
-  const next = () => coming ??= receiveBatch()
+  const all = () => size
+  const next = (room = all) => coming ??= receiveBatch(room)
   const taken = () => {
     coming = undefined
     arrived = false
   }
   const receive = Effect.tap(
-    Effect.tryPromise({ try: next, catch: (cause) => failed("receive", cause) }),
+    Effect.tryPromise({ try: () => next(), catch: (cause) => failed("receive", cause) }),
     () => Effect.sync(taken)
   )
   return {
     receive,
     messages: Stream.repeatEffect(receive),
-    run: (take) =>
+    run: (take, room) =>
       // Not the cleanup of Effect.async: an interruption right behind the registration would miss it.
       Effect.acquireUseRelease(
         Effect.sync(() => ({ isRunning: true })),
@@ -545,7 +667,7 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
           Effect.async((resume) => {
             const loop = async () => {
               while (turn.isRunning) {
-                const batch = await next()
+                const batch = await next(room)
                 if (turn.isRunning) {
                   taken()
                   await take(batch)

@@ -5,6 +5,7 @@
  * received in batches, replies are not looked at, and the time is read once a batch.
  */
 import { Buffer } from "node:buffer"
+import { setTimeout as sleep } from "node:timers/promises"
 import { context, Dealer } from "zeromq"
 import * as proc from "./proc.ts"
 
@@ -43,11 +44,12 @@ export interface EchoResult {
   readonly loopCpu: number
 }
 
-/** Requests as fast as they can be sent. Nobody reads the replies. */
+/** Requests as fast as they can be sent, or so many a second. Nobody reads the replies. */
 export interface Flood {
   readonly kind: "flood"
   readonly endpoint: string
   readonly seconds: number
+  readonly rate?: number
 }
 
 export interface FloodResult {
@@ -181,8 +183,13 @@ const flood = async (job: Flood): Promise<FloodResult> => {
   const socket = await connect(job.endpoint, request)
   const start = performance.now()
   const end = start + job.seconds * 1000
+  const rate = job.rate ?? Number.MAX_SAFE_INTEGER
   let sent = 0
   while (performance.now() < end) {
+    if (sent > (performance.now() - start) / 1000 * rate) {
+      await sleep(1)
+      continue
+    }
     // Waits until there is room, and then fills it.
     socket.sendTimeout = patienceMillis
     await socket.send(request)

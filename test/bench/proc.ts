@@ -1,7 +1,7 @@
 /**
  * What Linux tells about a running process. On other systems every figure is NaN, which is printed as "n/a".
  */
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 
 /** The unit of times in /proc: USER_HZ is 100 on every Linux that runs Node. */
 const tickMillis = 10
@@ -20,6 +20,10 @@ export const cpu = (pid: number): { readonly all: number; readonly loop: number 
   all: read(`/proc/${pid}/stat`, parseCpu) ?? NaN,
   loop: read(`/proc/${pid}/task/${pid}/stat`, parseCpu) ?? NaN
 })
+
+/** How many files, sockets and the like the process `pid` has open. */
+export const openFiles = (pid: number): number =>
+  process.platform === "linux" ? readdirSync(`/proc/${pid}/fd`).length : NaN
 
 /** Memory in MiB that the process `pid` has in RAM. */
 export const residentMebibytes = (pid: number): number =>

@@ -272,6 +272,49 @@ const curve = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
   return [...rows, row("kill -9 of the active server: wait for an answer, ms", waits, (wait) => wait)]
 }
 
+/** What one client that sends 100,000 messages a second, and reads nothing, does to four others, and to the server. */
+const abuse = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
+  const heartbeatMillis = 100
+  const [frontend, state, peer] = await freeEndpoints()
+  const server = await startMember("primary", { frontend, state, peer }, ["--heartbeat", `${heartbeatMillis} millis`])
+  const [load, abuser] = [startLoad(), startLoad()]
+  const watch = watchBeats(state, heartbeatMillis)
+  const others = () => ask(load, server, { clients: 4, window: 1, seconds })
+  await others()
+  const results: Array<
+    & { readonly quiet: EchoResult; readonly abused: EchoResult; readonly rate: number; readonly memory: number }
+    & { readonly delay: number; readonly noise: number }
+  > = []
+  for (let round = 0; round < rounds; round++) {
+    const quiet = await others()
+    const { delay, noise, result } = await watch.during(async () => {
+      const flooding = abuser.flood({ endpoint: frontend, seconds: seconds + 1, rate: 100_000 })
+      await sleep(500)
+      const abused = await others()
+      return { abused, flood: await flooding }
+    })
+    const { abused, flood } = result
+    results.push({
+      quiet,
+      abused,
+      rate: flood.sent / flood.seconds,
+      memory: proc.residentMebibytes(server.pid),
+      delay,
+      noise
+    })
+  }
+  await watch.stop()
+  return [
+    lonelyRow("messages of the abuser a second", results.map(({ rate }) => rate)),
+    lonelyRow("others when it is quiet: p99, ms", results.map(({ quiet }) => quiet.p99 / 1000)),
+    lonelyRow("others under abuse: p99, ms", results.map(({ abused }) => abused.p99 / 1000)),
+    lonelyRow("  factor", results.map(({ abused, quiet }) => abused.p99 / quiet.p99)),
+    lonelyRow("others under abuse: p50, ms", results.map(({ abused }) => abused.p50 / 1000)),
+    lonelyRow("largest resident memory, MiB", results.map(({ memory }) => memory), worst),
+    ...delayRows(results)
+  ]
+}
+
 const portOf = (endpoint: string): number => Number(new URL(endpoint).port)
 
 /** Starts a pair whose primary has a status server, if that is wanted. The primary comes first. */
@@ -429,6 +472,7 @@ export const scenarios: { readonly [name: string]: (options: Options) => Promise
   rpc,
   rpcFailover,
   flood,
+  abuse,
   events,
   startup,
   idle,

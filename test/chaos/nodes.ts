@@ -36,6 +36,8 @@ export interface Node {
   readonly role: Role
   /** The number of the process that runs now, or ran last. */
   readonly incarnation: () => number
+  /** Its number to the system. */
+  readonly pid: () => number
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** Ends the process, and waits until the next one has been started, which is so long after the end. */
   readonly end: (signal: "SIGKILL" | "SIGTERM", restartAfterMillis: number) => Effect.Effect<void>
@@ -59,6 +61,9 @@ export interface Options {
   readonly network: Network | undefined
   /** What `bstar run` is to run. Without it the servers answer clients. */
   readonly command?: ReadonlyArray<string> | undefined
+  /** What stands before and behind the other arguments of each server. */
+  readonly before?: ReadonlyArray<string> | undefined
+  readonly behind?: { readonly [R in Role]: ReadonlyArray<string> } | undefined
 }
 
 export const program = path.join(root, "dist/bstar.js")
@@ -131,7 +136,7 @@ interface Noting {
 
 const makeNode = (
   role: Role,
-  { command: service, heartbeat, network, policy, program }: Options,
+  { before = [], behind, command: service, heartbeat, network, policy, program }: Options,
   pair: Noting
 ): Effect.Effect<Node, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -144,8 +149,10 @@ const makeNode = (
       ...network?.enter[role] ?? [],
       globalThis.process.execPath,
       program,
+      ...before,
       ...(service === undefined ? serverArgs : runArgs)(role, pair.at, heartbeat),
       ...["--policy", policy, "--log-format", "json"],
+      ...behind?.[role] ?? [],
       ...service === undefined ? [] : ["--grace", "500 millis", "--", ...service]
     ] as [string, ...Array<string>]
 
@@ -206,6 +213,7 @@ const makeNode = (
     return {
       role,
       incarnation: () => incarnation,
+      pid: () => process!.pid,
       signal,
       end: (by, restartAfterMillis) =>
         Effect.gen(function*() {

@@ -41,6 +41,7 @@ const statusOf = (role: Fsm.Role): NodeStatus => ({
     accepted: 1,
     rejected: 0,
     failed: 0,
+    limited: 0,
     heard: 3600,
     malformed: 0,
     votes: 0,

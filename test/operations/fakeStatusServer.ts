@@ -32,6 +32,7 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
     accepted: 1_284_120,
     rejected: 3,
     failed: 0,
+    limited: 0,
     heard: 7204,
     malformed: 0,
     votes: 12,

@@ -78,6 +78,7 @@ export interface Exit {
 }
 
 export interface Process {
+  readonly pid: number
   /** The complete lines of standard output so far, without what transitions were decided by. */
   readonly lines: ReadonlyArray<string>
   /** All of standard output, byte for byte. */
@@ -138,6 +139,7 @@ export const run = (
     })
     const exit = Effect.promise(() => ended)
     return {
+      pid: child.pid!,
       lines: lines.entries,
       stdout: () => stdout,
       stderr: () => stderr,

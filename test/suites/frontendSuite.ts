@@ -108,7 +108,7 @@ export const frontendSuite = (
           Deferred.unsafeDone(first, Effect.void)
           await Effect.runPromise(Effect.zipRight(Deferred.await(release), Effect.sleep(0)))
           inHand--
-        }))
+        }, () => Number.POSITIVE_INFINITY))
         const client = yield* open(connect)
         const sent = Array.from({ length: 500 }, (_, i) => String(i))
         yield* client.send(message(sent[0]!))

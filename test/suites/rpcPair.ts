@@ -143,7 +143,8 @@ export const makePair = (
           const link = Context.get(context, PeerLink.PeerLink)
           return Context.make(Frontend.Frontend, {
             ...frontend,
-            reply: (replies) => unlessMute(frontend.reply(replies))
+            reply: (replies) => unlessMute(frontend.reply(replies)),
+            connections: frontend.connections
           }).pipe(Context.add(PeerLink.PeerLink, {
             ...link,
             publish: (message) => unlessMute(link.publish(message)),

@@ -65,7 +65,7 @@ export const serve = (layer: Layer.Layer<Frontend, SocketError>) =>
     const requests = yield* Mailbox.make<Frames.Frames, SocketError>()
     yield* frontend.run(async (batch) => {
       requests.unsafeOfferAll(batch)
-    }).pipe(Mailbox.into(requests), Effect.forkScoped)
+    }, () => Number.POSITIVE_INFINITY).pipe(Mailbox.into(requests), Effect.forkScoped)
     return { requests, reply: frontend.reply }
   })
 

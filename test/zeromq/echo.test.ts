@@ -76,7 +76,7 @@ describe("a member echoes", () => {
   for (const [name, client] of Object.entries(clients)) {
     it.scopedLive(`whatever ${name} asks, as it is`, () =>
       Effect.gen(function*() {
-        const { frontend } = yield* startAlone(Handler.echo)
+        const { frontend } = yield* startAlone(Handler.echo, { maxMessageSize: 16 * 1024 * 1024 })
         const { reply, send } = yield* client(frontend)
         for (const [what, request] of Object.entries(requests)) {
           yield* send(request)

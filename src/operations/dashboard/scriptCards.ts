@@ -6,6 +6,7 @@ const counterNames = [
   ["accepted", "Accepted"],
   ["rejected", "Rejected"],
   ["failed", "Failed"],
+  ["limited", "Over a limit"],
   ["votes", "Votes"],
   ["failovers", "Failovers"],
   ["conflicts", "Conflicts"],
@@ -13,6 +14,9 @@ const counterNames = [
   ["missed", "Beats missed"],
   ["malformed", "Malformed"]
 ]
+
+const connectionsOf = (connections) =>
+  connections ? connections.open + ", " + connections.refused + " refused" : "not told"
 
 const cardOf = (role) => {
   const card = byId("node").content.firstElementChild.cloneNode(true)
@@ -74,6 +78,7 @@ const settingsOf = (status) => {
         ? "not limited"
         : "at most " + config.maxFailovers + " in " + span(config.failoverWindowMillis)
     ],
+    ["Connections", connectionsOf(status.connections)],
     ["HTTP", status.http],
     ["HTTP of the peer", status.peerHttp || "not given"],
     ["Host", status.host],

@@ -1,0 +1,212 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import { BinaryStar, layer } from "../../src/BinaryStar.ts"
+import * as BinaryStarClient from "../../src/BinaryStarClient.ts"
+import type { Options } from "../../src/BinaryStarConfig.ts"
+import * as Frames from "../../src/Frames.ts"
+import type * as Handler from "../../src/Handler.ts"
+import * as Zmq from "../../src/zeromq/Zmq.ts"
+import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
+import * as Zmtp from "../fuzz/zmtp.ts"
+import { eventually, freshEndpoint, listen, message, texts, unhandledRejections } from "../suites/support.ts"
+
+/** A primary without a peer, which answers at once, and what it logs. */
+const serve = (handler: Handler.Handler, options: Partial<Options> = {}) =>
+  Effect.gen(function*() {
+    const [frontend, state, peer] = (yield* Effect.replicateEffect(freshEndpoint("tcp"), 3)) as [string, string, string]
+    const settings: Options = { role: "primary", policy: "classic", frontend, state, peer, ...options }
+    const said: Array<string> = []
+    const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => said.push(String(message))))
+    const context = yield* Layer.build(
+      layer(settings, handler).pipe(Layer.provide(Zmq.layer(settings)), Layer.provide(logger))
+    )
+    return { frontend, state, said, member: Context.get(context, BinaryStar) }
+  })
+
+const echo: Handler.Handler = ({ body }) => body
+
+const dealer = (frontend: string) =>
+  Effect.gen(function*() {
+    const socket = yield* ZmqSocket.makeDealer()
+    yield* socket.connect(frontend)
+    const replies = yield* listen(socket.messages)
+    return {
+      ...socket,
+      replies,
+      ask: (...frames: ReadonlyArray<string>) => socket.send([Frames.delimiter, ...message(...frames)]),
+      reply: Effect.map(replies.take, (reply) => texts(reply.slice(1)))
+    }
+  })
+
+const client = (frontend: string): Effect.Effect<BinaryStarClient.BinaryStarClient["Type"], never, Scope.Scope> =>
+  BinaryStarClient.make({ servers: [frontend], patience: "1 minute", timeout: "1 minute" }).pipe(
+    Effect.provide(ZmqClientLink.layer),
+    Effect.orDie
+  )
+
+/** Another client is served as if nothing were. */
+const isWell = (frontend: string) =>
+  Effect.gen(function*() {
+    const other = yield* dealer(frontend)
+    yield* other.ask("still there?")
+    assert.deepStrictEqual(yield* other.reply, ["still there?"])
+  }).pipe(Effect.scoped)
+
+const refusedBy = ({ member }: { readonly member: BinaryStar["Type"] }, count: number) =>
+  eventually(Effect.map(member.report, ({ connections }) => connections.refused >= count))
+
+describe("a client that", () => {
+  it.scopedLive("sends a frame that is too large is cut off; the largest is answered", () =>
+    Effect.gen(function*() {
+      const server = yield* serve(echo, { maxMessageSize: 10_000 })
+      const { ask, reply } = yield* dealer(server.frontend)
+      yield* ask("x".repeat(10_000))
+      assert.strictEqual((yield* reply)[0]!.length, 10_000)
+      const raw = yield* Zmtp.introduced(server.frontend)
+      yield* raw.write(Zmtp.message(Buffer.alloc(0), Buffer.alloc(10_001)))
+      yield* raw.closed
+      // What it only claims is believed, too.
+      const liar = yield* Zmtp.introduced(server.frontend)
+      yield* liar.write(Zmtp.head(Number.MAX_SAFE_INTEGER, 0))
+      yield* liar.closed
+      yield* isWell(server.frontend)
+    }))
+
+  it.scopedLive("sends too many frames is told so", () =>
+    Effect.gen(function*() {
+      const { frontend, member, said } = yield* serve(echo, { maxFrames: 8 })
+      const { request } = yield* client(frontend)
+      const frames = (count: number) => message(...Array.from({ length: count }, () => "x"))
+      assert.lengthOf(yield* request(frames(6)), 6)
+      const error = yield* Effect.flip(request(frames(7)))
+      assert.deepStrictEqual([error.reason, Frames.toString(error.detail ?? [])], [
+        "Failed",
+        "9 frames, of 8 that a request may have"
+      ])
+      const legacy = yield* dealer(frontend)
+      yield* legacy.ask(...Array.from({ length: 8 }, () => "too many"))
+      yield* legacy.ask("few")
+      assert.deepStrictEqual(yield* legacy.reply, ["few"])
+      assert.strictEqual((yield* member.counters).limited, 2)
+      assert.lengthOf(said.filter((line) => /: 9 frames, of 8 .* refused/.test(line)), 1)
+    }))
+
+  it.scopedLive("has as much under way as it may have is refused more, and nobody else is", () =>
+    Effect.gen(function*() {
+      const release = yield* Deferred.make<void>()
+      const { frontend, member } = yield* serve(
+        ({ body }) => Effect.as(Deferred.await(release), body),
+        { concurrency: 4, maxPerClient: 2 }
+      )
+      const one = yield* client(frontend)
+      const other = yield* client(frontend)
+      yield* Effect.forkScoped(Effect.all([one.request("a"), one.request("b")], { concurrency: 2 }))
+      yield* eventually(Effect.map(member.counters, ({ accepted }) => accepted === 2))
+      assert.strictEqual((yield* Effect.flip(one.request("c"))).reason, "Busy")
+      const others = yield* Effect.forkScoped(other.request("d"))
+      yield* eventually(Effect.map(member.counters, ({ accepted }) => accepted === 3))
+      yield* Deferred.succeed(release, undefined)
+      assert.strictEqual(Frames.toString(yield* others), "d")
+      assert.strictEqual(Frames.toString(yield* one.request("e")), "e")
+      assert.strictEqual((yield* member.counters).limited, 1)
+    }))
+
+  it.scopedLive("asks a lot waits for itself: everybody has a turn", () =>
+    Effect.gen(function*() {
+      const order: Array<string> = []
+      const release = yield* Deferred.make<void>()
+      const { frontend } = yield* serve(
+        ({ body }) =>
+          Effect.suspend(() => {
+            order.push(Frames.toString(body))
+            return Effect.as(Deferred.await(release), body)
+          }),
+        { concurrency: 1 }
+      )
+      const greedy = yield* dealer(frontend)
+      yield* greedy.ask("greedy")
+      yield* eventually(Effect.sync(() => order.length === 1))
+      for (let i = 1; i < 900; i++) {
+        yield* greedy.ask("greedy")
+      }
+      const modest = yield* Effect.replicateEffect(dealer(frontend), 3)
+      yield* Effect.forEach(modest, ({ ask }, i) => ask(`modest ${i}`), { discard: true })
+      // Not before they have come in, which nothing tells.
+      yield* Effect.sleep("100 millis")
+      yield* Deferred.succeed(release, undefined)
+      yield* Effect.forEach(modest, ({ reply }) => reply, { discard: true })
+      // What was in hand or in line before is the greedy one's; as soon as the others are there, it has every other turn.
+      const first = order.findIndex((who) => who !== "greedy")
+      assert.isAtMost(first, 8)
+      assert.isAtMost(order.indexOf("modest 2"), first + 8)
+      yield* eventually(Effect.sync(() => order.length === 903))
+    }))
+
+  it.scopedLive("does not say who it is has to go, and is counted", () =>
+    Effect.gen(function*() {
+      const server = yield* serve(echo, { handshakeTimeout: "50 millis" })
+      const silent = yield* Zmtp.connect(server.frontend)
+      const half = yield* Zmtp.connect(server.frontend)
+      yield* half.write(Zmtp.greeting)
+      yield* Effect.zipRight(silent.closed, half.closed)
+      yield* refusedBy(server, 2)
+      const stranger = yield* Zmtp.connect(server.frontend)
+      yield* stranger.write(Zmtp.greetingOf("PLAIN"))
+      yield* stranger.closed
+      yield* refusedBy(server, 3)
+      yield* eventually(Effect.sync(() => server.said.some((line) => /a connection to tcp.* was refused: /.test(line))))
+      assert.lengthOf(server.said.filter((line) => /was refused/.test(line)), 1)
+      yield* eventually(Effect.map(server.member.report, ({ connections }) => connections.open === 0))
+      yield* isWell(server.frontend)
+    }))
+
+  it.scopedLive("does not answer when it is asked whether it is there has to go", () =>
+    Effect.gen(function*() {
+      const server = yield* serve(echo, { ping: "50 millis" })
+      const mute = yield* Zmtp.introduced(server.frontend)
+      const alive = yield* dealer(server.frontend)
+      yield* alive.ask("before")
+      yield* alive.reply
+      yield* mute.closed
+      yield* alive.ask("after")
+      assert.deepStrictEqual(yield* alive.reply, ["after"])
+      assert.strictEqual((yield* server.member.report).connections.open, 1)
+    }))
+
+  it.scopedLive("sends a message that never ends is cut off with all others, who come back", () =>
+    Effect.gen(function*() {
+      const rejections = yield* unhandledRejections
+      // Less than this process has, so that all are cut off at once, and again when it has grown by a quarter.
+      const { frontend, member, said } = yield* serve(echo, { maxMemory: 16 })
+      const cuts = Effect.map(member.report, ({ connections }) => connections.cut)
+      yield* eventually(Effect.map(cuts, (cut) => cut === 1))
+      const alive = yield* client(frontend)
+      assert.strictEqual(Frames.toString(yield* alive.request("before")), "before")
+      const raw = yield* Zmtp.introduced(frontend)
+      const frame = Zmtp.frame(Buffer.alloc(1_000_000), false)
+      yield* Effect.repeat(raw.write(frame), { while: (isThere) => isThere })
+      yield* eventually(Effect.map(cuts, (cut) => cut >= 2))
+      assert.strictEqual(Frames.toString(yield* alive.request("after")), "after")
+      assert.isTrue(said.some((line) => /MiB besides JavaScript's heap, of 16: all clients are cut off/.test(line)))
+      assert.deepStrictEqual(rejections, [])
+    }))
+})
+
+it.scopedLive("a state port takes what is short, and nothing else", () =>
+  Effect.gen(function*() {
+    const { frontend, member, state } = yield* serve(echo, { heartbeat: "20 millis" })
+    const raw = yield* Zmtp.introduced(state, "SUB")
+    yield* raw.write(Zmtp.subscribe(Buffer.alloc(2000)))
+    yield* raw.closed
+    yield* isWell(frontend)
+    const subscriber = yield* ZmqSocket.makeSubscriber()
+    yield* subscriber.connect(state)
+    assert.deepStrictEqual(texts((yield* subscriber.receive)[0]!), ["1"])
+    assert.strictEqual((yield* member.counters).malformed, 0)
+  }))
