@@ -16,7 +16,7 @@ import { DurationInput, maybeWholeNumber, wholeNumber } from "./internal/config.
 export interface Options {
   /**
    * Bytes of a frame at the most. ZeroMQ cuts the connection of whoever sends a larger one, before it is read. Defaults to
-   * `1048576`, 1 MiB.
+   * `4194304`, 4 MiB.
    */
   readonly maxMessageSize?: number | undefined
   /** Frames of a request at the most, its envelope included. One that has more is refused. Defaults to `256`. */
@@ -59,7 +59,7 @@ export interface Options {
  * @category constants
  */
 export const defaults = {
-  maxMessageSize: 1024 * 1024,
+  maxMessageSize: 4 * 1024 * 1024,
   maxFrames: 256,
   queue: 1000,
   handshakeTimeout: "5 seconds",
