@@ -173,7 +173,7 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
     failoverWindow: options.failoverWindow ?? base.failoverWindow,
     maxMessageSize: options.maxMessageSize ?? base.maxMessageSize,
     maxFrames: options.maxFrames ?? base.maxFrames,
-    maxPerClient: options.maxPerClient ?? base.maxPerClient,
+    maxPerClient: options.maxPerClient,
     queue: options.queue ?? base.queue,
     handshakeTimeout: options.handshakeTimeout ?? base.handshakeTimeout,
     ping: options.ping ?? base.ping,

@@ -5,7 +5,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { DurationInput, wholeNumber } from "./internal/config.ts"
+import { DurationInput, maybeWholeNumber, wholeNumber } from "./internal/config.ts"
 
 /**
  * What a user may say about the limits. All have defaults.
@@ -16,14 +16,15 @@ import { DurationInput, wholeNumber } from "./internal/config.ts"
 export interface Options {
   /**
    * Bytes of a frame at the most. ZeroMQ cuts the connection of whoever sends a larger one, before it is read. Defaults to
-   * `1048576`, 1 MiB.
+   * `4194304`, 4 MiB.
    */
   readonly maxMessageSize?: number | undefined
   /** Frames of a request at the most, its envelope included. One that has more is refused. Defaults to `256`. */
   readonly maxFrames?: number | undefined
   /**
    * Requests of one client that are in progress, or wait here for others to end, at the most. Further ones are refused with
-   * `Busy`. With less than `concurrency` no client can have all of it to itself. Defaults to `1000`.
+   * `Busy`; one that is sent again while it is in progress counts twice. With less than `concurrency` no client can have all of
+   * it to itself. Without it there is no limit but those of all clients together, which is the default.
    */
   readonly maxPerClient?: number | undefined
   /**
@@ -58,9 +59,8 @@ export interface Options {
  * @category constants
  */
 export const defaults = {
-  maxMessageSize: 1024 * 1024,
+  maxMessageSize: 4 * 1024 * 1024,
   maxFrames: 256,
-  maxPerClient: 1000,
   queue: 1000,
   handshakeTimeout: "5 seconds",
   ping: "30 seconds",
@@ -77,7 +77,7 @@ export const defaults = {
 export const fields = {
   maxMessageSize: wholeNumber(64, 2 ** 31 - 1),
   maxFrames: wholeNumber(1, 1_000_000),
-  maxPerClient: wholeNumber(1, 1_000_000),
+  maxPerClient: maybeWholeNumber(1, 1_000_000),
   queue: wholeNumber(1, 1_000_000),
   handshakeTimeout: DurationInput({ minimum: "10 millis", maximum: "1 hour" }),
   ping: DurationInput({ minimum: "10 millis", maximum: "1 day" }),

@@ -242,11 +242,11 @@ export const proxy = {
     "BSTAR_TIMEOUT",
     `How long a request may take in all until it is given up. Default: ${Proxy.defaults.timeout}.`
   ),
-  maxPerClient: limit(
-    "maxPerClient",
+  maxPerClient: whole(
     "max-per-client",
+    "BSTAR_MAX_PER_CLIENT",
     "requests",
-    "How many of these may be of one client; more of them are refused."
+    "How many of these may be of one client; more of them are refused. Default: no limit."
   ),
   whenBusy: choice("when-busy", ["answer", "drop"], "BSTAR_WHEN_BUSY", Proxy.defaults.whenBusy).pipe(
     Options.withDescription(

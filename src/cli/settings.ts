@@ -97,7 +97,7 @@ const address = (name: string): Setting => {
 /** A whole number within the bounds of a field. */
 const limit = (
   name: string,
-  field: "maxMessageSize" | "maxFrames" | "maxPerClient" | "queue" | "maxMemory"
+  field: "maxMessageSize" | "maxFrames" | "queue" | "maxMemory"
 ): Setting => {
   const decode = Schema.decodeUnknownEither(fields[field])
   return {
@@ -159,7 +159,7 @@ export const proxy: Settings = {
   "backend": decoded(text("backend", backends.primary, backends), Endpoint.Bindable),
   "concurrency": whole("concurrency", 100_000, String(Proxy.defaults.concurrency)),
   "timeout": duration("timeout", fields.timeout, Proxy.defaults.timeout),
-  "max-per-client": limit("max-per-client", "maxPerClient"),
+  "max-per-client": whole("max-per-client", 1_000_000, "no limit"),
   "when-busy": word("when-busy", ["answer", "drop"], Proxy.defaults.whenBusy)
 }
 

@@ -50,18 +50,28 @@ export const oneOf = <const Words extends readonly [string, ...Array<string>]>(.
     })
   })
 
+const wholeNumberMessage = (minimum: number, maximum: number) => ({
+  message: ({ actual }: ParseResult.ParseIssue) => ({
+    message: `expected a whole number from ${minimum} to ${maximum}, got ${quoted(actual)}`,
+    override: true
+  })
+})
+
 /**
  * A whole number within bounds.
  *
  * @internal
  */
 export const wholeNumber = (minimum: number, maximum: number) =>
-  Schema.Int.pipe(Schema.between(minimum, maximum)).annotations({
-    message: ({ actual }) => ({
-      message: `expected a whole number from ${minimum} to ${maximum}, got ${quoted(actual)}`,
-      override: true
-    })
-  })
+  Schema.Int.pipe(Schema.between(minimum, maximum)).annotations(wholeNumberMessage(minimum, maximum))
+
+/**
+ * A whole number within bounds, or nothing.
+ *
+ * @internal
+ */
+export const maybeWholeNumber = (minimum: number, maximum: number) =>
+  Schema.UndefinedOr(wholeNumber(minimum, maximum)).annotations(wholeNumberMessage(minimum, maximum))
 
 /**
  * Decodes a configuration and names every field that is wrong.

@@ -291,7 +291,7 @@ export const make = <R>(
 
       /** What a client may not have. */
       const excessOf = (request: Frames.Frames): readonly ["Busy" | "Failed", string] | undefined => {
-        const { maxFrames, maxPerClient } = config
+        const { maxFrames, maxPerClient = Number.POSITIVE_INFINITY } = config
         const frames = request.length - 1
         return frames > maxFrames
           ? ["Failed", `${frames} frames, of ${maxFrames} that a request may have`]

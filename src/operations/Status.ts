@@ -154,7 +154,8 @@ export const NodeStatus = Schema.Struct({
     limits: Schema.optional(Schema.Struct({
       maxMessageSize: Count,
       maxFrames: Count,
-      maxPerClient: Count,
+      /** `null`: no limit. */
+      maxPerClient: Schema.NullOr(Count),
       queue: Count,
       handshakeTimeoutMillis: Millis,
       pingMillis: Millis,
@@ -388,7 +389,7 @@ export const make = (address: {
         limits: {
           maxMessageSize: config.maxMessageSize,
           maxFrames: config.maxFrames,
-          maxPerClient: config.maxPerClient,
+          maxPerClient: config.maxPerClient ?? null,
           queue: config.queue,
           handshakeTimeoutMillis: Duration.toMillis(config.handshakeTimeout),
           pingMillis: Duration.toMillis(config.ping),

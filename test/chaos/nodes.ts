@@ -64,6 +64,7 @@ export interface Options {
   /** What stands before and behind the other arguments of each server. */
   readonly before?: ReadonlyArray<string> | undefined
   readonly behind?: { readonly [R in Role]: ReadonlyArray<string> } | undefined
+  readonly env?: NodeJS.ProcessEnv | undefined
 }
 
 export const program = path.join(root, "dist/bstar.js")
@@ -136,7 +137,7 @@ interface Noting {
 
 const makeNode = (
   role: Role,
-  { before = [], behind, command: service, heartbeat, network, policy, program }: Options,
+  { before = [], behind, command: service, env = {}, heartbeat, network, policy, program }: Options,
   pair: Noting
 ): Effect.Effect<Node, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -181,7 +182,7 @@ const makeNode = (
       })
 
     const live = Effect.gen(function*() {
-      process = yield* run(command, args, { patience: forever })
+      process = yield* run(command, args, { env, patience: forever })
       incarnation++
       const before = asked
       asked = undefined

@@ -34,6 +34,9 @@ export interface Result {
   readonly files: { readonly [R in Role]: readonly [before: number, after: number] }
 }
 
+/** Otherwise the C library keeps for itself what it was given back. README tells operators the same. */
+export const givesBack = { MALLOC_TRIM_THRESHOLD_: "131072" }
+
 const heartbeat = "250 millis"
 
 interface Target {
@@ -56,6 +59,7 @@ const makeTarget: Effect.Effect<Target, never, Scope.Scope> = Effect.gen(functio
     program,
     network: undefined,
     before: ["proxy"],
+    env: givesBack,
     behind: { primary: behind("primary"), backup: behind("backup") }
   })
   const worker = yield* socket(() => new zmq.Reply({ linger: 0 }))

@@ -10,6 +10,7 @@ import type { Pair, UnaskedExit } from "../chaos/nodes.ts"
 import { activeOf, makePair, whole } from "../chaos/nodes.ts"
 import { makeUsers } from "../chaos/users.ts"
 import { attack, carryOut } from "../fuzz/attacks.ts"
+import { givesBack } from "../fuzz/campaign.ts"
 import * as Zmtp from "../fuzz/zmtp.ts"
 import type { Role } from "../processes/support.ts"
 import { freeEndpoints, other, roles } from "../processes/support.ts"
@@ -77,6 +78,7 @@ const start = Effect.gen(function*() {
     heartbeat: `${heartbeatMillis} millis`,
     program: server,
     network: undefined,
+    env: givesBack,
     behind: { primary: behind("primary"), backup: behind("backup") }
   })
   yield* whole(pair, 2 * heartbeatMillis, limitMillis)
