@@ -28,8 +28,8 @@ export interface Options {
    */
   readonly maxPerClient?: number | undefined
   /**
-   * Messages that ZeroMQ keeps for each client, and as many from each: its high-water marks. Further requests stay with the
-   * client, further replies to one that does not read are dropped. Defaults to `1000`.
+   * Requests of each client that ZeroMQ keeps, and four times as many replies to each: its high-water marks. Further requests
+   * stay with the client, further replies to one that does not read are dropped. Defaults to `1000`.
    */
   readonly queue?: number | undefined
   /** How long a new connection may take until both sides have said who they are. Defaults to `5 seconds`. */

@@ -129,7 +129,7 @@ export const limits = {
     "queue",
     "queue",
     "messages",
-    "How many messages may wait in this process for each client, and from it."
+    "How many messages of each client may wait in this process, and four times as many to it."
   ),
   maxMemory: limit(
     "maxMemory",

@@ -229,7 +229,7 @@ export interface BindingOptions extends Options {
  * @category models
  */
 export interface RouterOptions extends BindingOptions {
-  /** How many messages may wait here for each other side, and as many from it. Defaults to `1000`. */
+  /** How many messages of each other side may wait here, and four times as many to it. Defaults to `1000`. */
   readonly queue?: number | undefined
   /**
    * How long, in whole milliseconds, a connection may be silent until its other end is asked whether it is there, and then again
@@ -260,6 +260,12 @@ export interface DealerOptions extends BindingOptions {
 const batchSize = 256
 
 /**
+ * What does not fit is dropped, and nobody hears of it. libzmq's thread may be late by more than the thousand that it grants by
+ * default, when all that a client waits for is answered, or refused, at once.
+ */
+const repliesKept = 4
+
+/**
  * Opens a ROUTER. A client that comes back under the routing id of its lost connection is taken for the same.
  *
  * @since 0.1.0
@@ -272,7 +278,7 @@ export const makeRouter = (options?: RouterOptions): Effect.Effect<Router, Socke
         ...common(options),
         ...binding(options),
         ...keepAlive(options),
-        sendHighWaterMark: options?.queue ?? 1000,
+        sendHighWaterMark: repliesKept * (options?.queue ?? 1000),
         receiveHighWaterMark: options?.queue ?? 1000,
         handover: true
       }), options)
