@@ -184,7 +184,11 @@ describe("a pair with keys", () => {
           foreign.events.on("handshake:error:protocol", () => {
             refused++
           })
-          yield* Effect.promise(() => foreign.bind(options("backup").peer!))
+          // The one before may hold the port a little longer.
+          yield* Effect.retry(
+            Effect.tryPromise(() => foreign.bind(options("backup").peer!)),
+            Schedule.intersect(Schedule.spaced("5 millis"), Schedule.recurs(200))
+          )
           yield* Effect.promise(() => foreign.send("2")).pipe(
             Effect.repeat({ until: () => refused >= 3, schedule: Schedule.spaced("1 millis") })
           )
