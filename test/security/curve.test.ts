@@ -95,7 +95,8 @@ describe("a pair with keys", () => {
       yield* request("before")
       yield* Scope.close(life, Exit.void)
       assert.strictEqual(Frames.toString(yield* request("after")), "after")
-      assert.deepStrictEqual(backup.asked, ["after"])
+      // At least once: a request that is not answered soon is a vote.
+      assert.deepStrictEqual([...new Set(backup.asked)], ["after"])
       for (const { refusals } of [keys.primary, keys.backup]) {
         const { unfinished: _, ...refused } = refusals.counts().state
         assert.deepStrictEqual(refused, nothing)
