@@ -95,7 +95,8 @@ describe("a pair with keys", () => {
       yield* request("before")
       yield* Scope.close(life, Exit.void)
       assert.strictEqual(Frames.toString(yield* request("after")), "after")
-      assert.deepStrictEqual(backup.asked, ["after"])
+      // At least once: a request that is not answered soon is a vote.
+      assert.deepStrictEqual([...new Set(backup.asked)], ["after"])
       for (const { refusals } of [keys.primary, keys.backup]) {
         const { unfinished: _, ...refused } = refusals.counts().state
         assert.deepStrictEqual(refused, nothing)
@@ -184,7 +185,11 @@ describe("a pair with keys", () => {
           foreign.events.on("handshake:error:protocol", () => {
             refused++
           })
-          yield* Effect.promise(() => foreign.bind(options("backup").peer!))
+          // The one before may hold the port a little longer.
+          yield* Effect.retry(
+            Effect.tryPromise(() => foreign.bind(options("backup").peer!)),
+            Schedule.intersect(Schedule.spaced("5 millis"), Schedule.recurs(200))
+          )
           yield* Effect.promise(() => foreign.send("2")).pipe(
             Effect.repeat({ until: () => refused >= 3, schedule: Schedule.spaced("1 millis") })
           )
