@@ -8,10 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { SocketError } from "./BinaryStarError.ts"
 import type * as Frames from "./Frames.ts"
-import { batches } from "./internal/batches.ts"
+import * as Batches from "./internal/batches.ts"
 
 /**
  * Carries messages to whatever workers there are, to each in its turn, and what they say in return. Which worker has got a
@@ -92,11 +92,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
               const refused = messages.findIndex((message) => !sendOne(message))
               return refused < 0 ? messages.length : refused
             }),
-          run: (take) =>
-            Effect.zipRight(
-              Stream.runForEach(batches(inbox), (messages) => Effect.promise(() => take(messages))),
-              Effect.never
-            )
+          run: (take) => Batches.run(inbox, take)
         })
       })
     ),
@@ -114,7 +110,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
       ),
       (inbox) => ({
         send: (message) => Effect.sync(() => server?.unsafeOffer(message)),
-        messages: batches(inbox)
+        messages: Batches.batches(inbox)
       })
     )
   }

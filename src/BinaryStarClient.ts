@@ -13,6 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberHandle from "effect/FiberHandle"
 import * as FiberId from "effect/FiberId"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -346,27 +347,29 @@ export const make = (
       }
     }
 
-    /** Hands replies to those who wait. The first from another server than before tells who is active now. */
-    const deliver = (server: Server, batch: ReadonlyArray<Frames.Frames>) =>
+    /** Hands replies to those who wait, and tells whether only a server that is active can have sent them. */
+    const deliver = (server: Server, batch: ReadonlyArray<Frames.Frames>): boolean => {
+      let found = false
+      for (const message of batch) {
+        const answer = Envelope.read(message)
+        const asked = answer && waiting.get(answer.id)
+        if (asked === undefined) {
+          continue
+        }
+        const { body, copy, status } = answer!
+        found ||= copy > Math.max(servingSince, server.refusedAt) && Envelope.isFromActive(status)
+        if (status === undefined) {
+          settle(asked, Effect.succeed(body))
+        } else {
+          refused(server, asked, status, answer!)
+        }
+      }
+      return found
+    }
+
+    /** Another server than before answers: all that wait go there. */
+    const follow = (server: Server) =>
       Effect.gen(function*() {
-        let found = false
-        for (const message of batch) {
-          const answer = Envelope.read(message)
-          const asked = answer && waiting.get(answer.id)
-          if (asked === undefined) {
-            continue
-          }
-          const { body, copy, status } = answer!
-          found ||= copy > Math.max(servingSince, server.refusedAt) && Envelope.isFromActive(status)
-          if (status === undefined) {
-            settle(asked, Effect.succeed(body))
-          } else {
-            refused(server, asked, status, answer!)
-          }
-        }
-        if (!found || serving === server) {
-          return
-        }
         serving = server
         servingSince = turn
         yield* Effect.logInfo(`server at ${server.endpoint} answers`)
@@ -409,10 +412,13 @@ export const make = (
     const session = (server: Server) =>
       Effect.gen(function*() {
         const connection = yield* link.connect(server.endpoint)
+        const runPromise = yield* FiberSet.makeRuntimePromise()
         let batches = 0
-        const listen = Stream.runForEach(connection.messages, (batch) => {
+        const listen = connection.run(async (batch) => {
           batches++
-          return deliver(server, batch)
+          if (deliver(server, batch) && serving !== server) {
+            await runPromise(follow(server))
+          }
         })
         const untilLost = connection.events.pipe(
           Stream.tap((event) => event === "connected" ? connected(server, connection) : Effect.void),

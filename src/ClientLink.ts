@@ -11,7 +11,7 @@ import type { SocketError } from "./BinaryStarError.ts"
 import type * as Frames from "./Frames.ts"
 
 /**
- * A client's connection to one server. Messages come in batches, in order. What was sent and not yet delivered is
+ * A client's connection to one server. Messages come in order. What was sent and not yet delivered is
  * dropped when the connection's scope closes.
  *
  * @since 0.1.0
@@ -20,8 +20,11 @@ import type * as Frames from "./Frames.ts"
 export interface Connection {
   /** Sends a message, now or as soon as the server is there. */
   readonly send: (message: Frames.Frames) => Effect.Effect<void, SocketError>
-  /** What the server sends. To be run once. */
-  readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
+  /**
+   * Hands what the server sends to `take` in batches, and goes on when the promise that `take` gave is fulfilled. Never ends
+   * by itself. To be run once.
+   */
+  readonly run: (take: (messages: ReadonlyArray<Frames.Frames>) => Promise<void>) => Effect.Effect<never, SocketError>
   /** Tells when the server is there and when it is lost. To be run once. */
   readonly events: Stream.Stream<"connected" | "lost">
 }

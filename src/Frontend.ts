@@ -13,7 +13,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { SocketError } from "./BinaryStarError.ts"
 import type { Connection } from "./ClientLink.ts"
 import type * as Frames from "./Frames.ts"
-import { batches } from "./internal/batches.ts"
+import * as Batches from "./internal/batches.ts"
 
 /**
  * Carries requests from clients and replies to them as they are. A request begins with a frame that names its client to
@@ -102,12 +102,10 @@ export const makeMemory: Effect.Effect<Memory> = Effect.gen(function*() {
         yield* SubscriptionRef.set(isThere, true)
         return Frontend.of({
           run: (take) =>
-            Stream.runForEach(batches(inbox), (requests) => {
+            Batches.run(inbox, (requests) => {
               clients.forEach(deliver)
-              return Effect.promise(() => take(requests))
-            }).pipe(
-              Effect.zipRight(Effect.never)
-            ),
+              return take(requests)
+            }),
           reply: (replies) =>
             Effect.sync(() => {
               for (const [client, ...reply] of replies) {
@@ -134,7 +132,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.gen(function*() {
               deliver(client)
             }
           }),
-        messages: batches(inbox),
+        run: (take) => Batches.run(inbox, take),
         events: isThere.changes.pipe(
           Stream.dropWhile((isThere) => !isThere),
           Stream.map((isThere) => isThere ? "connected" : "lost")

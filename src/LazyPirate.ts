@@ -13,7 +13,6 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { BinaryStarClient } from "./BinaryStarClient.ts"
 import type { InvalidConfig } from "./BinaryStarError.ts"
 import { RequestError, SocketError } from "./BinaryStarError.ts"
@@ -118,7 +117,7 @@ export const make = (
           own,
           Effect.suspend(() => forsake(new SocketError({ reason: "Closed", operation: "receive", endpoint })))
         )
-        yield* Stream.runForEach(connection.messages, (batch) => Effect.sync(() => deliver(session, batch))).pipe(
+        yield* connection.run(async (batch) => deliver(session, batch)).pipe(
           Effect.catchAll(forsake),
           Effect.forkIn(own)
         )

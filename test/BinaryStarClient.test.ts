@@ -18,7 +18,7 @@ import * as Frames from "../src/Frames.ts"
 import * as ZmqClientLink from "../src/zeromq/ZmqClientLink.ts"
 import * as ZmqSocket from "../src/zeromq/ZmqSocket.ts"
 import { settle } from "./suites/nodes.ts"
-import { freshEndpoint, quiet, texts } from "./suites/support.ts"
+import { freshEndpoint, quiet, runOf, texts } from "./suites/support.ts"
 
 const [a, b] = ["inproc://a", "inproc://b"] as const
 
@@ -78,7 +78,7 @@ const makeClient = (
                 answer(one)
               }),
             events: Mailbox.toStream(happened),
-            messages: Mailbox.toStream(messages)
+            run: runOf(Mailbox.toStream(messages))
           }
         })
     })

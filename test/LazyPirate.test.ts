@@ -20,7 +20,7 @@ import * as Zmq from "../src/zeromq/Zmq.ts"
 import * as ZmqClientLink from "../src/zeromq/ZmqClientLink.ts"
 import * as ZmqSocket from "../src/zeromq/ZmqSocket.ts"
 import { settle } from "./suites/nodes.ts"
-import { listen } from "./suites/support.ts"
+import { listen, runOf } from "./suites/support.ts"
 
 const servers = ["inproc://a", "inproc://b"]
 
@@ -71,7 +71,7 @@ const makeClient = (
                 answer(one)
               }),
             events: Stream.never,
-            messages: Stream.repeatEffect(Effect.async<ReadonlyArray<Frames.Frames>>((resume) => {
+            run: runOf(Stream.repeatEffect(Effect.async<ReadonlyArray<Frames.Frames>>((resume) => {
               wake = () => {
                 const batch = queue.shift()
                 if (batch !== undefined) {
@@ -80,7 +80,7 @@ const makeClient = (
                 }
               }
               wake()
-            }))
+            })))
           }
         })
     })

@@ -1,4 +1,5 @@
 import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
 
@@ -9,3 +10,17 @@ import * as Stream from "effect/Stream"
  */
 export const batches = <A>(mailbox: Mailbox.ReadonlyMailbox<A>): Stream.Stream<ReadonlyArray<A>> =>
   Stream.map(Stream.chunks(Mailbox.toStream(mailbox)), Chunk.toReadonlyArray)
+
+/**
+ * Hands `batches` to `take`, and goes on when the promise that it gave is fulfilled. Does not end with the mailbox.
+ *
+ * @internal
+ */
+export const run = <A>(
+  mailbox: Mailbox.ReadonlyMailbox<A>,
+  take: (batch: ReadonlyArray<A>) => Promise<void>
+): Effect.Effect<never> =>
+  Effect.zipRight(
+    Stream.runForEach(batches(mailbox), (batch) => Effect.promise(() => take(batch))),
+    Effect.never
+  )

@@ -46,7 +46,7 @@ interface Call {
 interface Letter {
   readonly body: Frames.Frames
   readonly resend: boolean
-  readonly resume: (answer: Exit.Exit<Frames.Frames, RequestError>) => void
+  readonly resume: (answer: Effect.Effect<Frames.Frames, RequestError>) => void
   /** Nobody waits for the answer any more. */
   drop: () => void
 }
@@ -55,7 +55,9 @@ interface Letter {
 const togetherAtMost = 32
 const smallBytes = 4096
 
-/** The RPC client tells the RPC server its span by itself. */
+const resolved = Promise.resolve()
+
+/** What goes together belongs to no span. The RPC client tells the RPC server its span by itself. */
 const withoutSpan = Effect.mapInputContext(Context.omit(Tracer.ParentSpan)) as <A, E>(
   self: Effect.Effect<A, E>
 ) => Effect.Effect<A, E>
@@ -87,7 +89,10 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
     let outbox: Array<Letter> = []
     let parser = serialization.unsafeMake()
 
-    const send = (letters: ReadonlyArray<Letter>, resend: boolean) => {
+    // The fiber that waits asks by itself. It has to share the answer only with what is asked at the same time.
+    const send = ({ body, resend, resume }: Letter) => resume(client.request(body, { resend }))
+
+    const sendTogether = (letters: ReadonlyArray<Letter>, resend: boolean) => {
       const body = letters.flatMap(({ body }) => body)
       const fiber = runErrand(Effect.interruptible(client.request(body, { resend })))
       let wanted = letters.length
@@ -99,7 +104,7 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
         }
       }
       fiber.addObserver((exit) => {
-        const answers = Exit.isSuccess(exit) && letters.length > 1 && Wire.wordOf(exit.value) === "All"
+        const answers = Exit.isSuccess(exit) && Wire.wordOf(exit.value) === "All"
           ? Wire.restOf(exit.value).map((answer) => Exit.succeed(answer.length === 0 ? Wire.still : [answer]))
           : undefined
         letters.forEach(({ resume }, i) => resume(answers?.[i] ?? exit))
@@ -112,7 +117,8 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
       for (const resend of [false, true]) {
         const group = letters.filter((letter) => letter.resend === resend)
         for (let i = 0; i < group.length; i += togetherAtMost) {
-          send(group.slice(i, i + togetherAtMost), resend)
+          const letters = group.slice(i, i + togetherAtMost)
+          letters.length === 1 ? send(letters[0]!) : sendTogether(letters, resend)
         }
       }
     }
@@ -129,9 +135,9 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
           }
         }
         if (body.length > 1 || body[0]!.length > smallBytes) {
-          send([letter], resend)
+          send(letter)
         } else if (outbox.push(letter) === 1) {
-          queueMicrotask(sendAll)
+          resolved.then(sendAll)
         }
         return Effect.sync(() => letter.drop())
       })
@@ -141,7 +147,13 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
       call.isOver = true
       const message = parser.encode({ _tag: "Interrupt", requestId: call.id })
       if (message !== undefined) {
-        runErrand(Effect.ignore(Effect.timeout(request(Frames.make(message), false), interruptTimeout)))
+        runErrand(
+          request(Frames.make(message), false).pipe(
+            Effect.timeout(interruptTimeout),
+            Effect.ignore,
+            Effect.interruptible
+          )
+        )
       }
     }
 

@@ -9,7 +9,6 @@
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import type { PCGRandom } from "effect/Utils"
 import type { ClientLink } from "../ClientLink.ts"
 import * as Envelope from "../Envelope.ts"
@@ -17,7 +16,7 @@ import * as Frames from "../Frames.ts"
 import type { Frontend } from "../Frontend.ts"
 import type { Evidence, Role } from "../Fsm.ts"
 import { peerOf } from "../Fsm.ts"
-import { batches } from "../internal/batches.ts"
+import * as Batches from "../internal/batches.ts"
 import type { PeerLink } from "../PeerLink.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
@@ -192,7 +191,7 @@ export const make = (
             }
           })
         const link: PeerLink["Type"] = {
-          messages: batches(station.words),
+          messages: Batches.batches(station.words),
           waiting: Effect.zipRight(
             Effect.yieldNow(),
             Effect.map(station.words.size, (size) => Option.getOrElse(size, () => 0) > 0)
@@ -206,11 +205,7 @@ export const make = (
           gone: Mailbox.toStream(station.evidence)
         }
         const frontend: Frontend["Type"] = {
-          run: (take) =>
-            Effect.zipRight(
-              Stream.runForEach(batches(station.requests), (batch) => Effect.promise(() => take(batch))),
-              Effect.never
-            ),
+          run: (take) => Batches.run(station.requests, take),
           reply: (replies) =>
             Effect.sync(() => {
               for (const [client, ...message] of life.isThere() ? replies : []) {
@@ -280,7 +275,7 @@ export const make = (
           )
           return {
             send: (message) => Effect.sync(() => carry(requests, message)),
-            messages: batches(replies),
+            run: (take) => Batches.run(replies, take),
             events: Mailbox.toStream(events)
           }
         })

@@ -24,7 +24,7 @@ export const layer: Layer.Layer<ClientLink> = Layer.succeed(
         yield* dealer.connect(server)
         return {
           send: dealer.send,
-          messages: dealer.messages,
+          run: dealer.run,
           events: server.startsWith("inproc:")
             ? Stream.concat(Stream.make("connected" as const), Stream.never)
             : Stream.filter(dealer.connections, (event) => event !== "failed")

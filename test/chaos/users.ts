@@ -1,7 +1,7 @@
 /**
  * Users: clients of this project. Each always has exactly one request outstanding.
  */
-import { Effect, Either, Layer, Stream } from "effect"
+import { Effect, Either, Layer } from "effect"
 import type { Scope } from "effect"
 import { BinaryStarClient, ClientLink, Frames, ZmqClientLink } from "../../src/index.ts"
 import type { Role } from "../processes/support.ts"
@@ -116,10 +116,11 @@ const watched = (pair: Pair, watch: Watch): Layer.Layer<ClientLink.ClientLink> =
               watch.sent()
               return connection.send(message)
             },
-            messages: Stream.map(connection.messages, (batch) => {
-              batch.forEach((message) => watch.replied(role, idOf(message)))
-              return batch
-            })
+            run: (take) =>
+              connection.run((batch) => {
+                batch.forEach((message) => watch.replied(role, idOf(message)))
+                return take(batch)
+              })
           }))
         }
       }))

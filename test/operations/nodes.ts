@@ -18,7 +18,7 @@ import * as Handler from "../../src/Handler.ts"
 import type * as Status from "../../src/operations/Status.ts"
 import * as StatusServer from "../../src/operations/StatusServer.ts"
 import * as PeerLink from "../../src/PeerLink.ts"
-import { eventually, freshEndpoint, quiet } from "../suites/support.ts"
+import { eventually, freshEndpoint, open, quiet } from "../suites/support.ts"
 
 export const token = "sesame"
 
@@ -96,10 +96,9 @@ export const makePair = ({ acquainted = true, handler = Handler.echo, token: sec
           /** Asks the server once, and waits for its answer. */
           ask: (request: string) =>
             Effect.gen(function*() {
-              const { messages, send } = yield* frontend.connect
+              const { replies, send } = yield* open(frontend.connect)
               yield* send([Frames.delimiter, ...Frames.make(request)])
-              const replies = yield* Stream.runHead(messages)
-              return Option.map(replies, ([reply]) => Frames.toString(reply!.slice(1)))
+              return Option.map(yield* Effect.option(replies.take), (reply) => Frames.toString(reply.slice(1)))
             }).pipe(Effect.scoped),
           /** Asks the server as a client does that nobody answers. */
           vote: Effect.scoped(

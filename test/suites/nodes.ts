@@ -64,10 +64,9 @@ const makeNode = (
       Effect.gen(function*() {
         const connection = yield* frontend.connect
         const replies: Array<string> = []
-        yield* Stream.runForEach(connection.messages, (batch) =>
-          Effect.sync(() => {
-            replies.push(...batch.map(([, ...reply]) => Frames.toString(reply)))
-          })).pipe(Effect.forkScoped)
+        yield* connection.run(async (batch) => {
+          replies.push(...batch.map(([, ...reply]) => Frames.toString(reply)))
+        }).pipe(Effect.forkScoped)
         yield* connection.send([Frames.delimiter, ...Frames.make(request)])
         yield* settle
         return replies

@@ -72,9 +72,19 @@ export const serve = (layer: Layer.Layer<Frontend, SocketError>) =>
 /** Opens a client's end; the replies can be taken one by one. */
 export const open = <E>(connect: Effect.Effect<Connection, E, Scope.Scope>) =>
   Effect.gen(function*() {
-    const { messages, send } = yield* connect
-    return { send, replies: yield* listen(messages) }
+    const { run, send } = yield* connect
+    const replies = yield* Mailbox.make<Frames.Frames, SocketError>()
+    yield* run(async (batch) => {
+      replies.unsafeOfferAll(batch)
+    }).pipe(Mailbox.into(replies), Effect.forkScoped)
+    return { send, replies }
   })
+
+/** Hands on what a stream gives as a connection hands on its messages. */
+export const runOf = (
+  messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
+): Connection["run"] =>
+(take) => Effect.zipRight(Stream.runForEach(messages, (batch) => Effect.promise(() => take(batch))), Effect.never)
 
 /** Nothing is logged. */
 export const quiet = Logger.remove(Logger.defaultLogger)
