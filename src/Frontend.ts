@@ -17,7 +17,8 @@ import * as Batches from "./internal/batches.ts"
 
 /**
  * Carries requests from clients and replies to them as they are. A request begins with a frame that names its client to
- * this frontend; a reply must begin with the same. A reply to a client that has gone, or that does not read, is dropped.
+ * this frontend; a reply must begin with the same. A reply to a client that has gone, or that does not read, is dropped;
+ * 4,000 of them may wait for a client that reads late.
  *
  * @since 0.1.0
  * @category tags
@@ -61,7 +62,7 @@ export interface Memory {
 const batchSize = 256
 
 /** Messages kept for a side that does not read; later ones are dropped, as ZeroMQ does at its high-water mark. */
-const capacity = 1000
+const capacity = 4096
 
 /**
  * Makes a frontend in memory.

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
+import { nextTick } from "node:process"
 
 /**
  * How long, in milliseconds, work may go on before the event loop gets a turn: for timers, for sockets, for heartbeats.
@@ -34,6 +35,13 @@ export const onNextTurn = (f: () => void): NodeJS.Immediate =>
     beginSlice()
     f()
   })
+
+/**
+ * Calls back behind all that the scheduler has to do in this turn of the event loop.
+ *
+ * @internal
+ */
+export const atEndOfTurn = (f: () => void): void => nextTick(f)
 
 /**
  * Goes on in the next turn of the event loop, whatever the scheduler.

@@ -14,6 +14,7 @@ import * as Tracer from "effect/Tracer"
 import { BinaryStarClient } from "../BinaryStarClient.ts"
 import type { RequestError } from "../BinaryStarError.ts"
 import * as Frames from "../Frames.ts"
+import { atEndOfTurn } from "../internal/scheduler.ts"
 import * as Wire from "./rpcWire.ts"
 
 /**
@@ -54,8 +55,6 @@ interface Letter {
 /** Messages that go together, at the most, and how large they may be, in bytes. Larger ones would hold up the others. */
 const togetherAtMost = 32
 const smallBytes = 4096
-
-const resolved = Promise.resolve()
 
 /** What goes together belongs to no span. The RPC client tells the RPC server its span by itself. */
 const withoutSpan = Effect.mapInputContext(Context.omit(Tracer.ParentSpan)) as <A, E>(
@@ -136,8 +135,14 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
         }
         if (body.length > 1 || body[0]!.length > smallBytes) {
           send(letter)
-        } else if (outbox.push(letter) === 1) {
-          resolved.then(sendAll)
+        } else {
+          outbox.push(letter)
+          if (outbox.length === togetherAtMost) {
+            sendAll()
+          } else if (outbox.length === 1) {
+            // Calls that are made at the same time come one in each step of the scheduler.
+            atEndOfTurn(sendAll)
+          }
         }
         return Effect.sync(() => letter.drop())
       })

@@ -26,6 +26,12 @@ export interface Options {
 /** How long, in milliseconds, the last replies may take after the server has ended. */
 const lingerMillis = 200
 
+/**
+ * Replies that may wait for one client. libzmq's thread may be late by more than the thousand that it grants by default, when
+ * all that a client waits for is answered, or refused, at once; and what is dropped here nobody hears of.
+ */
+const sendQueue = 4096
+
 /** How long, in milliseconds, nobody has to have asked until a server that has ended is gone, and how long it waits for that. */
 const quietMillis = 20
 const patienceMillis = 500
@@ -59,7 +65,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
   Layer.scoped(
     Frontend,
     Effect.gen(function*() {
-      const router = yield* ZmqSocket.makeRouter({ lingerMillis })
+      const router = yield* ZmqSocket.makeRouter({ lingerMillis, sendQueue })
       yield* tellPort(options.frontend, yield* router.bind(options.frontend))
       yield* Effect.addFinalizer(() => sendAway(router))
       return Frontend.of({

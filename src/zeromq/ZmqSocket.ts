@@ -166,6 +166,17 @@ export interface Options {
 }
 
 /**
+ * What may be set on a ROUTER.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RouterOptions extends Options {
+  /** How many messages may wait in this process for each other side; what comes on top is dropped. Defaults to `1000`. */
+  readonly sendQueue?: number | undefined
+}
+
+/**
  * What may be set on a DEALER.
  *
  * @since 0.1.0
@@ -187,22 +198,25 @@ const batchSize = 256
  * @since 0.1.0
  * @category constructors
  */
-export const makeRouter = (options?: Options): Effect.Effect<Router, SocketError, Scope.Scope> =>
-  Effect.map(open(() => new zmq.Router({ ...common(options), handover: true })), (handle) => ({
-    ...endpoints(handle),
-    ...sender(handle),
-    ...receiver(handle, batchSize),
-    sendAll: (messages) =>
-      Effect.try({
-        try: () => {
-          for (const message of messages) {
-            // A ROUTER drops what it cannot send, and says so to nobody.
-            handle.socket.send(message as Array<Uint8Array>).then(undefined, ignore)
-          }
-        },
-        catch: (cause) => handle.failed("send", cause)
-      })
-  }))
+export const makeRouter = (options?: RouterOptions): Effect.Effect<Router, SocketError, Scope.Scope> =>
+  Effect.map(
+    open(() => new zmq.Router({ ...common(options), sendHighWaterMark: options?.sendQueue ?? 1000, handover: true })),
+    (handle) => ({
+      ...endpoints(handle),
+      ...sender(handle),
+      ...receiver(handle, batchSize),
+      sendAll: (messages) =>
+        Effect.try({
+          try: () => {
+            for (const message of messages) {
+              // A ROUTER drops what it cannot send, and says so to nobody.
+              handle.socket.send(message as Array<Uint8Array>).then(undefined, ignore)
+            }
+          },
+          catch: (cause) => handle.failed("send", cause)
+        })
+    })
+  )
 
 /**
  * Opens a PUB.

@@ -75,6 +75,19 @@ export const frontendSuite = (
         assert.deepStrictEqual(replies.map(texts), clients.map((_, i) => [String(i)]))
       }))
 
+    it.scopedLive("drops nothing of 4,000 replies to a client that are sent at once", () =>
+      Effect.gen(function*() {
+        const { connect, layer } = yield* make
+        const { reply, requests } = yield* serve(layer)
+        const client = yield* open(connect)
+        yield* client.send(message("all"))
+        const [identity] = yield* requests.take
+        const replies = Array.from({ length: 4000 }, (_, i) => String(i))
+        yield* reply(replies.map((text) => [identity!, ...message(text)]))
+        const got = yield* Effect.replicateEffect(client.replies.take, replies.length)
+        assert.deepStrictEqual(got.flatMap(texts), replies)
+      }))
+
     it.scopedLive("drops the reply to a client that has gone, and no other", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
