@@ -25,8 +25,8 @@ export interface Result {
   /** Latency in microseconds. */
   readonly p50: number
   readonly p99: number
-  /** The longest time from one answer to the next, in milliseconds. */
-  readonly longest: number
+  /** From one answer to the next, where that was more than 5 ms: when it ended, in milliseconds since 1970, and how long it was. */
+  readonly waits: ReadonlyArray<{ readonly until: number; readonly millis: number }>
 }
 
 class Group extends RpcGroup.make(
@@ -78,7 +78,7 @@ const client = Effect.gen(function*() {
       const begin = performance.now() + 200
       const end = begin + seconds * 1000
       let last = performance.now()
-      let longest = 0
+      const waits: Array<Result["waits"][number]> = []
       const one = Effect.suspend(() => {
         const before = performance.now()
         return Effect.map(Echo({ text }), (answer) => {
@@ -86,7 +86,9 @@ const client = Effect.gen(function*() {
             throw new Error(`not an echo: ${answer}`)
           }
           const now = performance.now()
-          longest = Math.max(longest, now - last)
+          if (now - last > 5) {
+            waits.push({ until: performance.timeOrigin + now, millis: now - last })
+          }
           last = now
           if (now > begin && now < end) {
             latencies.push((now - before) * 1000)
@@ -100,7 +102,7 @@ const client = Effect.gen(function*() {
       )
       latencies.sort((a, b) => a - b)
       const at = (share: number) => latencies[Math.floor(share * latencies.length)] ?? NaN
-      return { callsPerSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99), longest }
+      return { callsPerSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99), waits }
     })
   yield* Effect.retry(Echo({ text }), { times: 100 })
   process.send!("ready")
