@@ -58,7 +58,8 @@ export class Later {
   /**
    * Called once, at once, with what takes the reply, or what an effect would fail with. Gives what is called instead of an
    * interruption: nobody waits for the reply any more. It may still settle with a {@link Refusal} `Busy`, as the last word of
-   * what has not been begun: where the server has ceased to be active the client then asks the other one.
+   * what has not been begun: where the server has ceased to be active the client then asks the other one, and nobody is told
+   * that it took too long.
    */
   readonly start: (settle: (answer: Exit.Exit<Frames.Input, unknown>) => void) => () => void
   constructor(start: (settle: (answer: Exit.Exit<Frames.Input, unknown>) => void) => () => void) {

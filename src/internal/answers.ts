@@ -216,7 +216,9 @@ export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quiet
           return Effect.void
         }
         if (Exit.isFailure(exit)) {
-          return task.isLate ? tooLate(replies, message) : failed(replies, message, exit.cause)
+          return task.isLate && !wasNotExecuted(exit)
+            ? tooLate(replies, message)
+            : failed(replies, message, exit.cause)
         }
         onAnswer(begun.at)
         replies.push(envelop(message, envelopeLength, exit.value))

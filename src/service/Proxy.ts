@@ -100,6 +100,8 @@ export const defaults = {
 interface Asked {
   readonly id: number
   readonly message: Frames.Frames
+  /** Until when it may wait in line. */
+  readonly until: number
   readonly settle: (answer: Exit.Exit<Frames.Frames, Refusal>) => void
 }
 
@@ -174,7 +176,8 @@ export const make = (
       request.settle(refusals[whenBusy])
     }
 
-    const deadlines = yield* Deadlines.make<Asked>(Duration.times(timeout, shareInLine), (request) => {
+    const inLineMillis = shareInLine * Duration.toMillis(timeout)
+    const deadlines = yield* Deadlines.make<Asked>(Duration.millis(inLineMillis), (request) => {
       if (inHand.has(request)) {
         overdue.push(request)
       } else {
@@ -244,15 +247,18 @@ export const make = (
           const { frame, id } = ids.next()
           // A REP does not take what has nothing behind its envelope.
           const message = [frame, Frames.delimiter, ...(body.length === 0 ? [Frames.delimiter] : body)]
-          const request: Asked = { id, message, settle }
+          const request: Asked = { id, message, until: now() + inLineMillis, settle }
           asked.set(id, request)
           line.add(request)
           deadlines.add(request)
           isInLine.unsafeOpen()
           return () => {
-            const isUnseen = line.has(request) && !inHand.has(request)
-            forget(request)
-            if (isUnseen) {
+            if (!line.has(request) || inHand.has(request)) {
+              forget(request)
+            } else if (now() >= request.until) {
+              refuse(request)
+            } else {
+              forget(request)
               settle(refusals.answer)
             }
           }

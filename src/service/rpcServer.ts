@@ -4,35 +4,29 @@ import type * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberSet from "effect/FiberSet"
-import { constVoid } from "effect/Function"
 import * as Mailbox from "effect/Mailbox"
-import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as Supervisor from "effect/Supervisor"
 import * as BinaryStar from "../BinaryStar.ts"
 import type * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
 import * as Frames from "../Frames.ts"
 import type { Frontend } from "../Frontend.ts"
 import type { Request } from "../Handler.ts"
-import { Later, Refusal } from "../Handler.ts"
+import { Later } from "../Handler.ts"
 import { onNextTurn } from "../internal/scheduler.ts"
 import type { PeerLink } from "../PeerLink.ts"
+import type { Answer, Settle } from "./rpcAnswer.ts"
+import { combine, malformed, pass } from "./rpcAnswer.ts"
+import { Running } from "./rpcFibers.ts"
+import { encode, idOf, isMessage } from "./rpcMessage.ts"
 import * as Wire from "./rpcWire.ts"
-
-/** An answer, now or later. No request costs a fiber here; that of its handler is enough. */
-type Answer = Frames.Input | Later
-
-/** Takes an answer. */
-type Settle = Parameters<Later["start"]>[0]
 
 /** A call that the RPC server runs, or whose end nobody has fetched yet. */
 class Call {
@@ -66,45 +60,6 @@ interface Client {
   readonly calls: Map<string, Call>
   parser: RpcSerialization.Parser
   heardAt: number
-}
-
-/**
- * The fibers in which the RPC server takes messages, and those that it starts there, one for each handler. It says that a
- * call has ended before the handler's fiber has, which waits for its children, and of a call that dies it says so to all
- * calls of the client. What handlers start by themselves as roots is daemons.
- */
-class Running extends Supervisor.AbstractSupervisor<void> {
-  readonly value = Effect.void
-  /** Whether the next fiber takes a message. */
-  isTaking = false
-  readonly #taking = new Set<Fiber.Fiber<unknown, unknown>>()
-  readonly #handlers = new Set<Fiber.Fiber<unknown, unknown>>()
-  readonly #onEnd: () => void
-  constructor(onEnd: () => void) {
-    super()
-    this.#onEnd = onEnd
-  }
-  get isEmpty() {
-    return this.#taking.size + this.#handlers.size === 0
-  }
-  override onStart<A, E, R>(
-    _context: Context.Context<R>,
-    _effect: Effect.Effect<A, E, R>,
-    parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>,
-    fiber: Fiber.RuntimeFiber<A, E>
-  ) {
-    if (this.isTaking) {
-      this.isTaking = false
-      this.#taking.add(fiber)
-    } else if (Option.isNone(parent) && Option.exists(Fiber.getCurrentFiber(), (by) => this.#taking.has(by))) {
-      this.#handlers.add(fiber)
-    }
-  }
-  override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>) {
-    if ((this.#taking.delete(fiber) || this.#handlers.delete(fiber)) && this.isEmpty) {
-      this.#onEnd()
-    }
-  }
 }
 
 /** Calls that are waited for at a time, where the user does not say. */
@@ -582,71 +537,3 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       }
     }
   })
-
-const malformed = new Later((settle) => {
-  settle(Exit.fail(new Refusal({ body: "not a message of an RPC client" })))
-  return constVoid
-})
-
-/** Gives an answer to who takes it, and what is to be called when he does not want it any more. */
-const pass = (answer: Answer, settle: Settle): () => void => {
-  if (answer instanceof Later) {
-    return answer.start(settle)
-  }
-  settle(Exit.succeed(answer))
-  return constVoid
-}
-
-/** Waits for several answers and makes one of them. */
-const combine = (
-  answers: ReadonlyArray<Answer>,
-  make: (answers: ReadonlyArray<Frames.Frames>) => Frames.Frames
-) =>
-  new Later((settle) => {
-    const known: Array<Frames.Frames> = []
-    let missing = answers.length
-    const cancels = answers.map((answer, i) =>
-      pass(answer, (exit) => {
-        known[i] = Exit.isSuccess(exit) ? Frames.make(exit.value) : []
-        if (--missing === 0) {
-          settle(Exit.succeed(make(known)))
-        }
-      })
-    )
-    return () => cancels.forEach((cancel) => cancel())
-  })
-
-const encode = (parser: RpcSerialization.Parser, response: RpcMessage.FromServerEncoded): Frames.Input => {
-  try {
-    // Answers to a batch may all come with the last.
-    return parser.encode(response) ?? []
-  } catch (cause) {
-    return parser.encode(RpcMessage.ResponseDefectEncoded(cause)) ?? []
-  }
-}
-
-/** The name of a call as the RPC server writes it; nothing where it is no name. */
-const idOf = (id: unknown): string | undefined => {
-  try {
-    return typeof id === "string" || typeof id === "bigint" ? String(BigInt(id)) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** Whether the RPC server can do something with it, be it to answer that it knows no such procedure. */
-const isMessage = (u: unknown): u is RpcMessage.FromClientEncoded => {
-  if (!Predicate.hasProperty(u, "_tag")) {
-    return false
-  }
-  switch (u._tag) {
-    case "Request":
-      return "id" in u && idOf(u.id) !== undefined && "tag" in u && typeof u.tag === "string" &&
-        "headers" in u && Array.isArray(u.headers) && u.headers.every(Array.isArray)
-    case "Ack":
-    case "Interrupt":
-      return "requestId" in u && idOf(u.requestId) !== undefined
-    default:
-      return u._tag === "Ping" || u._tag === "Eof"
-  }
-}

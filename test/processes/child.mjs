@@ -6,14 +6,14 @@ const [, self, log, ...traits] = process.argv
 const group = process.env.CHILD_GROUP ?? String(process.pid)
 const note = (what) => fs.appendFileSync(log, `${what} ${group} ${process.hrtime.bigint()}\n`)
 
-note("start")
-setInterval(() => note("alive"), 5)
 process.on("SIGTERM", () => {
   note("asked")
   if (!traits.includes("stubborn")) {
     process.exit(0)
   }
 })
+note("start")
+setInterval(() => note("alive"), 5)
 if (traits.includes("parent")) {
   spawn(process.execPath, [self, log, "stubborn"], { env: { ...process.env, CHILD_GROUP: group }, stdio: "inherit" })
 }

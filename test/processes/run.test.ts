@@ -197,7 +197,7 @@ describe("bstar run", () => {
       const log = yield* makeLog
       const command = `${child(log, "stubborn").map((word) => `'${word}'`).join(" ")} & while ! test -s ${log.file}; ` +
         "do sleep 0.01; done; exit 4"
-      const server = yield* startRun("primary", yield* freeEndpoints, "100 millis", ["--grace", "200 millis"], [
+      const server = yield* startRun("primary", yield* freeEndpoints, "100 millis", ["--grace", "2 seconds"], [
         "sh",
         "-c",
         command
