@@ -126,6 +126,7 @@ describe("kill -9", () => {
       yield* beforeAnyExpiry(
         Effect.zipRight(backup.waitForLine(peerGone(at, "primary")), untilAnswered(at.backup.frontend))
       )
+      yield* backup.waitForLine(takeover)
       assert.deepStrictEqual(backup.lines.slice(2), [peerGone(at, "primary"), takeover])
 
       // And back again.
@@ -135,6 +136,7 @@ describe("kill -9", () => {
       yield* beforeAnyExpiry(
         Effect.zipRight(again.waitForLine(peerGone(at, "backup")), untilAnswered(at.primary.frontend))
       )
+      yield* again.waitForLine(takeover)
       assert.deepStrictEqual(again.lines.slice(1), [readyAsPassive.primary, peerGone(at, "backup"), takeover])
     }))
 
