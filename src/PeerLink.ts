@@ -29,9 +29,12 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
   /** Lets come in what has arrived from the peer, and tells whether there is something that `messages` has yet to emit. */
   readonly waiting: Effect.Effect<boolean>
-  /** Publishes a message to the peer, if it listens; after a farewell it can find us again. */
+  /** Publishes a message to the peer, if it listens; after a farewell it can find us again, and hears what comes later. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
-  /** Publishes a last message and lets go of where it was published, so that the peer finds nobody there from then on. */
+  /**
+   * Publishes a last message and lets go of where it was published, so that the peer finds nobody there from then on. Does
+   * nothing after a farewell.
+   */
   readonly farewell: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /** Drops what the peer has said so far, wherever it is. What `messages` emits after this was said later, or is in hand. */
   readonly forget: Effect.Effect<void, SocketError>
@@ -88,7 +91,10 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
           publish: (message) =>
             Effect.zipRight(SubscriptionRef.set(there[role], true), Effect.asVoid(PubSub.publish(outgoing, message))),
           farewell: (message) =>
-            Effect.zipRight(PubSub.publish(outgoing, message), SubscriptionRef.set(there[role], false)),
+            Effect.whenEffect(
+              Effect.zipRight(PubSub.publish(outgoing, message), SubscriptionRef.set(there[role], false)),
+              SubscriptionRef.get(there[role])
+            ),
           forget: Effect.asVoid(Queue.takeAll(subscription)),
           gone: Stream.filterMapEffect(there[peer].changes, (isThere) =>
             isThere ? Option.none() : Option.some(Effect.map(afterWords, (asOf) => refused(peer, asOf))))

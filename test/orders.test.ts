@@ -58,7 +58,35 @@ describe("handing over", () => {
       assert.strictEqual((yield* members.backup.report).peer.isExpired, true)
       yield* TestClock.adjust("1999 millis")
       assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
-      assert.isFalse((yield* members.backup.report).peer.isExpired)
+      const { counters, peer } = yield* members.backup.report
+      assert.isFalse(peer.isExpired)
+      // It was planned, so it does not count against those that are not.
+      assert.strictEqual(counters.failovers, 0)
+    }))
+
+  it.scoped("ends well with a stop before the peer is active, and says goodbye once", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair(undefined, "hardened")
+      const member = yield* pair.primary.start
+      const peer = yield* foreignPeer(pair.links.backup)
+      yield* peer.says("2")
+      yield* peer.says("4")
+      yield* member.handOver("maintenance")
+      yield* member.stop
+      assert.isTrue(Exit.isInterrupted(yield* Effect.exit(member.join)))
+      yield* settle
+      assert.deepStrictEqual(peer.heard.filter((word) => word === "1"), ["1"])
+    }))
+
+  it.scoped("is taken back without a request, and also by a server that is paused", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* paired
+      yield* members.primary.pause("network work")
+      yield* members.primary.handOver("maintenance")
+      yield* backup.kill
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* members.primary.state, "PRIMARY")
+      assert.strictEqual(yield* primary.ask("x"), "x")
     }))
 
   it.scoped("from a primary makes the backup active without a vote where it is promoted", () =>
@@ -132,8 +160,8 @@ describe("handing over", () => {
       yield* Fiber.join(handingOver)
       assert.deepStrictEqual([...replies], ["done"])
       assert.strictEqual(ended, "ACTIVE")
-      // The word of its role is its last.
-      yield* TestClock.adjust("5 seconds")
+      // The word of its role is its last, as long as it has patience.
+      yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(peer.heard.slice(heard), ["1"])
     }))
 

@@ -46,9 +46,12 @@ const activeOf = (observations: ReadonlyArray<Observation>): Effect.Effect<Seen,
     : Effect.succeed(active)
 }
 
-/** How long a switchover may take: its drain, and as long as the server waits for its peer, and a while. */
+/**
+ * How long a switchover may take: until its peer stands by, its drain, what hooks and a command take to end, as long as the
+ * server waits for its peer, and a while.
+ */
 const patienceOf = ({ config: { drainMillis, heartbeatMillis } }: Seen["status"]): Duration.Duration =>
-  Duration.millis(drainMillis + Math.max(10_000, 5 * heartbeatMillis) + 5000)
+  Duration.millis(drainMillis + Math.max(10_000, 11 * heartbeatMillis) + 60_000)
 
 export const switchover = (
   { reason, ...parsed }: Parsed<typeof reasoned>

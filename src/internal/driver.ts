@@ -141,6 +141,11 @@ export const make = <R>(
       Duration.toMillis(config.failoverWindow)
     )
     let paused: Extract<Hold, { _tag: "Paused" }> | undefined
+    /** Whether the peer is heard although what it says makes no difference now. */
+    const isHeard = (at: number) => {
+      const { heardAt } = statistics.peer()
+      return Number.isFinite(member.peerExpiry) && heardAt !== undefined && at - heardAt <= config.expiryMillis
+    }
     const holdAt = (at: number): Hold | undefined => {
       const until = damping.until(at)
       return paused ?? (until === undefined ? undefined : { _tag: "Damped", until })
@@ -391,7 +396,8 @@ export const make = <R>(
       /** Takes over because of a vote, unless that is on hold. Who waits for its peer to take over may cease to do so. */
       function* elect(outcome: Fsm.Outcome, isFresh: boolean, at: number, voter: string) {
         const from = member.state
-        const hold = outcome.verdict._tag === "Accept" ? holdAt(at) : undefined
+        // Who was active before, or just goes on waiting in another way, is no failover.
+        const hold = outcome.verdict._tag === "Accept" && from !== "PRIMARY" ? holdAt(at) : undefined
         if (hold !== undefined) {
           if (isNewlyHeld(at)) {
             yield* hold._tag === "Paused"
@@ -409,8 +415,9 @@ export const make = <R>(
         const verdict = yield* takeOver(outcome, isFresh, at, "ClientRequest", {
           evidence: `${silence(at)}; vote by ${voter}`
         })
-        if (verdict === "accept" && (from === "PASSIVE" || from === "RESUMING")) {
-          const { heardAt } = statistics.peer()
+        const { heardAt, said } = statistics.peer()
+        // After a goodbye it was planned.
+        if (verdict === "accept" && said === "ACTIVE" && from !== "PRIMARY") {
           counters.failovers++
           damping.add(at)
           statistics.failover.add(at - (heardAt ?? at))
@@ -629,9 +636,15 @@ export const make = <R>(
         yield* send(replies)
       }
 
+      /** Whether the next vote lets this server go on without making it active. It needs no client for that. */
+      const goesOn = () => {
+        const vote = Fsm.step(rules, member, { _tag: "ClientRequest", now: now() })
+        return vote.member !== member && vote.verdict._tag === "Reject"
+      }
+
       /** Whoever wants this server to be active is heard when what has come in is applied. */
       const voteLater = () => {
-        isVoteDue = config.vote === "self" && leaving === undefined
+        isVoteDue = leaving === undefined && (config.vote === "self" || goesOn())
         isPromotionDue = promotion !== undefined
       }
 
@@ -770,7 +783,7 @@ export const make = <R>(
           at,
           transition,
           answers: !hasEnded && leaving === undefined && vote.member === member && vote.verdict._tag === "Accept",
-          peer: { ...statistics.peer(), isExpired: Fsm.isPeerExpired(member, at) },
+          peer: { ...statistics.peer(), isExpired: Fsm.isPeerExpired(member, at) && !isHeard(at) },
           counters: { ...counters },
           connections,
           latency: statistics.latency.get(),

@@ -117,7 +117,11 @@ const makeUpdate = (role: Fsm.Role, first: Report) => {
   const [accepted, rejected, failed] = [requests("accepted"), requests("rejected"), requests("failed")]
   const limited = requests("limited")
   const connections = gauge("bstar_connections", "Connections of clients.", { role })
-  const refused = counter("bstar_refused_connections_total", "Connections of clients that came to nothing.", { role })
+  const refused = counter(
+    "bstar_failed_handshakes_total",
+    "Connections of clients that ended before both had said who they are.",
+    { role }
+  )
   const cut = counter("bstar_cuts_total", "How often all clients were cut off because of memory.", { role })
   const messages = (kind: string) => counter("bstar_peer_messages_total", "Messages from the peer.", { role, kind })
   const [heard, malformed] = [messages("heard"), messages("malformed")]

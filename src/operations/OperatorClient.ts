@@ -125,8 +125,8 @@ export interface OperatorClient {
 /** How long a server may take to tell something. It asks its peer in turn, for a second. */
 const patience = Duration.seconds(3)
 
-/** How long a server may take to do what it can do at once. */
-const orderPatience = Duration.seconds(15)
+/** How long a server may take to do what it can do at once, or within some heartbeats. */
+const orderPatience = Duration.seconds(60)
 
 /** What is said about a connection that could not be made, for people. */
 const sentences: { readonly [code: string]: string } = {

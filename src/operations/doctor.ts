@@ -380,7 +380,7 @@ const endpoints = (self: Named, other: Named): ReadonlyArray<Finding> => {
 /** What a server in a state may be heard to say, once it has been in it for some time. */
 const wordsOf = (state: Fsm.State): ReadonlyArray<Fsm.Word> => {
   const word = Fsm.wordOf[state]
-  return word === undefined ? [] : state === "RESUMING" ? [word, "BACKUP"] : [word]
+  return word === undefined ? [] : state === "RESUMING" ? [word, "PRIMARY", "BACKUP"] : [word]
 }
 
 /** Whether `self` hears `other`, and nobody else. */

@@ -23,9 +23,6 @@ export interface Orders {
   readonly promote: (reason: string) => Effect.Effect<typeof Status.Done.Type, Refused>
 }
 
-/** The goodbye, and the evidence behind it, go another way than the order, and may come later. */
-const untilHeard = Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(25))
-
 /** What is known where the peer was not told, or has not answered. */
 const notTold = { activeBy: Number.POSITIVE_INFINITY, why: "" }
 
@@ -40,8 +37,11 @@ export const make = (
     const now = yield* monotonicReader
     const fork = yield* FiberSet.makeRuntime<never>()
     const heartbeatMillis = Duration.toMillis(member.config.heartbeat)
-    /** How long the peer may take to be active. If it is gone this server is so again after seven heartbeats at the most. */
-    const patience = Duration.millis(Math.max(10_000, 7 * heartbeatMillis))
+    /** How long the peer may take to be active. If it is gone this server may be so again after eight heartbeats. */
+    const patience = Duration.millis(Math.max(10_000, 9 * heartbeatMillis))
+
+    /** The goodbye, and the evidence behind it, go another way than the order; without evidence two heartbeats have to pass. */
+    const untilHeard = Schedule.spaced("20 millis").pipe(Schedule.upTo(Duration.millis(2 * heartbeatMillis + 1000)))
 
     /** A peer that was active a moment ago may not have said yet that it stands by. */
     const untilPaired = Schedule.spaced("50 millis").pipe(Schedule.upTo(Duration.millis(2 * heartbeatMillis)))

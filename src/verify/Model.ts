@@ -493,7 +493,8 @@ export const make = (options: Options): Model => {
     const reaction = process.member.on[stimulus]
     set(draft, side, { member: reaction.member, ...(reaction.isRenewed ? outdated(process) : {}) })
     draft.hasAborted ||= reaction.outcome.verdict._tag === "Fatal"
-    if (reaction.outcome.publish !== undefined) {
+    // Whoever opens its port again is found by its peer only after that.
+    if (reaction.outcome.publish !== undefined && process.member.state !== "YIELDING") {
       publish(draft, side, reaction.outcome.publish)
     }
     observe?.(side, stimulus, reaction)

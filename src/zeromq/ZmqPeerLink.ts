@@ -206,8 +206,14 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         publish: (message) => Effect.zipLeft(publish(message), nextTurn),
         farewell: (message) =>
           Effect.suspend(() => {
-            publisher.isOpen = false
-            return Effect.zipRight(publisher.send(message), publisher.close)
+            if (!publisher.isOpen) {
+              return Effect.void
+            }
+            // Over inproc nobody would find us again.
+            publisher.isOpen = publisher.endpoint.startsWith("inproc:")
+            return publisher.isOpen
+              ? publisher.send(message)
+              : Effect.zipRight(publisher.send(message), publisher.close)
           }),
         forget,
         gone: Mailbox.toStream(found)

@@ -138,6 +138,7 @@ export const peerLinkSuite = (
             yield* meet(backup, primary)
             const before = yield* monotonicMillis
             yield* farewell(message("farewell"))
+            yield* farewell(message("nothing more"))
             yield* Effect.repeat(evidence.take, { until: ({ asOf }) => asOf >= before })
             assert.deepStrictEqual(yield* backup.heard, ["farewell"])
             yield* peer.publish(message("still heard"))
