@@ -57,9 +57,9 @@ export type Handler<R = never> = (
 export class Later {
   /**
    * Called once, at once, with what takes the reply, or what an effect would fail with. Gives what is called instead of an
-   * interruption: nobody waits for the reply any more. It may still settle with a {@link Refusal} `Busy`, as the last word of
-   * what has not been begun: where the server has ceased to be active the client then asks the other one, and nobody is told
-   * that it took too long.
+   * interruption: nobody waits for the reply any more. It may still settle with a {@link Refusal} as its last word, instead of
+   * having taken too long. `Busy` says that it has not been begun: where the server has ceased to be active the client then asks
+   * the other one.
    */
   readonly start: (settle: (answer: Exit.Exit<Frames.Input, unknown>) => void) => () => void
   constructor(start: (settle: (answer: Exit.Exit<Frames.Input, unknown>) => void) => () => void) {

@@ -101,10 +101,10 @@ const tell = (
   }
 }
 
-/** Whether a handler says so, whatever it says besides. */
-const wasNotExecuted = (exit: Exit.Exit<unknown, unknown>): boolean => {
-  const refusal = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
-  return refusal instanceof Refusal && refusal.reason === "Busy"
+/** What a handler has failed with, where it wants its client to know. */
+const refusalOf = (cause: Cause.Cause<unknown>): Refusal | undefined => {
+  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  return failure instanceof Refusal ? failure : undefined
 }
 
 const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
@@ -150,8 +150,8 @@ export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quiet
     }
 
     const failed = (replies: Array<Frames.Frames>, request: Frames.Frames, cause: Cause.Cause<unknown>) => {
-      const refusal = Option.getOrUndefined(Cause.failureOption(cause))
-      if (refusal instanceof Refusal) {
+      const refusal = refusalOf(cause)
+      if (refusal !== undefined) {
         if (refusal.reason !== "Dropped") {
           tell(replies, request, refusal.reason ?? "Failed", Frames.make(refusal.body ?? []))
         }
@@ -211,12 +211,13 @@ export const make = <R>(handler: Handler<R>, { onAnswer, onEnd, onFailure, quiet
       },
       conclude: ({ exit, task }, replies) => {
         const { envelopeLength, message, ...begun } = task.owner
+        const refusal = Exit.isFailure(exit) ? refusalOf(exit.cause) : undefined
         if (begun.term !== term) {
-          tell(replies, message, wasNotExecuted(exit) ? "NotActive" : "Interrupted")
+          tell(replies, message, refusal?.reason === "Busy" ? "NotActive" : "Interrupted")
           return Effect.void
         }
         if (Exit.isFailure(exit)) {
-          return task.isLate && !wasNotExecuted(exit)
+          return task.isLate && refusal === undefined
             ? tooLate(replies, message)
             : failed(replies, message, exit.cause)
         }

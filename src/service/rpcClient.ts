@@ -41,6 +41,8 @@ interface Call {
   wantsMore: boolean
   /** Whether there is nothing left that the server would have to be told. */
   isOver: boolean
+  /** Whether the RPC client has ended it because of a defect. What the server says of it may not end any other call. */
+  isLost: boolean
 }
 
 /** Something that the server is asked, and who waits for the answer. */
@@ -179,6 +181,16 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
 
     /** Hands on what the server says, and asks for more where there is more. */
     const take = (call: Call, response: RpcMessage.FromServerEncoded): Effect.Effect<void, RpcClientError> => {
+      if (call.isLost) {
+        call.isOver = true
+        return Effect.void
+      }
+      if (response._tag === "Defect") {
+        // It ends all that are under way, and each of them is told of it.
+        for (const other of calls.values()) {
+          other.isLost = true
+        }
+      }
       if (response._tag !== "Chunk") {
         call.isOver = true
         return writeResponse(response)
@@ -294,7 +306,8 @@ export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
                 request: kind.isStream ? Wire.say("Stream", ...body) : body,
                 more: undefined,
                 wantsMore: true,
-                isOver: false
+                isOver: false,
+                isLost: false
               }
               return run({ ...call, next: call.request })
             }

@@ -22,7 +22,8 @@ describe("a planned stop", () => {
           const options = {
             role,
             policy: "hardened",
-            heartbeat: "200 millis",
+            // A server that has stood still for one and a half of them gives up what it was doing.
+            heartbeat: "2 seconds",
             ...at[role],
             peer: at[role === "primary" ? "backup" : "primary"].state
           } as const
