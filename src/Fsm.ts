@@ -389,27 +389,6 @@ const backupMoves = {
 
 const ignore: Cell = { _tag: "Ignore", rule: "H9" }
 
-/** What it hears from a peer that is not active does not put off the end of its patience. */
-const yielding = (publish: Word) => {
-  const giveUp: Cell = {
-    _tag: "GiveUp",
-    state: "RESUMING",
-    publish,
-    say: "the peer is not active, waiting whether it will be",
-    rule: "H9"
-  }
-  return {
-    PeerPrimary: ignore,
-    PeerBackup: ignore,
-    PeerActive: { ...become("PASSIVE", "the peer is active, ready as passive"), publish: "PASSIVE", rule: "H9" },
-    PeerPassive: ignore,
-    PeerGone: { ...expire, patience: yieldingPatience, rule: "H7" },
-    ClientRequest: giveUp,
-    Slept: startOver("RESUMING", publish, "waiting for the peer"),
-    Promote: giveUp
-  } as const
-}
-
 const startAnew: Cell = {
   _tag: "GiveUp",
   state: "PRIMARY",
@@ -417,6 +396,32 @@ const startAnew: Cell = {
   say: "the peer is still not active, starting over",
   rule: "H9"
 }
+
+/** What it hears from a peer that is not active does not put off the end of its patience. */
+const waiting = (publish: Word, peerActive: Cell, vote: Cell) => ({
+  PeerPrimary: ignore,
+  PeerBackup: ignore,
+  PeerActive: peerActive,
+  PeerPassive: ignore,
+  ClientRequest: vote,
+  Slept: startOver("RESUMING", publish, "waiting for the peer"),
+  Promote: vote
+})
+
+const yielding = (publish: Word) => ({
+  ...waiting(
+    publish,
+    { _tag: "Become", state: "PASSIVE", publish: "PASSIVE", say: "the peer is active, ready as passive", rule: "H9" },
+    {
+      _tag: "GiveUp",
+      state: "RESUMING",
+      publish,
+      say: "the peer is not active, waiting whether it will be",
+      rule: "H9"
+    }
+  ),
+  PeerGone: { ...expire, patience: yieldingPatience, rule: "H7" }
+} as const)
 
 /**
  * Rules that need no luck: no two answers after a restart or a pause, no end because of what a peer says, failover as soon
@@ -449,13 +454,11 @@ export const hardened: Policy = {
     // that tells nothing; only once it has had time to be active, too, does a word of it count again.
     RESUMING: {
       ...primaryMoves,
-      PeerPrimary: ignore,
-      PeerBackup: ignore,
-      PeerActive: { ...become("PASSIVE", "connected to backup (active), ready as passive"), rule: "H9" },
-      PeerPassive: ignore,
-      ClientRequest: startAnew,
-      Slept: startOver("RESUMING", "PRIMARY", "waiting for backup"),
-      Promote: startAnew
+      ...waiting(
+        "PRIMARY",
+        { ...become("PASSIVE", "connected to backup (active), ready as passive"), rule: "H9" },
+        startAnew
+      )
     }
   },
   backup: {
