@@ -3,7 +3,7 @@
  * random; clients that tell who answered when. See README.md.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Console, Duration, Effect, Layer, Logger, Option } from "effect"
+import { Cause, Console, Duration, Effect, Layer, Logger, Option } from "effect"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
 import { BinaryStar } from "../../src/index.ts"
@@ -41,7 +41,7 @@ Exit code 1 if with the policy hardened both answered, a request was lost, a ser
 pair was not whole again in time; with --command if two commands ran at once or none did in the end.`
 
 interface Arguments extends Options {
-  readonly command: boolean
+  readonly ofCommand: boolean
   readonly json: boolean
 }
 
@@ -94,7 +94,7 @@ const parse = (): Arguments => {
     users: wholeNumber("users", values.users, 0),
     observers: oneOf("observers", values.observers, ["on", "off"]) === "on",
     program: path.resolve(values.program),
-    command: values.command,
+    ofCommand: values.command,
     json: values.json
   }
 }
@@ -154,9 +154,11 @@ const commands = Effect.gen(function*() {
   process.exitCode = rounds.some(({ faults }) => faults.length > 0) ? 1 : 0
 })
 
-const main = options.command ? commands : servers
+const main = options.ofCommand ? commands : servers
 
 main.pipe(
+  // Nobody else tells what has gone wrong, since there is no logger.
+  Effect.tapErrorCause((cause) => Console.error(Cause.pretty(cause))),
   Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))),
   NodeRuntime.runMain({ disablePrettyLogger: true })
 )
