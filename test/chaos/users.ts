@@ -3,7 +3,7 @@
  */
 import { Effect, Either, Layer } from "effect"
 import type { Scope } from "effect"
-import { BinaryStarClient, ClientLink, Frames, ZmqClientLink } from "../../src/index.ts"
+import { BinaryStarClient, ClientLink, Envelope, Frames, ZmqClientLink } from "../../src/index.ts"
 import type { Role } from "../processes/support.ts"
 import { roles } from "../processes/support.ts"
 import type { Served } from "./history.ts"
@@ -118,7 +118,9 @@ const watched = (pair: Pair, watch: Watch): Layer.Layer<ClientLink.ClientLink> =
             },
             run: (take) =>
               connection.run((batch) => {
-                batch.forEach((message) => watch.replied(role, idOf(message)))
+                for (const id of batch.flatMap(idOf)) {
+                  watch.replied(role, id)
+                }
                 return take(batch)
               })
           }))
@@ -126,5 +128,8 @@ const watched = (pair: Pair, watch: Watch): Layer.Layer<ClientLink.ClientLink> =
       }))
   ).pipe(Layer.provide(ZmqClientLink.layer))
 
-/** The client numbers its requests; the number is the first frame. */
-const idOf = (message: Frames.Frames): number => Number(Frames.toString(message.slice(0, 1)))
+/** Which request a reply is to; the client numbers them. What tells that there is none is no reply. */
+const idOf = (message: Frames.Frames): ReadonlyArray<number> => {
+  const answer = Envelope.read(message)
+  return answer === undefined || answer.status !== undefined ? [] : [Number(answer.id)]
+}
