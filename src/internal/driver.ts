@@ -69,8 +69,11 @@ type Input =
   | { readonly _tag: "Released" }
 
 const isEvidence = ({ _tag }: Input): boolean => _tag === "Gone"
-/** Requests that are read in one go where they are answered at once. */
-const batchSize = 64
+/** Requests that are read in one go where they are answered at once. With fewer, libzmq's thread is woken up more often. */
+const batchSize = 256
+
+/** The same where one client asks for more than all others together, so that they do not wait for what it asks. */
+const smallBatchSize = 16
 
 const beat: Input = { _tag: "Beat" }
 const asked: Input = { _tag: "Asked" }
@@ -167,8 +170,13 @@ export const make = <R>(
     // Requests that may be answered as soon as others have ended. They are few, so that whoever asks next is not behind many.
     const line = Line.make()
     const lineLength = Math.min(batchSize, 2 * config.concurrency)
-    const room = () => answers.running() + line.size() === 0 ? batchSize : Math.max(1, lineLength - line.size())
+    let nextSize = batchSize
+    const room = () => answers.running() + line.size() === 0 ? nextSize : Math.max(1, lineLength - line.size())
     const fromFrontend = frontend.run((batch) => {
+      // Of fewer it cannot be told.
+      if (batch.length >= smallBatchSize) {
+        nextSize = Line.isOneMost(batch) ? smallBatchSize : batchSize
+      }
       requests = batch
       requestsAt = now()
       inbox.offer(asked)

@@ -35,6 +35,23 @@ export interface Line {
  */
 export const clientOf = (request: Frames.Frames): string => String.fromCharCode(...request[0]!)
 
+/**
+ * Whether one client asks for more than all others together.
+ *
+ * @internal
+ */
+export const isOneMost = (requests: ReadonlyArray<Frames.Frames>): boolean => {
+  const counts = new Map<string, number>()
+  let most = 0
+  for (const request of requests) {
+    const client = clientOf(request)
+    const count = (counts.get(client) ?? 0) + 1
+    counts.set(client, count)
+    most = Math.max(most, count)
+  }
+  return 2 * most > requests.length
+}
+
 /** @internal */
 export const make = (): Line => {
   // The client whose turn it is comes first; a Map keeps the order.

@@ -5,8 +5,11 @@
  * received in batches, replies are not looked at, and the time is read once a batch.
  */
 import { Buffer } from "node:buffer"
+import { once } from "node:events"
+import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { context, Dealer } from "zeromq"
+import * as Zmtp from "../fuzz/zmtp.ts"
 import * as proc from "./proc.ts"
 
 /** What a client needs of CURVE, as the binding calls it. */
@@ -44,12 +47,22 @@ export interface EchoResult {
   readonly loopCpu: number
 }
 
-/** Requests as fast as they can be sent, or so many a second. Nobody reads the replies. */
+/** Requests as fast as they can be sent. Nobody reads the replies. */
 export interface Flood {
   readonly kind: "flood"
   readonly endpoint: string
   readonly seconds: number
-  readonly rate?: number
+}
+
+/**
+ * So many requests a second, of which nobody reads the replies. By hand and not through libzmq, so that it takes next to nothing
+ * of this machine: an abuser would have his own.
+ */
+export interface Abuse {
+  readonly kind: "abuse"
+  readonly endpoint: string
+  readonly seconds: number
+  readonly rate: number
 }
 
 export interface FloodResult {
@@ -183,13 +196,8 @@ const flood = async (job: Flood): Promise<FloodResult> => {
   const socket = await connect(job.endpoint, request)
   const start = performance.now()
   const end = start + job.seconds * 1000
-  const rate = job.rate ?? Number.MAX_SAFE_INTEGER
   let sent = 0
   while (performance.now() < end) {
-    if (sent > (performance.now() - start) / 1000 * rate) {
-      await sleep(1)
-      continue
-    }
     // Waits until there is room, and then fills it.
     socket.sendTimeout = patienceMillis
     await socket.send(request)
@@ -205,9 +213,40 @@ const flood = async (job: Flood): Promise<FloodResult> => {
   return { sent, seconds }
 }
 
-process.on("message", async (job: Echo | Flood) => {
+const abuse = async (job: Abuse): Promise<FloodResult> => {
+  const perMilli = job.rate / 1000
+  const requests = Buffer.concat(Array.from({ length: perMilli }, () => Zmtp.message(...requestOf())))
+  const socket = net.connect(Zmtp.portOf(job.endpoint), "127.0.0.1")
+  const cutOff = () => process.exit(1)
+  socket.on("close", cutOff)
+  socket.write(Buffer.concat([Zmtp.greeting, Zmtp.ready("DEALER")]))
+  // libzmq cuts off who does not wait for what it says of itself. From there on nothing is read.
+  for (let heard = 0; heard <= Zmtp.greeting.length;) {
+    await once(socket, "readable")
+    heard += socket.read()?.length ?? 0
+  }
+  const start = performance.now()
+  let millis = 0
+  while (millis < job.seconds * 1000) {
+    while (millis < performance.now() - start) {
+      if (!socket.write(requests)) {
+        await once(socket, "drain")
+      }
+      millis++
+    }
+    await sleep(1)
+  }
+  const seconds = (performance.now() - start) / 1000
+  socket.off("close", cutOff).destroy()
+  return { sent: millis * perMilli, seconds }
+}
+
+const perform = (job: Echo | Flood | Abuse) =>
+  job.kind === "echo" ? echo(job) : job.kind === "flood" ? flood(job) : abuse(job)
+
+process.on("message", async (job: Echo | Flood | Abuse) => {
   try {
-    process.send!(job.kind === "echo" ? await echo(job) : await flood(job))
+    process.send!(await perform(job))
   } catch (cause) {
     throw new Error(`the server at ${job.endpoint} does not answer as it should`, { cause })
   }

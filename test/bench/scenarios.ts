@@ -280,43 +280,36 @@ const curve = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
 /** What one client that sends 100,000 messages a second, and reads nothing, does to four others, and to the server. */
 const abuse = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
   const heartbeatMillis = 100
-  const [frontend, state, peer] = await freeEndpoints()
-  const server = await startMember("primary", { frontend, state, peer }, ["--heartbeat", `${heartbeatMillis} millis`])
+  const [forPlain, frontend, state, peer] = await freeEndpoints()
+  const servers = {
+    plain: await startPlain(forPlain),
+    project: await startMember("primary", { frontend, state, peer }, ["--heartbeat", `${heartbeatMillis} millis`])
+  }
   const [load, abuser] = [startLoad(), startLoad()]
   const watch = watchBeats(state, heartbeatMillis)
-  const others = () => ask(load, server, { clients: 4, window: 1, seconds })
-  await others()
-  const results: Array<
-    & { readonly quiet: EchoResult; readonly abused: EchoResult; readonly rate: number; readonly memory: number }
-    & { readonly delay: number; readonly noise: number }
-  > = []
-  for (let round = 0; round < rounds; round++) {
+  const measure = async (name: Name) => {
+    const server = servers[name]
+    const others = () => ask(load, server, { clients: 4, window: 1, seconds })
     const quiet = await others()
     const { delay, noise, result } = await watch.during(async () => {
-      const flooding = abuser.flood({ endpoint: frontend, seconds: seconds + 1, rate: 100_000 })
+      const abusing = abuser.abuse({ endpoint: server.frontend, seconds: seconds + 1, rate: 100_000 })
       await sleep(500)
-      const abused = await others()
-      return { abused, flood: await flooding }
+      return { abused: await others(), ...(await abusing) }
     })
-    const { abused, flood } = result
-    results.push({
-      quiet,
-      abused,
-      rate: flood.sent / flood.seconds,
-      memory: proc.residentMebibytes(server.pid),
-      delay,
-      noise
-    })
+    const memory = proc.residentMebibytes(server.pid)
+    return { ...result, quiet, rate: result.sent / result.seconds, memory, delay, noise }
   }
+  await inTurns(1, measure)
+  const results = await inTurns(rounds, measure)
   await watch.stop()
   return [
-    lonelyRow("messages of the abuser a second", results.map(({ rate }) => rate)),
-    lonelyRow("others when it is quiet: p99, ms", results.map(({ quiet }) => quiet.p99 / 1000)),
-    lonelyRow("others under abuse: p99, ms", results.map(({ abused }) => abused.p99 / 1000)),
-    lonelyRow("  factor", results.map(({ abused, quiet }) => abused.p99 / quiet.p99)),
-    lonelyRow("others under abuse: p50, ms", results.map(({ abused }) => abused.p50 / 1000)),
-    lonelyRow("largest resident memory, MiB", results.map(({ memory }) => memory), worst),
-    ...delayRows(results)
+    row("messages of the abuser a second", results, ({ rate }) => rate),
+    row("others when it is quiet: p99, ms", results, ({ quiet }) => quiet.p99 / 1000),
+    row("others under abuse: p50, ms", results, ({ abused }) => abused.p50 / 1000),
+    row("others under abuse: p99, ms", results, ({ abused }) => abused.p99 / 1000),
+    row("  factor", results, ({ abused, quiet }) => abused.p99 / quiet.p99),
+    row("resident memory, MiB", results, ({ memory }) => memory),
+    ...delayRows(results.project)
   ]
 }
 

@@ -10,7 +10,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
-import type { CurveKeys, Echo, EchoResult, Flood, FloodResult } from "./load.ts"
+import type { Abuse, CurveKeys, Echo, EchoResult, Flood, FloodResult } from "./load.ts"
 import type { Job, Result } from "./rpcPeer.ts"
 
 /** What is compared. */
@@ -28,6 +28,7 @@ export interface Server {
 export interface Load {
   readonly echo: (job: Omit<Echo, "kind">) => Promise<EchoResult>
   readonly flood: (job: Omit<Flood, "kind">) => Promise<FloodResult>
+  readonly abuse: (job: Omit<Abuse, "kind">) => Promise<FloodResult>
 }
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -153,14 +154,15 @@ export const startServer = async (name: Name): Promise<Server> => {
 export const startLoad = (): Load => {
   const child = fork(file("load.ts"), [], { execArgv: ["--import", "tsx"], cwd: file("../.."), env })
   adopt(child, "the load")
-  const run = async (job: Echo | Flood) => {
+  const run = async (job: Echo | Flood | Abuse) => {
     child.send(job)
     const [result] = await once(child, "message")
     return result
   }
   return {
     echo: (job) => run({ kind: "echo", ...job }),
-    flood: (job) => run({ kind: "flood", ...job })
+    flood: (job) => run({ kind: "flood", ...job }),
+    abuse: (job) => run({ kind: "abuse", ...job })
   }
 }
 
