@@ -174,6 +174,7 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
     maxMessageSize: options.maxMessageSize ?? base.maxMessageSize,
     maxFrames: options.maxFrames ?? base.maxFrames,
     maxPerClient: options.maxPerClient,
+    maxConnections: options.maxConnections,
     queue: options.queue ?? base.queue,
     handshakeTimeout: options.handshakeTimeout ?? base.handshakeTimeout,
     ping: options.ping ?? base.ping,
@@ -185,9 +186,9 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
 /**
  * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, `CRASH_DETECTION`,
  * `TIMEOUT`, `VOTE`, `DRAIN`, `MAX_FAILOVERS`, `FAILOVER_WINDOW`, and of the limits `MAX_MESSAGE_SIZE`, `MAX_FRAMES`,
- * `MAX_PER_CLIENT`, `QUEUE`, `HANDSHAKE_TIMEOUT`, `PING`, `KEEP_ALIVE`, `MAX_MEMORY`; all but the first two optional. With
- * `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as `BSTAR_ROLE` and so
- * on, most of which the command `bstar` reads too.
+ * `MAX_PER_CLIENT`, `MAX_CONNECTIONS`, `QUEUE`, `HANDSHAKE_TIMEOUT`, `PING`, `KEEP_ALIVE`, `MAX_MEMORY`; all but the first
+ * two optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as
+ * `BSTAR_ROLE` and so on, most of which the command `bstar` reads too.
  *
  * @since 0.1.0
  * @category constructors
@@ -209,6 +210,7 @@ export const config: Config.Config<Options> = Config.all({
   maxMessageSize: Config.withDefault(Config.integer("maxMessageSize"), undefined),
   maxFrames: Config.withDefault(Config.integer("maxFrames"), undefined),
   maxPerClient: Config.withDefault(Config.integer("maxPerClient"), undefined),
+  maxConnections: Config.withDefault(Config.integer("maxConnections"), undefined),
   queue: Config.withDefault(Config.integer("queue"), undefined),
   handshakeTimeout: Config.withDefault(Config.duration("handshakeTimeout"), undefined),
   ping: Config.withDefault(Config.duration("ping"), undefined),

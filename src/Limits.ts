@@ -28,6 +28,12 @@ export interface Options {
    */
   readonly maxPerClient?: number | undefined
   /**
+   * Connections of clients at the most, those included that have yet to say who they are. Further ones are hung up on and come
+   * again by themselves; of many that come at once more may have to than are too many. Clients that speak a ZMTP before 3.0 (libzmq before 4.0) do not come in where there is a limit, which
+   * by default there is not.
+   */
+  readonly maxConnections?: number | undefined
+  /**
    * Requests of each client that ZeroMQ keeps, and four times as many replies to each: its high-water marks. Further requests
    * stay with the client, further replies to one that does not read are dropped. Defaults to `1000`.
    */
@@ -78,6 +84,7 @@ export const fields = {
   maxMessageSize: wholeNumber(64, 2 ** 31 - 1),
   maxFrames: wholeNumber(1, 1_000_000),
   maxPerClient: maybeWholeNumber(1, 1_000_000),
+  maxConnections: maybeWholeNumber(1, 1_000_000),
   queue: wholeNumber(1, 1_000_000),
   handshakeTimeout: DurationInput({ minimum: "10 millis", maximum: "1 hour" }),
   ping: DurationInput({ minimum: "10 millis", maximum: "1 day" }),

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -233,6 +234,40 @@ describe("time", () => {
       yield* TestClock.adjust("2001 millis")
       assert.strictEqual(yield* backup.ask("vote"), "vote")
     }))
+
+  it.live("reads few requests in one go while one client asks for more than all others, and many as soon as it does not", () =>
+    Effect.gen(function*() {
+      const requestsOf = (...clients: ReadonlyArray<number>) =>
+        clients.map((client) => [Uint8Array.of(client), new Uint8Array(0)])
+      const times = (count: number, client: number) => Array.from({ length: count }, () => client)
+      const rooms = yield* Deferred.make<ReadonlyArray<number>>()
+      const frontend = Layer.succeed(Frontend.Frontend, {
+        run: (take, room) =>
+          Effect.zipRight(
+            Effect.promise(async () => {
+              const found = [room()]
+              const batches = [
+                requestsOf(...times(200, 1), 2, 3, 4, 5),
+                requestsOf(2, 3),
+                requestsOf(...times(12, 1), 2, 3, 4, 5),
+                requestsOf(...times(4, 1), ...times(4, 2), ...times(4, 3), ...times(4, 4))
+              ]
+              for (const batch of batches) {
+                await take(batch)
+                found.push(room())
+              }
+              Deferred.unsafeDone(rooms, Effect.succeed(found))
+            }),
+            Effect.never
+          ),
+        reply: () => Effect.void,
+        connections: Effect.succeed({ open: 5, refused: 0, cut: 0 })
+      })
+      yield* BinaryStar.make({ role: "primary", policy: "classic" }, Handler.echo).pipe(
+        Effect.provide(Layer.merge(frontend, silentPeer(() => {})))
+      )
+      assert.deepStrictEqual(yield* Deferred.await(rooms), [256, 16, 16, 16, 256])
+    }).pipe(Effect.scoped))
 
   it.live("has one beat a period, though a timer may fire early", () =>
     Effect.gen(function*() {

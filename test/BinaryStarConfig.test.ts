@@ -49,6 +49,7 @@ describe("BinaryStarConfig", () => {
         yield* fieldsOf({ ...good, maxMessageSize: 0, maxFrames: 0, maxPerClient: 0, queue: 0.5, maxMemory: 1 }),
         ["maxMessageSize", "maxFrames", "maxPerClient", "queue", "maxMemory"]
       )
+      assert.deepStrictEqual(yield* fieldsOf({ ...good, maxConnections: 0 }), ["maxConnections"])
       assert.deepStrictEqual(
         yield* fieldsOf({ ...good, handshakeTimeout: 0, ping: "Infinity", keepAlive: "1 millis" }),
         ["handshakeTimeout", "ping", "keepAlive"]

@@ -125,6 +125,12 @@ const variableOf = (option: string): string => `BSTAR_${option.toUpperCase().rep
 export const limits = {
   maxMessageSize: limit("maxMessageSize", "max-message-size", "bytes", "How large a frame may be, in bytes."),
   maxFrames: limit("maxFrames", "max-frames", "frames", "How many frames a request may have."),
+  maxConnections: whole(
+    "max-connections",
+    "BSTAR_MAX_CONNECTIONS",
+    "connections",
+    "How many clients may be connected; further ones come again by themselves. Default: no limit."
+  ),
   queue: limit(
     "queue",
     "queue",

@@ -36,6 +36,7 @@ export const memberOptions = (
   failoverWindow: durationOf(parsed.failoverWindow),
   maxMessageSize: parsed.maxMessageSize && Option.getOrUndefined(parsed.maxMessageSize),
   maxFrames: parsed.maxFrames && Option.getOrUndefined(parsed.maxFrames),
+  maxConnections: parsed.maxConnections && Option.getOrUndefined(parsed.maxConnections),
   queue: parsed.queue && Option.getOrUndefined(parsed.queue),
   maxMemory: parsed.maxMemory && Option.getOrUndefined(parsed.maxMemory),
   handshakeTimeout: parsed.handshakeTimeout && durationOf(parsed.handshakeTimeout),

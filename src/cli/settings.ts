@@ -136,6 +136,7 @@ export const server: Settings = {
   "clients": word("clients", ["listed", "anyone"], "listed"),
   "max-message-size": limit("max-message-size", "maxMessageSize"),
   "max-frames": limit("max-frames", "maxFrames"),
+  "max-connections": whole("max-connections", 1_000_000, "no limit"),
   "queue": limit("queue", "queue"),
   "max-memory": limit("max-memory", "maxMemory"),
   "handshake-timeout": duration("handshake-timeout", fields.handshakeTimeout, primary.handshakeTimeout),

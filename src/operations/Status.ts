@@ -85,7 +85,8 @@ const RefusedAt = Schema.Struct({
   wrong: Count,
   absent: Count,
   malformed: Count,
-  unfinished: Count
+  unfinished: Count,
+  full: Count
 }).annotations({ identifier: "RefusedAt" })
 
 /**
@@ -156,6 +157,7 @@ export const NodeStatus = Schema.Struct({
       maxFrames: Count,
       /** `null`: no limit. */
       maxPerClient: Schema.NullOr(Count),
+      maxConnections: Schema.NullOr(Count),
       queue: Count,
       handshakeTimeoutMillis: Millis,
       pingMillis: Millis,
@@ -390,6 +392,7 @@ export const make = (address: {
           maxMessageSize: config.maxMessageSize,
           maxFrames: config.maxFrames,
           maxPerClient: config.maxPerClient ?? null,
+          maxConnections: config.maxConnections ?? null,
           queue: config.queue,
           handshakeTimeoutMillis: Duration.toMillis(config.handshakeTimeout),
           pingMillis: Duration.toMillis(config.ping),

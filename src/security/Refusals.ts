@@ -24,11 +24,12 @@ export type Port = "frontend" | "state" | "backend"
  * - `malformed`: it did not speak as the protocol wants.
  * - `unfinished`: it hung up before it was through. That is what a port scan does, the peer when it looks whether this process is
  *   there, and often a client without CURVE, which may be the first of the two to see that they do not agree.
+ * - `full`: there are as many connections as there may be (`maxConnections`).
  *
  * @since 0.1.0
  * @category models
  */
-export type Reason = "unknown" | "wrong" | "absent" | "malformed" | "unfinished"
+export type Reason = "unknown" | "wrong" | "absent" | "malformed" | "unfinished" | "full"
 
 /**
  * How many connections were refused why, since the start.
@@ -56,7 +57,7 @@ export interface Refusals {
  * @category constructors
  */
 export const make = (role: Role): Refusals => {
-  const ofPort = () => ({ unknown: 0, wrong: 0, absent: 0, malformed: 0, unfinished: 0 })
+  const ofPort = () => ({ unknown: 0, wrong: 0, absent: 0, malformed: 0, unfinished: 0, full: 0 })
   const counts = { frontend: ofPort(), state: ofPort(), backend: ofPort() }
   return {
     count: (port, reason) => {

@@ -55,8 +55,8 @@ const frontend = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
     Effect.gen(function*() {
       const { bound } = yield* curveServer
       return ZmqFrontend.layer({
-        frontend: config.frontend,
-        secure: yield* bound(security, "frontend", config.frontend)
+        ...config,
+        secure: yield* bound(security, "frontend", config.frontend, config.maxConnections)
       })
     })
   )

@@ -26,7 +26,7 @@ import * as ZmqSocket from "./ZmqSocket.ts"
 export interface Options extends Partial<Limits.Limits> {
   /** Where clients connect. */
   readonly frontend: string
-  /** What secures it. Defaults to nothing. */
+  /** What secures it, and sees to it that there are no more than `maxConnections`. Defaults to nothing but the latter. */
   readonly secure?: ZmqSocket.Secure | undefined
 }
 
@@ -59,6 +59,12 @@ const sendAway = (router: ZmqSocket.Router): Effect.Effect<void> =>
     Effect.flatMap(Fiber.join)
   )
 
+/** The code for it is loaded where there is a limit. */
+const capped = (maxConnections: number | undefined) =>
+  maxConnections === undefined
+    ? Effect.succeed(undefined)
+    : Effect.flatMap(Effect.promise(() => import("./capacity.ts")), ({ bound }) => bound(maxConnections))
+
 const socketOptions = (limits: Limits.Limits): ZmqSocket.RouterOptions => ({
   lingerMillis,
   maxMessageSize: limits.maxMessageSize,
@@ -83,8 +89,9 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
       const isNewRefusal = Burst.make(calmMillis)
       let refusedBefore = 0
 
+      const secure = options.secure ?? (yield* capped(limits.maxConnections))
       const open = Effect.gen(function*() {
-        const router = yield* ZmqSocket.makeRouter({ ...socketOptions(limits), secure: options.secure })
+        const router = yield* ZmqSocket.makeRouter({ ...socketOptions(limits), secure })
         yield* Effect.addFinalizer(() =>
           Effect.map(router.connections, ({ refused }) => {
             refusedBefore += refused

@@ -438,6 +438,16 @@ const observe = (
     }
   )
 
+/** What the binding says of a connection that was told to come again later. */
+export const laterCode = "ERR_ZAP_INVALID_STATUS_CODE"
+
+const whyRefused = (kind: "other" | "protocol" | "auth", error: Error & { readonly code?: string }): string =>
+  kind === "other"
+    ? "it was given up, or took too long"
+    : error.code === laterCode
+    ? "there are as many as there may be"
+    : error.message
+
 /** Follows the connections that others make. A connection that is refused counts as ended, too. */
 const count = (
   { socket }: Handle<zmq.Socket>
@@ -455,7 +465,7 @@ const count = (
       for (const kind of ["other", "protocol", "auth"] as const) {
         socket.events.on(`handshake:error:${kind}`, ({ error }) => {
           refused++
-          mailbox.unsafeOffer(kind === "other" ? "it was given up, or took too long" : error.message)
+          mailbox.unsafeOffer(whyRefused(kind, error))
         })
       }
       return { connections: Effect.sync(() => ({ open, refused })), refusals: Mailbox.toStream(mailbox) }

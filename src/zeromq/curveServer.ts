@@ -8,9 +8,11 @@ import { monotonicReader } from "../internal/clock.ts"
 import type * as Curve from "../security/Curve.ts"
 import type { Accepted } from "../security/CurveKey.ts"
 import type { Port, Reason } from "../security/Refusals.ts"
+import * as Capacity from "./capacity.ts"
 import { capable, isInproc, makeTold, noKeysThere, refuse, whole } from "./curve.ts"
 import * as zap from "./zap.ts"
 import type { Secure } from "./ZmqSocket.ts"
+import { laterCode } from "./ZmqSocket.ts"
 
 /** What is told as it comes. */
 type Refusal = Exclude<Reason, "unfinished">
@@ -19,7 +21,8 @@ const sentences: { readonly [R in Refusal]: string } = {
   unknown: "its key is none of those that are accepted",
   wrong: "it does not have the public key of this server, or not its own secret",
   absent: "it came without a key",
-  malformed: "it did not speak as the protocol wants"
+  malformed: "it did not speak as the protocol wants",
+  full: "there are as many connections as there may be"
 }
 
 const reasonOf = (code: string | undefined): Refusal =>
@@ -31,11 +34,12 @@ const linesKept = 64
 const acceptedAt = (security: Curve.Server, port: Port): Accepted | "anyone" =>
   port === "frontend" ? security.clients : port === "state" ? security.peer : security.workers
 
-/** Where and with what a server is bound. */
+/** Where and with what a server is bound, and how many may come. */
 export const bound = (
   security: Curve.Server,
   port: Port,
-  endpoint: string
+  endpoint: string,
+  maxConnections?: number
 ): Effect.Effect<Secure, InvalidConfig | SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     yield* capable
@@ -63,20 +67,27 @@ export const bound = (
         ? Effect.logWarning(`${port} ${endpoint}: nobody is let in yet, since there is no key that is accepted`)
         : Effect.void
     }
-    const domain = yield* zap.register((publicKey, address) =>
-      accepted === "anyone" ? Effect.succeed(true) : Effect.map(accepted, ({ issues, names }) => {
+    const capacity = Capacity.make(maxConnections)
+    const admit = (address: string) =>
+      Effect.map(capacity.isExceeded, (isExceeded): zap.Verdict => {
+        if (isExceeded) {
+          refused("full", address)
+        }
+        return isExceeded ? "later" : "in"
+      })
+    const domain = yield* zap.register("CURVE", (publicKey, address) =>
+      accepted === "anyone" ? admit(address) : Effect.flatMap(accepted, ({ issues, names }) => {
         for (const { message } of issues) {
           if (isFirst(message)) {
             lines.unsafeOffer(`${port} ${endpoint}: ${message}`)
           }
         }
-        const isIn = names.has(publicKey)
-        if (!isIn) {
-          refused("unknown", address)
+        if (names.has(publicKey)) {
+          return admit(address)
         }
-        return isIn
-      })
-    )
+        refused("unknown", address)
+        return Effect.succeed("refused" as const)
+      }))
     return {
       options: {
         curveServer: true,
@@ -87,10 +98,17 @@ export const bound = (
       },
       attend: (socket) =>
         Effect.sync(() => {
-          socket.events.on("handshake:error:protocol", ({ error }) => refused(reasonOf(error.code)))
+          capacity.attend(socket)
+          socket.events.on("handshake:error:protocol", ({ error }) => {
+            if (error.code !== laterCode) {
+              refused(reasonOf(error.code))
+            }
+          })
           // Nothing to talk about: it is what the peer does, too, when it looks whether this process is there.
-          socket.events.on("handshake:error:other", () => security.refusals.count(port, "unfinished"))
-          return (_, connect) => connect
+          socket.events.on("handshake:error:other", () =>
+            security.refusals.count(port, "unfinished"))
+          return (_, connect) =>
+            connect
         })
     }
   })

@@ -1,5 +1,5 @@
 /**
- * Who is asked by libzmq whether a key may come in (ZAP, RFC 27). libzmq asks at one place in a process, whoever's socket it is,
+ * Who is asked by libzmq whether a connection may come in (ZAP, RFC 27). libzmq asks at one place in a process, whoever's socket it is,
  * so all share one that answers, which is there as long as somebody needs it. Which socket it is about is told by its domain.
  */
 import * as Effect from "effect/Effect"
@@ -11,24 +11,45 @@ import type * as Frames from "../Frames.ts"
 import * as CurveKey from "../security/CurveKey.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
-/** Decides about a public key, and the address that it comes from. */
-export type Check = (publicKey: string, address: string) => Effect.Effect<boolean>
+/** What becomes of a connection: it comes in, it is refused for good, or it is to come again. */
+export type Verdict = "in" | "refused" | "later"
+
+/** Decides about a connection, by the address that it comes from, and its public key where it has one. */
+export type Check = (publicKey: string, address: string) => Effect.Effect<Verdict>
+
+type Mechanism = "CURVE" | "NULL"
 
 const place = "inproc://zeromq.zap.01"
 
-const domains = new Map<string, (publicKey: string, address: string) => Promise<boolean>>()
+interface Domain {
+  readonly mechanism: Mechanism
+  readonly check: (publicKey: string, address: string) => Promise<Verdict>
+}
+
+const domains = new Map<string, Domain>()
 let lastDomain = 0
 
 const text = (frame: Uint8Array | undefined): string => frame === undefined ? "" : Buffer.from(frame).toString()
 
-/** Yes or no. There is a third answer, to come again later, after which a client of libzmq never does. */
+/**
+ * ZAP has an answer for who is to come again later, 300, after which a client of libzmq never does. What makes it come again is an
+ * answer that there is not: then libzmq hangs up.
+ */
+const answers: { readonly [V in Verdict]: ReadonlyArray<string> } = {
+  in: ["200", "OK", "", ""],
+  refused: ["400", "refused", "", ""],
+  later: ["503", "later", "", ""]
+}
+
 const answer = async (frames: Frames.Frames): Promise<Frames.Frames> => {
   const [client, delimiter, version, id, domain, address, _identity, mechanism, key] = frames
-  const check = domains.get(text(domain))
-  const isRight = check !== undefined && text(mechanism) === "CURVE" && key?.length === 32 &&
-    await check(CurveKey.encode(key), text(address)).catch(() => false)
-  const words = isRight ? ["200", "OK", "", ""] : ["400", "refused", "", ""]
-  return [client!, delimiter!, version!, id!, ...words.map((word) => Buffer.from(word))]
+  const asked = domains.get(text(domain))
+  const isRight = asked !== undefined && text(mechanism) === asked.mechanism &&
+    (asked.mechanism === "NULL" || key?.length === 32)
+  const verdict = isRight
+    ? await asked.check(key === undefined ? "" : CurveKey.encode(key), text(address)).catch(() => "refused" as const)
+    : "refused"
+  return [client!, delimiter!, version!, id!, ...answers[verdict].map((word) => Buffer.from(word))]
 }
 
 /** Begins to answer. Each question by itself, so that nobody waits for a key file that somebody else needs. */
@@ -75,14 +96,14 @@ const leave = turns.withPermits(1)(Effect.suspend(() => {
  * Has `check` decide who comes in through the sockets of a domain, as long as the scope. Gives the domain, of which there is no
  * other one.
  */
-export const register = (check: Check): Effect.Effect<string, SocketError, Scope.Scope> =>
+export const register = (mechanism: Mechanism, check: Check): Effect.Effect<string, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const run = Runtime.runPromise(yield* Effect.runtime<never>())
     yield* Effect.acquireRelease(enter, () => leave)
     return yield* Effect.acquireRelease(
       Effect.sync(() => {
         const domain = `bstar-${++lastDomain}`
-        domains.set(domain, (publicKey, address) => run(check(publicKey, address)))
+        domains.set(domain, { mechanism, check: (publicKey, address) => run(check(publicKey, address)) })
         return domain
       }),
       (domain) => Effect.sync(() => domains.delete(domain))

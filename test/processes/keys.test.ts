@@ -57,7 +57,7 @@ describe("bstar --keys", () => {
       yield* eventually(Effect.promise(async () => {
         const { refused } = await (await fetch(`${url}/status`)).json() as Status.NodeStatus
         const { absent, unfinished, ...others } = refused!.frontend
-        assert.deepStrictEqual(others, { unknown: 3, wrong: 3, malformed: 0 })
+        assert.deepStrictEqual(others, { unknown: 3, wrong: 3, malformed: 0, full: 0 })
         return absent + unfinished === 3
       }))
       const metrics = yield* Effect.promise(() => fetch(`${url}/metrics`).then((response) => response.text()))

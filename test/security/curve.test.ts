@@ -72,7 +72,7 @@ const makeClient = (servers: ReadonlyArray<string>, security: Curve.Client, opti
 const total = (security: Curve.Server, port: "frontend" | "state" | "backend"): number =>
   Object.values(security.refusals.counts()[port]).reduce((sum, count) => sum + count, 0)
 
-const nothing = { unknown: 0, wrong: 0, absent: 0, malformed: 0 }
+const nothing = { unknown: 0, wrong: 0, absent: 0, malformed: 0, full: 0 }
 
 const untilRefused = (security: Curve.Server, port: "frontend" | "state" | "backend", reason: Reason, count: number) =>
   eventually(Effect.sync(() => security.refusals.counts()[port][reason] >= count))
@@ -142,6 +142,29 @@ describe("a pair with keys", () => {
       minutes * 60_000
     )
   }
+
+  it.scopedLive("keeps to the limits: who has a key and is one too many comes in when another has gone", () =>
+    Effect.gen(function*() {
+      const keys = yield* makeKeys
+      const { options } = yield* places
+      const limits = { policy: "classic", maxConnections: 1, maxFrames: 8 } as const
+      const { asked } = yield* start({ ...options("primary"), ...limits }, keys.primary)
+      const { frontend } = options("primary")
+      const client = makeClient([frontend!], keys.clientOf(keys.client))
+      const life = yield* Scope.make()
+      const first = yield* Scope.extend(client, life)
+      assert.strictEqual(Frames.toString(yield* first.request("first")), "first")
+      const tooMany = Array.from({ length: 9 }, () => Frames.delimiter)
+      assert.strictEqual((yield* Effect.flip(first.request(tooMany))).reason, "Failed")
+      const second = yield* client
+      const reply = yield* Effect.fork(second.request("second"))
+      yield* untilRefused(keys.primary, "frontend", "full", 2)
+      assert.deepStrictEqual(asked, ["first"])
+      yield* Scope.close(life, Exit.void)
+      assert.strictEqual(Frames.toString(yield* Fiber.join(reply)), "second")
+      // Not because of its key; though it may try that of the other server when it is hung up on.
+      assert.strictEqual(keys.primary.refusals.counts().frontend.unknown, 0)
+    }))
 
   it.scopedLive(`lets in 0 of ${count} who say again what a client with a key has said`, () =>
     Effect.gen(function*() {

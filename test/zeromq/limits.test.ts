@@ -2,9 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { BinaryStar, layer } from "../../src/BinaryStar.ts"
 import * as BinaryStarClient from "../../src/BinaryStarClient.ts"
 import type { Options } from "../../src/BinaryStarConfig.ts"
@@ -178,6 +179,26 @@ describe("a client that", () => {
       yield* alive.ask("after")
       assert.deepStrictEqual(yield* alive.reply, ["after"])
       assert.strictEqual((yield* server.member.report).connections.open, 1)
+    }))
+
+  it.scopedLive("is one more than there may be is told to come again, and comes in when another has gone", () =>
+    Effect.gen(function*() {
+      const { frontend, member, said } = yield* serve(echo, { maxConnections: 2 })
+      const first = yield* dealer(frontend)
+      yield* first.ask("first")
+      assert.deepStrictEqual(yield* first.reply, ["first"])
+      const life = yield* Scope.make()
+      const second = yield* Scope.extend(dealer(frontend), life)
+      yield* second.ask("second")
+      assert.deepStrictEqual(yield* second.reply, ["second"])
+      const third = yield* dealer(frontend)
+      yield* third.ask("third")
+      yield* refusedBy({ member }, 3)
+      assert.deepStrictEqual(yield* third.waiting, false)
+      yield* Scope.close(life, Exit.void)
+      assert.deepStrictEqual(yield* third.reply, ["third"])
+      assert.strictEqual((yield* member.report).connections.open, 2)
+      assert.lengthOf(said.filter((line) => line.endsWith("was refused: there are as many as there may be")), 1)
     }))
 
   it.scopedLive("sends a message that never ends is cut off with all others, who come back", () =>
