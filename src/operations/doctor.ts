@@ -81,6 +81,7 @@ export interface Finding {
     | "crossed"
     | "endpoints"
     | "hold"
+    | "keys"
     | "link"
     | "lone-backup"
     | "malformed"
@@ -288,6 +289,12 @@ const shared: ReadonlyArray<{
     of: ({ config }) => spell(config.heartbeatMillis)
   },
   {
+    severity: "error",
+    name: "security",
+    option: "--keys, or neither of them",
+    of: ({ refused }) => refused === undefined ? "no keys" : "keys"
+  },
+  {
     severity: "warning",
     name: "vote",
     option: "vote (bstar run has self, the others clients)",
@@ -313,6 +320,10 @@ const shared: ReadonlyArray<{
       maxFailovers === null ? "none" : `${maxFailovers} in ${spell(failoverWindowMillis)}`
   }
 ]
+
+/** How often a server has refused its state port to somebody because of a key. */
+const refusedAtState = ({ status: { refused } }: Seen): number =>
+  refused === undefined ? 0 : refused.state.unknown + refused.state.wrong + refused.state.absent
 
 const settings = (a: Named, b: Named): ReadonlyArray<Finding> => [
   ...shared.flatMap(({ name, of, option, severity }): ReadonlyArray<Finding> =>
@@ -387,16 +398,28 @@ const wordsOf = (state: Fsm.State): ReadonlyArray<Fsm.Word> => {
 const link = (self: Named, other: Named): ReadonlyArray<Finding> => {
   const { config, peer } = self.status
   if (!hears(self)) {
+    const refused = refusedAtState(other)
     return other.status.state !== "YIELDING" && isSettled(self) && isSettled(other)
-      ? [{
-        severity: "error",
-        check: "link",
-        what: `${self.name} does not hear ${other.name}, which runs: ${
-          peer.ageMillis === null ? "no word yet" : `no word for ${spell(peer.ageMillis)}`
-        }`,
-        remedy:
-          `does ${config.peer} lead to the state port of ${other.name}, and does the network between them let it pass?`
-      }]
+      ? [
+        refused > 0 ?
+          {
+            severity: "error",
+            check: "keys",
+            what: `${self.name} does not hear ${other.name}, whose state port has refused somebody's key ${
+              times(refused)
+            }`,
+            remedy: "have both use the keys of one pair: each its own, and the public one of the other (bstar keygen)"
+          } :
+          {
+            severity: "error",
+            check: "link",
+            what: `${self.name} does not hear ${other.name}, which runs: ${
+              peer.ageMillis === null ? "no word yet" : `no word for ${spell(peer.ageMillis)}`
+            }`,
+            remedy:
+              `does ${config.peer} lead to the state port of ${other.name}, and does the network between them let it pass?`
+          }
+      ]
       : []
   }
   const stateMillis = millisOf(other.status.now) - millisOf(other.status.since)

@@ -83,6 +83,12 @@ const seen = (status: NodeStatus, patch: Partial<Seen> = {}): Seen => ({
   ...patch
 })
 
+/** What a server with keys has refused. */
+const refusedAtState = (reasons: { readonly unknown?: number; readonly wrong?: number }): NodeStatus["refused"] => {
+  const none = { unknown: 0, wrong: 0, absent: 0, malformed: 0, unfinished: 0, full: 0 }
+  return { frontend: none, backend: none, state: { ...none, ...reasons } }
+}
+
 type Patch = DeepPartial<NodeStatus>
 
 /** Both as they see each other. */
@@ -212,6 +218,26 @@ describe("doctor", () => {
     ["no token", pair().map((one) => ({ ...one, orders: "Off" as const })), ["info token"]],
     ["a conflict", pair({ counters: { conflicts: 1 } }), ["warning conflicts"], /primary has heard once/],
     ["nonsense", pair({}, { counters: { malformed: 2 } }), ["warning malformed"], /backup has received 2 messages/],
+    [
+      "keys that one has",
+      pair({ refused: refusedAtState({}) }),
+      ["error settings"],
+      /keys on primary, no keys on backup/
+    ],
+    [
+      "keys that do not match",
+      pair({ refused: refusedAtState({ unknown: 1, wrong: 1 }) }, {
+        refused: refusedAtState({}),
+        peer: { said: null, ageMillis: null, isExpired: true }
+      }),
+      ["error keys"],
+      /backup does not hear primary, whose state port has refused somebody's key 2 times/
+    ],
+    [
+      "keys of strangers",
+      pair({ refused: refusedAtState({ unknown: 3 }) }, { refused: refusedAtState({}) }),
+      []
+    ],
     [
       "a pause",
       pair({}, { hold: { kind: "paused", reason: "new disk", since: now } }),
