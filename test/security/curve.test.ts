@@ -159,7 +159,8 @@ describe("a pair with keys", () => {
       const second = yield* client
       const reply = yield* Effect.fork(second.request("second"))
       yield* untilRefused(keys.primary, "frontend", "full", 2)
-      assert.deepStrictEqual(asked, ["first"])
+      // At least once: a request that is not answered soon is a vote.
+      assert.deepStrictEqual([...new Set(asked)], ["first"])
       yield* Scope.close(life, Exit.void)
       assert.strictEqual(Frames.toString(yield* Fiber.join(reply)), "second")
       // Not because of its key; though it may try that of the other server when it is hung up on.
