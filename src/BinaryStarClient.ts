@@ -78,8 +78,8 @@ export interface RequestOptions {
   /**
    * Whether the request may be sent more than once, so that a handler may see it more than once: at-least-once. When not,
    * it goes on to the other server only where a server says that it has dropped it, and fails with `Unanswered` as soon as
-   * the server that has it is lost, or the other one answers and this one does not within 0.2 seconds, or the time is over. Servers of other implementations do not
-   * say so: one that is passive drops the request without a word. Defaults to `true`.
+   * the server that has it is lost, or the other one answers and this one does not within 0.2 seconds, or the time is over.
+   * Servers of other implementations do not say so: one that is passive drops the request without a word. Defaults to `true`.
    */
   readonly resend?: boolean | undefined
 }

@@ -28,9 +28,9 @@ export interface Options {
    */
   readonly maxPerClient?: number | undefined
   /**
-   * Connections of clients at the most, those included that have yet to say who they are. Further ones are hung up on and come
-   * again by themselves; of many that come at once more may have to than are too many. Clients that speak a ZMTP before 3.0 (libzmq before 4.0) do not come in where there is a limit, which
-   * by default there is not.
+   * How many connections of clients are let in. Further ones are hung up on, and come again by themselves. Those that have yet to
+   * say anything count, and end by `handshakeTimeout` only. Clients that speak a ZMTP before 3.0 (libzmq before 4.0) do not come in
+   * where there is a limit. Endpoints of `inproc` know none. By default there is none.
    */
   readonly maxConnections?: number | undefined
   /**

@@ -128,7 +128,7 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
 
 const sum = (refused: NonNullable<Seen["status"]["refused"]>): number =>
   Object.values(refused).reduce(
-    (sum, { absent, malformed, unknown, wrong }) => sum + absent + malformed + unknown + wrong,
+    (sum, { absent, full, malformed, unknown, wrong }) => sum + absent + full + malformed + unknown + wrong,
     0
   )
 

@@ -11,3 +11,25 @@ export const make = (quietMillis: number): (now: number) => boolean => {
     return isFirst
   }
 }
+
+/** How many kinds are told apart at the most. */
+const capacity = 100
+
+/**
+ * Tells the first of each burst of a kind.
+ *
+ * @internal
+ */
+export const makeKinds = (quietMillis: number, now: () => number): (kind: string) => boolean => {
+  const bursts = new Map<string, ReturnType<typeof make>>()
+  return (kind) => {
+    const isFirst = bursts.get(kind) ?? make(quietMillis)
+    // The one that is the longest without a sign comes first.
+    bursts.delete(kind)
+    bursts.set(kind, isFirst)
+    if (bursts.size > capacity) {
+      bursts.delete(bursts.keys().next().value!)
+    }
+    return isFirst(now())
+  }
+}

@@ -86,7 +86,8 @@ const RefusedAt = Schema.Struct({
   absent: Count,
   malformed: Count,
   unfinished: Count,
-  full: Count
+  /** A server of an earlier version does not count these. */
+  full: Schema.optionalWith(Count, { default: () => 0 })
 }).annotations({ identifier: "RefusedAt" })
 
 /**
@@ -157,7 +158,8 @@ export const NodeStatus = Schema.Struct({
       maxFrames: Count,
       /** `null`: no limit. */
       maxPerClient: Schema.NullOr(Count),
-      maxConnections: Schema.NullOr(Count),
+      /** A server of an earlier version has no such limit. */
+      maxConnections: Schema.optionalWith(Schema.NullOr(Count), { default: () => null }),
       queue: Count,
       handshakeTimeoutMillis: Millis,
       pingMillis: Millis,

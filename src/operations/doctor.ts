@@ -394,31 +394,33 @@ const wordsOf = (state: Fsm.State): ReadonlyArray<Fsm.Word> => {
   return word === undefined ? [] : state === "RESUMING" ? [word, "PRIMARY", "BACKUP"] : [word]
 }
 
+/** What may be why `self` does not hear `other`. Strangers may have been refused, too. */
+const keys = (self: Named, other: Named): ReadonlyArray<Finding> => {
+  const refused = refusedAtState(other)
+  return refused === 0 ? [] : [{
+    severity: "warning",
+    check: "keys",
+    what: `the state port of ${other.name} has refused somebody's key ${times(refused)}, maybe that of ${self.name}`,
+    remedy: "have both use the keys of one pair: each its own, and the public one of the other (bstar keygen)"
+  }]
+}
+
 /** Whether `self` hears `other`, and nobody else. */
 const link = (self: Named, other: Named): ReadonlyArray<Finding> => {
   const { config, peer } = self.status
   if (!hears(self)) {
-    const refused = refusedAtState(other)
     return other.status.state !== "YIELDING" && isSettled(self) && isSettled(other)
       ? [
-        refused > 0 ?
-          {
-            severity: "error",
-            check: "keys",
-            what: `${self.name} does not hear ${other.name}, whose state port has refused somebody's key ${
-              times(refused)
-            }`,
-            remedy: "have both use the keys of one pair: each its own, and the public one of the other (bstar keygen)"
-          } :
-          {
-            severity: "error",
-            check: "link",
-            what: `${self.name} does not hear ${other.name}, which runs: ${
-              peer.ageMillis === null ? "no word yet" : `no word for ${spell(peer.ageMillis)}`
-            }`,
-            remedy:
-              `does ${config.peer} lead to the state port of ${other.name}, and does the network between them let it pass?`
-          }
+        {
+          severity: "error",
+          check: "link",
+          what: `${self.name} does not hear ${other.name}, which runs: ${
+            peer.ageMillis === null ? "no word yet" : `no word for ${spell(peer.ageMillis)}`
+          }`,
+          remedy:
+            `does ${config.peer} lead to the state port of ${other.name}, and does the network between them let it pass?`
+        },
+        ...keys(self, other)
       ]
       : []
   }

@@ -56,7 +56,7 @@ const frontend = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
       const { bound } = yield* curveServer
       return ZmqFrontend.layer({
         ...config,
-        secure: yield* bound(security, "frontend", config.frontend, config.maxConnections)
+        secure: yield* bound(security, "frontend", config.frontend, config)
       })
     })
   )

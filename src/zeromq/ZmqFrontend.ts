@@ -60,10 +60,10 @@ const sendAway = (router: ZmqSocket.Router): Effect.Effect<void> =>
   )
 
 /** The code for it is loaded where there is a limit. */
-const capped = (maxConnections: number | undefined) =>
-  maxConnections === undefined
+const capped = (limits: Limits.Limits) =>
+  limits.maxConnections === undefined
     ? Effect.succeed(undefined)
-    : Effect.flatMap(Effect.promise(() => import("./capacity.ts")), ({ bound }) => bound(maxConnections))
+    : Effect.flatMap(Effect.promise(() => import("./capacity.ts")), ({ bound }) => bound(limits))
 
 const socketOptions = (limits: Limits.Limits): ZmqSocket.RouterOptions => ({
   lingerMillis,
@@ -86,10 +86,10 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
     Effect.gen(function*() {
       const limits: Limits.Limits = { ...Limits.standard, ...options }
       const now = yield* monotonicReader
-      const isNewRefusal = Burst.make(calmMillis)
+      const isNewRefusal = Burst.makeKinds(calmMillis, now)
       let refusedBefore = 0
 
-      const secure = options.secure ?? (yield* capped(limits.maxConnections))
+      const secure = options.secure ?? (yield* capped(limits))
       const open = Effect.gen(function*() {
         const router = yield* ZmqSocket.makeRouter({ ...socketOptions(limits), secure })
         yield* Effect.addFinalizer(() =>
@@ -99,7 +99,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
         )
         yield* Stream.runForEach(router.refusals, (why) =>
           // Who secures a socket tells of those whom that refuses.
-          options.secure === undefined && isNewRefusal(now())
+          options.secure === undefined && isNewRefusal(why)
             ? Effect.logWarning(`a connection to ${options.frontend} was refused: ${why}`)
             : Effect.void).pipe(Effect.interruptible, Effect.forkScoped)
         return router

@@ -2,7 +2,6 @@
 import * as Effect from "effect/Effect"
 import * as zmq from "zeromq"
 import { InvalidConfig } from "../BinaryStarError.ts"
-import * as Burst from "../internal/burst.ts"
 import type { Accepted, Keys } from "../security/CurveKey.ts"
 
 export const refuse = (message: string) => new InvalidConfig({ issues: [{ field: "keys", message }] })
@@ -26,23 +25,5 @@ export const whole = (accepted: Accepted): Effect.Effect<Keys, InvalidConfig> =>
     (keys) => keys.issues.length === 0 ? Effect.succeed(keys) : new InvalidConfig({ issues: keys.issues })
   )
 
-/** One event follows another of the same burst within so many milliseconds. */
-const quietMillis = 10_000
-
-/** How many bursts are told apart at the most. */
-const capacity = 100
-
-/** Tells the first of each burst. */
-export const makeTold = (now: () => number): (what: string) => boolean => {
-  const bursts = new Map<string, ReturnType<typeof Burst.make>>()
-  return (what) => {
-    const isFirst = bursts.get(what) ?? Burst.make(quietMillis)
-    // The one that is the longest without a sign comes first.
-    bursts.delete(what)
-    bursts.set(what, isFirst)
-    if (bursts.size > capacity) {
-      bursts.delete(bursts.keys().next().value!)
-    }
-    return isFirst(now())
-  }
-}
+/** Events of one kind are told once, until there have been none for so many milliseconds. */
+export const quietMillis = 10_000

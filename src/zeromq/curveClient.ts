@@ -5,9 +5,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type { InvalidConfig } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
+import * as Burst from "../internal/burst.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import type { Accepted, KeyPair } from "../security/CurveKey.ts"
-import { capable, isInproc, makeTold, noKeysThere, refuse, whole } from "./curve.ts"
+import { capable, isInproc, noKeysThere, quietMillis, refuse, whole } from "./curve.ts"
 import type { Secure } from "./ZmqSocket.ts"
 
 /**
@@ -39,7 +40,7 @@ export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Secur
   Effect.gen(function*() {
     yield* capable
     yield* whole(servers)
-    const isFirst = makeTold(yield* monotonicReader)
+    const isFirst = Burst.makeKinds(quietMillis, yield* monotonicReader)
     /** The key by which the server at an endpoint was known last. */
     const known = new Map<string, string>()
     /** Endpoints in the order in which they were asked for. Servers and keys are mostly named in the same order. */

@@ -4,12 +4,13 @@ import * as Mailbox from "effect/Mailbox"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
+import * as Burst from "../internal/burst.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import type * as Curve from "../security/Curve.ts"
 import type { Accepted } from "../security/CurveKey.ts"
 import type { Port, Reason } from "../security/Refusals.ts"
 import * as Capacity from "./capacity.ts"
-import { capable, isInproc, makeTold, noKeysThere, refuse, whole } from "./curve.ts"
+import { capable, isInproc, noKeysThere, quietMillis, refuse, whole } from "./curve.ts"
 import * as zap from "./zap.ts"
 import type { Secure } from "./ZmqSocket.ts"
 import { laterCode } from "./ZmqSocket.ts"
@@ -39,7 +40,7 @@ export const bound = (
   security: Curve.Server,
   port: Port,
   endpoint: string,
-  maxConnections?: number
+  limits: Capacity.Options = {}
 ): Effect.Effect<Secure, InvalidConfig | SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     yield* capable
@@ -48,7 +49,7 @@ export const bound = (
     }
     const own = yield* security.own
     const accepted = acceptedAt(security, port)
-    const isFirst = makeTold(yield* monotonicReader)
+    const isFirst = Burst.makeKinds(quietMillis, yield* monotonicReader)
     const lines = yield* Mailbox.make<string>({ capacity: linesKept, strategy: "dropping" })
     yield* Effect.forkScoped(Effect.forever(Effect.flatMap(lines.take, (line) => Effect.logWarning(line))))
 
@@ -67,14 +68,14 @@ export const bound = (
         ? Effect.logWarning(`${port} ${endpoint}: nobody is let in yet, since there is no key that is accepted`)
         : Effect.void
     }
-    const capacity = Capacity.make(maxConnections)
+    const capacity = Capacity.make(limits)
     const admit = (address: string) =>
-      Effect.map(capacity.isExceeded, (isExceeded): zap.Verdict => {
-        if (isExceeded) {
-          refused("full", address)
-        }
-        return isExceeded ? "later" : "in"
-      })
+      Effect.tap(capacity.verdict, (verdict) =>
+        Effect.sync(() => {
+          if (verdict === "later") {
+            refused("full", address)
+          }
+        }))
     const domain = yield* zap.register("CURVE", (publicKey, address) =>
       accepted === "anyone" ? admit(address) : Effect.flatMap(accepted, ({ issues, names }) => {
         for (const { message } of issues) {

@@ -1,6 +1,7 @@
 /**
- * Who is asked by libzmq whether a connection may come in (ZAP, RFC 27). libzmq asks at one place in a process, whoever's socket it is,
- * so all share one that answers, which is there as long as somebody needs it. Which socket it is about is told by its domain.
+ * Who is asked by libzmq whether a connection may come in (ZAP, RFC 27). libzmq asks at one place in a process, whoever's
+ * socket it is, so all share one that answers, which is there as long as somebody needs it. Which socket it is about is told by
+ * its domain.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -41,14 +42,17 @@ const answers: { readonly [V in Verdict]: ReadonlyArray<string> } = {
   later: ["503", "later", "", ""]
 }
 
+/** Where there are no keys nobody is refused for good. */
+const refusalOf = (domain: Domain | undefined): Verdict => domain?.mechanism === "NULL" ? "later" : "refused"
+
 const answer = async (frames: Frames.Frames): Promise<Frames.Frames> => {
   const [client, delimiter, version, id, domain, address, _identity, mechanism, key] = frames
   const asked = domains.get(text(domain))
   const isRight = asked !== undefined && text(mechanism) === asked.mechanism &&
     (asked.mechanism === "NULL" || key?.length === 32)
   const verdict = isRight
-    ? await asked.check(key === undefined ? "" : CurveKey.encode(key), text(address)).catch(() => "refused" as const)
-    : "refused"
+    ? await asked.check(key === undefined ? "" : CurveKey.encode(key), text(address)).catch(() => refusalOf(asked))
+    : refusalOf(asked)
   return [client!, delimiter!, version!, id!, ...answers[verdict].map((word) => Buffer.from(word))]
 }
 
@@ -63,7 +67,7 @@ const start = Effect.gen(function*() {
       answer(question).then((answer) => reply(Effect.ignore(router.sendAll([answer]))))
     }
   }).pipe(
-    Effect.catchAllCause((cause) => Effect.logError("nobody is let in any more: keys cannot be checked", cause)),
+    Effect.catchAllCause((cause) => Effect.logError("nobody is let in any more: who comes cannot be judged", cause)),
     Effect.interruptible,
     Effect.forkScoped
   )

@@ -230,8 +230,8 @@ describe("doctor", () => {
         refused: refusedAtState({}),
         peer: { said: null, ageMillis: null, isExpired: true }
       }),
-      ["error keys"],
-      /backup does not hear primary, whose state port has refused somebody's key 2 times/
+      ["error link", "warning keys"],
+      /state port of primary has refused somebody's key 2 times, maybe that of backup/
     ],
     [
       "keys of strangers",

@@ -155,13 +155,17 @@ export const frontendSuite = (
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const client = yield* open(connect)
+        const happened = yield* Mailbox.fromStream(client.events)
         for (let life = 0; life < 3; life++) {
           yield* Effect.scoped(Effect.gen(function*() {
             const server = yield* serve(layer)
+            // What is sent on a connection whose loss has not been noticed is lost with it.
+            assert.strictEqual(yield* happened.take, "connected")
             yield* client.send(message(String(life)))
             yield* server.reply([yield* server.requests.take])
             assert.deepStrictEqual(texts(yield* client.replies.take), [String(life)])
           }))
+          assert.strictEqual(yield* happened.take, "lost")
         }
       }))
 

@@ -72,12 +72,12 @@ export const serve = (layer: Layer.Layer<Frontend, SocketError>) =>
 /** Opens a client's end; the replies can be taken one by one. */
 export const open = <E>(connect: Effect.Effect<Connection, E, Scope.Scope>) =>
   Effect.gen(function*() {
-    const { run, send } = yield* connect
+    const { events, run, send } = yield* connect
     const replies = yield* Mailbox.make<Frames.Frames, SocketError>()
     yield* run(async (batch) => {
       replies.unsafeOfferAll(batch)
     }).pipe(Mailbox.into(replies), Effect.forkScoped)
-    return { send, replies }
+    return { send, replies, events }
   })
 
 /** Hands on what a stream gives as a connection hands on its messages. */
