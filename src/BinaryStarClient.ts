@@ -30,7 +30,7 @@ import * as Frames from "./Frames.ts"
 import { monotonicReader } from "./internal/clock.ts"
 import { DurationInput, validate } from "./internal/config.ts"
 import * as Deadlines from "./internal/deadlines.ts"
-import { nextTurn } from "./internal/scheduler.ts"
+import { nextPoll } from "./internal/scheduler.ts"
 
 /**
  * How a client behaves.
@@ -428,7 +428,7 @@ export const make = (
         // The loss may overtake replies that came before it.
         const untilRead = Effect.suspend(() => {
           const before = batches
-          return Effect.map(Effect.zipRight(nextTurn, nextTurn), () => batches === before)
+          return Effect.map(nextPoll, () => batches === before)
         })
         yield* Effect.raceFirst(
           listen,

@@ -53,6 +53,14 @@ export const nextTurn: Effect.Effect<void> = Effect.async((resume) => {
   return Effect.sync(() => clearImmediate(immediate))
 })
 
+/**
+ * Lets all come in that has arrived. One turn of the event loop is not enough: one that is asked for while the loop is polling
+ * comes without another poll.
+ *
+ * @internal
+ */
+export const nextPoll: Effect.Effect<void> = Effect.zipRight(nextTurn, nextTurn)
+
 const resolved = Promise.resolve()
 
 /**

@@ -20,7 +20,7 @@ import type { SocketOperation, SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type * as Frames from "../Frames.ts"
-import { beginSlice, isSliceOver, nextTurn, onNextTurn } from "../internal/scheduler.ts"
+import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/scheduler.ts"
 
 /**
  * What every socket can do: be found and find others.
@@ -480,7 +480,8 @@ interface Handle<S extends zmq.Socket> {
   readonly failed: (operation: SocketOperation, cause: unknown, endpoint?: string) => SocketError
 }
 
-const atOnce: Connecting = (_, connect) => connect
+/** Connects without more ado. */
+export const atOnce: Connecting = (_, connect) => connect
 
 const open = <S extends zmq.Socket>(
   make: () => S,
@@ -699,8 +700,7 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
       ),
     // Asking the socket itself whether it is readable while it is being read would swallow the signal that the pending
     // receive waits for: it would never come back, whatever else arrives.
-    // And two turns, since one that is asked for while the loop is polling comes without another poll.
-    waiting: Effect.map(Effect.zipRight(nextTurn, nextTurn), () => arrived)
+    waiting: Effect.map(nextPoll, () => arrived)
   }
 }
 

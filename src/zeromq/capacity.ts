@@ -7,10 +7,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as zmq from "zeromq"
 import type { SocketError } from "../BinaryStarError.ts"
-import { nextTurn } from "../internal/scheduler.ts"
+import { nextPoll } from "../internal/scheduler.ts"
 import type * as Limits from "../Limits.ts"
 import * as zap from "./zap.ts"
 import type { Secure } from "./ZmqSocket.ts"
+import { atOnce } from "./ZmqSocket.ts"
 
 export type Options = Partial<Pick<Limits.Limits, "handshakeTimeout" | "maxConnections">>
 
@@ -52,7 +53,7 @@ export const make = (
     // That a connection is there and whether it may come in are told on two ways, of which this may be the faster one.
     verdict: maxConnections === Number.POSITIVE_INFINITY
       ? Effect.succeed("in")
-      : Effect.zipRight(Effect.zipRight(nextTurn, nextTurn), judge)
+      : Effect.zipRight(nextPoll, judge)
   }
 }
 
@@ -66,7 +67,7 @@ export const bound = (options: Options): Effect.Effect<Secure, SocketError, Scop
       attend: (socket) =>
         Effect.sync(() => {
           capacity.attend(socket)
-          return (_, connect) => connect
+          return atOnce
         })
     }
   })

@@ -13,7 +13,7 @@ import * as Capacity from "./capacity.ts"
 import { capable, isInproc, noKeysThere, quietMillis, refuse, whole } from "./curve.ts"
 import * as zap from "./zap.ts"
 import type { Secure } from "./ZmqSocket.ts"
-import { laterCode } from "./ZmqSocket.ts"
+import { atOnce, laterCode } from "./ZmqSocket.ts"
 
 /** What is told as it comes. */
 type Refusal = Exclude<Reason, "unfinished">
@@ -108,8 +108,7 @@ export const bound = (
           // Nothing to talk about: it is what the peer does, too, when it looks whether this process is there.
           socket.events.on("handshake:error:other", () =>
             security.refusals.count(port, "unfinished"))
-          return (_, connect) =>
-            connect
+          return atOnce
         })
     }
   })
