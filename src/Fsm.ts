@@ -24,14 +24,14 @@ export type Role = "primary" | "backup"
 export const peerOf = (role: Role): Role => role === "primary" ? "backup" : "primary"
 
 /**
- * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first word from the peer; `ACTIVE` answers clients;
- * `PASSIVE` stands by; `RESUMING` was paired and has to hear anew who is active; `YIELDING` was active and leaves it to its
- * peer to be.
+ * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first heartbeat of the peer; `ACTIVE` answers clients;
+ * `PASSIVE` stands by; `RESUMING` was paired and must learn anew which server is active; `YIELDING` was active and hands over
+ * to its peer; `CONTESTED` is a backup that was active when its peer reported that it is active too.
  *
  * @since 0.1.0
  * @category models
  */
-export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "RESUMING" | "YIELDING"
+export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "RESUMING" | "YIELDING" | "CONTESTED"
 
 /**
  * All states.
@@ -39,7 +39,15 @@ export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "RESUMING" | "
  * @since 0.1.0
  * @category constants
  */
-export const states: ReadonlyArray<State> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE", "RESUMING", "YIELDING"]
+export const states: ReadonlyArray<State> = [
+  "PRIMARY",
+  "BACKUP",
+  "ACTIVE",
+  "PASSIVE",
+  "RESUMING",
+  "YIELDING",
+  "CONTESTED"
+]
 
 /**
  * What the servers of a pair can say to each other.
@@ -70,7 +78,8 @@ export const wordOf: { readonly [S in State]: Word | undefined } = {
   ACTIVE: "ACTIVE",
   PASSIVE: "PASSIVE",
   RESUMING: "PASSIVE",
-  YIELDING: undefined
+  YIELDING: undefined,
+  CONTESTED: "ACTIVE"
 }
 
 /**
@@ -92,7 +101,10 @@ export interface Evidence {
  *
  * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: the peer says in which state it is.
  * - `PeerGone`: the peer is gone, or leaves it to this server to be active.
- * - `ClientRequest`: a client asks, which is a vote.
+ * - `LinkConnecting`, `LinkConnected`, `LinkLost`: the connection to the peer's state port is being made (TCP is open, the
+ *   handshake is under way), is made, or is there no more.
+ * - `ClientRequest`: a request of a client, which is a vote. `hasSubscriber` is whether a subscriber is connected to this
+ *   server's own state port. Defaults to `false`.
  * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}.
  * - `Stopping`: the server is asked to stop and has answered what it had accepted.
  * - `Yield`: an operator wants the peer to be active, and the server has answered what it had accepted.
@@ -107,7 +119,10 @@ export type Event =
   | { readonly _tag: "PeerActive"; readonly now: number }
   | { readonly _tag: "PeerPassive"; readonly now: number }
   | { readonly _tag: "PeerGone"; readonly now: number; readonly evidence: Evidence }
-  | { readonly _tag: "ClientRequest"; readonly now: number }
+  | { readonly _tag: "LinkConnecting"; readonly now: number }
+  | { readonly _tag: "LinkConnected"; readonly now: number }
+  | { readonly _tag: "LinkLost"; readonly now: number }
+  | { readonly _tag: "ClientRequest"; readonly now: number; readonly hasSubscriber?: boolean }
   | { readonly _tag: "Slept"; readonly now: number }
   | { readonly _tag: "Stopping"; readonly now: number }
   | { readonly _tag: "Yield"; readonly now: number }
@@ -125,6 +140,9 @@ export const eventTags: ReadonlyArray<Event["_tag"]> = [
   "PeerActive",
   "PeerPassive",
   "PeerGone",
+  "LinkConnecting",
+  "LinkConnected",
+  "LinkLost",
   "ClientRequest",
   "Slept",
   "Stopping",
@@ -166,15 +184,35 @@ export type Verdict =
   | { readonly _tag: "Fatal"; readonly reason: FatalReason }
 
 /**
- * All that a server has to remember. `peerExpiry` is the monotonic time in milliseconds after which a silent peer
- * counts as dead; negative infinity when it is known to be.
+ * The connection to the peer's state port, as far as a server has made it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Link = "Down" | "Connecting" | "Connected"
+
+/**
+ * All that a server has to remember.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Member {
   readonly state: State
+  /**
+   * The monotonic time in milliseconds after which a silent peer counts as dead; negative infinity when its process is known
+   * to be gone.
+   */
   readonly peerExpiry: number
+  /** When the peer last gave a sign of life, or this server began to wait for one. Evidence from before proves nothing. */
+  readonly quietSince: number
+  readonly link: Link
+  /** How far the connection had come when it last moved `peerExpiry`. Each step does so once until the peer is heard, or known to be gone. */
+  readonly awaited: Link
+  /**
+   * Whether the peer has been heard: by a backup since its process started, by a primary since it last was `PRIMARY`.
+   */
+  readonly hasReceived: boolean
 }
 
 /**
@@ -208,13 +246,21 @@ export interface Outcome {
  *   its port and answers nobody, until its peer is active. When it has not become so within four heartbeats, or is gone, and
  *   somebody asks, the server says its role and waits for two more before it starts over.
  *
+ * - `H10` a connection that is being made is not silence: while the peer's host accepts a connection and its handshake is
+ *   under way, the peer is there, for as long as a handshake may take; once the connection is made it has two heartbeats to
+ *   be heard. Found necessary by `bstar verify`, where a new connection takes time.
+ * - `H11` the longer one stays: a primary that became active by silence alone, and then learns that its peer is active,
+ *   stands by. A backup waits for that, without answering, before it stands by itself.
+ * - `H12` lone backup: a backup that has heard its primary and lost it takes over like one that was paired, by way of
+ *   `RESUMING`. One that never has heard it refuses, unless it is told to serve alone and no subscriber is connected to it.
+ *
  * `H6`, fresh evidence first, is not in a table: whoever feeds {@link step} gives it all that the peer has said before it
  * gives it a request, whatever the policy.
  *
  * @since 0.1.0
  * @category models
  */
-export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9"
+export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9" | "H10" | "H11" | "H12"
 
 /**
  * One entry of a policy's table: what an event does in a state.
@@ -227,10 +273,15 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9"
  * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
  * - `Ignore`: nothing changes, not even the peer's expiry.
  * - `GiveUp`: when the peer has expired, start over; refuse otherwise.
+ * - `Await`: a step of the connection is noted, and puts off the peer's expiry, once: by the time that a connection may take
+ *   while it is being made, by one expiry when it is made.
+ * - `Note`: a step of the connection is noted.
+ * - `ByReceived`: depends on whether the peer has been heard, see {@link Member}.
+ * - `ServeAlone`: what `cell` does, if the rules let a backup serve alone and no subscriber is connected; refuse otherwise.
  * - `Abort`: the server ends.
  *
- * `rule` names the rule that a cell follows where that is not the Guide's, `patience` how many expiries the peer is given in
- * this state. Defaults to `1`.
+ * `rule` names the rule that a cell follows where that is not the Guide's, `patience` how many expiries the peer is given.
+ * Defaults to `1`.
  *
  * @since 0.1.0
  * @category models
@@ -242,7 +293,7 @@ export type Cell =
     | { readonly _tag: "Refuse" }
     | { readonly _tag: "Become"; readonly state: State; readonly publish?: Word; readonly say: string }
     | { readonly _tag: "TakeOver"; readonly say: string }
-    | { readonly _tag: "Expire"; readonly patience?: number }
+    | { readonly _tag: "Expire" }
     | {
       readonly _tag: "StartOver"
       readonly state: State
@@ -252,6 +303,10 @@ export type Cell =
     }
     | { readonly _tag: "GiveUp"; readonly state: State; readonly publish: Word; readonly say: string }
     | { readonly _tag: "Ignore" }
+    | { readonly _tag: "Await" }
+    | { readonly _tag: "Note" }
+    | { readonly _tag: "ByReceived"; readonly received: Cell; readonly unreceived: Cell }
+    | { readonly _tag: "ServeAlone"; readonly cell: Cell }
     | { readonly _tag: "Abort"; readonly reason: FatalReason; readonly say: string }
   )
 
@@ -273,8 +328,7 @@ export type Row = { readonly [E in Event["_tag"]]: Cell }
 export type Policy = { readonly [R in Role]: { readonly [S in State]?: Row } }
 
 /**
- * What a member's steps depend on besides its state: its role, its policy, and how long in milliseconds a peer may be
- * silent before it counts as dead, which is two heartbeats.
+ * What a member's steps depend on besides its state.
  *
  * @since 0.1.0
  * @category models
@@ -282,8 +336,21 @@ export type Policy = { readonly [R in Role]: { readonly [S in State]?: Row } }
 export interface Rules {
   readonly role: Role
   readonly policy: Policy
+  /** How long in milliseconds a peer may be silent before it counts as dead: two heartbeats. */
   readonly expiryMillis: number
+  /** How long in milliseconds the handshake of a connection counts as a sign of life. Longer than `expiryMillis`. */
+  readonly handshakeMillis: number
+  /** What a backup does that has never heard its primary: wait for it, or serve. */
+  readonly lone: Lone
 }
+
+/**
+ * What a backup does that has never heard its primary since it started.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Lone = "wait" | "serve"
 
 const stay: Cell = { _tag: "Stay" }
 const refuse: Cell = { _tag: "Refuse" }
@@ -291,10 +358,18 @@ const become = (state: State, say: string): Cell => ({ _tag: "Become", state, sa
 const takeOver: Cell = { _tag: "TakeOver", say: "failover successful, ready as active" }
 const expire: Cell = { _tag: "Expire" }
 const promote: Cell = { _tag: "TakeOver", say: "promoted by an operator, ready as active" }
+const note: Cell = { _tag: "Note" }
+const noted = { LinkConnecting: note, LinkConnected: note, LinkLost: note } as const
+const awaited = {
+  LinkConnecting: { _tag: "Await", rule: "H10" },
+  LinkConnected: { _tag: "Await", rule: "H10" },
+  LinkLost: note
+} as const satisfies { readonly [E in Event["_tag"]]?: Cell }
 
 /** The events that the Guide does not have do nothing, except those that have to be asked for. */
 const theGuides = {
   PeerGone: { ...expire, rule: "H7" },
+  ...noted,
   Slept: stay,
   Stopping: stay,
   Yield: stay,
@@ -373,6 +448,7 @@ const handOver = (publish: Word): Cell => ({
 
 const primaryMoves = {
   PeerGone: { ...expire, rule: "H7" },
+  ...awaited,
   Slept: startOver("PRIMARY", "PRIMARY", "waiting for backup"),
   Stopping: goodbye("PRIMARY"),
   Yield: stay,
@@ -381,6 +457,7 @@ const primaryMoves = {
 
 const backupMoves = {
   PeerGone: { ...expire, rule: "H7" },
+  ...awaited,
   Slept: startOver("RESUMING", "BACKUP", "waiting for primary"),
   Stopping: goodbye("BACKUP"),
   Yield: stay,
@@ -419,9 +496,20 @@ const yielding = (publish: Word) => ({
       say: "the peer is not active, waiting whether it will be",
       rule: "H9"
     }
-  ),
-  PeerGone: { ...expire, patience: yieldingPatience, rule: "H7" }
+  )
 } as const)
+
+/** Says that it is there, and gives a primary that only starts the time to become active. */
+const resume = (say: string, rule: Rule): Cell => ({ _tag: "GiveUp", state: "RESUMING", publish: "BACKUP", say, rule })
+
+const uncontested: Cell = { ...become("ACTIVE", "primary is not active any more, ready as active"), rule: "H11" }
+const standBy: Cell = {
+  _tag: "GiveUp",
+  state: "PASSIVE",
+  publish: "PASSIVE",
+  say: "both are active, ready as passive",
+  rule: "H2"
+}
 
 /**
  * Rules that need no luck: no two answers after a restart or a pause, no end because of what a peer says, failover as soon
@@ -440,7 +528,13 @@ export const hardened: Policy = {
     ACTIVE: {
       ...seed.ACTIVE,
       ...primaryMoves,
-      PeerActive: { ...stay, rule: "H2" },
+      ...noted,
+      PeerActive: {
+        _tag: "ByReceived",
+        received: { ...stay, rule: "H2" },
+        unreceived: { ...become("PASSIVE", "the backup was active all along, ready as passive"), rule: "H11" },
+        rule: "H11"
+      },
       Yield: handOver("PRIMARY"),
       Promote: stay
     },
@@ -465,22 +559,42 @@ export const hardened: Policy = {
     BACKUP: {
       ...seed.BACKUP,
       ...backupMoves,
-      PeerGone: { _tag: "Ignore", rule: "H8" },
+      PeerGone: { _tag: "ByReceived", received: expire, unreceived: { _tag: "Ignore" }, rule: "H12" },
+      ClientRequest: {
+        _tag: "ByReceived",
+        received: resume("primary was lost before it was active, waiting whether it is there", "H12"),
+        unreceived: {
+          _tag: "ServeAlone",
+          cell: resume("primary was never heard, waiting whether it is there", "H12")
+        },
+        rule: "H12"
+      },
       Slept: startOver("BACKUP", "BACKUP", "waiting for primary (active)"),
-      Promote: {
-        _tag: "GiveUp",
-        state: "RESUMING",
-        publish: "BACKUP",
-        say: "promoted by an operator, waiting whether primary is there",
-        rule: "H8"
-      }
+      Promote: resume("promoted by an operator, waiting whether primary is there", "H8")
     },
     ACTIVE: {
       ...seed.ACTIVE,
       ...backupMoves,
-      PeerActive: { ...become("PASSIVE", "both are active, ready as passive"), rule: "H2" },
+      ...noted,
+      PeerActive: {
+        _tag: "StartOver",
+        state: "CONTESTED",
+        publish: "ACTIVE",
+        say: "both are active, waiting whether primary stands by",
+        rule: "H11"
+      },
       Yield: handOver("BACKUP"),
       Promote: stay
+    },
+    // A primary that has just started stands by as soon as it learns of this server; any other stays active.
+    CONTESTED: {
+      ...backupMoves,
+      PeerPrimary: uncontested,
+      PeerBackup: uncontested,
+      PeerActive: { _tag: "Ignore", rule: "H11" },
+      PeerPassive: uncontested,
+      ClientRequest: standBy,
+      Promote: standBy
     },
     PASSIVE: {
       ...seed.PASSIVE,
@@ -542,14 +656,24 @@ const reject: Verdict = { _tag: "Reject" }
  * @since 0.1.0
  * @category transitions
  */
-export const start = (rules: Rules, now: number): Outcome => ({
-  member: { state: rules.role === "primary" ? "PRIMARY" : "BACKUP", peerExpiry: now + rules.expiryMillis },
-  verdict: accept,
-  publish: undefined,
-  say: rules.role === "primary"
-    ? "Primary active, waiting for backup (passive)"
-    : "Backup passive, waiting for primary (active)"
-})
+export const start = (rules: Rules, now: number): Outcome => {
+  const state = rules.role === "primary" ? "PRIMARY" : "BACKUP"
+  return {
+    member: {
+      state,
+      peerExpiry: now + rules.expiryMillis,
+      quietSince: now,
+      link: "Down",
+      awaited: "Down",
+      hasReceived: false
+    },
+    verdict: accept,
+    publish: wordOf[state],
+    say: rules.role === "primary"
+      ? "Primary active, waiting for backup (passive)"
+      : "Backup passive, waiting for primary (active)"
+  }
+}
 
 /**
  * Whether the peer counts as dead at `now`: strictly after its expiry.
@@ -566,7 +690,7 @@ export const isPeerExpired = (member: Member, now: number): boolean => now > mem
  * @since 0.1.0
  * @category guards
  */
-export const hasSlept = (rules: Rules, lastBeat: number, now: number): boolean =>
+export const hasSlept = (rules: Pick<Rules, "expiryMillis">, lastBeat: number, now: number): boolean =>
   now - lastBeat > rules.expiryMillis * 0.75
 
 /**
@@ -580,47 +704,59 @@ export const isLate = (rules: Rules, lastBeat: number, now: number): boolean =>
   now - lastBeat > rules.expiryMillis * 0.625
 
 /**
- * What follows when `event` happens to `member`. Total. Every word from the peer that does not end the member puts off
- * the peer's expiry.
+ * What follows when `event` happens to `member`. Total. Every heartbeat of the peer that is not fatal renews the peer's
+ * expiry, and every change of state is published at once.
  *
  * @since 0.1.0
  * @category transitions
  */
 export const step = (rules: Rules, member: Member, event: Event): Outcome => {
-  const cell = rules.policy[rules.role][member.state]?.[event._tag] ?? refuse
-  const renewed = event.now + rules.expiryMillis
-  const peerExpiry = wordEvents.has(event._tag) ? renewed : member.peerExpiry
+  const outcome = react(rules, member, event, rules.policy[rules.role][member.state]?.[event._tag] ?? refuse)
+  return outcome.member.state === member.state || outcome.publish !== undefined
+    ? outcome
+    : { ...outcome, publish: wordOf[outcome.member.state] }
+}
+
+const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome => {
+  const heard: Member = wordEvents.has(event._tag)
+    ? { ...member, peerExpiry: event.now + rules.expiryMillis, quietSince: event.now, awaited: "Down", hasReceived: true }
+    : member
   switch (cell._tag) {
     case "Stay":
-      return go(moved(member, member.state, peerExpiry), accept, undefined, cell.publish)
+      return go(heard, accept, undefined, cell.publish)
     case "Refuse":
-      return go(moved(member, member.state, peerExpiry), reject)
+      return go(heard, reject)
     case "Become":
-      return go(moved(member, cell.state, peerExpiry), accept, cell.say, cell.publish)
+      return go({ ...heard, state: cell.state }, accept, cell.say, cell.publish)
     case "TakeOver":
       return isPeerExpired(member, event.now)
-        ? go(moved(member, "ACTIVE", peerExpiry), accept, cell.say)
+        ? go({ ...member, state: "ACTIVE" }, accept, cell.say)
         : go(member, reject)
     case "Expire":
-      return event._tag === "PeerGone" && isNews(member, event.evidence, rules.expiryMillis * (cell.patience ?? 1))
+      return event._tag === "PeerGone" && isNews(member, event.evidence)
         ? go(
-          moved(member, member.state, Number.NEGATIVE_INFINITY),
+          { ...member, peerExpiry: Number.NEGATIVE_INFINITY, awaited: "Down" },
           accept,
           `the peer is gone (connection to ${event.evidence.endpoint} refused)`
         )
         : go(member, accept)
     case "StartOver":
-      return go(
-        { state: cell.state, peerExpiry: event.now + rules.expiryMillis * (cell.patience ?? 1) },
-        accept,
-        cell.say,
-        cell.publish
-      )
-    case "Ignore":
-      return go(member, accept)
+      return go(startOverIn(rules, member, cell.state, event.now, cell.patience), accept, cell.say, cell.publish)
     case "GiveUp":
       return isPeerExpired(member, event.now)
-        ? go({ state: cell.state, peerExpiry: renewed }, reject, cell.say, cell.publish)
+        ? go(startOverIn(rules, member, cell.state, event.now), reject, cell.say, cell.publish)
+        : go(member, reject)
+    case "Ignore":
+      return go(member, accept)
+    case "Await":
+      return go(putOff(rules, withLink(member, event), event.now), accept)
+    case "Note":
+      return go(withLink(member, event), accept)
+    case "ByReceived":
+      return react(rules, member, event, member.hasReceived ? cell.received : cell.unreceived)
+    case "ServeAlone":
+      return rules.lone === "serve" && event._tag === "ClientRequest" && event.hasSubscriber !== true
+        ? react(rules, member, event, cell.cell)
         : go(member, reject)
     case "Abort":
       return go(member, { _tag: "Fatal", reason: cell.reason }, cell.say)
@@ -629,9 +765,9 @@ export const step = (rules: Rules, member: Member, event: Event): Outcome => {
 
 const wordEvents: ReadonlySet<Event["_tag"]> = new Set(Object.values(eventOf))
 
-/** Evidence that is older than the peer's last word, or than the member's start, proves nothing. */
-const isNews = ({ peerExpiry }: Member, { asOf }: Evidence, patienceMillis: number): boolean =>
-  Number.isFinite(peerExpiry) && asOf >= peerExpiry - patienceMillis
+/** Evidence that is older than the peer's last sign of life, or than the member's start, proves nothing. */
+const isNews = ({ peerExpiry, quietSince }: Member, { asOf }: Evidence): boolean =>
+  Number.isFinite(peerExpiry) && asOf >= quietSince
 
 const go = (member: Member, verdict: Verdict, say?: string, publish?: Word): Outcome => ({
   member,
@@ -640,5 +776,48 @@ const go = (member: Member, verdict: Verdict, say?: string, publish?: Word): Out
   say
 })
 
-const moved = (member: Member, state: State, peerExpiry: number): Member =>
-  member.state === state && member.peerExpiry === peerExpiry ? member : { state, peerExpiry }
+const startOverIn = (rules: Rules, member: Member, state: State, now: number, patience = 1): Member => {
+  const next: Member = {
+    state,
+    peerExpiry: now + rules.expiryMillis * patience,
+    quietSince: now,
+    link: member.link,
+    awaited: "Down",
+    hasReceived: state !== "PRIMARY" && member.hasReceived
+  }
+  // A connection that is being made is as good a reason to wait as before.
+  return rules.policy[rules.role][state]?.LinkConnecting._tag === "Await" && next.link === "Connecting"
+    ? putOff(rules, next, now)
+    : next
+}
+
+const linkOf: { readonly [E in Event["_tag"]]?: Link } = {
+  LinkConnecting: "Connecting",
+  LinkConnected: "Connected",
+  LinkLost: "Down"
+}
+
+const withLink = (member: Member, { _tag }: Event): Member => {
+  const link = linkOf[_tag] ?? member.link
+  if (link === member.link) {
+    return member
+  }
+  // A handshake that is completed again is a sign of life again; one that is only begun again is not.
+  return { ...member, link, awaited: link === "Down" && member.awaited === "Connected" ? "Connecting" : member.awaited }
+}
+
+/** A subscription arrives at the peer within half a heartbeat, as any message does; from then on the peer can be heard. */
+const subscriptionShare = 0.25
+
+const steps: { readonly [L in Link]: number } = { Down: 0, Connecting: 1, Connected: 2 }
+
+/** Any step is a sign of life. One that was taken before since the peer was last heard puts nothing off, so that it ends. */
+const putOff = (rules: Rules, member: Member, now: number): Member => {
+  if (steps[member.link] <= steps[member.awaited]) {
+    return { ...member, quietSince: now }
+  }
+  const peerExpiry = member.link === "Connecting"
+    ? Math.max(member.peerExpiry, now + rules.handshakeMillis)
+    : now + rules.expiryMillis * (1 + subscriptionShare)
+  return { ...member, peerExpiry, quietSince: now, awaited: member.link }
+}

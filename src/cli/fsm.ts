@@ -29,6 +29,9 @@ const expiryMillis = 2000
 /** The peer's expiry in every question; it was last heard at 0. */
 const peerExpiry = expiryMillis
 
+/** A member that has heard its peer over a connection that is there. */
+const questioned = { quietSince: 0, link: "Connected", awaited: "Down", hasReceived: true } as const
+
 const eventOf = (tag: Fsm.Event["_tag"], now: number): Fsm.Event =>
   tag === "PeerGone"
     ? { _tag: tag, now, evidence: { _tag: "ConnectionRefused", endpoint: "its endpoint", asOf: now } }
@@ -36,7 +39,7 @@ const eventOf = (tag: Fsm.Event["_tag"], now: number): Fsm.Event =>
 
 const ask = (rules: Fsm.Rules, state: Fsm.State, event: Fsm.Event["_tag"], peer: "alive" | "expired"): Transition => {
   const now = peer === "alive" ? peerExpiry : peerExpiry + 1
-  const { member, publish, say, verdict } = Fsm.step(rules, { state, peerExpiry }, eventOf(event, now))
+  const { member, publish, say, verdict } = Fsm.step(rules, { ...questioned, state, peerExpiry }, eventOf(event, now))
   const rule = rules.policy[rules.role][state]?.[event].rule
   return { role: rules.role, state, event, peer, verdict: verdict._tag, next: member.state, publish, rule, say }
 }
@@ -55,7 +58,7 @@ const reachable = (rules: Fsm.Rules): ReadonlyArray<Fsm.State> => {
 /** Everything that the reducer can be asked: each role, with a peer that is alive and one that has expired. */
 export const transitions = (policy: Fsm.Policy): ReadonlyArray<Transition> =>
   (["primary", "backup"] as const).flatMap((role) => {
-    const rules: Fsm.Rules = { role, policy, expiryMillis }
+    const rules: Fsm.Rules = { role, policy, expiryMillis, handshakeMillis: 4 * expiryMillis, lone: "wait" }
     return reachable(rules).flatMap((state) =>
       Fsm.eventTags.flatMap((event) => (["alive", "expired"] as const).map((peer) => ask(rules, state, event, peer)))
     )

@@ -7,12 +7,13 @@
 import * as Fsm from "../Fsm.ts"
 
 /**
- * What a member can be told. Evidence is news, or is older than the peer's last word.
+ * What a member can be told. Evidence is news, or is older than the peer's last sign of life. A request is watched where a
+ * subscriber is connected to the member's own state port.
  *
  * @since 0.1.0
  * @category models
  */
-export type Stimulus = Exclude<Fsm.Event["_tag"], "PeerGone"> | "FreshEvidence" | "StaleEvidence"
+export type Stimulus = Exclude<Fsm.Event["_tag"], "PeerGone"> | "FreshEvidence" | "StaleEvidence" | "WatchedRequest"
 
 /**
  * A member as far as the reducer can tell it from others.
@@ -23,6 +24,8 @@ export type Stimulus = Exclude<Fsm.Event["_tag"], "PeerGone"> | "FreshEvidence" 
 export interface Member {
   readonly id: number
   readonly state: Fsm.State
+  readonly link: Fsm.Link
+  readonly hasReceived: boolean
   readonly isPeerExpired: boolean
   /** What follows when it is told something. */
   readonly on: { readonly [S in Stimulus]: Reaction }
@@ -55,38 +58,48 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
   const known = new Map<string, Member>()
 
   /**
-   * Now is 0. The peer's last word was so many ticks ago; how many is all the same once it has expired. It may have more
-   * patience than that, as if the word were still to come.
+   * Now is 0. The peer's last heartbeat was so many ticks ago; how many is all the same once it has expired. It may have more
+   * time than that, as if the heartbeat were still to come.
    */
-  const like = ({ peerExpiry, state }: Fsm.Member): Member => {
-    let silent = Math.min(0, Math.ceil((rules.expiryMillis - peerExpiry) / tickMillis))
-    while (silent * tickMillis < rules.expiryMillis - peerExpiry && !Fsm.isPeerExpired(lastHeard(state, silent), 0)) {
+  const like = (member: Fsm.Member): Member => {
+    let silent = Math.min(0, Math.ceil((rules.expiryMillis - member.peerExpiry) / tickMillis))
+    while (
+      silent * tickMillis < rules.expiryMillis - member.peerExpiry &&
+      !Fsm.isPeerExpired(lastHeard(member, silent), 0)
+    ) {
       silent++
     }
-    const key = `${state} ${silent}`
-    return known.get(key) ?? ask(key, lastHeard(state, silent), lastHeard(state, silent + 1))
+    const hasReceived = member.hasReceived || !isAskedFor(member.state)
+    const key = [member.state, silent, member.link, member.awaited, hasReceived].join(" ")
+    const same = { ...member, hasReceived }
+    return known.get(key) ?? ask(key, lastHeard(same, silent), lastHeard(same, silent + 1))
   }
 
-  const lastHeard = (state: Fsm.State, ticksAgo: number): Fsm.Member => ({
-    state,
-    peerExpiry: rules.expiryMillis - ticksAgo * tickMillis
+  /** Whether it makes a difference in this state, or one that may follow, that the peer has been heard. */
+  const isAskedFor = (state: Fsm.State): boolean =>
+    state === "BACKUP" || state === "PRIMARY" || (state === "ACTIVE" && rules.role === "primary")
+
+  const lastHeard = (member: Fsm.Member, ticksAgo: number): Fsm.Member => ({
+    ...member,
+    peerExpiry: rules.expiryMillis - ticksAgo * tickMillis,
+    quietSince: before
   })
 
   const ask = (key: string, member: Fsm.Member, later: Fsm.Member): Member => {
     const react = (event: Fsm.Event): Reaction => {
       const outcome = Fsm.step(rules, member, event)
-      // What does not depend on the expiry there was is a new one.
-      const other = Fsm.step(rules, { ...member, peerExpiry: member.peerExpiry + 1 }, event)
       return {
         outcome,
         member: like(outcome.member),
         isEffective: outcome.member !== member,
-        isRenewed: other.member.peerExpiry === rules.expiryMillis
+        isRenewed: outcome.member.quietSince !== before
       }
     }
     const self: { -readonly [K in keyof Member]?: Member[K] } = {
       id: known.size,
       state: member.state,
+      link: member.link,
+      hasReceived: member.hasReceived,
       isPeerExpired: Fsm.isPeerExpired(member, 0)
     }
     known.set(key, self as Member)
@@ -98,7 +111,11 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
       PeerPassive: react({ _tag: "PeerPassive", now: 0 }),
       FreshEvidence: react(gone(0)),
       StaleEvidence: react(gone(Number.NEGATIVE_INFINITY)),
+      LinkConnecting: react({ _tag: "LinkConnecting", now: 0 }),
+      LinkConnected: react({ _tag: "LinkConnected", now: 0 }),
+      LinkLost: react({ _tag: "LinkLost", now: 0 }),
       ClientRequest: react({ _tag: "ClientRequest", now: 0 }),
+      WatchedRequest: react({ _tag: "ClientRequest", now: 0, hasSubscriber: true }),
       Slept: react({ _tag: "Slept", now: 0 }),
       Stopping: react({ _tag: "Stopping", now: 0 }),
       Yield: react({ _tag: "Yield", now: 0 }),
@@ -107,8 +124,13 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
     return self as Member
   }
 
-  return like(Fsm.start(rules, 0).member)
+  const first = like(Fsm.start(rules, 0).member)
+  console.error("members", known.size, rules.role)
+  return first
 }
+
+/** Some time before now, for what has not been moved to now. */
+const before = -1
 
 const gone = (asOf: number): Fsm.Event => ({
   _tag: "PeerGone",

@@ -30,8 +30,12 @@ export interface Options {
   readonly handovers?: number | undefined
   /** For how many ticks at most a word or evidence is under way, up to {@link maxDelay}. Defaults to `1`. */
   readonly delay?: number | undefined
+  /** For how many ticks at most the handshake of a new connection takes, up to {@link maxHandshake}. Defaults to `2`. */
+  readonly handshake?: number | undefined
   /** Whether a server may find that its peer's process is gone, or has let go of its port. Defaults to `false`. */
   readonly evidence?: boolean | undefined
+  /** What a backup does that has never heard its primary. Defaults to `wait`. */
+  readonly lone?: Fsm.Lone | undefined
 }
 
 /**
@@ -80,6 +84,17 @@ export const maxBudget = 7
  */
 export const maxDelay = heartbeatTicks
 
+/**
+ * The longest handshake that can be explored, in ticks.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxHandshake = 3
+
+/** For how many ticks at most a TCP connection to a port that is open takes to be accepted. */
+const connectTicks = 1
+
 const expiryMillis = 2 * heartbeatTicks * tickMillis
 
 /**
@@ -110,6 +125,34 @@ export interface Flight {
 }
 
 /**
+ * The connection of one side to its peer's state port: not there, accepted by the peer's host, past its handshake with a
+ * subscription on its way, or known to the peer, which publishes to it from then on; or closed by the peer, whose last words
+ * are still to arrive.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connection {
+  readonly status: "down" | "accepted" | "greeted" | "subscribed" | "closed"
+  /** Ticks that its next step has taken so far. */
+  readonly age: number
+}
+
+/**
+ * All that a connection can be, in the order of its steps.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const statuses: ReadonlyArray<Connection["status"]> = [
+  "down",
+  "accepted",
+  "greeted",
+  "subscribed",
+  "closed"
+]
+
+/**
  * The whole world at one instant.
  *
  * @since 0.1.0
@@ -119,6 +162,8 @@ export interface World {
   readonly processes: readonly [Process, Process]
   /** The words on their way to each side, the first to arrive first. */
   readonly flights: readonly [ReadonlyArray<Flight>, ReadonlyArray<Flight>]
+  /** The connection of each side to its peer. */
+  readonly connections: readonly [Connection, Connection]
   readonly isCut: boolean
   /** How many words must get through to each side until both have heard one; twice after a cut. */
   readonly unproven: readonly [number, number]
@@ -153,6 +198,10 @@ export type Move =
       | "Stop"
       | "Pause"
       | "Yield"
+      | "Connect"
+      | "Greet"
+      | "Subscribe"
+      | "Break"
       | "Beat"
       | "Hear"
       | "Suspect"
@@ -192,7 +241,11 @@ export const moves: ReadonlyArray<Move> = [
     "Stop",
     "Pause",
     "Yield",
-    "Suspect"
+    "Suspect",
+    "Connect",
+    "Greet",
+    "Subscribe",
+    "Break"
   ] as const).flatMap((_tag) => sides.map((side): Move => ({ _tag, side }))),
   ...sides.flatMap((side) =>
     Array.from({ length: maxEarly + 1 }, (_, early): Move => ({ _tag: "Resume", side, early }))
@@ -235,26 +288,50 @@ export interface Model {
  * @category constructors
  */
 export const make = (options: Options): Model => {
-  const { cuts = 0, delay = 1, evidence = false, handovers = 0, kills = 0, pauses = 0, policy, stops = 0 } = options
-  const rulesOf = (side: Side): Fsm.Rules => ({ role: roles[side], policy, expiryMillis })
-  const waiting = delay + 1
-  if (delay > maxDelay || Math.max(kills, stops, pauses, cuts, handovers) > maxBudget) {
-    throw new RangeError(`budgets go up to ${maxBudget}, the delay up to ${maxDelay} ticks`)
-  }
-
-  // A word is said within a heartbeat and its answer comes at once. A peer's last word arrives, then it expires. Whoever
-  // hands over to a peer that is gone, or has just started, waits four times as long.
-  const expiryTicks = 2 * heartbeatTicks + 1 + delay
-  const limits = {
-    pair: handovers > 0 ? 4 * expiryTicks : heartbeatTicks + 2 * delay,
-    lone: handovers > 0 ? 4 * expiryTicks : expiryTicks
-  }
-
-  // Any longer sleep is the same sleep.
+  const {
+    cuts = 0,
+    delay = 1,
+    evidence = false,
+    handovers = 0,
+    handshake = 2,
+    kills = 0,
+    lone = "wait",
+    pauses = 0,
+    policy,
+    stops = 0
+  } = options
+  // Any longer stall is the same stall. A shorter one, which goes unnoticed, may hold up a handshake.
   let sleepTicks = heartbeatTicks
-  while (!Fsm.hasSlept(rulesOf(0), -sleepTicks * tickMillis, 0)) {
+  while (!Fsm.hasSlept({ expiryMillis }, -sleepTicks * tickMillis, 0)) {
     sleepTicks++
   }
+  // A connection is made, then a heartbeat is published and answered at once. A peer's last heartbeat arrives, then it
+  // expires, perhaps after a handshake; a backup that lost its primary before it was active waits for that twice. A server
+  // that hands over to a peer that is gone, or has just started, waits longer.
+  const connectionTicks = connectTicks + handshake + delay
+  const expiryTicks = 2 * heartbeatTicks + 1 + delay
+  const limits = {
+    pair: connectionTicks + heartbeatTicks + 2 * delay + (handovers > 0 ? 4 * expiryTicks : 0),
+    lone: 2 * (handshake + sleepTicks) + (handovers > 0 ? 4 : 2) * expiryTicks
+  }
+
+  const rulesOf = (side: Side): Fsm.Rules => ({
+    role: roles[side],
+    policy,
+    expiryMillis,
+    handshakeMillis: (handshake + sleepTicks) * tickMillis,
+    lone
+  })
+  const waiting = delay + 1
+  if (
+    delay > maxDelay || handshake > maxHandshake || Math.max(kills, stops, pauses, cuts, handovers) > maxBudget
+  ) {
+    throw new RangeError(
+      `budgets go up to ${maxBudget}, the delay up to ${maxDelay} ticks, the handshake up to ${maxHandshake}`
+    )
+  }
+  /** For how many ticks at most each step of a connection takes. */
+  const patience = { down: connectTicks, accepted: handshake, greeted: delay, subscribed: 0, closed: 0 }
 
   const flightTable = Fsm.words.map((word) => Array.from({ length: waiting + 1 }, (_, age): Flight => ({ word, age })))
   const flightOf = (word: Fsm.Word, age: number): Flight => flightTable[Fsm.words.indexOf(word)]![age]!
@@ -271,6 +348,7 @@ export const make = (options: Options): Model => {
   const initial: World = {
     processes: [down[0]!, down[1]!],
     flights: [[], []],
+    connections: [disconnected, disconnected],
     isCut: false,
     unproven: [0, 0],
     rounds: 0,
@@ -326,11 +404,20 @@ export const make = (options: Options): Model => {
       case "Hear":
         return isRunning && world.flights[move.side].length > 0
       case "Suspect":
-        return evidence && isRunning && known !== "fresh" && !world.isCut && isEvident(world, other(move.side))
+        return evidence && isRunning && known !== "fresh" && world.processes[move.side].member.on.FreshEvidence.isEffective && !world.isCut && isEvident(world, other(move.side))
       case "Learn":
         return isRunning && known !== "none"
       case "Ask":
         return isRunning
+      case "Connect":
+        return world.connections[move.side].status === "down" && canGoOn(world, move.side)
+      case "Greet":
+        return world.connections[move.side].status === "accepted" && canGoOn(world, move.side)
+      case "Subscribe":
+        return world.connections[move.side].status === "greeted" && canGoOn(world, move.side)
+      case "Break":
+        return world.isCut && world.connections[move.side].status !== "down" &&
+          world.connections[move.side].status !== "closed"
       case "Promote":
         return isRunning && handovers > 0 && isMoreThanVote(world.processes[move.side].member)
     }
@@ -344,13 +431,39 @@ export const make = (options: Options): Model => {
     (processes[side].status === "down" || processes[side].member.state === "YIELDING") &&
     flights[other(side)].length === 0
 
+  /** Whether the next step of a side's connection can be made. The system accepts connections for a process that is paused. */
+  const canGoOn = ({ connections, isCut, processes }: World, side: Side): boolean => {
+    const { status } = connections[side]
+    const peer = processes[other(side)]
+    if (isCut || peer.status === "down" || peer.member.state === "YIELDING") {
+      return false
+    }
+    switch (status) {
+      case "down":
+        return processes[side].status === "running"
+      case "accepted":
+        return processes[side].status === "running" && peer.status === "running"
+      case "greeted":
+        return peer.status === "running"
+      case "subscribed":
+      case "closed":
+        return false
+    }
+  }
+
+  /** A subscription arrives at a process that is paused, too, which takes it in when it goes on. */
+  const isSubscribing = ({ connections, isCut, processes }: World, side: Side): boolean =>
+    !isCut && connections[side].status === "greeted" && processes[other(side)].status === "paused"
+
   /** An operator's word is a vote, but where it does something else. */
   const isMoreThanVote = ({ on }: Member.Member): boolean => on.Promote.member !== on.ClientRequest.member
 
   /** Whether nothing keeps time from going on. */
   const isUpToDate = (world: World, side: Side): boolean => {
     const { beat, evidence, evidenceAge, status } = world.processes[side]
-    return status !== "running" || (beat < heartbeatTicks &&
+    const connection = world.connections[side]
+    return status !== "running" || (
+      (connection.age < patience[connection.status] || !canGoOn(world, side)) && beat < heartbeatTicks &&
       (world.flights[side].length === 0 || world.flights[side][0]!.age < delay) &&
       (evidence === "none" || evidenceAge < delay))
   }
@@ -363,6 +476,7 @@ export const make = (options: Options): Model => {
       ...world,
       processes: [...world.processes],
       flights: [...world.flights],
+      connections: [...world.connections],
       unproven: [...world.unproven]
     }
     perform(draft, move, observe)
@@ -391,11 +505,24 @@ export const make = (options: Options): Model => {
         return
       case "Kill":
         draft.kills--
-        return die(draft, side)
+        return die(draft, side, observe)
       case "Stop":
         draft.stops--
         tell(draft, side, "Stopping", observe)
-        return die(draft, side)
+        return die(draft, side, observe)
+      case "Connect":
+        draft.connections[side] = { status: "accepted", age: 0 }
+        return tell(draft, side, "LinkConnecting", observe)
+      case "Greet":
+        draft.connections[side] = { status: "greeted", age: 0 }
+        return tell(draft, side, "LinkConnected", observe)
+      case "Subscribe": {
+        draft.connections[side] = { status: "subscribed", age: 0 }
+        const word = Fsm.wordOf[draft.processes[other(side)].member.state]
+        return word === undefined ? undefined : publish(draft, other(side), word)
+      }
+      case "Break":
+        return disconnect(draft, side, observe)
       case "Pause":
         draft.pauses--
         return set(draft, side, { status: "paused" })
@@ -420,7 +547,7 @@ export const make = (options: Options): Model => {
         return learn(draft, side, observe)
       case "Ask":
         wake(draft, side, 0, observe)
-        return tell(draft, side, "ClientRequest", observe)
+        return tell(draft, side, requestAt(draft, side), observe)
       case "Promote":
         wake(draft, side, 0, observe)
         return tell(draft, side, "Promote", observe)
@@ -437,9 +564,34 @@ export const make = (options: Options): Model => {
     draft.processes[side] = { ...draft.processes[side], ...part }
   }
 
-  const die = (draft: Draft, side: Side): void => {
+  const die = (draft: Draft, side: Side, observe: Observer | undefined): void => {
     lose(draft, side, draft.flights[side].length)
     draft.processes[side] = down[side]!
+    draft.connections[side] = disconnected
+    close(draft, other(side), observe)
+  }
+
+  /** The peer of a side closes its connection, which the side notices after all that was said over it. */
+  const close = (draft: Draft, side: Side, observe: Observer | undefined): void => {
+    if (draft.flights[side].length > 0) {
+      draft.connections[side] = { status: "closed", age: 0 }
+    } else {
+      disconnect(draft, side, observe)
+    }
+  }
+
+  const disconnect = (draft: Draft, side: Side, observe: Observer | undefined): void => {
+    if (draft.connections[side].status !== "down") {
+      draft.connections[side] = disconnected
+      tell(draft, side, "LinkLost", observe)
+    }
+  }
+
+  /** Whoever has heard the last of a closed connection notices that. */
+  const notice = (draft: Draft, side: Side, observe: Observer | undefined): void => {
+    if (draft.connections[side].status === "closed" && draft.flights[side].length === 0) {
+      disconnect(draft, side, observe)
+    }
   }
 
   /** The first words to a side get lost, which proves nothing about the link. */
@@ -456,6 +608,7 @@ export const make = (options: Options): Model => {
     if (startsOver(process)) {
       lose(draft, side, due + early)
       tell(draft, side, "Slept", observe)
+      notice(draft, side, observe)
       set(draft, side, { beat: 0, ...(isDue ? noEvidence : {}) })
       return
     }
@@ -481,6 +634,7 @@ export const make = (options: Options): Model => {
       prove(draft, draft.rounds - 1)
     }
     tell(draft, side, Fsm.eventOf[first!.word], observe)
+    notice(draft, side, observe)
   }
 
   const learn = (draft: Draft, side: Side, observe: Observer | undefined): void => {
@@ -491,18 +645,23 @@ export const make = (options: Options): Model => {
   const tell = (draft: Draft, side: Side, stimulus: Member.Stimulus, observe: Observer | undefined): void => {
     const process = draft.processes[side]
     const reaction = process.member.on[stimulus]
-    set(draft, side, { member: reaction.member, ...(reaction.isRenewed ? outdated(process) : {}) })
+    set(draft, side, { member: reaction.member, ...(reaction.isRenewed ? outdated(process, reaction.member) : {}) })
     draft.hasAborted ||= reaction.outcome.verdict._tag === "Fatal"
-    // Whoever opens its port again is found by its peer only after that.
-    if (reaction.outcome.publish !== undefined && process.member.state !== "YIELDING") {
+    if (reaction.outcome.publish !== undefined) {
       publish(draft, side, reaction.outcome.publish)
     }
     observe?.(side, stimulus, reaction)
+    // A server that hands over closes its port.
+    if (reaction.member.state === "YIELDING") {
+      close(draft, other(side), observe)
+    }
   }
 
   const publish = (draft: Draft, from: Side, word: Fsm.Word): void => {
     const to = other(from)
-    if (!draft.isCut && draft.processes[to].status !== "down") {
+    const last = draft.flights[to].at(-1)
+    // Two of the same at one instant arrive like one.
+    if (!draft.isCut && draft.connections[to].status === "subscribed" && (last?.word !== word || last.age > 0)) {
       draft.flights[to] = [...draft.flights[to], flightOf(word, 0)]
     }
   }
@@ -510,11 +669,20 @@ export const make = (options: Options): Model => {
   /** A tick goes by. Clients have asked both sides until its end, unless one of them waits for that to go on. */
   const pass = (draft: Draft): void => {
     const company = companyOf(draft)
-    const isAnswered = company === undefined || draft.processes.some(awaitsVote) ||
-      sides.some((side) => answers(draft, side) || (company === "lone" && mayRefuse(draft.processes[side])))
-    draft.unanswered = isAnswered ? 0 : Math.min(draft.unanswered + 1, limits[company] + 1)
+    const isAnswered = company === undefined ||
+      sides.some((side) => answers(draft, side) || (company === "lone" && mayRefuse(draft, side)))
+    draft.unanswered = isAnswered
+      ? 0
+      : sides.some((side) => awaitsVote(draft, side))
+      ? draft.unanswered
+      : Math.min(draft.unanswered + 1, limits[company] + 1)
+    const isGoingOn = sides.map((side) => canGoOn(draft, side) || isSubscribing(draft, side))
     for (const side of sides) {
       const process = draft.processes[side]
+      if (isGoingOn[side]) {
+        const { age, status } = draft.connections[side]
+        draft.connections[side] = { status, age: Math.min(age + 1, patience[status]) }
+      }
       if (process.status === "down") {
         continue
       }
@@ -559,18 +727,32 @@ export const make = (options: Options): Model => {
 
 const noEvidence = { evidence: "none", evidenceAge: 0 } as const
 
+const disconnected: Connection = { status: "down", age: 0 }
+
+/** What a request is to a side: a subscriber at its state port shows that its peer may be there. */
+const requestAt = ({ connections }: World, side: Side): "ClientRequest" | "WatchedRequest" =>
+  connections[other(side)].status === "subscribed" ? "WatchedRequest" : "ClientRequest"
+
 /** Whether it goes on as soon as it is asked, without an answer. */
-const awaitsVote = ({ member, status }: Process): boolean =>
-  status === "running" && member.on.ClientRequest.isEffective && !Member.answers(member)
+const awaitsVote = (world: World, side: Side): boolean => {
+  const { member, status } = world.processes[side]
+  return status === "running" && member.on[requestAt(world, side)].isEffective && !Member.answers(member)
+}
 
-/** The evidence is older than what the observer has heard or done since. */
-const outdated = ({ evidence }: Process): Partial<Process> => evidence === "fresh" ? { evidence: "stale" } : {}
+/** The evidence is older than what the observer has heard or done since. What changes nothing is not kept. */
+const outdated = ({ evidence }: Process, member: Member.Member): Partial<Process> =>
+  evidence === "none" ? {} : member.on.StaleEvidence.isEffective ? { evidence: "stale" } : noEvidence
 
-/** A backup that has never been paired, and is alone, refuses for ever. */
-const mayRefuse = ({ member, status }: Process): boolean => status === "running" && member.state === "BACKUP"
+/** The exception: a backup that is alone and has never heard its primary refuses for ever. */
+const mayRefuse = (world: World, side: Side): boolean => {
+  const { member, status } = world.processes[side]
+  return status === "running" && member.state === "BACKUP" && !member.hasReceived &&
+    (!member.later.on[requestAt(world, side)].isEffective)
+}
 
 /**
- * Who is expected to answer: one of two that run on a whole link, or the one that runs while the other's process is gone.
+ * Who is expected to answer: one of two that run on a whole link, or the one that runs while the other's process is gone or
+ * stands still.
  *
  * @since 0.1.0
  * @category models
@@ -580,8 +762,7 @@ export type Company = "pair" | "lone"
 const companyOf = ({ isCut, processes: [primary, backup] }: World): Company | undefined =>
   primary.status === "running" && backup.status === "running"
     ? isCut ? undefined : "pair"
-    : primary.status === "running" && backup.status === "down" ||
-        primary.status === "down" && backup.status === "running"
+    : primary.status === "running" || backup.status === "running"
     ? "lone"
     : undefined
 

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type * as Model from "./Model.ts"
+import * as Model from "./Model.ts"
 
 /**
  * How many 32-bit integers hold a world.
@@ -12,7 +12,7 @@ import type * as Model from "./Model.ts"
  * @since 0.1.0
  * @category constants
  */
-export const length = 4
+export const length = 6
 
 /**
  * Packs the worlds of one model. Equal integers mean equal worlds; only who packed them can unpack them.
@@ -54,16 +54,18 @@ export const make = (): Packing => {
 
   return {
     pack: (world, into) => {
-      into[0] = packProcess(0, world.processes[0]) << 16 | packProcess(1, world.processes[1])
+      into[0] = packProcess(0, world.processes[0])
       into[1] = packQueue(world.flights[0])
       into[2] = packQueue(world.flights[1]) << 3 | world.handovers
       into[3] = restKey(world)
+      into[4] = packProcess(1, world.processes[1])
+      into[5] = connectionKey(world.connections[0]) << 5 | connectionKey(world.connections[1])
     },
     unpack: (packed, offset) => {
-      const both = packed[offset]!
       const rest = packed[offset + 3]!
       return {
-        processes: [processes[0][both >>> 16]!, processes[1][both & 0xffff]!],
+        processes: [processes[0][packed[offset]!]!, processes[1][packed[offset + 4]!]!],
+        connections: [connectionAt(packed[offset + 5]! >>> 5), connectionAt(packed[offset + 5]! & 31)],
         flights: [queues[packed[offset + 1]!]!, queues[packed[offset + 2]! >>> 3]!],
         kills: rest & 7,
         stops: rest >>> 3 & 7,
@@ -79,6 +81,12 @@ export const make = (): Packing => {
     }
   }
 }
+
+const connectionKey = ({ age, status }: Model.Connection): number => Model.statuses.indexOf(status) << 2 | age
+
+const connections = Model.statuses.flatMap((status) => [0, 1, 2, 3].map((age): Model.Connection => ({ status, age })))
+
+const connectionAt = (key: number): Model.Connection => connections[key]!
 
 const restKey = (world: Model.World): number =>
   world.kills |

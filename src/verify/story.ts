@@ -85,8 +85,14 @@ const tellMove = (move: Model.Move, { processes }: Model.World): string | undefi
     case "Beat":
       return `says ${Fsm.wordOf[processes[move.side].member.state] ?? "nothing"}`
     case "Suspect":
-      return "finds nobody where its peer should be"
+      return "finds that its peer's state port refuses connections"
+    case "Subscribe":
+      return "has subscribed to its peer"
+    case "Break":
+      return "loses the connection to its peer"
     case "Tick":
+    case "Connect":
+    case "Greet":
     case "Stop":
     case "Hear":
     case "Learn":
@@ -97,7 +103,10 @@ const tellMove = (move: Model.Move, { processes }: Model.World): string | undefi
   }
 }
 
-const stimulusText: { readonly [S in Exclude<Member.Stimulus, "ClientRequest">]: string } = {
+const stimulusText: { readonly [S in Exclude<Member.Stimulus, "ClientRequest" | "WatchedRequest">]: string } = {
+  LinkConnecting: "is being connected to its peer",
+  LinkConnected: "is connected to its peer",
+  LinkLost: "has lost the connection to its peer",
   PeerPrimary: "hears PRIMARY",
   PeerBackup: "hears BACKUP",
   PeerActive: "hears ACTIVE",
@@ -115,7 +124,7 @@ const tellReaction = (
   { member, outcome: { publish, say, verdict } }: Member.Reaction,
   before: Member.Member
 ): string => {
-  const told = stimulus === "ClientRequest"
+  const told = stimulus === "ClientRequest" || stimulus === "WatchedRequest"
     ? verdict._tag === "Accept" ? "answers a client" : "refuses a client"
     : stimulusText[stimulus]
   const becomes = member.state === before.state ? "" : `, is ${member.state}`
