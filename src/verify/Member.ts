@@ -124,9 +124,7 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
     return self as Member
   }
 
-  const first = like(Fsm.start(rules, 0).member)
-  console.error("members", known.size, rules.role)
-  return first
+  return like(Fsm.start(rules, 0).member)
 }
 
 /** Some time before now, for what has not been moved to now. */

@@ -183,7 +183,8 @@ type Draft = {
 }
 
 /**
- * Something that may happen. `Suspect` gathers evidence and `Learn` is when it arrives; a process that resumes finds what
+ * Something that may happen. `Ask` is a request that changes the state of who gets it; any other makes no difference. `Suspect`
+ * gathers evidence and `Learn` is when it arrives; a process that resumes finds what
  * was due, and `early` words that might as well have come later.
  *
  * @since 0.1.0
@@ -404,11 +405,12 @@ export const make = (options: Options): Model => {
       case "Hear":
         return isRunning && world.flights[move.side].length > 0
       case "Suspect":
-        return evidence && isRunning && known !== "fresh" && world.processes[move.side].member.on.FreshEvidence.isEffective && !world.isCut && isEvident(world, other(move.side))
+        return evidence && isRunning && known !== "fresh" && !world.isCut && isEvident(world, other(move.side)) &&
+          world.processes[move.side].member.on.FreshEvidence.isEffective
       case "Learn":
         return isRunning && known !== "none"
       case "Ask":
-        return isRunning
+        return isRunning && world.processes[move.side].member.on[requestAt(world, move.side)].isEffective
       case "Connect":
         return world.connections[move.side].status === "down" && canGoOn(world, move.side)
       case "Greet":

@@ -54,8 +54,13 @@ export const tell = (model: Model.Model, { property, trace }: Explore.Violation)
   switch (property.name) {
     case "dual-answer":
     case "dual-answer-under-cut":
-      go({ _tag: "Ask", side: 0 })
-      go({ _tag: "Ask", side: 1 })
+      for (const side of [0, 1] as const) {
+        if (model.after(world, { _tag: "Ask", side }) === undefined) {
+          lines.push({ tick, who: Model.roles[side], what: "answers a client" })
+        } else {
+          go({ _tag: "Ask", side })
+        }
+      }
       break
     case "both-passive":
     case "no-answer":
