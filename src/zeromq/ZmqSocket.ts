@@ -335,8 +335,14 @@ export const makePublisher = (options?: BindingOptions): Effect.Effect<Publisher
     ...sender(handle)
   }))
 
-/** More topics than these are not told apart, since they are chosen by subscribers. */
+/** Topics that are told apart. Subscribers choose them, and each costs libzmq up to 20 KB. */
 const topicsKept = 1000
+
+/**
+ * Time between two subscriptions that are taken, in milliseconds. libzmq handles them in the thread that sends: unlimited, one
+ * connection that floods them stops the event loop for seconds and takes gigabytes.
+ */
+const subscriptionMillis = { usual: 10, flooded: 1000 }
 
 /**
  * Opens an XPUB.
@@ -350,7 +356,14 @@ export const makeStatePublisher = (
   Effect.gen(function*() {
     // All subscriptions, but only the last unsubscription of a topic: a subscriber may subscribe twice and leave once.
     const handle = yield* open(
-      () => new zmq.XPublisher({ ...common(options), ...binding(options), verbosity: "allSubs" }),
+      () =>
+        new zmq.XPublisher({
+          ...common(options),
+          ...binding(options),
+          verbosity: "allSubs",
+          // The next subscription of a connection stays in libzmq's own thread until this one has been taken.
+          receiveHighWaterMark: 1
+        }),
       options
     )
     const changes = yield* Effect.acquireRelease(
@@ -358,24 +371,30 @@ export const makeStatePublisher = (
       (mailbox) => mailbox.shutdown
     )
     const topics = new Set<string>()
-    const onSubscription = ([frame]: Frames.Frames) => {
-      const [kind, topic] = [frame?.[0], String(frame?.subarray(1))]
-      if (kind === 1) {
+    const take = (frame: Uint8Array) => {
+      const topic = Buffer.from(frame.subarray(1)).toString("latin1")
+      if (frame[0] === 1) {
         if (topics.size < topicsKept || topic === "") {
           topics.add(topic)
         }
         changes.unsafeOffer("joined")
-      } else if (kind === 0) {
+      } else if (frame[0] === 0) {
         topics.delete(topic)
         changes.unsafeOffer("left")
       }
     }
+    const { receive } = receiver(handle, 1)
     // A socket that is being bound cannot receive.
     const isBound = yield* Effect.makeLatch(false)
-    yield* isBound.await.pipe(
-      Effect.zipRight(receiver(handle, batchSize).run(async (batch) => batch.forEach(onSubscription))),
+    yield* receive.pipe(
+      Effect.flatMap(([message]) => {
+        take(message![0]!)
+        return Effect.sleep(topics.size < topicsKept ? subscriptionMillis.usual : subscriptionMillis.flooded)
+      }),
+      Effect.forever,
       // It fails when the socket is closed.
       Effect.ignore,
+      isBound.whenOpen,
       Effect.interruptible,
       Effect.forkScoped
     )
