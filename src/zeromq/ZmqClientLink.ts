@@ -22,7 +22,7 @@ const make = (secure: ZmqSocket.Secure | undefined) =>
           run: dealer.run,
           events: server.startsWith("inproc:")
             ? Stream.concat(Stream.make("connected" as const), Stream.never)
-            : Stream.filter(dealer.connections, (event) => event !== "failed")
+            : Stream.filter(dealer.connections, (event) => event === "connected" || event === "lost")
         }
       })
   })

@@ -143,7 +143,8 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         )
         // The first look is worth its result, and that the next one, which counts, is made by code that has run before.
         yield* options.crashDetection ? Effect.forkIn(Effect.interruptible(look), own) : Effect.void
-        yield* Stream.runForEach(subscriber.connections, (event) => {
+        const outcomes = Stream.filter(subscriber.connections, (event) => event !== "opened" && event !== "ended")
+        yield* Stream.runForEach(outcomes, (event) => {
           listener.isConnected = event === "connected"
           return options.crashDetection && !listener.isConnected
             ? Effect.repeat(look, { until: (isGone) => isGone || listener.isConnected, schedule: whileItDies })

@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as FiberHandle from "effect/FiberHandle"
 import * as Mailbox from "effect/Mailbox"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -84,13 +85,19 @@ export interface Runnable {
 }
 
 /**
- * What becomes of a connection that a socket has been told to make: it is there, it was lost, or an attempt has failed.
- * Endpoints of `inproc` tell nothing.
+ * A step of a connection that a socket makes. Endpoints of `inproc` have none.
+ *
+ * - `opened`: the system has connected; the handshake is under way. A peer of ZeroMQ 2 or 3 never gets further than this.
+ * - `connected`: the handshake is done.
+ * - `lost`: a connection whose handshake was done has ended.
+ * - `failed`: an attempt has failed, or a connection has ended before its handshake was done.
+ * - `ended`: after `lost` or `failed`, libzmq does not connect again: the other end is of another kind, refuses for good, or
+ *   has broken the protocol. The socket stays without a connection until it is made anew.
  *
  * @since 0.1.0
  * @category models
  */
-export type ConnectionEvent = "connected" | "lost" | "failed"
+export type ConnectionEvent = "opened" | "connected" | "lost" | "failed" | "ended"
 
 /**
  * A socket that tells what becomes of its connections.
@@ -99,7 +106,7 @@ export type ConnectionEvent = "connected" | "lost" | "failed"
  * @category models
  */
 export interface Observable {
-  /** The latest events of its connections, in order; to be run by one at a time. A killed server is lost in 2 to 4 ms. */
+  /** The latest steps of its connections, in order; to be run by one at a time. A killed server is lost in 2 to 4 ms. */
   readonly connections: Stream.Stream<ConnectionEvent>
 }
 
@@ -137,6 +144,22 @@ export interface Router extends Socket, Sender, Receiver, Runnable {
  * @category models
  */
 export interface Publisher extends Socket, Sender {}
+
+/**
+ * A publisher that knows of its subscribers (XPUB). Subscribers cannot tell it from a PUB.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StatePublisher extends Publisher {
+  /**
+   * The latest changes, in order; to be run by one at a time: a subscriber has `joined`, or the last one of its topic has
+   * `left`.
+   */
+  readonly subscriptions: Stream.Stream<"joined" | "left">
+  /** Number of topics with a subscriber. Members of a pair share one topic, the empty one; without subscribers it is 0. */
+  readonly subscribers: Effect.Effect<number>
+}
 
 /**
  * A SUB socket, subscribed to everything.
@@ -312,6 +335,79 @@ export const makePublisher = (options?: BindingOptions): Effect.Effect<Publisher
     ...sender(handle)
   }))
 
+/** Topics that are told apart. Subscribers choose them, and each costs libzmq up to 20 KB. */
+const topicsKept = 1000
+
+/**
+ * Time between two subscriptions that are taken, in milliseconds. libzmq handles them in the thread that sends: unlimited, one
+ * connection that floods them stops the event loop for seconds and takes gigabytes.
+ */
+const subscriptionMillis = { usual: 10, flooded: 1000 }
+
+/**
+ * Opens an XPUB.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeStatePublisher = (
+  options?: BindingOptions
+): Effect.Effect<StatePublisher, SocketError, Scope.Scope> =>
+  Effect.gen(function*() {
+    // All subscriptions, but only the last unsubscription of a topic: a subscriber may subscribe twice and leave once.
+    const handle = yield* open(
+      () =>
+        new zmq.XPublisher({
+          ...common(options),
+          ...binding(options),
+          verbosity: "allSubs",
+          // The next subscription of a connection stays in libzmq's own thread until this one has been taken.
+          receiveHighWaterMark: 1
+        }),
+      options
+    )
+    const changes = yield* Effect.acquireRelease(
+      Mailbox.make<"joined" | "left">({ capacity: eventsKept, strategy: "sliding" }),
+      (mailbox) => mailbox.shutdown
+    )
+    const topics = new Set<string>()
+    const take = (frame: Uint8Array) => {
+      const topic = Buffer.from(frame.subarray(1)).toString("latin1")
+      if (frame[0] === 1) {
+        if (topics.size < topicsKept || topic === "") {
+          topics.add(topic)
+        }
+        changes.unsafeOffer("joined")
+      } else if (frame[0] === 0) {
+        topics.delete(topic)
+        changes.unsafeOffer("left")
+      }
+    }
+    const { receive } = receiver(handle, 1)
+    // A socket that is being bound cannot receive.
+    const isBound = yield* Effect.makeLatch(false)
+    yield* receive.pipe(
+      Effect.flatMap(([message]) => {
+        take(message![0]!)
+        return Effect.sleep(topics.size < topicsKept ? subscriptionMillis.usual : subscriptionMillis.flooded)
+      }),
+      Effect.forever,
+      // It fails when the socket is closed.
+      Effect.ignore,
+      isBound.whenOpen,
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+    const { bind, connect } = endpoints(handle)
+    return {
+      bind: (endpoint) => Effect.tap(bind(endpoint), isBound.open),
+      connect,
+      ...sender(handle),
+      subscriptions: Mailbox.toStream(changes),
+      subscribers: Effect.sync(() => topics.size)
+    }
+  })
+
 /**
  * Opens a SUB that is subscribed to everything.
  *
@@ -319,14 +415,20 @@ export const makePublisher = (options?: BindingOptions): Effect.Effect<Publisher
  * @category constructors
  */
 export const makeSubscriber = (
-  options?: Pick<Options, "connectMillis" | "reconnectMillis" | "secure">
+  options?: Omit<BindingOptions, "lingerMillis">
 ): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const handle = yield* open(
-      () => new zmq.Subscriber({ linger: 0, ...reconnect(options), ...options?.secure?.options }),
+      () =>
+        new zmq.Subscriber({
+          linger: 0,
+          ...reconnect(options),
+          ...binding(options),
+          ...options?.secure?.options
+        }),
       options
     )
-    const connections = yield* observe(handle, options)
+    const connections = yield* observe(handle)
     handle.socket.subscribe()
     return { ...endpoints(handle), ...receiver(handle, batchSize), connections }
   })
@@ -347,7 +449,7 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
         sendHighWaterMark: options?.sendQueue ?? 1000,
         sendBufferSize: options?.sendBytes ?? -1
       }), options)
-    const connections = yield* observe(handle, options)
+    const connections = yield* observe(handle)
     return {
       ...endpoints(handle),
       ...sender(handle),
@@ -410,33 +512,41 @@ const reconnect = ({ connectMillis = 0, reconnectMillis = 200 }: Options = {}) =
 /** Connection events that nobody has taken yet; of more only the latest count. */
 const eventsKept = 16
 
+/** How long, in milliseconds, libzmq may take to report that it connects again, which it does at once. */
+const retryMillis = 50
+
 /**
- * The observer ends with its socket. Closing it by itself would leave an unhandled rejection behind. To whom a socket that is
- * secured was never let in it has lost nothing, and it tries again by itself.
+ * The observer ends with its socket. Closing it by itself would leave an unhandled rejection behind. libzmq reports that it
+ * connects again, but not that it gives up.
  */
 const observe = (
-  { socket }: Handle<zmq.Socket>,
-  options: Pick<Options, "secure"> | undefined
+  { socket }: Handle<zmq.Socket>
 ): Effect.Effect<Stream.Stream<ConnectionEvent>, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
+  Effect.gen(function*() {
+    const mailbox = yield* Effect.acquireRelease(
       Mailbox.make<ConnectionEvent>({ capacity: eventsKept, strategy: "sliding" }),
       (mailbox) => mailbox.shutdown
-    ),
-    (mailbox) => {
-      let isIn = options?.secure === undefined
-      socket.events.on("handshake", () => {
-        isIn = true
-        mailbox.unsafeOffer("connected")
-      })
-      socket.events.on("disconnect", () => {
-        mailbox.unsafeOffer(isIn ? "lost" : "failed")
-        isIn = options?.secure === undefined
-      })
-      socket.events.on("close", () => mailbox.unsafeOffer("failed"))
-      return Mailbox.toStream(mailbox)
-    }
-  )
+    )
+    const runLatest = yield* FiberHandle.makeRuntime<never>()
+    const endUnlessRetried = Effect.sleep(retryMillis).pipe(
+      Effect.zipRight(nextPoll),
+      Effect.zipRight(mailbox.offer("ended"))
+    )
+    let isConnected = false
+    socket.events.on("connect", () => mailbox.unsafeOffer("opened"))
+    socket.events.on("handshake", () => {
+      isConnected = true
+      mailbox.unsafeOffer("connected")
+    })
+    socket.events.on("disconnect", () => {
+      mailbox.unsafeOffer(isConnected ? "lost" : "failed")
+      isConnected = false
+      runLatest(endUnlessRetried)
+    })
+    socket.events.on("close", () => mailbox.unsafeOffer("failed"))
+    socket.events.on("connect:retry", () => runLatest(Effect.void))
+    return Mailbox.toStream(mailbox)
+  })
 
 /** What the binding says of a connection that was told to come again later. */
 export const laterCode = "ERR_ZAP_INVALID_STATUS_CODE"

@@ -9,6 +9,8 @@ import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as net from "node:net"
+import * as zmq from "zeromq"
 import type { SocketReason } from "../../src/BinaryStarError.ts"
 import type { SocketError } from "../../src/BinaryStarError.ts"
 import type * as Frames from "../../src/Frames.ts"
@@ -24,6 +26,41 @@ import {
 } from "../suites/support.ts"
 
 const anyPort = "tcp://127.0.0.1:*"
+
+/** The greeting of ZMTP 3.0 without keys. */
+const greeting = Buffer.alloc(64)
+greeting.set([0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 0])
+greeting.write("NULL", 12)
+
+/** What ends the handshake of a socket of this type. */
+const readyAs = (type: string) => {
+  const body = Buffer.from(`\x05READY\x0bSocket-Type\x00\x00\x00\x03${type}`, "latin1")
+  return Buffer.concat([Buffer.from([4, body.length]), body])
+}
+const ready = readyAs("PUB")
+
+/** A TCP server for tests of what is not ZeroMQ; its endpoint. */
+const listener = (onConnection: (connection: net.Socket) => void) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.async<{ readonly port: number; readonly close: () => void }>((resume) => {
+        const connections = new Set<net.Socket>()
+        const server = net.createServer((connection) => {
+          connections.add(connection)
+          connection.on("error", () => {})
+          onConnection(connection)
+        }).listen(0, "127.0.0.1", () => {
+          const close = () => {
+            server.close()
+            connections.forEach((connection) => connection.destroy())
+          }
+          resume(Effect.succeed({ port: (server.address() as net.AddressInfo).port, close }))
+        })
+      }),
+      ({ close }) => Effect.sync(close)
+    ),
+    ({ port }) => `tcp://127.0.0.1:${port}`
+  )
 
 /** A bound ROUTER and a DEALER that is connected to it. */
 const linkedOver = (where: string) =>
@@ -376,7 +413,7 @@ describe("connections", () => {
   } as const
   for (const transport of ["ipc", "tcp"] as const) {
     for (const [name, [one, other]] of Object.entries(sides)) {
-      it.scopedLive(`${name} over ${transport} tells of attempts that fail, of a connection, and of its loss`, () =>
+      it.scopedLive(`${name} over ${transport} reports every step: failed, opened, connected, lost`, () =>
         Effect.gen(function*() {
           const endpoint = yield* freshEndpoint(transport)
           const socket = yield* one
@@ -388,8 +425,9 @@ describe("connections", () => {
               yield* Effect.flatMap(other, (other) => other.bind(endpoint))
               assert.strictEqual(
                 yield* Effect.repeat(events.take, { until: (event) => event !== "failed" }),
-                "connected"
+                "opened"
               )
+              assert.strictEqual(yield* events.take, "connected")
             }))
             assert.strictEqual(yield* events.take, "lost")
             assert.strictEqual(yield* events.take, "failed")
@@ -397,6 +435,125 @@ describe("connections", () => {
         }))
     }
   }
+
+  /** What a subscriber reports of its connections to a listener that treats each of them so. */
+  const against = (onConnection: (connection: net.Socket) => void, options?: ZmqSocket.BindingOptions) =>
+    Effect.gen(function*() {
+      const endpoint = yield* listener(onConnection)
+      const subscriber = yield* ZmqSocket.makeSubscriber({ reconnectMillis: 20, ...options })
+      const events = yield* Mailbox.fromStream(subscriber.connections)
+      yield* subscriber.connect(endpoint)
+      return { events, messages: yield* listen(subscriber.messages) }
+    })
+  const takeN = <A>(mailbox: Mailbox.ReadonlyMailbox<A>, n: number) => Effect.replicateEffect(mailbox.take, n)
+  const tryAgain = ["opened", "failed", "opened", "failed"]
+  const giveUp = ["opened", "failed", "ended"]
+
+  it.scopedLive("F2 a listener that hangs up at once: tried again and again", () =>
+    Effect.gen(function*() {
+      const { events } = yield* against((connection) => connection.end())
+      assert.deepStrictEqual(yield* takeN(events, 4), tryAgain)
+    }))
+
+  it.scopedLive("F2 a silent listener: failed after the time for the handshake, and tried again", () =>
+    Effect.gen(function*() {
+      const { events } = yield* against(() => {}, { handshakeMillis: 100 })
+      assert.deepStrictEqual(yield* takeN(events, 4), tryAgain)
+    }))
+
+  it.scopedLive("F2 garbage in the handshake: libzmq has ended it for good", () =>
+    Effect.gen(function*() {
+      const { events } = yield* against((connection) =>
+        connection.write(Buffer.concat([greeting, Buffer.alloc(99, 7)]))
+      )
+      assert.deepStrictEqual(yield* takeN(events, 3), giveUp)
+    }))
+
+  it.scopedLive("F2 garbage that looks like ZeroMQ 2: opened, and no more is known until it hangs up", () =>
+    Effect.gen(function*() {
+      const connections: Array<net.Socket> = []
+      const { events } = yield* against((connection) => {
+        connections.push(connection)
+        connection.write("SSH-2.0-OpenSSH\r\n")
+      }, { handshakeMillis: 50 })
+      assert.strictEqual(yield* events.take, "opened")
+      yield* Effect.sleep("200 millis")
+      connections[0]!.end()
+      assert.deepStrictEqual(yield* takeN(events, 2), ["failed", "opened"])
+    }))
+
+  it.scopedLive("a peer of ZeroMQ 3 is opened, never connected, and its messages arrive", () =>
+    Effect.gen(function*() {
+      const greeting2 = [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 1, 1, 0, 0]
+      const { events, messages } = yield* against(
+        (connection) => connection.write(Buffer.from([...greeting2, 0, 1, 0x33])),
+        { handshakeMillis: 50 }
+      )
+      assert.strictEqual(yield* events.take, "opened")
+      assert.deepStrictEqual(texts(yield* messages.take), ["3"])
+    }))
+
+  it.scopedLive("F2 a socket of a kind that cannot be the other end: libzmq has ended it for good", () =>
+    Effect.gen(function*() {
+      const other = yield* ZmqSocket.makeRouter()
+      const subscriber = yield* ZmqSocket.makeSubscriber()
+      const events = yield* Mailbox.fromStream(subscriber.connections)
+      yield* subscriber.connect(yield* other.bind(anyPort))
+      assert.deepStrictEqual(yield* takeN(events, 3), giveUp)
+    }))
+
+  it.scopedLive("F2 a socket that has connected to itself: libzmq has ended it for good", () =>
+    Effect.gen(function*() {
+      const { host, port } = new URL((yield* freshEndpoint("tcp")).replace("tcp:", "http:"))
+      const socket = new zmq.Subscriber({ linger: 0 })
+      yield* Effect.addFinalizer(() => Effect.sync(() => socket.close()))
+      const seen: Array<string> = []
+      for (const event of ["connect", "disconnect", "connect:retry"] as const) {
+        socket.events.on(event, () => seen.push(event))
+      }
+      // The port to connect from is the one to connect to, as the system may choose it among its ephemeral ports.
+      socket.connect(`tcp://127.0.0.1:${port};${host}`)
+      yield* eventually(Effect.sync(() => seen.length === 2))
+      assert.deepStrictEqual(seen, ["connect", "disconnect"])
+    }))
+
+  for (const keys of ["with", "without"] as const) {
+    it.scopedLive(`a server whose keys do not fit a subscriber ${keys} keys: libzmq has ended it for good`, () =>
+      Effect.gen(function*() {
+        const own = zmq.curveKeyPair()
+        const server = keys === "with" ? {} : { curveServer: true, curveSecretKey: own.secretKey }
+        const publisher = new zmq.Publisher({ linger: 0, ...server })
+        yield* Effect.addFinalizer(() => Effect.sync(() => publisher.close()))
+        yield* Effect.promise(() => publisher.bind(anyPort))
+        const client = keys === "without" ? {} : {
+          curvePublicKey: own.publicKey,
+          curveSecretKey: own.secretKey,
+          curveServerKey: own.publicKey
+        }
+        const subscriber = yield* ZmqSocket.makeSubscriber({
+          secure: { options: client, attend: () => Effect.succeed(ZmqSocket.atOnce) }
+        })
+        const events = yield* Mailbox.fromStream(subscriber.connections)
+        yield* subscriber.connect(publisher.lastEndpoint!)
+        assert.deepStrictEqual(yield* takeN(events, 3), giveUp)
+      }))
+  }
+
+  it.scopedLive("F14 a frame that is larger than it may be: cut at once, and libzmq has ended it for good", () =>
+    Effect.gen(function*() {
+      const frame = Buffer.alloc(9)
+      frame[0] = 2
+      frame.writeBigUInt64BE(600_000_000n, 1)
+      const closed = yield* Deferred.make<void>()
+      const { events } = yield* against((connection) => {
+        connection.on("close", () => Deferred.unsafeDone(closed, Effect.void))
+        connection.write(Buffer.concat([greeting, ready]))
+        // The subscription is the last that arrives.
+        connection.on("data", (data) => data.at(-1) === 1 ? connection.write(frame) : undefined)
+      }, { maxMessageSize: 512 })
+      assert.deepStrictEqual(yield* takeN(events, 4), ["opened", "connected", "lost", "ended"])
+      yield* Deferred.await(closed)
+    }))
 
   it.scopedLive("keeps the latest events for whoever asks late, and ends with the socket", () =>
     Effect.gen(function*() {
@@ -410,13 +567,122 @@ describe("connections", () => {
       yield* dealer.send(message("x"))
       yield* requests.take
       assert.include(
-        [...yield* Stream.runCollect(Stream.takeUntil(dealer.connections, (event) => event !== "failed"))],
+        [...yield* Stream.runCollect(Stream.takeUntil(dealer.connections, (event) => event === "connected"))],
         "connected"
       )
       const rest = yield* Effect.fork(Stream.runDrain(dealer.connections))
       yield* Scope.close(scope, Exit.void)
       yield* Fiber.await(rest)
     }))
+})
+
+describe("a state publisher", () => {
+  const subscribe = (endpoint: string) =>
+    Effect.gen(function*() {
+      const socket = yield* Effect.acquireRelease(
+        Effect.sync(() => new zmq.Subscriber({ linger: 0 })),
+        (socket) => Effect.sync(() => socket.close())
+      )
+      socket.subscribe()
+      socket.connect(endpoint)
+      return socket
+    })
+
+  for (const transport of transports) {
+    it.scopedLive(`over ${transport}: each subscriber has joined, receives what follows, and leaves`, () =>
+      Effect.gen(function*() {
+        const publisher = yield* ZmqSocket.makeStatePublisher({ maxMessageSize: 512 })
+        const endpoint = yield* publisher.bind(transport === "tcp" ? anyPort : yield* freshEndpoint(transport))
+        const changes = yield* Mailbox.fromStream(publisher.subscriptions)
+        assert.strictEqual(yield* publisher.subscribers, 0)
+        for (let life = 0; life < 3; life++) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            for (const text of ["1", "2"]) {
+              const subscriber = yield* subscribe(endpoint)
+              assert.strictEqual(yield* changes.take, "joined")
+              yield* publisher.send(message(text))
+              assert.strictEqual(String((yield* Effect.promise(() => subscriber.receive()))[0]), text)
+              assert.strictEqual(yield* publisher.subscribers, 1)
+            }
+          }))
+          assert.strictEqual(yield* changes.take, "left")
+          assert.strictEqual(yield* publisher.subscribers, 0)
+        }
+      }))
+  }
+
+  it.scopedLive("a subscriber that subscribes twice and is gone is no subscriber any more", () =>
+    Effect.gen(function*() {
+      const publisher = yield* ZmqSocket.makeStatePublisher()
+      const endpoint = yield* publisher.bind(anyPort)
+      const changes = yield* Mailbox.fromStream(publisher.subscriptions)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const subscriber = yield* subscribe(endpoint)
+        subscriber.subscribe()
+        yield* Effect.repeatN(changes.take, 1)
+      }))
+      assert.strictEqual(yield* changes.take, "left")
+      assert.strictEqual(yield* publisher.subscribers, 0)
+    }))
+
+  it.scopedLive("anything else that a subscriber sends is ignored, and too large a frame cuts it off", () =>
+    Effect.gen(function*() {
+      const publisher = yield* ZmqSocket.makeStatePublisher({ maxMessageSize: 512 })
+      const endpoint = yield* publisher.bind(anyPort)
+      const changes = yield* Mailbox.fromStream(publisher.subscriptions)
+      const subscriber = new zmq.XSubscriber({ linger: 0 })
+      yield* Effect.addFinalizer(() => Effect.sync(() => subscriber.close()))
+      subscriber.connect(endpoint)
+      for (const frame of [[], [2], Buffer.from("hello"), [1], Buffer.alloc(513, 1)]) {
+        yield* Effect.promise(() => subscriber.send(Buffer.from(frame)))
+      }
+      assert.strictEqual(yield* changes.take, "joined")
+      assert.strictEqual(yield* changes.take, "left")
+      assert.strictEqual(yield* publisher.subscribers, 0)
+    }))
+
+  for (const [topics, topic] of [["one topic", () => 0], ["ever new topics", () => Math.random()]] as const) {
+    it.scopedLive(`a flood of subscriptions to ${topics} costs neither time nor memory, and others are served`, () =>
+      Effect.gen(function*() {
+        const publisher = yield* ZmqSocket.makeStatePublisher({ maxMessageSize: 512 })
+        const endpoint = yield* publisher.bind(anyPort)
+        const before = process.memoryUsage().rss
+        const subscription = () => {
+          const frame = Buffer.alloc(252, 7)
+          frame.set([0, 250, 1])
+          frame.writeDoubleBE(topic(), 3)
+          return frame
+        }
+        const connection = net.connect(Number(endpoint.split(":")[2]), "127.0.0.1").on("error", () => {})
+        yield* Effect.addFinalizer(() => Effect.sync(() => connection.destroy()))
+        const pour = () => {
+          while (connection.write(Buffer.concat(Array.from({ length: 100 }, subscription)))) {
+            // Until the system takes no more.
+          }
+        }
+        connection.on("drain", pour)
+        connection.once("data", () => connection.write(readyAs("SUB")))
+        connection.write(greeting)
+        yield* Effect.sleep("100 millis")
+        pour()
+        yield* eventually(Effect.map(publisher.subscribers, (count) => count > 0))
+        const subscriber = yield* ZmqSocket.makeSubscriber()
+        yield* subscriber.connect(endpoint)
+        const received = yield* listen(subscriber.messages)
+        let longest = 0
+        for (let round = 0; round < 20; round++) {
+          const start = performance.now()
+          yield* publisher.send(message("3"))
+          yield* Effect.sleep("50 millis")
+          longest = Math.max(longest, performance.now() - start)
+        }
+        assert.deepStrictEqual(texts(yield* received.take), ["3"])
+        assert.isBelow(longest, 500)
+        // Most of it is what this test floods with.
+        assert.isBelow((process.memoryUsage().rss - before) / 2 ** 20, 250)
+        assert.isBelow(yield* publisher.subscribers, 500)
+      }))
+  }
 })
 
 it.scopedLive("a bind that is interrupted leaves nothing behind", () =>
