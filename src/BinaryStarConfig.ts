@@ -9,7 +9,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { InvalidConfig } from "./BinaryStarError.ts"
 import * as Endpoint from "./Endpoint.ts"
-import type { PolicyName, Role } from "./Fsm.ts"
+import type { Lone, PolicyName, Role } from "./Fsm.ts"
 import { policyNames } from "./Fsm.ts"
 import { DurationInput, oneOf, validate } from "./internal/config.ts"
 import * as Limits from "./Limits.ts"
@@ -52,6 +52,8 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   timeout: DurationInput({ minimum: "1 millis", maximum: Duration.infinity }),
   /** Who votes for this server when its peer is silent. */
   vote: oneOf("clients", "self"),
+  /** What a backup does that has never heard its primary. */
+  lone: oneOf("wait", "serve"),
   /** How long a server that is asked to stop waits for handlers that still run. */
   drain: DurationInput({ minimum: 0, maximum: "1 hour" }),
   /** How often votes may make this server take over within `failoverWindow`. */
@@ -62,6 +64,11 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   /** How long a peer may be silent before it counts as dead: two heartbeats, in milliseconds. */
   get expiryMillis(): number {
     return 2 * Duration.toMillis(this.heartbeat)
+  }
+
+  /** How long the handshake with a peer whose host accepts the connection is waited for: ten heartbeats, in milliseconds. */
+  get handshakeMillis(): number {
+    return 10 * Duration.toMillis(this.heartbeat)
   }
 }
 
@@ -104,6 +111,12 @@ export interface Options extends Limits.Options {
    * `clients`.
    */
   readonly vote?: "clients" | "self" | undefined
+  /**
+   * What a backup does that has never received a heartbeat of its primary since it started: `wait` for it, as two-node clusters
+   * do, or `serve` after two heartbeats when a client asks and no subscriber is connected to its state port. With `serve` two
+   * servers answer if the network between them is cut while both start. Needs the policy `hardened`. Defaults to `wait`.
+   */
+  readonly lone?: Lone | undefined
   /** How long a server that is asked to stop waits for handlers that still run. Defaults to `5 seconds`. */
   readonly drain?: Duration.DurationInput | undefined
   /**
@@ -131,6 +144,7 @@ export const defaults = {
     concurrency: 16,
     timeout: "30 seconds",
     vote: "clients",
+    lone: "wait",
     drain: "5 seconds",
     failoverWindow: "1 hour",
     ...Limits.defaults
@@ -143,6 +157,7 @@ export const defaults = {
     concurrency: 16,
     timeout: "30 seconds",
     vote: "clients",
+    lone: "wait",
     drain: "5 seconds",
     failoverWindow: "1 hour",
     ...Limits.defaults
@@ -168,6 +183,7 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
     crashDetection: options.crashDetection ?? options.policy === "hardened",
     timeout: options.timeout ?? base.timeout,
     vote: options.vote ?? base.vote,
+    lone: options.lone ?? base.lone,
     drain: options.drain ?? base.drain,
     maxFailovers: options.maxFailovers,
     failoverWindow: options.failoverWindow ?? base.failoverWindow,
@@ -185,7 +201,7 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
 
 /**
  * Options from a `Config`: `ROLE`, `POLICY`, `FRONTEND`, `STATE`, `PEER`, `HEARTBEAT`, `CONCURRENCY`, `CRASH_DETECTION`,
- * `TIMEOUT`, `VOTE`, `DRAIN`, `MAX_FAILOVERS`, `FAILOVER_WINDOW`, and of the limits `MAX_MESSAGE_SIZE`, `MAX_FRAMES`,
+ * `TIMEOUT`, `VOTE`, `LONE`, `DRAIN`, `MAX_FAILOVERS`, `FAILOVER_WINDOW`, and of the limits `MAX_MESSAGE_SIZE`, `MAX_FRAMES`,
  * `MAX_PER_CLIENT`, `MAX_CONNECTIONS`, `QUEUE`, `HANDSHAKE_TIMEOUT`, `PING`, `KEEP_ALIVE`, `MAX_MEMORY`; all but the first
  * two optional. With `ConfigProvider.nested("BSTAR")` and `ConfigProvider.constantCase` they come from the environment as
  * `BSTAR_ROLE` and so on, most of which the command `bstar` reads too.
@@ -204,6 +220,7 @@ export const config: Config.Config<Options> = Config.all({
   crashDetection: Config.withDefault(Config.boolean("crashDetection"), undefined),
   timeout: Config.withDefault(Config.duration("timeout"), undefined),
   vote: Config.withDefault(Config.literal("clients", "self")("vote"), undefined),
+  lone: Config.withDefault(Config.literal("wait", "serve")("lone"), undefined),
   drain: Config.withDefault(Config.duration("drain"), undefined),
   maxFailovers: Config.withDefault(Config.integer("maxFailovers"), undefined),
   failoverWindow: Config.withDefault(Config.duration("failoverWindow"), undefined),

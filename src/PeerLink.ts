@@ -18,6 +18,19 @@ import type { Evidence, Role } from "./Fsm.ts"
 import { monotonicMillis } from "./internal/clock.ts"
 
 /**
+ * A step of the two connections of a link.
+ *
+ * - `Connecting`: the host of the peer has accepted the connection to its state port; the handshake is under way.
+ * - `Connected`: the handshake is done, and the subscription is on its way.
+ * - `Lost`: the connection, or the attempt to make it, has ended.
+ * - `Joined`: a subscriber has connected to this server's own state port, and hears what is published from now on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LinkEvent = "Connecting" | "Connected" | "Lost" | "Joined"
+
+/**
  * Carries messages between two servers as they are; what they mean is not its business. What is published while the
  * peer is away is lost.
  *
@@ -36,8 +49,15 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
    * nothing after a farewell.
    */
   readonly farewell: (message: Frames.Frames) => Effect.Effect<void, SocketError>
-  /** Drops what the peer has said so far, wherever it is. What `messages` emits after this was said later, or is in hand. */
-  readonly forget: Effect.Effect<void, SocketError>
+  /**
+   * Lets come in all that the peer has sent before now, wherever it is, because it is to be dropped. What `messages` emits
+   * after this was sent later, or is in hand.
+   */
+  readonly forget: Effect.Effect<void>
+  /** Steps of the connections, in order. Never ends by itself. To be run once. */
+  readonly events: Stream.Stream<LinkEvent>
+  /** Whether a subscriber is connected to this server's own state port. */
+  readonly hasSubscriber: Effect.Effect<boolean>
   /** Proof that the peer is gone, each time that some turns up. Never ends by itself. To be run once. */
   readonly gone: Stream.Stream<Evidence>
 }>() {}
@@ -78,11 +98,11 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
     Layer.scoped(
       PeerLink,
       Effect.gen(function*() {
+        const subscription = yield* PubSub.subscribe(incoming)
         yield* Effect.acquireRelease(
           SubscriptionRef.set(there[role], true),
           () => SubscriptionRef.set(there[role], false)
         )
-        const subscription = yield* PubSub.subscribe(incoming)
         return PeerLink.of({
           messages: Stream.repeatEffect(
             Effect.map(Queue.takeBetween(subscription, 1, capacity), Chunk.toReadonlyArray)
@@ -95,7 +115,12 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
               Effect.zipRight(PubSub.publish(outgoing, message), SubscriptionRef.set(there[role], false)),
               SubscriptionRef.get(there[role])
             ),
-          forget: Effect.asVoid(Queue.takeAll(subscription)),
+          forget: Effect.asVoid(afterWords),
+          events: Stream.mapConcat(
+            Stream.changes(there[peer].changes),
+            (isThere): ReadonlyArray<LinkEvent> => isThere ? ["Connected", "Joined"] : ["Lost"]
+          ),
+          hasSubscriber: SubscriptionRef.get(there[peer]),
           gone: Stream.filterMapEffect(there[peer].changes, (isThere) =>
             isThere ? Option.none() : Option.some(Effect.map(afterWords, (asOf) => refused(peer, asOf))))
         })

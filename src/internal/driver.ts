@@ -20,7 +20,7 @@ import type * as Frames from "../Frames.ts"
 import { Frontend } from "../Frontend.ts"
 import * as Fsm from "../Fsm.ts"
 import type { Handler } from "../Handler.ts"
-import { PeerLink } from "../PeerLink.ts"
+import { type LinkEvent, PeerLink } from "../PeerLink.ts"
 import * as PeerMessage from "../PeerMessage.ts"
 import type { Hold, Report, Transition } from "../Report.ts"
 import * as Answers from "./answers.ts"
@@ -64,11 +64,18 @@ type Input =
   | { readonly _tag: "Asked" }
   | { readonly _tag: "Ended"; readonly ended: Answers.Ended }
   | { readonly _tag: "Gone"; readonly evidence: Fsm.Evidence }
+  | { readonly _tag: "Link"; readonly event: LinkEvent }
   | { readonly _tag: "Stop" }
   | { readonly _tag: "TimeUp" }
   | { readonly _tag: "Released" }
 
-const isEvidence = ({ _tag }: Input): boolean => _tag === "Gone"
+/** Whether it comes after all that the peer has sent before. */
+const isAfterMessages = (input: Input): boolean =>
+  input._tag === "Gone" || (input._tag === "Link" && input.event === "Lost")
+
+/** What a step of the connection to the peer is to the state machine. */
+const linkTags = { Connecting: "LinkConnecting", Connected: "LinkConnected", Lost: "LinkLost" } as const
+
 /** Requests that are read in one go where they are answered at once. With fewer, libzmq's thread is woken up more often. */
 const batchSize = 256
 
@@ -119,9 +126,13 @@ export const make = <R>(
     const rules: Fsm.Rules = {
       role: config.role,
       policy: Fsm.policies[config.policy],
-      expiryMillis: config.expiryMillis
+      expiryMillis: config.expiryMillis,
+      handshakeMillis: config.handshakeMillis,
+      lone: config.lone
     }
     const start = Fsm.start(rules, now())
+    const began = now()
+    const quietMillis = Math.max(config.expiryMillis, 10_000)
     // These are the driver's to write, and everybody's to see.
     let member = start.member
     let leaving: Leaving | undefined
@@ -186,6 +197,7 @@ export const make = <R>(
     const fromEvidence = config.crashDetection
       ? Stream.runForEach(link.gone, (evidence) => inbox.put({ _tag: "Gone", evidence }))
       : Effect.never
+    const fromLink = Stream.runForEach(link.events, (event) => inbox.put({ _tag: "Link", event }))
     const fromClock = Stream.fromSchedule(Schedule.fixed(config.heartbeat)).pipe(
       Stream.runForEach(() => inbox.put(beat)),
       withMonotonicTime
@@ -216,6 +228,8 @@ export const make = <R>(
       let isReleased = false
       const isNewJunk = Burst.make(config.expiryMillis)
       const isNewlyHeld = Burst.make(config.expiryMillis)
+      const isNewlyDual = Burst.make(quietMillis)
+      const isNewlySilent = Burst.make(quietMillis)
 
       const become = (
         outcome: Fsm.Outcome,
@@ -227,6 +241,11 @@ export const make = <R>(
           member = outcome.member
           const isFatal = outcome.verdict._tag === "Fatal"
           const transition: Transition = { from, to: member.state, cause, say: outcome.say ?? cause, ...why, at: now() }
+          const isActivated = member.state !== from && member.state === "ACTIVE"
+          // A server that is said to be active has told its peer so, which would not take over from it otherwise.
+          if (isActivated && outcome.publish !== undefined) {
+            yield* link.publish(encode(outcome.publish))
+          }
           if (outcome.say !== undefined) {
             const say = isFatal ? Effect.logError(outcome.say) : Effect.logInfo(outcome.say)
             yield* member.state === from && !isFatal ? say : Effect.annotateLogs(say, noteOf(transition))
@@ -242,12 +261,12 @@ export const make = <R>(
           if (member.state !== from) {
             yield* SubscriptionRef.set(latest, transition)
           }
-          if (outcome.publish !== undefined) {
-            // Whoever has nothing more to say is not to be found, either.
+          if (outcome.publish !== undefined && !isActivated) {
+            // A state without heartbeats also closes the port, so that the peer detects it.
             const isLast = Fsm.wordOf[member.state] === undefined
             yield* (isLast ? link.farewell : link.publish)(encode(outcome.publish))
           }
-          if (member.state !== from && member.state === "ACTIVE") {
+          if (isActivated) {
             terms.begin(transition)
           }
         })
@@ -279,7 +298,10 @@ export const make = <R>(
         const decoded = decode(message)
         if (Either.isRight(decoded)) {
           statistics.hear(decoded.right, member.state, at)
-          return advance(PeerMessage.toEvent(decoded.right, at), { evidence: `the peer says ${decoded.right}` })
+          return Effect.zipRight(
+            advance(PeerMessage.toEvent(decoded.right, at), { evidence: `the peer says ${decoded.right}` }),
+            decoded.right === "ACTIVE" ? warnOfTwo(at) : Effect.void
+          )
         }
         counters.malformed++
         return isNewJunk(at)
@@ -288,6 +310,34 @@ export const make = <R>(
           )
           : Effect.void
       }
+
+      const warnOfTwo = (at: number) =>
+        Effect.suspend(() =>
+          member.state === "ACTIVE" && isNewlyDual(at)
+            ? Effect.logError(
+              `two servers are active: the peer at ${config.peer} reports ACTIVE, and so does this one; ` +
+                "stop one of them (a peer of another make may not step down by itself)"
+            )
+            : Effect.void
+        )
+
+      /** Tells why a vote is refused while nothing comes from the peer, which would otherwise go unnoticed. */
+      const warnOfSilence = (at: number) =>
+        Effect.gen(function*() {
+          const { heardAt = began } = statistics.peer()
+          if (at - heardAt <= config.expiryMillis || !isNewlySilent(at)) {
+            return
+          }
+          const peer = config.role === "primary" ? "backup" : "primary"
+          const isBlocked = config.lone === "serve" && !member.hasReceived && (yield* link.hasSubscriber)
+          yield* Effect.logWarning(
+            `votes are refused: no heartbeat from the ${peer} at ${config.peer} for ${
+              Math.round((at - heardAt) / 1000)
+            } s, ` + (isBlocked
+              ? `but a subscriber is connected to ${config.state}, so that a ${peer} may be there: check --peer and --state`
+              : `waiting for it; start the ${peer}, or bstar promote`)
+          )
+        })
 
       /** Whether the peer only seems silent, because this process stood still a moment ago and has yet to hear it. */
       const isRash = (at: number) =>
@@ -404,8 +454,9 @@ export const make = <R>(
       /** Takes over because of a vote, unless that is on hold. Who waits for its peer to take over may cease to do so. */
       function* elect(outcome: Fsm.Outcome, isFresh: boolean, at: number, voter: string) {
         const from = member.state
-        // Who was active before, or just goes on waiting in another way, is no failover.
-        const hold = outcome.verdict._tag === "Accept" && from !== "PRIMARY" ? holdAt(at) : undefined
+        // Becoming active for the first time is no failover, nor is another way of waiting.
+        const held = outcome.verdict._tag === "Accept" ? holdAt(at) : undefined
+        const hold = held?._tag === "Damped" && from === "PRIMARY" ? undefined : held
         if (hold !== undefined) {
           if (isNewlyHeld(at)) {
             yield* hold._tag === "Paused"
@@ -487,9 +538,11 @@ export const make = <R>(
        */
       function* serve(isFresh: boolean, at: number) {
         const began = now()
-        const vote: Fsm.Event = { _tag: "ClientRequest", now: at }
+        const hasSubscriber = member.state === "BACKUP" && (yield* link.hasSubscriber)
+        const vote: Fsm.Event = { _tag: "ClientRequest", now: at, hasSubscriber }
         const replies: Array<Frames.Frames> = []
         let answered = 0
+        let isRefused = false
         if (promotion !== undefined && isPromotionDue) {
           yield* promote(promotion, isFresh, at)
         }
@@ -522,6 +575,7 @@ export const make = <R>(
             line.shift()
           }
           if (verdict === "reject") {
+            isRefused = true
             counters.rejected++
             answers.refuse(request, replies)
           } else {
@@ -541,6 +595,9 @@ export const make = <R>(
             break
           }
         }
+        if (isRefused && leaving === undefined) {
+          yield* warnOfSilence(at)
+        }
         yield* send(replies)
         if (answered > 0) {
           statistics.latency.add(now() - batchAt, answered)
@@ -553,8 +610,13 @@ export const make = <R>(
       /** Takes in what has come, unless this process has stood still meanwhile: then what it knew of the peer is void. */
       function* takeIn(inputs: ReadonlyArray<Input>) {
         if (slept() === undefined) {
+          // A policy that does not mind must not publish what the peer has overtaken in the meantime.
+          if (Fsm.hasSlept(rules, lastBeat, now())) {
+            yield* link.forget
+            return yield* apply([...inputs, ...inbox.poll()], true)
+          }
           // Evidence comes after all that the peer has said before.
-          const hasMore = inputs.some(isEvidence) && (yield* link.waiting)
+          const hasMore = inputs.some(isAfterMessages) && (yield* link.waiting)
           return yield* apply(hasMore ? [...inputs, ...(yield* inbox.takeAll)] : inputs, true)
         }
         yield* apply(inputs, false)
@@ -570,9 +632,11 @@ export const make = <R>(
       /** Applies what has come in: first all that the peer has said, if it can be trusted, then the beat that tells our state. */
       function* apply(inputs: ReadonlyArray<Input>, isTrusted: boolean) {
         let isBeat = false
+        let isJoined = false
         const replies: Array<Frames.Frames> = []
         const ended: Array<Answers.Ended> = []
         const evidence: Array<Fsm.Evidence> = []
+        const steps: Array<Exclude<LinkEvent, "Joined">> = []
         for (const input of inputs) {
           switch (input._tag) {
             case "Heard":
@@ -582,6 +646,13 @@ export const make = <R>(
               break
             case "Gone":
               evidence.push(input.evidence)
+              break
+            case "Link":
+              if (input.event === "Joined") {
+                isJoined = true
+              } else {
+                steps.push(input.event)
+              }
               break
             case "Promote":
               if (leaving !== undefined || promotion !== undefined) {
@@ -621,6 +692,9 @@ export const make = <R>(
               break
           }
         }
+        for (const step of steps) {
+          yield* advance({ _tag: linkTags[step], now: now() })
+        }
         for (const one of isTrusted ? evidence : []) {
           yield* learn(one)
           voteLater()
@@ -633,20 +707,24 @@ export const make = <R>(
           const at = now()
           lateAt = Fsm.isLate(rules, lastBeat, at) ? at : lateAt
           statistics.beat(at)
-          const word = Fsm.wordOf[member.state]
-          if (word !== undefined) {
-            yield* link.publish(encode(word))
-          }
+          yield* publishState
           // Who stood still while it published cannot know that the word has left.
           lastBeat = slept() === undefined ? at : lastBeat
           voteLater()
+        } else if (isJoined && isTrusted) {
+          yield* publishState
         }
         yield* send(replies)
       }
 
+      const publishState = Effect.suspend(() => {
+        const word = Fsm.wordOf[member.state]
+        return word === undefined ? Effect.void : link.publish(encode(word))
+      })
+
       /** Whether the next vote lets this server go on without making it active. It needs no client for that. */
       const goesOn = () => {
-        const vote = Fsm.step(rules, member, { _tag: "ClientRequest", now: now() })
+        const vote = Fsm.step(rules, member, { _tag: "ClientRequest", now: now(), hasSubscriber: true })
         return vote.member !== member && vote.verdict._tag === "Reject"
       }
 
@@ -725,6 +803,7 @@ export const make = <R>(
         isLineOver = false
       }
 
+      yield* publishState
       yield* Effect.logInfo(start.say)
       yield* serveUntilDone()
       while (leaving?.order !== undefined) {
@@ -746,6 +825,7 @@ export const make = <R>(
       Effect.zipRight(fromPeer, endOf("messages from the peer")),
       Effect.zipRight(fromClock, endOf("beats")),
       Effect.zipRight(fromEvidence, endOf("evidence")),
+      Effect.zipRight(fromLink, endOf("events of the link")),
       driver
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.zipRight(Effect.never),

@@ -17,7 +17,7 @@ import type { Frontend } from "../Frontend.ts"
 import type { Evidence, Role } from "../Fsm.ts"
 import { peerOf } from "../Fsm.ts"
 import * as Batches from "../internal/batches.ts"
-import type { PeerLink } from "../PeerLink.ts"
+import type { LinkEvent, PeerLink } from "../PeerLink.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
 /**
@@ -55,6 +55,7 @@ interface Station {
   readonly requests: Mailbox.Mailbox<Frames.Frames>
   readonly words: Mailbox.Mailbox<Frames.Frames>
   readonly evidence: Mailbox.Mailbox<Evidence>
+  readonly events: Mailbox.Mailbox<LinkEvent>
   readonly clients: Map<string, { readonly answers: Line; readonly lost: () => void }>
 }
 
@@ -89,6 +90,12 @@ const capacity = 1000
 
 /** How often somebody who has no connection tries again, in milliseconds. */
 const retryMillis = 25
+
+/** How long, in milliseconds, what has arrived takes to come in. */
+const arrivalMillis = 5
+
+/** A handshake takes up to so many delays. */
+const handshakeDelays = 5
 
 /** How often the process of a peer that is not there is looked for, in milliseconds. */
 const probeMillis = 50
@@ -139,19 +146,56 @@ export const make = (
     backup: makeLine((message) => stations.primary?.words.unsafeOffer(message))
   }
 
-  /** Whether a server that is there listens to its peer by now: a connection takes its time. */
+  /** The roles whose subscription has arrived at their peer. */
   const listening = new Set<Role>()
-  /** What a server's connection to its peer is known by. */
+  /** The current connection of each server to its peer. */
   const connection: { [R in Role]: number } = { primary: 0, backup: 0 }
-  const listen = (role: Role, life: Life) => {
-    listening.delete(role)
+
+  /** Connects a server to its peer, step by step: TCP, handshake, subscription. Each takes its delays. */
+  const connect = (life: Life) => {
+    const { role } = life
     const id = ++connections
     connection[role] = id
-    time.after(delay(), () => {
-      if (stations[role]?.life === life && connection[role] === id) {
-        listening.add(role)
+    listening.delete(role)
+    let peer: Station | undefined
+    const isCurrent = () => stations[role]?.life === life && connection[role] === id
+    const isWhole = () => weather.cut.size === 0 && peer !== undefined && stations[peerOf(role)] === peer
+    /** Takes a step some delays later, or tries again as long as it cannot be taken. */
+    const after = (delays: number, mayStep: () => boolean, step: () => void) => {
+      let millis = 0
+      for (let i = 0; i < delays; i++) {
+        millis += delay()
       }
-    })
+      const attempt = () => {
+        if (!isCurrent()) {
+          return
+        }
+        if (mayStep()) {
+          step()
+        } else {
+          time.after(retryMillis, attempt)
+        }
+      }
+      time.after(millis, attempt)
+    }
+    const areRunning = () => isWhole() && !life.isPaused() && !peer!.life.isPaused()
+    const subscribe = () => {
+      listening.add(role)
+      peer!.events.unsafeOffer("Joined")
+    }
+    const greet = () => {
+      stations[role]!.events.unsafeOffer("Connected")
+      after(1, isWhole, subscribe)
+    }
+    const accept = () => {
+      stations[role]!.events.unsafeOffer("Connecting")
+      after(1 + random.integer(handshakeDelays), areRunning, greet)
+    }
+    const open = () => {
+      peer = stations[peerOf(role)]
+      return isWhole()
+    }
+    after(2, open, accept)
   }
 
   /** Looks again and again whether the peer's process is there, as long as it is not. */
@@ -175,14 +219,11 @@ export const make = (
           requests: yield* Mailbox.make<Frames.Frames>(options),
           words: yield* Mailbox.make<Frames.Frames>(options),
           evidence: yield* Mailbox.make<Evidence>(options),
+          events: yield* Mailbox.make<LinkEvent>(options),
           clients: new Map()
         }
         stations[life.role] = station
-        listen(life.role, life)
-        const peer = stations[peerOf(life.role)]
-        if (peer !== undefined) {
-          listen(peer.life.role, peer.life)
-        }
+        connect(life)
         time.after(delay(), () => probe(life))
         const publish = (message: Frames.Frames) =>
           Effect.sync(() => {
@@ -198,10 +239,9 @@ export const make = (
           ),
           publish,
           farewell: publish,
-          forget: Effect.zipRight(
-            Effect.sync(() => listen(life.role, life)),
-            Effect.ignore(station.words.clear)
-          ),
+          forget: Effect.sleep(arrivalMillis),
+          events: Mailbox.toStream(station.events),
+          hasSubscriber: Effect.sync(() => listening.has(peerOf(life.role))),
           gone: Mailbox.toStream(station.evidence)
         }
         const frontend: Frontend["Type"] = {
@@ -232,7 +272,14 @@ export const make = (
       listening.delete(role)
       const peer = stations[peerOf(role)]
       if (peer !== undefined) {
-        time.after(delay(), () => probe(peer.life))
+        listening.delete(peer.life.role)
+        time.after(delay(), () => {
+          peer.events.unsafeOffer("Lost")
+          probe(peer.life)
+          if (stations[peer.life.role] === peer) {
+            connect(peer.life)
+          }
+        })
       }
     },
 
