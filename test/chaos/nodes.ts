@@ -59,6 +59,12 @@ export interface Options {
   readonly program: string
   /** Where the servers run, if not on this host. */
   readonly network: Network | undefined
+  /** Where each server finds its peer, if not directly. */
+  readonly peers?: { readonly [R in Role]: string } | undefined
+  /** The directory of the key files, if there are keys. */
+  readonly keys?: string | undefined
+  /** Where the servers are, if not at ports that are free. */
+  readonly at?: Endpoints | undefined
   /** What `bstar run` is to run. Without it the servers answer clients. */
   readonly command?: ReadonlyArray<string> | undefined
   /** What stands before and behind the other arguments of each server. */
@@ -103,7 +109,7 @@ const forever = "1 day"
 
 export const makePair = (options: Options): Effect.Effect<Pair, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const at = options.network?.at ?? (yield* freeEndpoints)
+    const at = options.network?.at ?? options.at ?? (yield* freeEndpoints)
     const states = yield* SubscriptionRef.make<States>({ primary: "down", backup: "down" })
     let lines: Array<Line> = []
     let exits: Array<UnaskedExit> = []
@@ -137,7 +143,7 @@ interface Noting {
 
 const makeNode = (
   role: Role,
-  { before = [], behind, command: service, env = {}, heartbeat, network, policy, program }: Options,
+  { before = [], behind, command: service, env = {}, heartbeat, keys, network, peers, policy, program }: Options,
   pair: Noting
 ): Effect.Effect<Node, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -151,8 +157,9 @@ const makeNode = (
       globalThis.process.execPath,
       program,
       ...before,
-      ...(service === undefined ? serverArgs : runArgs)(role, pair.at, heartbeat),
+      ...(service === undefined ? serverArgs : runArgs)(role, pair.at, heartbeat, peers?.[role]),
       ...["--policy", policy, "--log-format", "json"],
+      ...keys === undefined ? [] : ["--keys", keys],
       ...behind?.[role] ?? [],
       ...service === undefined ? [] : ["--grace", "500 millis", "--", ...service]
     ] as [string, ...Array<string>]

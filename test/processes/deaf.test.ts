@@ -6,10 +6,10 @@ import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
 import * as zmq from "zeromq"
-import * as Relay from "../support/relay.ts"
+import { makeLinks } from "../support/links.ts"
 import { graceMillis, kill, readyAsActive, readyAsPassive, requests, start, within } from "./hardenedPair.ts"
 import type { Process, Role } from "./support.ts"
-import { bstar, freeEndpoints, other, roles, root, run, startLine } from "./support.ts"
+import { bstar, freeEndpoints, other, roles, root, run, serverArgs, startLine } from "./support.ts"
 
 const heartbeatMillis = 200
 
@@ -223,17 +223,10 @@ describe("F3 a round trip that is longer than a heartbeat", () => {
       Effect.gen(function*() {
         const millis = 400
         const at = yield* freeEndpoints
-        const relays = {
-          primary: yield* Relay.make(at.backup.state, { delayMillis: share * millis, refuses: true }),
-          backup: yield* Relay.make(at.primary.state, { delayMillis: share * millis, refuses: true })
-        }
+        const links = yield* makeLinks(at, share * millis)
         const serve = (role: Role) =>
           Effect.tap(
-            bstar([
-              role === "primary" ? "-p" : "-b",
-              ...["--frontend", at[role].frontend, "--state", at[role].state, "--peer", relays[role].endpoint],
-              ...["--heartbeat", `${millis} millis`, "--policy", "hardened"]
-            ]),
+            bstar([...serverArgs(role, at, `${millis} millis`, links.peers[role]), "--policy", "hardened"]),
             (server) => server.waitForLine(startLine[role])
           )
         const backup = yield* serve("backup")
