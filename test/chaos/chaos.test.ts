@@ -14,6 +14,8 @@ const options: Options = {
   heartbeatMillis: 100,
   kinds: ["kill", "term", "stop"],
   target: undefined,
+  delays: undefined,
+  keys: "off",
   users: 2,
   observers: true,
   program

@@ -15,6 +15,8 @@ it.live(
         heartbeatMillis: 200,
         kinds: ["kill", "term", "stop"],
         target: undefined,
+        delays: undefined,
+        keys: "off",
         program
       }, () => Effect.void)
       assert.deepStrictEqual(

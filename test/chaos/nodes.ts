@@ -263,5 +263,14 @@ export const whole = (pair: Pair, calmMillis: number, limitMillis: number): Effe
     Effect.map((found) => Option.isSome(Option.flatten(found)))
   )
 
+/** Waits until one of a pair that is starting is active, and knows the other one as passive if it must be paired. */
+export const newlyActive = (pair: Pair, isPaired: boolean, limitMillis: number): Effect.Effect<Option.Option<Role>> =>
+  pair.states.changes.pipe(
+    Stream.filter((states) => isWhole(states) || (!isPaired && Object.values(states).includes("active"))),
+    Stream.runHead,
+    Effect.timeoutOption(limitMillis),
+    Effect.map((found) => Option.map(Option.flatten(found), activeOf))
+  )
+
 /** The one that says that it is active. */
 export const activeOf = ({ primary }: States): Role => primary === "active" ? "primary" : "backup"

@@ -1,9 +1,9 @@
 /**
  * A hardened pair of processes, and clients that send requests to it all the time.
  */
-import { assert } from "@effect/vitest"
 import type { Scope } from "effect"
 import { Data, Effect, Schedule } from "effect"
+import * as assert from "node:assert"
 import type { Endpoints, Journal, Process, Received, Role } from "./support.ts"
 import { bstar, dealer, serverArgs, startLine } from "./support.ts"
 

@@ -1,0 +1,22 @@
+/** Who has keys: neither server nor client, all of them, or all of them in the second half of the rounds. */
+export const keysOf = ["off", "on", "half"] as const
+
+export type Keys = typeof keysOf[number]
+
+interface Rounds {
+  readonly rounds: number
+  /** The number of the first round. */
+  readonly from: number
+  readonly keys: Keys
+}
+
+/** The same rounds in parts that have keys from the beginning to the end, or not. */
+export const parts = <Options extends Rounds>(options: Options): ReadonlyArray<Options> => {
+  const { from, keys, rounds } = options
+  const first = Math.ceil(rounds / 2)
+  const halves: ReadonlyArray<Options> = [
+    { ...options, rounds: first, keys: "off" },
+    { ...options, from: from + first, rounds: rounds - first, keys: "on" }
+  ]
+  return keys === "half" ? halves.filter(({ rounds }) => rounds > 0) : [options]
+}
