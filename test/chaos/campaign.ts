@@ -255,8 +255,8 @@ interface Recorded {
 const outageGraceMillis = 100
 
 /**
- * From when on a server was there that had to answer: a strike at one of the servers, or an early one at a server that had
- * become active because it had received a message from its peer.
+ * From when on a server was there that had to answer: a strike at one of the servers, or an early one at a server whose peer
+ * it had received a message from, or the other way round.
  */
 const servedFrom = ({ done, early, lines, strikes }: Recorded): number | undefined => {
   if (isOfNetwork(done.kind)) {
@@ -265,10 +265,9 @@ const servedFrom = ({ done, early, lines, strikes }: Recorded): number | undefin
   if (early === undefined) {
     return strikes.length === 1 ? strikes[0]!.at : undefined
   }
-  const became = lines.filter(({ at, role, text }) =>
-    role === early.role && at < early.at && /ready as active/.test(text)
-  ).at(-1)
-  return done.target === "passive" || (became !== undefined && /connected to/.test(became.text)) ? early.at : undefined
+  const started = Math.max(...strikes.filter((strike) => strike !== early).map(({ at }) => at))
+  const isPaired = lines.some(({ at, text }) => at > started && at < early.at && /connected to/.test(text))
+  return isPaired ? early.at : undefined
 }
 
 /** The longest time without an answer to anybody, from a time on until the last answer. */
