@@ -4,10 +4,9 @@
 import { Effect, Option, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import type { Role } from "../processes/support.ts"
-import { freeEndpoints, other } from "../processes/support.ts"
+import { other } from "../processes/support.ts"
 import { makeKeyFiles } from "../suites/keys.ts"
 import type { Links } from "../support/links.ts"
-import { makeLinks } from "../support/links.ts"
 import type { Choices, Disturbance, Kind, Strike, Target } from "./disturbances.ts"
 import { disturbance, isOfNetwork } from "./disturbances.ts"
 import type { Answer, Blow, DualAnswers } from "./history.ts"
@@ -18,8 +17,8 @@ import type { Line, Pair, UnaskedExit } from "./nodes.ts"
 import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
 import type { Observers } from "./observers.ts"
 import { client, makeObservers } from "./observers.ts"
-import type { Keys } from "./parts.ts"
-import { parts } from "./parts.ts"
+import type { Keys, LinkKind } from "./parts.ts"
+import { linksOf, parts } from "./parts.ts"
 import type { Asked, Users } from "./users.ts"
 import { makeUsers } from "./users.ts"
 
@@ -34,6 +33,7 @@ export interface Options {
   readonly target: Target | undefined
   /** The one-way delay of the link between the servers, in heartbeats: from, to. Nothing is relayed without. */
   readonly delays: Choices["delays"]
+  readonly link: LinkKind
   /** Whether the servers and all clients have keys. */
   readonly keys: Keys
   readonly users: number
@@ -118,15 +118,13 @@ const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>)
 const makeHarness = (options: Options): Effect.Effect<Harness, never, Scope.Scope> =>
   Effect.gen(function*() {
     const network = options.kinds.some(isOfNetwork) ? yield* makeNetwork : undefined
-    const at = network?.at ?? (yield* freeEndpoints)
-    const links = options.delays === undefined ? undefined : yield* makeLinks(at, 0)
+    const links = yield* linksOf(options)
     const keys = options.keys === "on" ? yield* makeKeyFiles([client]) : undefined
     const pair = yield* makePair({
       ...options,
       heartbeat: `${options.heartbeatMillis} millis`,
       network,
-      at,
-      peers: links?.peers,
+      links,
       keys
     })
     return {

@@ -8,6 +8,7 @@ import { tellFindings } from "./report.ts"
 
 const common = {
   from: 1,
+  link: "relay",
   policy: "hardened",
   target: undefined,
   users: 2,

@@ -5,7 +5,7 @@ import type { Options } from "./commands.ts"
 import { play } from "./commands.ts"
 import { program } from "./nodes.ts"
 
-const common = { from: 1, target: undefined, program } as const
+const common = { from: 1, link: "relay", target: undefined, program } as const
 
 const campaigns: { readonly [what: string]: Options } = {
   "that happens to its processes": {

@@ -7,16 +7,15 @@ import { spawnSync } from "node:child_process"
 import { machineMillis } from "../../src/service/processGroup.ts"
 import type { Log } from "../processes/commands.ts"
 import { child, gaps, makeLog } from "../processes/commands.ts"
-import { freeEndpoints, other } from "../processes/support.ts"
+import { other } from "../processes/support.ts"
 import { makeKeyFiles } from "../suites/keys.ts"
 import type { Links } from "../support/links.ts"
-import { makeLinks } from "../support/links.ts"
 import type { Choices, Kind, Strike, Target } from "./disturbances.ts"
 import { disturbance } from "./disturbances.ts"
 import type { Line, Node, Pair } from "./nodes.ts"
 import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
-import type { Keys } from "./parts.ts"
-import { parts } from "./parts.ts"
+import type { Keys, LinkKind } from "./parts.ts"
+import { linksOf, parts } from "./parts.ts"
 
 export interface Options {
   readonly seed: number
@@ -28,6 +27,7 @@ export interface Options {
   readonly kinds: Choices["kinds"]
   readonly target: Target | undefined
   readonly delays: Choices["delays"]
+  readonly link: LinkKind
   readonly keys: Keys
   /** The file of the command `bstar`. */
   readonly program: string
@@ -93,11 +93,9 @@ export const play = (options: Options, tell: (round: Round) => Effect.Effect<voi
 const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
   Effect.gen(function*() {
     const log = yield* makeLog
-    const at = yield* freeEndpoints
-    const links = options.delays === undefined ? undefined : yield* makeLinks(at, 0)
+    const links = yield* linksOf(options)
     const pair = yield* makePair({
-      at,
-      peers: links?.peers,
+      links,
       keys: options.keys === "on" ? yield* makeKeyFiles() : undefined,
       heartbeat: `${options.heartbeatMillis} millis`,
       policy: "hardened",

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Stream, SubscriptionRef } from "effect"
 import { BinaryStar } from "../../src/index.ts"
-import { freeEndpoints, other } from "../processes/support.ts"
+import { other } from "../processes/support.ts"
 import { makeKeyFiles } from "../suites/keys.ts"
-import { makeLinks } from "../support/links.ts"
+import { makeRelayed } from "../support/links.ts"
 import { dualAnswers } from "./history.ts"
 import type { Pair, State } from "./nodes.ts"
 import { activeOf, makePair, program, whole } from "./nodes.ts"
@@ -16,15 +16,13 @@ const limitMillis = 20_000
 const start = (share: number, withKeys: boolean) =>
   Effect.gen(function*() {
     const keys = withKeys ? yield* makeKeyFiles([client]) : undefined
-    const at = yield* freeEndpoints
-    const { peers } = yield* makeLinks(at, share * heartbeatMillis)
+    const links = yield* makeRelayed(share * heartbeatMillis)
     const pair = yield* makePair({
       policy: "hardened",
       heartbeat: `${heartbeatMillis} millis`,
       program,
       network: undefined,
-      at,
-      peers,
+      links,
       keys
     })
     const observers = yield* makeObservers(pair, keys)

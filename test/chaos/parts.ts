@@ -1,3 +1,9 @@
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import type { Links } from "../support/links.ts"
+import { makeReflected, makeRelayed } from "../support/links.ts"
+import type { Choices } from "./disturbances.ts"
+
 /** Who has keys: neither server nor client, all of them, or all of them in the second half of the rounds. */
 export const keysOf = ["off", "on", "half"] as const
 
@@ -20,3 +26,14 @@ export const parts = <Options extends Rounds>(options: Options): ReadonlyArray<O
   ]
   return keys === "half" ? halves.filter(({ rounds }) => rounds > 0) : [options]
 }
+
+/** What delays a link: a relay of TCP, or the network of this process. */
+export const linkKinds = ["relay", "network"] as const
+
+export type LinkKind = typeof linkKinds[number]
+
+/** A link whose delay is still nothing, or none. */
+export const linksOf = (
+  { delays, link }: { readonly delays: Choices["delays"]; readonly link: LinkKind }
+): Effect.Effect<Links | undefined, never, Scope.Scope> =>
+  delays === undefined ? Effect.succeed(undefined) : (link === "relay" ? makeRelayed : makeReflected)(0)

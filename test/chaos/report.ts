@@ -127,8 +127,8 @@ const row = (label: string, figures: Figures): string => {
 }
 
 /** What the servers reach each other by. */
-const conditions = ({ delays, keys }: Pick<Options, "delays" | "keys">): string =>
-  `${delays === undefined ? "" : `, one-way delay ${delays.join(" to ")} heartbeats`}${
+const conditions = ({ delays, keys, link }: Pick<Options, "delays" | "keys" | "link">): string =>
+  `${delays === undefined ? "" : `, one-way delay ${delays.join(" to ")} heartbeats (${link})`}${
     keys === "off" ? "" : keys === "on" ? ", with keys" : ", the second half with keys"
   }`
 

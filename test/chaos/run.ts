@@ -7,14 +7,15 @@ import { Cause, Console, Duration, Effect, Layer, Logger, Option } from "effect"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
 import { BinaryStar } from "../../src/index.ts"
+import * as Reflector from "../support/reflector.ts"
 import type { Options, Round } from "./campaign.ts"
 import { play } from "./campaign.ts"
 import * as Commands from "./commands.ts"
 import { isOfNetwork, kinds, leastDelayHeartbeatMillis, targets } from "./disturbances.ts"
 import * as First from "./first.ts"
-import { enterNetwork, isAvailable } from "./network.ts"
+import { enterNetwork, hasEntered, isAvailable } from "./network.ts"
 import { program } from "./nodes.ts"
-import { keysOf } from "./parts.ts"
+import { keysOf, linkKinds } from "./parts.ts"
 import { json, progress, tellCommands, tellFindings, tellFirst, text, textOfCommands, textOfFirst } from "./report.ts"
 
 const ofProcesses = kinds.filter((kind) => !isOfNetwork(kind))
@@ -30,6 +31,8 @@ const usage = `Usage: npm run chaos -- [options]
   --heartbeat DURATION  of both servers (default "100 millis", with --delays "400 millis", with --first "1 second")
   --delays FROM-TO      one-way delay of the link between the servers in heartbeats, drawn for each round, such as
                         0.05-0.45; "off" for no delay (default off)
+  --link L              what delays: network, which is this process's own, or relay, in user space (default: network where
+                        there can be one)
   --keys K              on, off, or half: the first half of the rounds without keys, the second with (default off)
   --users N             clients of this project (default 4)
   --observers on|off    clients that ask each server all the time (default on)
@@ -74,6 +77,15 @@ const delaysOf = (given: string): Options["delays"] => {
   return [Number(from), Number(to)]
 }
 
+const linkOf = (given: string | undefined, delays: Options["delays"]): Options["link"] => {
+  const link = given === undefined ? undefined : oneOf("link", given, linkKinds)
+  if (delays === undefined || link === "relay") {
+    return "relay"
+  }
+  const canReflect = hasEntered() || Reflector.isAvailable()
+  return canReflect ? "network" : link === undefined ? "relay" : fail("--link network: there can be none here")
+}
+
 const parse = (): Arguments => {
   const { values } = parseArgs({
     options: {
@@ -85,6 +97,7 @@ const parse = (): Arguments => {
       policy: { type: "string", default: "hardened" },
       heartbeat: { type: "string" },
       delays: { type: "string", default: "off" },
+      link: { type: "string" },
       keys: { type: "string", default: "off" },
       users: { type: "string", default: "4" },
       observers: { type: "string", default: "on" },
@@ -114,6 +127,7 @@ const parse = (): Arguments => {
       Option.getOrElse(heartbeat, () => fail(`--heartbeat ${given} is not a duration`))
     ),
     delays,
+    link: linkOf(values.link, delays),
     keys: oneOf("keys", values.keys, keysOf),
     users: wholeNumber("users", values.users, 0),
     observers: oneOf("observers", values.observers, ["on", "off"]) === "on",
@@ -156,7 +170,7 @@ const withinReach = (options: Arguments): Arguments => {
 }
 
 const options = withinReach(parseOrExit())
-if (options.kinds.some(isOfNetwork)) {
+if (options.kinds.some(isOfNetwork) || (options.link === "network")) {
   await enterNetwork()
 }
 

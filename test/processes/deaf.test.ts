@@ -6,9 +6,10 @@ import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
 import * as zmq from "zeromq"
-import { makeLinks } from "../support/links.ts"
+import { makeRelayed } from "../support/links.ts"
+import * as Reflector from "../support/reflector.ts"
 import { graceMillis, kill, readyAsActive, readyAsPassive, requests, start, within } from "./hardenedPair.ts"
-import type { Process, Role } from "./support.ts"
+import type { Endpoints, Process, Role } from "./support.ts"
 import { bstar, freeEndpoints, other, roles, root, run, serverArgs, startLine } from "./support.ts"
 
 const heartbeatMillis = 200
@@ -218,23 +219,55 @@ describe("F2 a connection to itself", () => {
 })
 
 describe("F3 a round trip that is longer than a heartbeat", () => {
+  const millis = 400
+  const told = /round trip/i
+  const { connect, listen } = Reflector.addresses
+  const isAvailable = Reflector.isAvailable()
+  const tellsOnce = ({ backup, primary }: { readonly [R in Role]: Process }) =>
+    Effect.gen(function*() {
+      yield* Effect.raceFirst(primary.waitForLine(told), backup.waitForLine(told))
+      assert.isBelow([...primary.lines, ...backup.lines].filter((line) => told.test(line)).length, 5)
+    })
+
   for (const share of [0.6, 1.2]) {
-    it.scopedLive(`F3 one-way delay ${share} hb: is slow, not deaf, and is told`, () =>
+    it.scopedLive(`F3 one-way delay ${share} hb, through a relay: is slow, not deaf, and is told`, () =>
       Effect.gen(function*() {
-        const millis = 400
-        const at = yield* freeEndpoints
-        const links = yield* makeLinks(at, share * millis)
+        const { at, peers } = yield* makeRelayed(share * millis)
         const serve = (role: Role) =>
           Effect.tap(
-            bstar([...serverArgs(role, at, `${millis} millis`, links.peers[role]), "--policy", "hardened"]),
+            bstar([...serverArgs(role, at, `${millis} millis`, peers[role]), "--policy", "hardened"]),
             (server) => server.waitForLine(startLine[role])
           )
-        const backup = yield* serve("backup")
-        const primary = yield* serve("primary")
-        yield* Effect.all([primary.waitForLine(readyAsActive), backup.waitForLine(readyAsPassive)])
-        const told = /round trip/i
-        yield* Effect.raceFirst(primary.waitForLine(told), backup.waitForLine(told))
-        assert.isBelow(primary.lines.filter((line) => told.test(line)).length, 4)
+        const pair = { backup: yield* serve("backup"), primary: yield* serve("primary") }
+        yield* paired(pair)
+        yield* tellsOnce(pair)
       }))
+
+    it.scopedLive.skipIf(!isAvailable)(
+      `F3 one-way delay ${share} hb, where a connect takes a round trip: pairs, is told, and fails over`,
+      () =>
+        Effect.gen(function*() {
+          const enter = yield* Reflector.make(share * millis)
+          const bstarThere = (...args: ReadonlyArray<string>) =>
+            run(enter[0], [...enter.slice(1), process.execPath, `${root}/dist/bstar.js`, ...args])
+          const there: Endpoints = {
+            primary: { frontend: `tcp://${listen}:5001`, state: `tcp://${listen}:5003` },
+            backup: { frontend: `tcp://${listen}:5002`, state: `tcp://${listen}:5004` }
+          }
+          const serve = (role: Role) => {
+            const peer = there[other(role)].state.replace(listen, connect)
+            return Effect.tap(
+              bstarThere(...serverArgs(role, there, `${millis} millis`, peer), "--policy", "hardened"),
+              (server) => server.waitForLine(startLine[role])
+            )
+          }
+          const pair = { backup: yield* serve("backup"), primary: yield* serve("primary") }
+          yield* paired(pair)
+          yield* tellsOnce(pair)
+          yield* kill(pair.primary)
+          yield* bstarThere("client", "--server", there.primary.frontend, "--server", there.backup.frontend)
+          yield* pair.backup.waitForLine(readyAsActive)
+        })
+    )
   }
 })
