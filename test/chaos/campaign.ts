@@ -1,10 +1,12 @@
 /**
  * Rounds: one disturbance each, then recovery until the pair is whole again, then a look at what was recorded.
  */
-import { Effect, SubscriptionRef } from "effect"
+import { Effect, Option, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import type { Role } from "../processes/support.ts"
 import { other } from "../processes/support.ts"
+import { makeKeyFiles } from "../suites/keys.ts"
+import type { Links } from "../support/links.ts"
 import type { Choices, Disturbance, Kind, Strike, Target } from "./disturbances.ts"
 import { disturbance, isOfNetwork } from "./disturbances.ts"
 import type { Answer, Blow, DualAnswers } from "./history.ts"
@@ -12,9 +14,11 @@ import { dualAnswers, firstAfter } from "./history.ts"
 import type { Network } from "./network.ts"
 import { makeNetwork } from "./network.ts"
 import type { Line, Pair, UnaskedExit } from "./nodes.ts"
-import { activeOf, makePair, whole } from "./nodes.ts"
+import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
 import type { Observers } from "./observers.ts"
-import { makeObservers } from "./observers.ts"
+import { client, makeObservers } from "./observers.ts"
+import type { Keys, LinkKind } from "./parts.ts"
+import { linksOf, parts } from "./parts.ts"
 import type { Asked, Users } from "./users.ts"
 import { makeUsers } from "./users.ts"
 
@@ -27,6 +31,11 @@ export interface Options {
   readonly heartbeatMillis: number
   readonly kinds: Choices["kinds"]
   readonly target: Target | undefined
+  /** The one-way delay of the link between the servers, in heartbeats: from, to. Nothing is relayed without. */
+  readonly delays: Choices["delays"]
+  readonly link: LinkKind
+  /** Whether the servers and all clients have keys. */
+  readonly keys: Keys
   readonly users: number
   readonly observers: boolean
   /** The file of the command. */
@@ -36,7 +45,7 @@ export interface Options {
 /** What must not be. */
 export interface Finding {
   readonly round: number
-  readonly what: "dual answers" | "lost request" | "unasked exit" | "not whole again"
+  readonly what: "dual answers" | "outage" | "lost request" | "unasked exit" | "not whole again"
   readonly details: string
   /** That both answer while they cannot reach each other is no fault: no pair without a third party could help it. */
   readonly isFault: boolean
@@ -55,6 +64,8 @@ export interface Round {
   /** From the end of what was done to the pair that is whole, the time that it had to stay so left out. */
   readonly recoveryMillis: number
   readonly duals: ReadonlyArray<DualAnswers>
+  /** The longest time without an answer, where a server was there that had to answer. */
+  readonly longestGapMillis: number | undefined
   readonly requests: number
   readonly failed: number
   /** Requests that were sent more than once, and replies to requests that had been answered already. */
@@ -75,6 +86,7 @@ interface Struck extends Blow {
 interface Harness {
   readonly options: Options
   readonly network: Network | undefined
+  readonly links: Links | undefined
   readonly pair: Pair
   readonly observers: Observers
   readonly users: Users
@@ -88,6 +100,9 @@ const wait = ({ calmMillis, options, pair }: Harness) => whole(pair, calmMillis,
 
 /** Plays all rounds, and tells of each as soon as it is over. */
 export const play = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
+  Effect.map(Effect.forEach(parts(options), (part) => playPart(part, tell)), (rounds) => rounds.flat())
+
+const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
   Effect.gen(function*() {
     const harness = yield* makeHarness(options)
     const rounds: Array<Round> = []
@@ -103,30 +118,42 @@ export const play = (options: Options, tell: (round: Round) => Effect.Effect<voi
 const makeHarness = (options: Options): Effect.Effect<Harness, never, Scope.Scope> =>
   Effect.gen(function*() {
     const network = options.kinds.some(isOfNetwork) ? yield* makeNetwork : undefined
-    const pair = yield* makePair({ ...options, heartbeat: `${options.heartbeatMillis} millis`, network })
+    const links = yield* linksOf(options)
+    const keys = options.keys === "on" ? yield* makeKeyFiles([client]) : undefined
+    const pair = yield* makePair({
+      ...options,
+      heartbeat: `${options.heartbeatMillis} millis`,
+      network,
+      links,
+      keys
+    })
     return {
       options,
       network,
+      links,
       pair,
-      observers: options.observers ? yield* makeObservers(pair) : { take: () => [] },
-      users: yield* makeUsers(pair, options.users),
+      observers: options.observers ? yield* makeObservers(pair, keys) : { take: () => [] },
+      users: yield* makeUsers(pair, options.users, keys),
       calmMillis: Math.max(1.5 * options.heartbeatMillis, 150)
     }
   })
 
 const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
   Effect.gen(function*() {
-    const { observers, options, pair, users } = harness
+    const { links, observers, options, pair, users } = harness
     // What came before is of no interest, but for what went wrong.
     observers.take()
     users.take()
     const done = disturbance(options.seed, number, options)
+    yield* links?.setDelay(done.delayMillis) ?? Effect.void
     const active = activeOf(yield* SubscriptionRef.get(pair.states))
-    const strikes = yield* Effect.forEach(
+    const before = yield* Effect.forEach(
       done.strikes,
       (strike) => carryOut(harness, done, strike, strike.target === "active" ? active : other(active)),
       { concurrency: "unbounded" }
     )
+    const early = done.then && (yield* carryOutEarly(harness, done, done.then))
+    const strikes = early === undefined ? before : [...before, early]
     const over = performance.now()
     const isWhole = yield* wait(harness)
     const recoveryMillis = performance.now() - over - harness.calmMillis
@@ -134,6 +161,7 @@ const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
       number,
       done,
       strikes,
+      early,
       active,
       isWhole,
       recoveryMillis,
@@ -176,6 +204,7 @@ const carryOut = (
       )
     switch (kind) {
       case "kill":
+      case "early":
         return yield* Effect.as(node.end("SIGKILL", lastsMillis), { ...blow, what: "SIGKILL" })
       case "term":
         return yield* Effect.as(node.end("SIGTERM", lastsMillis), { ...blow, what: "SIGTERM" })
@@ -191,10 +220,25 @@ const carryOut = (
     }
   })
 
+/** Does nothing when no server becomes active in time. */
+const carryOutEarly = (
+  harness: Harness,
+  done: Disturbance,
+  { afterMillis, lastsMillis }: NonNullable<Disturbance["then"]>
+): Effect.Effect<Struck | undefined> =>
+  Effect.flatMap(
+    newlyActive(harness.pair, done.target === "passive", limitMillis(harness.options.heartbeatMillis)),
+    Option.match({
+      onNone: () => Effect.succeed(undefined),
+      onSome: (role) => carryOut(harness, done, { target: "active", afterMillis, lastsMillis }, role)
+    })
+  )
+
 interface Recorded {
   readonly number: number
   readonly done: Disturbance
   readonly strikes: ReadonlyArray<Struck>
+  readonly early: Struck | undefined
   readonly active: Role
   readonly isWhole: boolean
   readonly recoveryMillis: number
@@ -205,12 +249,41 @@ interface Recorded {
   readonly late: ReadonlyArray<unknown>
 }
 
+/** How much longer than three heartbeats a busy machine may take. */
+const outageGraceMillis = 100
+
+/**
+ * From when on a server was there that had to answer: a strike at one of the servers, or an early one at a server whose peer
+ * it had received a message from, or the other way round.
+ */
+const servedFrom = ({ done, early, lines, strikes }: Recorded): number | undefined => {
+  if (isOfNetwork(done.kind)) {
+    return undefined
+  }
+  if (early === undefined) {
+    return strikes.length === 1 ? strikes[0]!.at : undefined
+  }
+  const started = Math.max(...strikes.filter((strike) => strike !== early).map(({ at }) => at))
+  const isPaired = lines.some(({ at, text }) => at > started && at < early.at && /connected to/.test(text))
+  return isPaired ? early.at : undefined
+}
+
+/** The longest time without an answer to anybody, from a time on until the last answer. */
+const longestGap = (answers: Recorded["answers"], asked: Recorded["asked"], from: number): number => {
+  const times = [...answers.map(({ received }) => received), ...asked.flatMap(({ servedBy }) => servedBy?.at ?? [])]
+    .filter((at) => at > from)
+    .sort((a, b) => a - b)
+  return times.reduce((longest, at, i) => Math.max(longest, at - (times[i - 1] ?? from)), 0)
+}
+
 const judge = (options: Options, recorded: Recorded): Round => {
   const { active, answers, asked, done, exits, isWhole, late, lines, number, recoveryMillis, strikes } = recorded
   const duals = dualAnswers(answers, options.heartbeatMillis)
   const failed = asked.filter(({ fault }) => fault !== undefined)
   const origin = Math.min(...strikes.map(({ at }) => at))
   const since = (at: number) => `${(at - origin).toFixed(1)} ms`
+  const from = servedFrom(recorded)
+  const longestGapMillis = from === undefined ? undefined : longestGap(answers, asked, from)
   const findings: ReadonlyArray<Finding> = [
     ...duals.map(({ count, from, to }) => ({
       round: number,
@@ -218,6 +291,14 @@ const judge = (options: Options, recorded: Recorded): Round => {
       isFault: done.kind !== "cut",
       details: `${count} between ${since(from)} and ${since(to)}${tellHealed(strikes, since)}`
     })),
+    ...longestGapMillis !== undefined && longestGapMillis > 3 * options.heartbeatMillis + outageGraceMillis
+      ? [{
+        round: number,
+        what: "outage" as const,
+        isFault: true,
+        details: `no answer for ${longestGapMillis.toFixed(0)} ms, delay ${done.delayMillis.toFixed(0)} ms`
+      }]
+      : [],
     ...failed.map(({ end, fault }) => ({
       round: number,
       what: "lost request" as const,
@@ -235,7 +316,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
       : [{ round: number, what: "not whole again" as const, isFault: true, details: `after ${recoveryMillis} ms` }]
   ]
   // Who is cut off from the other server alone goes on to answer.
-  const blow = isOfNetwork(done.kind) && done.target === "both"
+  const blow = done.kind === "early" || (isOfNetwork(done.kind) && done.target === "both")
     ? undefined
     : strikes.find(({ role }) => role === active)
   const first = blow &&
@@ -251,6 +332,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
     tookOverMillis: blow && said(blow, lines, /ready as active/),
     recoveryMillis,
     duals,
+    longestGapMillis,
     requests: asked.length,
     failed: failed.length,
     resent: asked.filter(({ attempts }) => attempts > 1).length,

@@ -8,10 +8,14 @@ import { machineMillis } from "../../src/service/processGroup.ts"
 import type { Log } from "../processes/commands.ts"
 import { child, gaps, makeLog } from "../processes/commands.ts"
 import { other } from "../processes/support.ts"
+import { makeKeyFiles } from "../suites/keys.ts"
+import type { Links } from "../support/links.ts"
 import type { Choices, Kind, Strike, Target } from "./disturbances.ts"
 import { disturbance } from "./disturbances.ts"
 import type { Line, Node, Pair } from "./nodes.ts"
-import { activeOf, makePair, whole } from "./nodes.ts"
+import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
+import type { Keys, LinkKind } from "./parts.ts"
+import { linksOf, parts } from "./parts.ts"
 
 export interface Options {
   readonly seed: number
@@ -22,6 +26,9 @@ export interface Options {
   /** Of `kill`, `term` and `stop`. */
   readonly kinds: Choices["kinds"]
   readonly target: Target | undefined
+  readonly delays: Choices["delays"]
+  readonly link: LinkKind
+  readonly keys: Keys
   /** The file of the command `bstar`. */
   readonly program: string
 }
@@ -54,6 +61,7 @@ const locked = (log: Log): ReadonlyArray<string> => {
 interface Harness {
   readonly options: Options
   readonly log: Log
+  readonly links: Links | undefined
   readonly pair: Pair
 }
 
@@ -80,16 +88,22 @@ const wait = ({ log, options, pair }: Harness): Effect.Effect<boolean> =>
 
 /** Plays all rounds, and tells of each as soon as it is over. */
 export const play = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
+  Effect.map(Effect.forEach(parts(options), (part) => playPart(part, tell)), (rounds) => rounds.flat())
+
+const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
   Effect.gen(function*() {
     const log = yield* makeLog
+    const links = yield* linksOf(options)
     const pair = yield* makePair({
+      links,
+      keys: options.keys === "on" ? yield* makeKeyFiles() : undefined,
       heartbeat: `${options.heartbeatMillis} millis`,
       policy: "hardened",
       program: options.program,
       network: undefined,
       command: [...locked(log), ...child(log, "parent")]
     })
-    const harness: Harness = { options, log, pair }
+    const harness: Harness = { options, log, links, pair }
     const rounds: Array<Round> = []
     yield* wait(harness)
     for (let number = options.from; number < options.from + options.rounds; number++) {
@@ -102,16 +116,24 @@ export const play = (options: Options, tell: (round: Round) => Effect.Effect<voi
 
 const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
   Effect.gen(function*() {
-    const { log, options, pair } = harness
+    const { links, log, options, pair } = harness
     log.take()
     pair.takeLines()
-    const { kind, strikes, target } = disturbance(options.seed, number, options)
+    const { delayMillis, kind, strikes, target, then } = disturbance(options.seed, number, options)
+    yield* links?.setDelay(delayMillis) ?? Effect.void
     const active = activeOf(yield* SubscriptionRef.get(pair.states))
     yield* Effect.forEach(
       strikes,
       (strike) => carryOut(pair.nodes[strike.target === "active" ? active : other(active)], kind, strike),
       { concurrency: "unbounded" }
     )
+    if (then !== undefined) {
+      const early = yield* newlyActive(pair, target === "passive", limitMillis(options))
+      yield* Option.match(early, {
+        onNone: () => Effect.void,
+        onSome: (role) => carryOut(pair.nodes[role], kind, { target: "active", ...then })
+      })
+    }
     const isWhole = yield* wait(harness)
     const between = gaps(log.lives())
     const faults = [
@@ -141,6 +163,6 @@ const carryOut = (node: Node, kind: Kind, { afterMillis, lastsMillis }: Strike):
         Effect.zipRight(Effect.sleep(lastsMillis)),
         Effect.ensuring(node.signal("SIGCONT"))
       )
-      : node.end(kind === "kill" ? "SIGKILL" : "SIGTERM", lastsMillis),
+      : node.end(kind === "term" ? "SIGTERM" : "SIGKILL", lastsMillis),
     afterMillis
   )

@@ -4,7 +4,7 @@
 import { Effect, Random } from "effect"
 
 /** Those of processes, and those of a network. */
-export const kinds = ["kill", "term", "stop", "cut", "delay"] as const
+export const kinds = ["kill", "term", "stop", "early", "cut", "delay"] as const
 
 export type Kind = typeof kinds[number]
 
@@ -25,6 +25,10 @@ export interface Disturbance {
   readonly kind: Kind
   readonly target: Target
   readonly strikes: ReadonlyArray<Strike>
+  /** A SIGKILL to the active server so long after the pair has an active one again. Only with `early`. */
+  readonly then: Omit<Strike, "target"> | undefined
+  /** The one-way delay of the link in this round. */
+  readonly delayMillis: number
 }
 
 export interface Choices {
@@ -32,12 +36,15 @@ export interface Choices {
   /** Anybody, if there is none. */
   readonly target: Target | undefined
   readonly heartbeatMillis: number
+  /** The least and the most one-way delay of the link, in heartbeats. */
+  readonly delays: readonly [number, number] | undefined
 }
 
 const targetsOf: { readonly [K in Kind]: ReadonlyArray<Target> } = {
   kill: ["active", "active", "passive", "both"],
   term: ["active", "passive"],
   stop: ["active", "active", "passive", "both"],
+  early: ["passive", "both"],
   // Both: from each other.
   cut: ["active", "passive", "both"],
   delay: ["active", "passive", "both"]
@@ -72,6 +79,8 @@ const lasts = (kind: Kind, heartbeatMillis: number): Effect.Effect<number> => {
     case "kill":
     case "term":
       return restartMillis
+    case "early":
+      return Random.nextRange(0, heartbeatMillis / 2)
     case "stop":
     case "cut":
       return stopMillis(longestStopMillis)
@@ -80,10 +89,46 @@ const lasts = (kind: Kind, heartbeatMillis: number): Effect.Effect<number> => {
   }
 }
 
+/** Between two strikes. Stops overlap, and are over before a user would give up. */
+const gapMillis = (kind: Kind, lastsMillis: number, heartbeatMillis: number): Effect.Effect<number> => {
+  switch (kind) {
+    case "stop":
+      return Random.nextRange(0, Math.min(lastsMillis, longestStopMillis - 200))
+    case "early":
+      return Random.nextRange(0, heartbeatMillis / 4)
+    default:
+      return Random.nextRange(0, 4 * heartbeatMillis)
+  }
+}
+
 export const disturbance = (seed: number, round: number, choices: Choices): Disturbance =>
   Effect.runSync(Effect.withRandom(draw(choices), Random.make(`${seed}/${round}`)))
 
+/** What a line on standard output and a signal take: a server that is killed sooner may not have published its state. */
+const leastEarlyMillis = 10
+
+/** So long that the other server has to take over before. */
+const earlyRestartHeartbeats = 6
+
 const draw = (choices: Choices): Effect.Effect<Disturbance> =>
+  Effect.gen(function*() {
+    const { heartbeatMillis } = choices
+    const struck = yield* drawStrikes(choices)
+    const then = struck.kind === "early"
+      ? {
+        afterMillis: yield* Random.nextRange(leastEarlyMillis, 2 * heartbeatMillis),
+        lastsMillis: earlyRestartHeartbeats * heartbeatMillis
+      }
+      : undefined
+    const delayMillis = choices.delays === undefined
+      ? 0
+      : heartbeatMillis * (yield* Random.nextRange(...choices.delays))
+    return { ...struck, then, delayMillis }
+  })
+
+const drawStrikes = (
+  choices: Choices
+): Effect.Effect<Omit<Disturbance, "then" | "delayMillis">> =>
   Effect.gen(function*() {
     const kind = yield* oneOf(choices.kinds)
     const target = choices.target ?? (yield* oneOf(targetsOf[kind]))
@@ -98,10 +143,7 @@ const draw = (choices: Choices): Effect.Effect<Disturbance> =>
     const [first, second] = (yield* oneOf([true, false]))
       ? ["active", "passive"] as const
       : ["passive", "active"] as const
-    // Stops overlap, and are over before a user would give up.
-    const gap = yield* kind === "stop"
-      ? Random.nextRange(0, Math.min(lastsMillis, longestStopMillis - 200))
-      : Random.nextRange(0, 4 * choices.heartbeatMillis)
+    const gap = yield* gapMillis(kind, lastsMillis, choices.heartbeatMillis)
     return {
       kind,
       target,
@@ -110,7 +152,9 @@ const draw = (choices: Choices): Effect.Effect<Disturbance> =>
         {
           target: second,
           afterMillis: afterMillis + gap,
-          lastsMillis: yield* kind === "stop" ? stopMillis(longestStopMillis - gap) : restartMillis
+          lastsMillis: yield* kind === "stop"
+            ? stopMillis(longestStopMillis - gap)
+            : lasts(kind, choices.heartbeatMillis)
         }
       ]
     }

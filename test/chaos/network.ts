@@ -34,9 +34,12 @@ export const isAvailable = (): boolean =>
   spawnSync(unshare[0]!, [...unshare.slice(1), "sh", "-c", `${makeSwitch} && bridge link show && nsenter --version`])
       .status === 0
 
+/** Whether this program runs in a network of its own. */
+export const hasEntered = (): boolean => process.env[variable] !== undefined
+
 /** Runs this program again in a network of its own, and ends with it, unless it does run in one. */
 export const enterNetwork = async (): Promise<void> => {
-  if (process.env[variable] !== undefined) {
+  if (hasEntered()) {
     return
   }
   const [program, ...args] = [...unshare, process.execPath, ...process.execArgv, ...process.argv.slice(1)]

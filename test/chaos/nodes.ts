@@ -8,6 +8,7 @@ import * as path from "node:path"
 import { runArgs } from "../processes/commands.ts"
 import type { Endpoints, Process, Role } from "../processes/support.ts"
 import { freeEndpoints, root, run, serverArgs } from "../processes/support.ts"
+import type { Links } from "../support/links.ts"
 import type { Network } from "./network.ts"
 
 /** What a server says that it is; `waiting` for the first word from its peer. */
@@ -59,6 +60,10 @@ export interface Options {
   readonly program: string
   /** Where the servers run, if not on this host. */
   readonly network: Network | undefined
+  /** What is between the servers, if they do not find each other directly. */
+  readonly links?: Links | undefined
+  /** The directory of the key files, if there are keys. */
+  readonly keys?: string | undefined
   /** What `bstar run` is to run. Without it the servers answer clients. */
   readonly command?: ReadonlyArray<string> | undefined
   /** What stands before and behind the other arguments of each server. */
@@ -103,7 +108,7 @@ const forever = "1 day"
 
 export const makePair = (options: Options): Effect.Effect<Pair, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const at = options.network?.at ?? (yield* freeEndpoints)
+    const at = options.network?.at ?? options.links?.at ?? (yield* freeEndpoints)
     const states = yield* SubscriptionRef.make<States>({ primary: "down", backup: "down" })
     let lines: Array<Line> = []
     let exits: Array<UnaskedExit> = []
@@ -137,7 +142,7 @@ interface Noting {
 
 const makeNode = (
   role: Role,
-  { before = [], behind, command: service, env = {}, heartbeat, network, policy, program }: Options,
+  { before = [], behind, command: service, env = {}, heartbeat, keys, links, network, policy, program }: Options,
   pair: Noting
 ): Effect.Effect<Node, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -151,8 +156,9 @@ const makeNode = (
       globalThis.process.execPath,
       program,
       ...before,
-      ...(service === undefined ? serverArgs : runArgs)(role, pair.at, heartbeat),
+      ...(service === undefined ? serverArgs : runArgs)(role, pair.at, heartbeat, links?.peers[role]),
       ...["--policy", policy, "--log-format", "json"],
+      ...keys === undefined ? [] : ["--keys", keys],
       ...behind?.[role] ?? [],
       ...service === undefined ? [] : ["--grace", "500 millis", "--", ...service]
     ] as [string, ...Array<string>]
@@ -254,6 +260,15 @@ export const whole = (pair: Pair, calmMillis: number, limitMillis: number): Effe
     Stream.runHead,
     Effect.timeoutOption(limitMillis),
     Effect.map((found) => Option.isSome(Option.flatten(found)))
+  )
+
+/** Waits until one of a pair that is starting is active, and knows the other one as passive if it must be paired. */
+export const newlyActive = (pair: Pair, isPaired: boolean, limitMillis: number): Effect.Effect<Option.Option<Role>> =>
+  pair.states.changes.pipe(
+    Stream.filter((states) => isWhole(states) || (!isPaired && Object.values(states).includes("active"))),
+    Stream.runHead,
+    Effect.timeoutOption(limitMillis),
+    Effect.map((found) => Option.map(Option.flatten(found), activeOf))
   )
 
 /** The one that says that it is active. */

@@ -7,6 +7,7 @@ import type { Scope } from "effect"
 import * as zmq from "zeromq"
 import type { Role } from "../processes/support.ts"
 import { roles, socket } from "../processes/support.ts"
+import { socketOptions } from "../suites/keys.ts"
 import type { Answer } from "./history.ts"
 import type { Node, Pair } from "./nodes.ts"
 
@@ -17,11 +18,15 @@ export interface Observers {
 
 const periodMillis = 3
 
-export const makeObservers = (pair: Pair): Effect.Effect<Observers, never, Scope.Scope> =>
+/** The name of the client in the key files. */
+export const client = "chaos"
+
+/** With keys, each is the client `chaos` of the key files. */
+export const makeObservers = (pair: Pair, keys?: string): Effect.Effect<Observers, never, Scope.Scope> =>
   Effect.gen(function*() {
     let answers: Array<Answer> = []
     for (const role of roles) {
-      yield* observe(pair.nodes[role], pair.at[role].frontend, (answer) => answers.push(answer))
+      yield* observe(pair.nodes[role], pair.at[role].frontend, keys, (answer) => answers.push(answer))
     }
     return {
       take: () => {
@@ -32,7 +37,7 @@ export const makeObservers = (pair: Pair): Effect.Effect<Observers, never, Scope
     }
   })
 
-const observe = (node: Node, frontend: string, note: (answer: Answer) => void) =>
+const observe = (node: Node, frontend: string, keys: string | undefined, note: (answer: Answer) => void) =>
   Effect.gen(function*() {
     const dealer = yield* socket(() =>
       new zmq.Dealer({
@@ -40,7 +45,8 @@ const observe = (node: Node, frontend: string, note: (answer: Answer) => void) =
         immediate: true,
         sendTimeout: 0,
         reconnectInterval: 5,
-        reconnectMaxInterval: 20
+        reconnectMaxInterval: 20,
+        ...keys === undefined ? {} : socketOptions(keys, client, node.role)
       })
     )
     dealer.connect(frontend)

@@ -5,6 +5,7 @@ import * as os from "node:os"
 import { median } from "../bench/figures.ts"
 import type { Options, Round } from "./campaign.ts"
 import type * as Commands from "./commands.ts"
+import type * as First from "./first.ts"
 import { histogram, percentile } from "./history.ts"
 
 const wide = 78
@@ -79,11 +80,17 @@ const ranks = ({ values }: Figures) => ({
 
 const counts = (rounds: ReadonlyArray<Round>) => {
   const duals = rounds.flatMap((round) => round.duals)
+  const gaps = rounds.flatMap(({ longestGapMillis }) => longestGapMillis ?? [])
   return {
     dualAnswers: {
       intervals: duals.length,
       rounds: rounds.filter((round) => round.duals.length > 0).length,
       longestMillis: duals.reduce((most, { from, to }) => Math.max(most, to - from), 0)
+    },
+    outages: {
+      count: sum(rounds, ({ findings }) => findings.filter(({ what }) => what === "outage").length),
+      judgedRounds: gaps.length,
+      longestMillis: Math.max(0, ...gaps)
     },
     requests: sum(rounds, (round) => round.requests),
     lost: sum(rounds, (round) => round.failed),
@@ -108,6 +115,10 @@ export const json = (options: Options, rounds: ReadonlyArray<Round>): string =>
     rounds
   })
 
+const header = `${"milliseconds".padEnd(40)} count ${
+  ["p50", "p90", "p99", "max"].map((name) => name.padStart(7)).join(" ")
+}`
+
 const millis = (value: number): string => `${value < 10 ? value.toFixed(1) : Math.round(value)}`.padStart(7)
 
 const row = (label: string, figures: Figures): string => {
@@ -115,24 +126,37 @@ const row = (label: string, figures: Figures): string => {
   return `${label.padEnd(40)} ${String(count).padStart(5)} ${[p50, p90, p99, max].map(millis).join(" ")}`
 }
 
+/** What the servers reach each other by. */
+const conditions = ({ delays, keys, link }: Pick<Options, "delays" | "keys" | "link">): string =>
+  `${delays === undefined ? "" : `, one-way delay ${delays.join(" to ")} heartbeats (${link})`}${
+    keys === "off" ? "" : keys === "on" ? ", with keys" : ", the second half with keys"
+  }`
+
 export const text = (options: Options, rounds: ReadonlyArray<Round>): string => {
-  const { dualAnswers, executedAgain, lost, notWhole, requests, resent, slowestMillis, unaskedExits } = counts(rounds)
+  const { dualAnswers, executedAgain, lost, notWhole, outages, requests, resent, slowestMillis, unaskedExits } = counts(
+    rounds
+  )
   const groups = failovers(rounds)
   const findings = rounds.flatMap((round) => round.findings)
   return [
     `${options.policy}, heartbeat ${options.heartbeatMillis} ms, seed ${options.seed}, ${rounds.length} rounds from ` +
-    `${options.from}, ${options.users} users, observers ${options.observers ? "on" : "off"}`,
+    `${options.from}, ${options.users} users, observers ${options.observers ? "on" : "off"}${conditions(options)}`,
     "",
     `both answered: ${dualAnswers.intervals} times in ${dualAnswers.rounds} rounds, ` +
     `the longest ${Math.round(dualAnswers.longestMillis)} ms`,
+    `outages over three heartbeats: ${outages.count} in ${outages.judgedRounds} rounds in which one server had to answer, ` +
+    `the longest time without an answer ${Math.round(outages.longestMillis)} ms`,
     `requests: ${requests}, lost ${lost}, sent more than once ${resent}, seen to be executed more than once ` +
     `${executedAgain}, the slowest ${Math.round(slowestMillis)} ms`,
     `exits that nobody asked for: ${unaskedExits}`,
     `pairs that were not whole again: ${notWhole}`,
     "",
-    `${"milliseconds".padEnd(40)} count ${["p50", "p90", "p99", "max"].map((name) => name.padStart(7)).join(" ")}`,
+    header,
     ...groups.map((figures) => row(figures.label, figures)),
     ...steps(rounds).map((figures) => row(`  ${figures.label}`, figures)),
+    ...grouped(rounds, "longest without answer", ({ longestGapMillis }) => longestGapMillis).map((figures) =>
+      row(figures.label, figures)
+    ),
     row("whole again", { label: "", values: rounds.map((round) => round.recoveryMillis) }),
     ...groups.flatMap((figures) => [
       "",
@@ -143,6 +167,30 @@ export const text = (options: Options, rounds: ReadonlyArray<Round>): string => 
     ...findings.map(({ details, isFault, round, what }) =>
       `  seed ${options.seed}, round ${round}: ${what}${isFault ? "" : " (no fault)"}: ${details}`
     )
+  ].join("\n")
+}
+
+/** A round in which a primary died young. */
+export const tellFirst = (
+  { seed }: First.Options,
+  { answeredMillis, isInTime, killedAfterMillis, number }: First.Round
+) =>
+  `seed ${seed}, round ${number}: killed ${killedAfterMillis.toFixed(0)} ms after it became active, ` +
+  `${answeredMillis === undefined ? "no answer" : `an answer ${answeredMillis.toFixed(0)} ms later`}` +
+  `${isInTime ? "" : ", NOT within three heartbeats"}\n`
+
+export const textOfFirst = (options: First.Options, rounds: ReadonlyArray<First.Round>): string => {
+  const figures = { label: "kill to answer", values: rounds.flatMap(({ answeredMillis }) => answeredMillis ?? []) }
+  const inTime = rounds.filter(({ isInTime }) => isInTime).length
+  return [
+    `kill -9 in the first two heartbeats, heartbeat ${options.heartbeatMillis} ms, seed ${options.seed}, ` +
+    `${rounds.length} rounds from ${options.from}`,
+    "",
+    header,
+    row(figures.label, figures),
+    "",
+    `answered within three heartbeats: ${inTime} of ${rounds.length}`,
+    ...rounds.filter(({ isInTime }) => !isInTime).map((round) => `  ${tellFirst(options, round).trim()}`)
   ].join("\n")
 }
 
@@ -168,9 +216,10 @@ export const textOfCommands = (options: Commands.Options, rounds: ReadonlyArray<
   }
   const faults = rounds.flatMap(({ faults, number }) => faults.map((fault) => `  round ${number}: ${fault}`))
   return [
-    `commands, heartbeat ${options.heartbeatMillis} ms, seed ${options.seed}, ${rounds.length} rounds from ${options.from}`,
+    `commands, heartbeat ${options.heartbeatMillis} ms, seed ${options.seed}, ${rounds.length} rounds from ${options.from}` +
+    conditions(options),
     "",
-    `${"milliseconds".padEnd(40)} count ${["p50", "p90", "p99", "max"].map((name) => name.padStart(7)).join(" ")}`,
+    header,
     ...[...groups].sort().flatMap(([label, values]) => values.length === 0 ? [] : [row(label, { label, values })]),
     "",
     faults.length === 0 ? "no faults: there were never two commands at once" : "faults",

@@ -7,13 +7,16 @@ import { Cause, Console, Duration, Effect, Layer, Logger, Option } from "effect"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
 import { BinaryStar } from "../../src/index.ts"
+import * as Reflector from "../support/reflector.ts"
 import type { Options, Round } from "./campaign.ts"
 import { play } from "./campaign.ts"
 import * as Commands from "./commands.ts"
 import { isOfNetwork, kinds, leastDelayHeartbeatMillis, targets } from "./disturbances.ts"
-import { enterNetwork, isAvailable } from "./network.ts"
+import * as First from "./first.ts"
+import { enterNetwork, hasEntered, isAvailable } from "./network.ts"
 import { program } from "./nodes.ts"
-import { json, progress, tellCommands, tellFindings, text, textOfCommands } from "./report.ts"
+import { keysOf, linkKinds } from "./parts.ts"
+import { json, progress, tellCommands, tellFindings, tellFirst, text, textOfCommands, textOfFirst } from "./report.ts"
 
 const ofProcesses = kinds.filter((kind) => !isOfNetwork(kind))
 
@@ -25,11 +28,18 @@ const usage = `Usage: npm run chaos -- [options]
   --kinds K,K           of ${kinds.join(", ")} (default: ${ofProcesses.join(", ")})
   --target T            active, passive or both (default: any)
   --policy P            hardened or classic (default hardened)
-  --heartbeat DURATION  of both servers (default "100 millis")
+  --heartbeat DURATION  of both servers (default "100 millis", with --delays "400 millis", with --first "1 second")
+  --delays FROM-TO      one-way delay of the link between the servers in heartbeats, drawn for each round, such as
+                        0.05-0.45; "off" for no delay (default off)
+  --link L              what delays: network, which is this process's own, or relay, in user space (default: network where
+                        there can be one)
+  --keys K              on, off, or half: the first half of the rounds without keys, the second with (default off)
   --users N             clients of this project (default 4)
   --observers on|off    clients that ask each server all the time (default on)
-  --command             a command under bstar run instead of servers that answer: kill, term and stop; with it only
-                        --rounds, --seed, --from, --kinds, --target, --heartbeat and --program mean something
+  --command             a command under bstar run instead of servers that answer: kill, term, stop and early; with it
+                        --policy, --users and --observers mean nothing
+  --first               kill -9 of the primary of a new pair at a random time in the first two heartbeats after it became
+                        active; with it only --rounds, --seed, --from and --heartbeat mean something
   --program FILE        the command (default dist/bstar.js)
   --json                print one JSON object
 
@@ -37,11 +47,13 @@ cut: one is cut off from everybody, or with the target both the two from each ot
 and until they hear each other again, is told but is no fault. delay: the same, so short that no word is late by more than
 the two heartbeats that it may be.
 
-Exit code 1 if with the policy hardened both answered, a request was lost, a server ended that was not asked to, or the
-pair was not whole again in time; with --command if two commands ran at once or none did in the end.`
+Exit code 1 if with the policy hardened both answered, nobody did for more than three heartbeats although a server was
+there that had to, a request was lost, a server ended that was not asked to, or the pair was not whole again in time; with
+--command if two commands ran at once or none did in the end; with --first if a backup did not answer within three
+heartbeats.`
 
 interface Arguments extends Options {
-  readonly ofCommand: boolean
+  readonly scenario: "servers" | "command" | "first"
   readonly json: boolean
 }
 
@@ -57,6 +69,23 @@ const wholeNumber = (name: string, given: string, least: number): number =>
     ? Number(given)
     : fail(`--${name} ${given} is not a number from ${least}`)
 
+const delaysOf = (given: string): Options["delays"] => {
+  if (given === "off") {
+    return undefined
+  }
+  const [, from, to] = /^([\d.]+)-([\d.]+)$/.exec(given) ?? fail(`--delays ${given} is not like 0.05-0.45`)
+  return [Number(from), Number(to)]
+}
+
+const linkOf = (given: string | undefined, delays: Options["delays"]): Options["link"] => {
+  const link = given === undefined ? undefined : oneOf("link", given, linkKinds)
+  if (delays === undefined || link === "relay") {
+    return "relay"
+  }
+  const canReflect = hasEntered() || Reflector.isAvailable()
+  return canReflect ? "network" : link === undefined ? "relay" : fail("--link network: there can be none here")
+}
+
 const parse = (): Arguments => {
   const { values } = parseArgs({
     options: {
@@ -66,11 +95,15 @@ const parse = (): Arguments => {
       kinds: { type: "string", default: ofProcesses.join(",") },
       target: { type: "string" },
       policy: { type: "string", default: "hardened" },
-      heartbeat: { type: "string", default: "100 millis" },
+      heartbeat: { type: "string" },
+      delays: { type: "string", default: "off" },
+      link: { type: "string" },
+      keys: { type: "string", default: "off" },
       users: { type: "string", default: "4" },
       observers: { type: "string", default: "on" },
       program: { type: "string", default: program },
       command: { type: "boolean", default: false },
+      first: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false }
     }
@@ -79,7 +112,9 @@ const parse = (): Arguments => {
     process.stdout.write(`${usage}\n`)
     process.exit(0)
   }
-  const heartbeat = Duration.decodeUnknown(values.heartbeat)
+  const delays = delaysOf(values.delays)
+  const given = values.heartbeat ?? (values.first ? "1 second" : delays ? "400 millis" : "100 millis")
+  const heartbeat = Duration.decodeUnknown(given)
   const kindsOf = values.command ? ofProcesses : kinds
   return {
     rounds: wholeNumber("rounds", values.rounds, 1),
@@ -89,12 +124,15 @@ const parse = (): Arguments => {
     target: values.target === undefined ? undefined : oneOf("target", values.target, targets),
     policy: oneOf("policy", values.policy, ["hardened", "classic"]),
     heartbeatMillis: Duration.toMillis(
-      Option.getOrElse(heartbeat, () => fail(`--heartbeat ${values.heartbeat} is not a duration`))
+      Option.getOrElse(heartbeat, () => fail(`--heartbeat ${given} is not a duration`))
     ),
+    delays,
+    link: linkOf(values.link, delays),
+    keys: oneOf("keys", values.keys, keysOf),
     users: wholeNumber("users", values.users, 0),
     observers: oneOf("observers", values.observers, ["on", "off"]) === "on",
     program: path.resolve(values.program),
-    ofCommand: values.command,
+    scenario: values.first ? "first" : values.command ? "command" : "servers",
     json: values.json
   }
 }
@@ -110,7 +148,11 @@ const parseOrExit = (): Arguments => {
 
 /** Without the kinds that this machine does not allow. */
 const withinReach = (options: Arguments): Arguments => {
-  const { heartbeatMillis, kinds } = options
+  const { delays, heartbeatMillis, kinds } = options
+  if (delays !== undefined && kinds.some(isOfNetwork)) {
+    process.stderr.write("skipped: cut, delay (--delays relays the link, which they would not cut)\n")
+    return withinReach({ ...options, kinds: kinds.filter((kind) => !isOfNetwork(kind)) })
+  }
   const skipped = kinds.some(isOfNetwork) && !isAvailable()
     ? kinds.filter(isOfNetwork)
     : kinds.filter((kind) => kind === "delay" && heartbeatMillis < leastDelayHeartbeatMillis)
@@ -128,7 +170,7 @@ const withinReach = (options: Arguments): Arguments => {
 }
 
 const options = withinReach(parseOrExit())
-if (options.kinds.some(isOfNetwork)) {
+if (options.kinds.some(isOfNetwork) || (options.link === "network")) {
   await enterNetwork()
 }
 
@@ -154,9 +196,18 @@ const commands = Effect.gen(function*() {
   process.exitCode = rounds.some(({ faults }) => faults.length > 0) ? 1 : 0
 })
 
-const main = options.ofCommand ? commands : servers
+const first = Effect.gen(function*() {
+  const rounds = yield* First.play(
+    options,
+    (round) => Effect.sync(() => process.stderr.write(tellFirst(options, round)))
+  )
+  yield* Console.log(options.json ? JSON.stringify({ options, rounds }) : textOfFirst(options, rounds))
+  process.exitCode = rounds.some(({ isInTime }) => !isInTime) ? 1 : 0
+})
 
-main.pipe(
+const scenarios = { servers, command: commands, first }
+
+scenarios[options.scenario].pipe(
   // Nobody else tells what has gone wrong, since there is no logger.
   Effect.tapErrorCause((cause) => Console.error(Cause.pretty(cause))),
   Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))),

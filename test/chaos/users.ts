@@ -3,11 +3,14 @@
  */
 import { Effect, Either, Layer } from "effect"
 import type { Scope } from "effect"
+import * as path from "node:path"
 import { BinaryStarClient, ClientLink, Envelope, Frames, ZmqClientLink } from "../../src/index.ts"
+import * as Curve from "../../src/security/Curve.ts"
 import type { Role } from "../processes/support.ts"
 import { roles } from "../processes/support.ts"
 import type { Served } from "./history.ts"
 import type { Pair } from "./nodes.ts"
+import { client } from "./observers.ts"
 
 /** A request of a user, from beginning to end. `fault` says what was wrong with it. */
 export interface Asked {
@@ -34,12 +37,12 @@ export interface Users {
 
 export const timeout = "10 seconds"
 
-export const makeUsers = (pair: Pair, count: number): Effect.Effect<Users, never, Scope.Scope> =>
+export const makeUsers = (pair: Pair, count: number, keys?: string): Effect.Effect<Users, never, Scope.Scope> =>
   Effect.gen(function*() {
     let asked: Array<Asked> = []
     let late: Array<Late> = []
     for (let user = 1; user <= count; user++) {
-      yield* use(pair, user, (request) => asked.push(request), (reply) => late.push(reply))
+      yield* use(pair, user, keys, (request) => asked.push(request), (reply) => late.push(reply))
     }
     return {
       take: () => {
@@ -57,7 +60,13 @@ interface Watch {
   readonly replied: (role: Role, id: number) => void
 }
 
-const use = (pair: Pair, user: number, note: (asked: Asked) => void, noteLate: (late: Late) => void) =>
+const use = (
+  pair: Pair,
+  user: number,
+  keys: string | undefined,
+  note: (asked: Asked) => void,
+  noteLate: (late: Late) => void
+) =>
   Effect.gen(function*() {
     let attempts = 0
     let lastReplied = 0
@@ -77,7 +86,7 @@ const use = (pair: Pair, user: number, note: (asked: Asked) => void, noteLate: (
     const client = yield* BinaryStarClient.make({
       servers: roles.map((role) => pair.at[role].frontend),
       timeout
-    }).pipe(Effect.provide(watched(pair, watch)), Effect.orDie)
+    }).pipe(Effect.provide(watched(pair, watch, keys)), Effect.orDie)
 
     let number = 0
     const ask = Effect.gen(function*() {
@@ -103,7 +112,7 @@ const use = (pair: Pair, user: number, note: (asked: Asked) => void, noteLate: (
   })
 
 /** Connections over ZeroMQ, with somebody who looks at what passes. */
-const watched = (pair: Pair, watch: Watch): Layer.Layer<ClientLink.ClientLink> =>
+const watched = (pair: Pair, watch: Watch, keys: string | undefined): Layer.Layer<ClientLink.ClientLink> =>
   Layer.effect(
     ClientLink.ClientLink,
     Effect.map(ClientLink.ClientLink, (link) =>
@@ -126,7 +135,11 @@ const watched = (pair: Pair, watch: Watch): Layer.Layer<ClientLink.ClientLink> =
           }))
         }
       }))
-  ).pipe(Layer.provide(ZmqClientLink.layer))
+  ).pipe(Layer.provide(
+    keys === undefined
+      ? ZmqClientLink.layer
+      : Layer.orDie(ZmqClientLink.layerCurve(Curve.client(path.join(keys, `client-${client}`))))
+  ))
 
 /** Which request a reply is to; the client numbers them. What tells that there is none is no reply. */
 const idOf = (message: Frames.Frames): ReadonlyArray<number> => {

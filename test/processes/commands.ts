@@ -76,14 +76,19 @@ export const child = (log: Log, ...traits: ReadonlyArray<"parent" | "stubborn">)
   ...traits
 ]
 
-/** The arguments of a server that runs a command. */
-export const runArgs = (role: Role, at: Endpoints, heartbeat: string): ReadonlyArray<string> => [
+/** The arguments of a server that runs a command. `peer` is where it finds its peer, if not directly. */
+export const runArgs = (
+  role: Role,
+  at: Endpoints,
+  heartbeat: string,
+  peer = at[other(role)].state
+): ReadonlyArray<string> => [
   "run",
   role === "primary" ? "-p" : "-b",
   "--state",
   at[role].state,
   "--peer",
-  at[other(role)].state,
+  peer,
   "--heartbeat",
   heartbeat
 ]

@@ -199,15 +199,20 @@ export const freeEndpoints: Effect.Effect<Endpoints> = Effect.map(
   }
 )
 
-/** The arguments of a server. */
-export const serverArgs = (role: Role, at: Endpoints, heartbeat: string): ReadonlyArray<string> => [
+/** The arguments of a server. `peer` is where it finds its peer, if not directly. */
+export const serverArgs = (
+  role: Role,
+  at: Endpoints,
+  heartbeat: string,
+  peer = at[other(role)].state
+): ReadonlyArray<string> => [
   role === "primary" ? "-p" : "-b",
   "--frontend",
   at[role].frontend,
   "--state",
   at[role].state,
   "--peer",
-  at[other(role)].state,
+  peer,
   "--heartbeat",
   heartbeat
 ]

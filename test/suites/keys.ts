@@ -42,6 +42,19 @@ export const makeKeys = Effect.gen(function*() {
   }
 })
 
+const keyIn = (name: "public" | "secret", ...file: ReadonlyArray<string>): string =>
+  new RegExp(`${name}-key = "(.*)"`).exec(fs.readFileSync(path.join(...file), "utf8"))![1]!
+
+/** The options of a raw socket of a client that connects to a server. */
+export const socketOptions = (keys: string, client: string, server: Role) => {
+  const own = path.join(keys, `client-${client}`)
+  return {
+    curvePublicKey: keyIn("public", own, "client.key_secret"),
+    curveSecretKey: keyIn("secret", own, "client.key_secret"),
+    curveServerKey: keyIn("public", own, `${server}.key`)
+  }
+}
+
 /** Key files of a pair, and of clients and workers with these names, in a directory that is removed with the scope. */
 export const makeKeyFiles = (clients: ReadonlyArray<string> = [], workers: ReadonlyArray<string> = []) =>
   Effect.gen(function*() {
