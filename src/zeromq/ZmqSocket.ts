@@ -9,12 +9,10 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as FiberHandle from "effect/FiberHandle"
 import * as Mailbox from "effect/Mailbox"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as dns from "node:dns"
 import * as fs from "node:fs"
 import * as zmq from "zeromq"
 import type { SocketOperation, SocketReason } from "../BinaryStarError.ts"
@@ -22,6 +20,8 @@ import { SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type * as Frames from "../Frames.ts"
 import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/scheduler.ts"
+import type { ConnectionEvent, Link } from "./connector.ts"
+import * as Connector from "./connector.ts"
 
 /**
  * What every socket can do: be found and find others.
@@ -32,7 +32,11 @@ import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/sched
 export interface Socket {
   /** Listens at an endpoint. Succeeds with the endpoint as it came out, so `tcp://127.0.0.1:*` gives a free port. */
   readonly bind: (endpoint: string) => Effect.Effect<string, SocketError>
-  /** Connects to an endpoint, now or as soon as somebody listens there; and again whenever the connection is lost. */
+  /**
+   * Connects to an endpoint, now or as soon as a process listens there, and again whenever the connection is lost. It does not
+   * wait: the name of a host is looked up meanwhile, and again while there is no connection; of several addresses one is tried
+   * after the other.
+   */
   readonly connect: (endpoint: string) => Effect.Effect<void, SocketError>
 }
 
@@ -84,20 +88,7 @@ export interface Runnable {
   ) => Effect.Effect<never, SocketError>
 }
 
-/**
- * A step of a connection that a socket makes. Endpoints of `inproc` have none.
- *
- * - `opened`: the system has connected; the handshake is under way. A peer of ZeroMQ 2 or 3 never gets further than this.
- * - `connected`: the handshake is done.
- * - `lost`: a connection whose handshake was done has ended.
- * - `failed`: an attempt has failed, or a connection has ended before its handshake was done.
- * - `ended`: after `lost` or `failed`, libzmq does not connect again: the other end is of another kind, refuses for good, or
- *   has broken the protocol. The socket stays without a connection until it is made anew.
- *
- * @since 0.1.0
- * @category models
- */
-export type ConnectionEvent = "opened" | "connected" | "lost" | "failed" | "ended"
+export type { ConnectionEvent }
 
 /**
  * A socket that tells what becomes of its connections.
@@ -202,15 +193,12 @@ export interface Secure {
 }
 
 /**
- * Connects a socket to an endpoint by what does so without more ado.
+ * Connects a socket to an endpoint over a link, for example with a key that it sets first.
  *
  * @since 0.1.0
  * @category models
  */
-export type Connecting = (
-  endpoint: string,
-  connect: Effect.Effect<void, SocketError>
-) => Effect.Effect<void, SocketError>
+export type Connecting = (endpoint: string, link: Link) => Effect.Effect<void, SocketError>
 
 /**
  * What may be set on any socket.
@@ -428,9 +416,9 @@ export const makeSubscriber = (
         }),
       options
     )
-    const connections = yield* observe(handle)
+    yield* handle.connector.observe
     handle.socket.subscribe()
-    return { ...endpoints(handle), ...receiver(handle, batchSize), connections }
+    return { ...endpoints(handle), ...receiver(handle, batchSize), connections: handle.connector.events }
   })
 
 /**
@@ -449,13 +437,13 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
         sendHighWaterMark: options?.sendQueue ?? 1000,
         sendBufferSize: options?.sendBytes ?? -1
       }), options)
-    const connections = yield* observe(handle)
+    yield* handle.connector.observe
     return {
       ...endpoints(handle),
       ...sender(handle),
       ...receiver(handle, batchSize),
       sendSome: sendSome(handle),
-      connections
+      connections: handle.connector.events
     }
   })
 
@@ -509,44 +497,8 @@ const reconnect = ({ connectMillis = 0, reconnectMillis = 200 }: Options = {}) =
   reconnectMaxInterval: reconnectMillis
 })
 
-/** Connection events that nobody has taken yet; of more only the latest count. */
+/** Events that nobody has taken yet; of more only the latest count. */
 const eventsKept = 16
-
-/** How long, in milliseconds, libzmq may take to report that it connects again, which it does at once. */
-const retryMillis = 50
-
-/**
- * The observer ends with its socket. Closing it by itself would leave an unhandled rejection behind. libzmq reports that it
- * connects again, but not that it gives up.
- */
-const observe = (
-  { socket }: Handle<zmq.Socket>
-): Effect.Effect<Stream.Stream<ConnectionEvent>, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const mailbox = yield* Effect.acquireRelease(
-      Mailbox.make<ConnectionEvent>({ capacity: eventsKept, strategy: "sliding" }),
-      (mailbox) => mailbox.shutdown
-    )
-    const runLatest = yield* FiberHandle.makeRuntime<never>()
-    const endUnlessRetried = Effect.sleep(retryMillis).pipe(
-      Effect.zipRight(nextPoll),
-      Effect.zipRight(mailbox.offer("ended"))
-    )
-    let isConnected = false
-    socket.events.on("connect", () => mailbox.unsafeOffer("opened"))
-    socket.events.on("handshake", () => {
-      isConnected = true
-      mailbox.unsafeOffer("connected")
-    })
-    socket.events.on("disconnect", () => {
-      mailbox.unsafeOffer(isConnected ? "lost" : "failed")
-      isConnected = false
-      runLatest(endUnlessRetried)
-    })
-    socket.events.on("close", () => mailbox.unsafeOffer("failed"))
-    socket.events.on("connect:retry", () => runLatest(Effect.void))
-    return Mailbox.toStream(mailbox)
-  })
 
 /** What the binding says of a connection that was told to come again later. */
 export const laterCode = "ERR_ZAP_INVALID_STATUS_CODE"
@@ -587,11 +539,12 @@ interface Handle<S extends zmq.Socket> {
   readonly socket: S
   endpoint: string | undefined
   readonly connecting: Connecting
+  readonly connector: Connector.Connector
   readonly failed: (operation: SocketOperation, cause: unknown, endpoint?: string) => SocketError
 }
 
-/** Connects without more ado. */
-export const atOnce: Connecting = (_, connect) => connect
+/** Connects as it is. */
+export const atOnce: Connecting = (_, { connect }) => connect
 
 const open = <S extends zmq.Socket>(
   make: () => S,
@@ -608,20 +561,24 @@ const open = <S extends zmq.Socket>(
         socket.close()
         return endpoint?.startsWith("ipc://") ? fileGone(endpoint.slice("ipc://".length)) : Effect.void
       })
-  ).pipe(Effect.flatMap((socket) => {
-    const attended = options?.secure === undefined ? Effect.succeed(atOnce) : options.secure.attend(socket)
-    return Effect.map(attended, (connecting) => {
+  ).pipe(Effect.flatMap((socket) =>
+    Effect.gen(function*() {
+      const failed = (operation: SocketOperation, cause: unknown, endpoint = handle.endpoint) =>
+        // Closing makes pending operations fail with all kinds of codes.
+        new SocketError({ reason: socket.closed ? "Closed" : reasonOf(cause), operation, endpoint, cause })
       const handle: Handle<S> = {
         socket,
-        connecting,
+        connecting: options?.secure === undefined ? atOnce : yield* options.secure.attend(socket),
+        connector: yield* Connector.make(socket, {
+          failed,
+          isSecured: options?.secure !== undefined
+        }),
         endpoint: undefined,
-        failed: (operation, cause, endpoint = handle.endpoint) =>
-          // Closing makes pending operations fail with all kinds of codes.
-          new SocketError({ reason: socket.closed ? "Closed" : reasonOf(cause), operation, endpoint, cause })
+        failed
       }
       return handle
     })
-  }))
+  ))
 
 /**
  * libzmq removes the file of an ipc endpoint some time after the close, be it the file of whoever has bound it by then. So
@@ -660,19 +617,11 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "bind", endpoint })),
   connect: (endpoint) =>
     Endpoint.isConnectable(endpoint)
-      ? handle.connecting(
-        endpoint,
-        Effect.zipRight(
-          lookUp(endpoint),
-          Effect.try({
-            try: () => {
-              allowIpv6(handle.socket, endpoint)
-              handle.socket.connect(endpoint)
-              handle.endpoint = endpoint
-            },
-            catch: (cause) => handle.failed("connect", cause, endpoint)
-          })
-        )
+      ? handle.connector.link(endpoint).pipe(
+        Effect.flatMap((link) => handle.connecting(endpoint, link)),
+        Effect.tap(() => {
+          handle.endpoint = endpoint
+        })
       )
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "connect", endpoint }))
 })
@@ -683,23 +632,11 @@ const tryToBind = (endpoint: string): Effect.Effect<string, SocketError> =>
     Effect.flatMap(open(() => new zmq.Router({ linger: 0 }), undefined), (handle) => endpoints(handle).bind(endpoint))
   )
 
-const isIpv6 = (endpoint: string) => endpoint.startsWith("tcp://[")
-
+/** All interfaces, of IPv6 too where there is IPv6, or an address of IPv6. */
 const allowIpv6 = (socket: zmq.Socket, endpoint: string) => {
-  if (isIpv6(endpoint)) {
+  if (endpoint.startsWith("tcp://*:") || endpoint.startsWith("tcp://[")) {
     socket.ipv6 = true
   }
-}
-
-/** libzmq connects to a name that does not exist without a word, and waits in its only I/O thread while it looks it up. */
-const lookUp = (endpoint: string): Effect.Effect<void, SocketError> => {
-  const parts = Endpoint.parse(endpoint)
-  return parts?.protocol === "tcp" && !isIpv6(endpoint)
-    ? Effect.tryPromise({
-      try: () => dns.promises.lookup(parts.host, { family: 4 }),
-      catch: (cause) => new SocketError({ reason: "UnknownHost", operation: "connect", endpoint, cause })
-    })
-    : Effect.void
 }
 
 const sender = ({ failed, socket }: Handle<Sending>): Sender => ({

@@ -8,6 +8,7 @@ import { SocketError } from "../BinaryStarError.ts"
 import * as Burst from "../internal/burst.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import type { Accepted, KeyPair } from "../security/CurveKey.ts"
+import type { Link } from "./connector.ts"
 import { capable, isInproc, noKeysThere, quietMillis, refuse, whole } from "./curve.ts"
 import type { Secure } from "./ZmqSocket.ts"
 
@@ -78,12 +79,12 @@ export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Secur
           let failures = 0
           let isTold = false
 
-          const connectWith = (key: string, connect: Effect.Effect<void, SocketError>) =>
+          const connectWith = (key: string, link: Link) =>
             Effect.suspend(() => {
               current = key
               // All that connect know this option.
               Object.assign(socket, { curveServerKey: key })
-              return connect
+              return link.connect
             })
 
           const tell = (endpoint: string, failure: Failure) =>
@@ -108,26 +109,29 @@ export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Secur
             })
 
           /** Connects anew where libzmq would not, or with the wrong key. */
-          const again = (endpoint: string, connect: Effect.Effect<void, SocketError>, failure: Failure) =>
+          const again = (endpoint: string, link: Link, failure: Failure) =>
             Effect.gen(function*() {
               failures++
               const { names } = yield* servers
               const isRoundOver = failure !== "wrong" || failures >= Math.max(names.size, patience)
-              yield* isRoundOver ? tell(endpoint, failure) : Effect.void
+              if (isRoundOver) {
+                yield* tell(endpoint, failure)
+                yield* link.skip
+              }
               const key = yield* keyAfter(endpoint, failure)
               if (key === undefined) {
                 return
               }
-              yield* Effect.ignore(Effect.try(() => socket.disconnect(endpoint)))
+              yield* link.disconnect
               yield* Effect.sleep(
                 isRoundOver
                   ? Math.min(againMillis.most, againMillis.first * 2 ** Math.min(10, failures - 1))
                   : nextKeyMillis
               )
               yield* outcomes.clear
-              yield* connectWith(key, connect)
+              yield* connectWith(key, link)
             }).pipe(
-              // There are no keys of servers any more, or the host cannot be looked up.
+              // There are no keys of servers any more.
               Effect.tapError(({ message }) => isFirst(message) ? Effect.logWarning(message) : Effect.void),
               Effect.retry({ schedule: Schedule.spaced(againMillis.most) })
             )
@@ -141,7 +145,7 @@ export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Secur
               return wasTold ? Effect.logInfo(`the server at ${endpoint} lets us in now`) : Effect.void
             })
 
-          return (endpoint, connect) =>
+          return (endpoint, link) =>
             Effect.gen(function*() {
               if (isInproc(endpoint)) {
                 return yield* notConnected(endpoint, refuse(noKeysThere(endpoint)))
@@ -150,10 +154,10 @@ export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Secur
                 endpoints.push(endpoint)
               }
               const [key] = yield* candidates(endpoint)
-              yield* connectWith(key, connect)
+              yield* connectWith(key, link)
               yield* outcomes.take.pipe(
                 Effect.flatMap((outcome) =>
-                  outcome === "accepted" ? accepted(endpoint) : again(endpoint, connect, outcome)
+                  outcome === "accepted" ? accepted(endpoint) : again(endpoint, link, outcome)
                 ),
                 Effect.forever,
                 Effect.interruptible,

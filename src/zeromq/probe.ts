@@ -1,17 +1,16 @@
 import * as Effect from "effect/Effect"
 import * as net from "node:net"
 import * as Endpoint from "../Endpoint.ts"
+import * as Addresses from "./addresses.ts"
 
-/** How long the system may take to answer; who has no answer knows nothing. */
+/** How long the system may take to answer. Without an answer nothing is known. */
 const patience = "1 second"
 
 const addressOf = (endpoint: string): net.NetConnectOpts | undefined => {
   const parts = Endpoint.parse(endpoint)
   switch (parts?.protocol) {
     case "tcp":
-      return parts.host.startsWith("[")
-        ? { host: parts.host.slice(1, -1), port: Number(parts.port), family: 6 }
-        : { host: parts.host, port: Number(parts.port), family: 4 }
+      return { host: parts.host.replace(/^\[|\]$/g, ""), port: Number(parts.port) }
     case "ipc":
       // A name in the abstract namespace is no file.
       return parts.name.startsWith("@") ? undefined : { path: parts.name }
@@ -20,20 +19,22 @@ const addressOf = (endpoint: string): net.NetConnectOpts | undefined => {
   }
 }
 
-/**
- * Whether the system refuses connections to an endpoint, because no process listens there. A connection, no answer or
- * any other failure is no refusal.
- *
- * @internal
- */
-export const isRefused = (endpoint: string): Effect.Effect<boolean> => {
+/** A port among those that the system gives to connections may be given to the very connection to it, if no process listens there. */
+export const isConnectedToItself = (
+  { localAddress, localPort, remoteAddress, remotePort }: Pick<
+    net.Socket,
+    "localAddress" | "localPort" | "remoteAddress" | "remotePort"
+  >
+): boolean => localPort === remotePort && localAddress === remoteAddress
+
+const isAddressRefused = (endpoint: string): Effect.Effect<boolean> => {
   const address = addressOf(endpoint)
   return address === undefined ? Effect.succeed(false) : Effect.acquireUseRelease(
     Effect.sync(() => {
       const socket = net.connect(address)
-      // A file that is not there says nothing about the process that made it, so there is one code that counts.
+      // A missing file says nothing about the process that made it, so only one code counts.
       const refused = new Promise<boolean>((resolve) => {
-        socket.once("connect", () => resolve(false))
+        socket.once("connect", () => resolve(isConnectedToItself(socket)))
         socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"))
       })
       return { socket, refused }
@@ -42,3 +43,21 @@ export const isRefused = (endpoint: string): Effect.Effect<boolean> => {
     ({ socket }) => Effect.sync(() => socket.destroy())
   ).pipe(Effect.timeoutTo({ duration: patience, onTimeout: () => false, onSuccess: (refused) => refused }))
 }
+
+/**
+ * Whether the system refuses connections to an endpoint, because no process listens there. A connection, no answer or any other
+ * failure is no refusal. Names are not looked up: what counts is the address of the last connection, or, before there was one,
+ * each that is known.
+ *
+ * @internal
+ */
+export const isRefused = (endpoint: string): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const addresses = Addresses.whereabouts(endpoint)
+    return addresses.length === 0
+      ? Effect.succeed(false)
+      : Effect.map(
+        Effect.forEach(addresses, isAddressRefused, { concurrency: "unbounded" }),
+        (refusals) => refusals.every((isRefused) => isRefused)
+      )
+  })

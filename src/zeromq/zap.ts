@@ -30,6 +30,9 @@ interface Domain {
 const domains = new Map<string, Domain>()
 let lastDomain = 0
 
+/** A socket for both families shows an address of IPv4 as one of IPv6. */
+const withoutPrefix = (address: string): string => address.replace(/^::ffff:(?=.*\.)/, "")
+
 const text = (frame: Uint8Array | undefined): string => frame === undefined ? "" : Buffer.from(frame).toString()
 
 /**
@@ -51,7 +54,9 @@ const answer = async (frames: Frames.Frames): Promise<Frames.Frames> => {
   const isRight = asked !== undefined && text(mechanism) === asked.mechanism &&
     (asked.mechanism === "NULL" || key?.length === 32)
   const verdict = isRight
-    ? await asked.check(key === undefined ? "" : CurveKey.encode(key), text(address)).catch(() => refusalOf(asked))
+    ? await asked.check(key === undefined ? "" : CurveKey.encode(key), withoutPrefix(text(address))).catch(() =>
+      refusalOf(asked)
+    )
     : refusalOf(asked)
   return [client!, delimiter!, version!, id!, ...answers[verdict].map((word) => Buffer.from(word))]
 }

@@ -194,8 +194,7 @@ describe("errors", () => {
   refused("connect", [
     ["nonsense", "InvalidEndpoint"],
     ["tcp://*:5555", "InvalidEndpoint"],
-    ["tcp://127.0.0.1:99999", "InvalidEndpoint"],
-    ["tcp://no-such-host.invalid:5555", "UnknownHost"]
+    ["tcp://127.0.0.1:99999", "InvalidEndpoint"]
   ])
 
   it.scopedLive("libzmq, which would take it modulo 65536, never sees a port out of range", () =>

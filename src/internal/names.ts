@@ -1,0 +1,125 @@
+/**
+ * Addresses of hosts.
+ *
+ * The system's own look-up (getaddrinfo) cannot be interrupted. While a name server is silent it holds threads of libuv's pool, on
+ * which files and `bind` wait, and the process cannot end before it does. So names are looked up without it where that can be done.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as dns from "node:dns"
+import * as fs from "node:fs/promises"
+import type * as net from "node:net"
+import { isIP } from "node:net"
+import * as process from "node:process"
+
+const hostsFile = process.platform === "win32"
+  ? `${process.env["SystemRoot"]}\\System32\\drivers\\etc\\hosts`
+  : "/etc/hosts"
+
+/** Limits of a look-up: for one name server, for all of them, and for the other family once one has an address. */
+const limits = { serverMillis: 1000, all: "4 seconds", family: "200 millis" } as const
+
+/** Names that mean this machine, whatever a name server answers (RFC 6761). */
+const isLocal = (name: string): boolean => name === "localhost" || name.endsWith(".localhost")
+
+const loopback = ["127.0.0.1", "::1"]
+
+const fromFile = async (name: string): Promise<ReadonlyArray<string>> => {
+  const text = await fs.readFile(hostsFile, "utf8").catch(() => "")
+  return text.split("\n").flatMap((line) => {
+    const [address = "", ...names] = line.replace(/#.*/, "").trim().toLowerCase().split(/\s+/)
+    return isIP(address) !== 0 && names.includes(name) ? [address] : []
+  })
+}
+
+/** A name server does not know the name, or there is none. */
+const isAnswer = (error: NodeJS.ErrnoException): boolean =>
+  ["ENODATA", "ENOTFOUND", "ECONNREFUSED"].includes(error.code ?? "")
+
+const attempt = <A>(look: () => Promise<A>) =>
+  Effect.tryPromise({ try: look, catch: (error) => error as NodeJS.ErrnoException })
+
+const fromServer = (name: string): Effect.Effect<ReadonlyArray<string>, NodeJS.ErrnoException> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => new dns.promises.Resolver({ timeout: limits.serverMillis, tries: 2 })),
+    (resolver) =>
+      Effect.gen(function*() {
+        const addresses: Array<string> = []
+        const errors: Array<NodeJS.ErrnoException> = []
+        const isFound = yield* Effect.makeLatch(false)
+        const ask = (look: () => Promise<ReadonlyArray<string>>) =>
+          Effect.matchEffect(attempt(look), {
+            onFailure: (error) => Effect.sync(() => errors.push(error)),
+            onSuccess: (found) => {
+              addresses.push(...found)
+              return isFound.open
+            }
+          })
+        yield* Effect.all([ask(() => resolver.resolve4(name)), ask(() => resolver.resolve6(name))], {
+          concurrency: "unbounded"
+        }).pipe(
+          Effect.raceFirst(Effect.zipRight(isFound.await, Effect.sleep(limits.family))),
+          Effect.timeoutOption(limits.all)
+        )
+        if (addresses.length > 0) {
+          return addresses
+        }
+        if (errors.length === 2 && errors.every(isAnswer)) {
+          // The system knows more sources, and domains to search. Its name server is not silent.
+          const found = yield* attempt(() => dns.promises.lookup(name, { all: true, verbatim: true }))
+          return found.map(({ address }) => address)
+        }
+        return yield* Effect.fail(
+          errors.find((error) => !isAnswer(error)) ??
+            Object.assign(new Error("no answer from a name server"), { code: "ETIMEOUT" })
+        )
+      }),
+    (resolver) => Effect.sync(() => resolver.cancel())
+  )
+
+const find = (name: string): Effect.Effect<ReadonlyArray<string>, NodeJS.ErrnoException> =>
+  Effect.gen(function*() {
+    const found = yield* Effect.promise(() => fromFile(name))
+    const addresses = isLocal(name) ? [...found, ...loopback] : found.length > 0 ? found : yield* fromServer(name)
+    return [...new Set([...addresses].sort((a, b) => isIP(a) - isIP(b)))]
+  })
+
+const pending = new Map<string, Promise<ReadonlyArray<string>>>()
+
+/**
+ * The addresses of a host, those of IPv4 first. There is one look-up of a name at a time, and it ends within seconds.
+ *
+ * @internal
+ */
+export const addressesOf = (host: string): Promise<ReadonlyArray<string>> => {
+  const name = host.toLowerCase()
+  const looking = pending.get(name) ??
+    Effect.runPromise(Effect.either(find(name))).then(Either.getOrThrowWith((error) => error))
+      .finally(() => pending.delete(name))
+  pending.set(name, looking)
+  return looking
+}
+
+/**
+ * The same in the form that `net` and `http` take.
+ *
+ * @internal
+ */
+export const lookup: net.LookupFunction = (host, { all, family }, callback) => {
+  const wanted = family === 4 || family === "IPv4" ? 4 : family === 6 || family === "IPv6" ? 6 : 0
+  addressesOf(host).then(
+    (addresses) => {
+      const found = addresses.map((address) => ({ address, family: isIP(address) }))
+        .filter((found) => wanted === 0 || found.family === wanted)
+      const [first] = found
+      if (first === undefined) {
+        callback(Object.assign(new Error(`no address of ${host}`), { code: "ENOTFOUND" }), "")
+      } else if (all === true) {
+        callback(null, found)
+      } else {
+        callback(null, first.address, first.family)
+      }
+    },
+    (error: NodeJS.ErrnoException) => callback(error, "")
+  )
+}

@@ -1,0 +1,81 @@
+/** Which addresses the endpoints that are connected to have, as numeric endpoints. They outlive the sockets that use them. */
+import { isIP } from "node:net"
+import * as Endpoint from "../Endpoint.ts"
+import * as Names from "../internal/names.ts"
+
+interface Addresses {
+  readonly host: string
+  readonly port: string
+  known: ReadonlyArray<string>
+  /** The address that is in use, or next. */
+  current: number
+  /** The address of the last connection whose handshake was done. */
+  proven: string | undefined
+  /** Whether the address in use has not led to a connection yet. */
+  isInVain: boolean
+}
+
+const all = new Map<string, Addresses>()
+
+const make = (endpoint: string): Addresses => {
+  const parts = Endpoint.parse(endpoint)
+  const isName = parts?.protocol === "tcp" && isIP(parts.host.replace(/^\[|\]$/g, "")) === 0
+  return isName
+    ? { host: parts.host, port: parts.port, known: [], current: 0, proven: undefined, isInVain: false }
+    : { host: "", port: "", known: [endpoint], current: 0, proven: undefined, isInVain: false }
+}
+
+const of = (endpoint: string): Addresses => {
+  const addresses = all.get(endpoint) ?? make(endpoint)
+  if (addresses.host !== "") {
+    all.set(endpoint, addresses)
+  }
+  return addresses
+}
+
+/** Whether the host of an endpoint has to be looked up. */
+export const isName = (endpoint: string): boolean => of(endpoint).host !== ""
+
+/** The addresses that are known. */
+export const known = (endpoint: string): ReadonlyArray<string> => of(endpoint).known
+
+/** The address to connect to. `undefined` while none is known. */
+export const current = (endpoint: string): string | undefined => {
+  const { current, known } = of(endpoint)
+  return known[current % known.length]
+}
+
+/** Has the next address used, where there is another one. */
+export const skip = (endpoint: string): void => {
+  of(endpoint).current++
+}
+
+/** Where the peer is: the address that was connected last, or else each that is known. */
+export const whereabouts = (endpoint: string): ReadonlyArray<string> => {
+  const { known, proven } = of(endpoint)
+  return proven !== undefined && known.includes(proven) ? [proven] : known
+}
+
+/** The current address is being connected. */
+export const attempt = (endpoint: string): void => {
+  of(endpoint).isInVain = true
+}
+
+/** Whether the last attempt, be it that of a socket that is closed by now, has not led to a connection. */
+export const isInVain = (endpoint: string): boolean => of(endpoint).isInVain
+
+/** The handshake of a connection to an address is done. */
+export const prove = (endpoint: string, address: string | undefined): void => {
+  Object.assign(of(endpoint), { proven: address, isInVain: false })
+}
+
+/** Looks the host up again. What is known stays in use where that fails. */
+export const lookUp = async (endpoint: string): Promise<void> => {
+  const addresses = of(endpoint)
+  const before = current(endpoint)
+  const found = await Names.addressesOf(addresses.host)
+  addresses.known = found.map((address) =>
+    `tcp://${address.includes(":") ? `[${address}]` : address}:${addresses.port}`
+  )
+  addresses.current = Math.max(0, addresses.known.indexOf(before ?? ""))
+}
