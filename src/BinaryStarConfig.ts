@@ -66,9 +66,10 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
     return 2 * Duration.toMillis(this.heartbeat)
   }
 
-  /** How long the handshake with a peer whose host accepts the connection is waited for: ten heartbeats, in milliseconds. */
+  /** How long the handshake with a peer whose host accepts the connection is waited for: six heartbeats, in milliseconds. Three round trips
+   * with keys at the longest delay, and a stall that goes unnoticed, take four and a half. */
   get handshakeMillis(): number {
-    return 10 * Duration.toMillis(this.heartbeat)
+    return 6 * Duration.toMillis(this.heartbeat)
   }
 }
 

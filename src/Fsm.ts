@@ -204,10 +204,15 @@ export interface Member {
    * to be gone.
    */
   readonly peerExpiry: number
+  /**
+   * The monotonic time in milliseconds until which a peer that is silent does not count as dead because of the connection to
+   * it; negative infinity where the connection is no reason to wait.
+   */
+  readonly connectionExpiry: number
   /** When the peer last gave a sign of life, or this server began to wait for one. Evidence from before proves nothing. */
   readonly quietSince: number
   readonly link: Link
-  /** How far the connection had come when it last moved `peerExpiry`. Each step does so once until the peer is heard, or known to be gone. */
+  /** How far the connection had come when it last moved `connectionExpiry`. Each step does so once until the peer is heard, or known to be gone. */
   readonly awaited: Link
   /**
    * Whether the peer has been heard: by a backup since its process started, by a primary since it last was `PRIMARY`.
@@ -273,8 +278,8 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9" | "H10"
  * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
  * - `Ignore`: nothing changes, not even the peer's expiry.
  * - `GiveUp`: when the peer has expired, start over; refuse otherwise.
- * - `Await`: a step of the connection is noted, and puts off the peer's expiry, once: by the time that a connection may take
- *   while it is being made, by one expiry when it is made.
+ * - `Await`: a step of the connection is noted, and is a reason to wait, once: for the time that a handshake may take while it
+ *   is under way, and for the peer to be heard when it is done.
  * - `Note`: a step of the connection is noted.
  * - `ByReceived`: depends on whether the peer has been heard, see {@link Member}.
  * - `ServeAlone`: what `cell` does, if the rules let a backup serve alone and no subscriber is connected; refuse otherwise.
@@ -662,6 +667,7 @@ export const start = (rules: Rules, now: number): Outcome => {
     member: {
       state,
       peerExpiry: now + rules.expiryMillis,
+      connectionExpiry: Number.NEGATIVE_INFINITY,
       quietSince: now,
       link: "Down",
       awaited: "Down",
@@ -681,7 +687,8 @@ export const start = (rules: Rules, now: number): Outcome => {
  * @since 0.1.0
  * @category guards
  */
-export const isPeerExpired = (member: Member, now: number): boolean => now > member.peerExpiry
+export const isPeerExpired = (member: Member, now: number): boolean =>
+  now > member.peerExpiry && now > member.connectionExpiry
 
 /**
  * Whether a member whose last heartbeat was at `lastBeat` has stood still for so long that its peer may be about to take
@@ -719,7 +726,14 @@ export const step = (rules: Rules, member: Member, event: Event): Outcome => {
 
 const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome => {
   const heard: Member = wordEvents.has(event._tag)
-    ? { ...member, peerExpiry: event.now + rules.expiryMillis, quietSince: event.now, awaited: "Down", hasReceived: true }
+    ? {
+      ...member,
+      peerExpiry: event.now + rules.expiryMillis,
+      connectionExpiry: Number.NEGATIVE_INFINITY,
+      quietSince: event.now,
+      awaited: "Down",
+      hasReceived: true
+    }
     : member
   switch (cell._tag) {
     case "Stay":
@@ -735,7 +749,12 @@ const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome 
     case "Expire":
       return event._tag === "PeerGone" && isNews(member, event.evidence)
         ? go(
-          { ...member, peerExpiry: Number.NEGATIVE_INFINITY, awaited: "Down" },
+          {
+            ...member,
+            peerExpiry: Number.NEGATIVE_INFINITY,
+            connectionExpiry: Number.NEGATIVE_INFINITY,
+            awaited: "Down"
+          },
           accept,
           `the peer is gone (connection to ${event.evidence.endpoint} refused)`
         )
@@ -780,6 +799,7 @@ const startOverIn = (rules: Rules, member: Member, state: State, now: number, pa
   const next: Member = {
     state,
     peerExpiry: now + rules.expiryMillis * patience,
+    connectionExpiry: Number.NEGATIVE_INFINITY,
     quietSince: now,
     link: member.link,
     awaited: "Down",
@@ -803,7 +823,14 @@ const withLink = (member: Member, { _tag }: Event): Member => {
     return member
   }
   // A handshake that is completed again is a sign of life again; one that is only begun again is not.
-  return { ...member, link, awaited: link === "Down" && member.awaited === "Connected" ? "Connecting" : member.awaited }
+  return link === "Down"
+    ? {
+      ...member,
+      link,
+      connectionExpiry: Number.NEGATIVE_INFINITY,
+      awaited: member.awaited === "Connected" ? "Connecting" : member.awaited
+    }
+    : { ...member, link }
 }
 
 /** A subscription arrives at the peer within half a heartbeat, as any message does; from then on the peer can be heard. */
@@ -816,8 +843,6 @@ const putOff = (rules: Rules, member: Member, now: number): Member => {
   if (steps[member.link] <= steps[member.awaited]) {
     return { ...member, quietSince: now }
   }
-  const peerExpiry = member.link === "Connecting"
-    ? Math.max(member.peerExpiry, now + rules.handshakeMillis)
-    : now + rules.expiryMillis * (1 + subscriptionShare)
-  return { ...member, peerExpiry, quietSince: now, awaited: member.link }
+  const millis = member.link === "Connecting" ? rules.handshakeMillis : rules.expiryMillis * (1 + subscriptionShare)
+  return { ...member, connectionExpiry: now + millis, quietSince: now, awaited: member.link }
 }

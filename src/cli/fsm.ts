@@ -30,7 +30,7 @@ const expiryMillis = 2000
 const peerExpiry = expiryMillis
 
 /** A member that has heard its peer over a connection that is there. */
-const questioned = { quietSince: 0, link: "Connected", awaited: "Down", hasReceived: true } as const
+const questioned = { connectionExpiry: Number.NEGATIVE_INFINITY, quietSince: 0, link: "Connected", awaited: "Down", hasReceived: true } as const
 
 const eventOf = (tag: Fsm.Event["_tag"], now: number): Fsm.Event =>
   tag === "PeerGone"

@@ -63,25 +63,24 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
    */
   const like = (member: Fsm.Member): Member => {
     let silent = Math.min(0, Math.ceil((rules.expiryMillis - member.peerExpiry) / tickMillis))
-    while (
-      silent * tickMillis < rules.expiryMillis - member.peerExpiry &&
-      !Fsm.isPeerExpired(lastHeard(member, silent), 0)
-    ) {
+    while (silent * tickMillis < rules.expiryMillis - member.peerExpiry && silent <= rules.expiryMillis / tickMillis) {
       silent++
     }
+    const left = Math.max(-1, Math.floor(member.connectionExpiry / tickMillis))
     const hasReceived = member.hasReceived || !isAskedFor(member.state)
-    const key = [member.state, silent, member.link, member.awaited, hasReceived].join(" ")
+    const key = [member.state, silent, left, member.link, member.awaited, hasReceived].join(" ")
     const same = { ...member, hasReceived }
-    return known.get(key) ?? ask(key, lastHeard(same, silent), lastHeard(same, silent + 1))
+    return known.get(key) ?? ask(key, after(same, silent, left), after(same, silent + 1, left - 1))
   }
 
   /** Whether it makes a difference in this state, or one that may follow, that the peer has been heard. */
   const isAskedFor = (state: Fsm.State): boolean =>
     state === "BACKUP" || state === "PRIMARY" || (state === "ACTIVE" && rules.role === "primary")
 
-  const lastHeard = (member: Fsm.Member, ticksAgo: number): Fsm.Member => ({
+  const after = (member: Fsm.Member, silentTicks: number, ticksLeft: number): Fsm.Member => ({
     ...member,
-    peerExpiry: rules.expiryMillis - ticksAgo * tickMillis,
+    peerExpiry: rules.expiryMillis - silentTicks * tickMillis,
+    connectionExpiry: ticksLeft < 0 ? Number.NEGATIVE_INFINITY : ticksLeft * tickMillis,
     quietSince: before
   })
 
