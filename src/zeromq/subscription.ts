@@ -41,6 +41,7 @@ export interface Subscription {
 interface Subscriber extends ZmqSocket.Subscriber {
   status: "down" | "opened" | "connected" | "ended"
   readonly since: number
+  steppedAt: number
   openedAt: number
   receivedAt: number
   readonly close: Effect.Effect<void>
@@ -59,8 +60,11 @@ const connectMillis = 5000
 /** A connection on which nothing has arrived for so many heartbeats is made anew. */
 const silentHeartbeats = 3
 
-/** For so many heartbeats a socket may take to connect before another one takes its place. */
+/** For so many heartbeats a handshake may take. */
 const patientHeartbeats = 10
+
+/** For so many heartbeats a socket that is to take the place of a silent one may take to connect before the next one is tried. */
+const impatientHeartbeats = 4
 
 /** How often, in milliseconds, it is looked after that there is a connection, unless the heartbeat is shorter. */
 const checkMillis = 1000
@@ -111,7 +115,7 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
         maxMessageSize,
         secure: options.secure
       }).pipe(Effect.tapError(() => close), Scope.extend(own))
-      const subscriber: Subscriber = { ...socket, status: "down", since: now(), openedAt: 0, receivedAt: now(), close }
+      const subscriber: Subscriber = { ...socket, status: "down", since: now(), steppedAt: now(), openedAt: 0, receivedAt: now(), close }
       const search = yield* Scope.extend(FiberHandle.make<unknown>(), own)
       const searchUntilGone = Effect.repeat(look, { until: (isGone) => isGone, schedule: whileItDies })
       // The first look is worth its result, and that the next one, which counts, is made by code that has run before.
@@ -192,6 +196,7 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
 
     const onStep = (subscriber: Subscriber, step: ZmqSocket.ConnectionEvent) =>
       Effect.gen(function*() {
+        subscriber.steppedAt = now()
         switch (step) {
           case "opened":
             subscriber.status = "opened"
@@ -216,28 +221,27 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
       if (!isSilent(at)) {
         return yield* closeCandidate
       }
-      const patienceMillis = Math.max(patientHeartbeats * heartbeatMillis, 2 * connectMillis)
-      if (candidate !== undefined && candidate.status !== "opened" && at - candidate.since > patienceMillis) {
+      if (candidate !== undefined && at - candidate.since > impatientHeartbeats * heartbeatMillis) {
         yield* closeCandidate
       }
-      // One that is being made is given its time.
-      if (candidate === undefined && current?.status !== "opened") {
+      if (candidate === undefined && !isRetrying(at)) {
         yield* openCandidate
       }
     })
 
-    yield* Effect.flatMap(inputs.take, (input) =>
+    /** Whether libzmq itself goes on trying, as it does where connections are refused. */
+    const isRetrying = (at: number) =>
+      current?.status === "down" && at - current.steppedAt <= silentHeartbeats * heartbeatMillis
+
+    const take = (input: Input) =>
       input._tag === "Check"
         ? check
         : input.subscriber === current || input.subscriber === candidate
         ? onStep(input.subscriber, input.step)
-        : Effect.void).pipe(
-        Effect.zipRight(report),
-        Effect.uninterruptible,
-        Effect.forever,
-        Effect.interruptible,
-        Effect.forkScoped
-      )
+        : Effect.void
+    yield* Effect.uninterruptibleMask((restore) =>
+      Effect.forever(Effect.flatMap(restore(inputs.take), (input) => Effect.zipRight(take(input), report)))
+    ).pipe(Effect.interruptible, Effect.forkScoped)
     // A connection of inproc has no steps, and cannot be lost.
     yield* endpoint.startsWith("inproc:") ? Effect.void : inputs.offer({ _tag: "Check" }).pipe(
       Effect.schedule(Schedule.spaced(Math.min(heartbeatMillis, checkMillis))),
