@@ -151,6 +151,10 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
             if (address !== undefined) {
               Addresses.attempt(state.endpoint)
               allowIpv6(socket, address)
+              if ("send" in socket && Addresses.known(state.endpoint).length > 1) {
+                // What was queued for one address would be lost with it when the next one is tried.
+                socket.immediate = true
+              }
               socket.connect(address)
               state.address = address
             }

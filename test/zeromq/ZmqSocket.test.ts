@@ -648,6 +648,23 @@ describe("names", () => {
       })
   )
 
+  it.scopedLive.skipIf(!hasIpv6)(
+    "F13 what a DEALER has taken for a host with several addresses is not lost with one of them",
+    () =>
+      Effect.gen(function*() {
+        const at = yield* port
+        const dealer = yield* ZmqSocket.makeDealer()
+        yield* dealer.connect(`tcp://localhost:${at}`)
+        const sending = yield* Effect.fork(insist(dealer, message("kept")))
+        yield* Effect.sleep("200 millis")
+        const router = yield* ZmqSocket.makeRouter()
+        yield* router.bind(`tcp://[::1]:${at}`)
+        const requests = yield* listen(router.messages)
+        yield* Fiber.join(sending)
+        assert.strictEqual(texts(yield* requests.take)[1], "kept")
+      })
+  )
+
   it.scopedLive.skipIf(!hasIpv6)("F13 tcp://* listens at both addresses", () =>
     Effect.gen(function*() {
       const router = yield* ZmqSocket.makeRouter()
