@@ -57,7 +57,7 @@ export const isConnectable = (endpoint: string): boolean => {
 }
 
 /**
- * An endpoint to bind: `tcp://*:5001` (every interface), `tcp://127.0.0.1:*` (any free port), `tcp://eth0:5001`,
+ * An endpoint to bind: `tcp://*:5001` (every interface, of IPv4 and IPv6), `tcp://127.0.0.1:*` (any free port), `tcp://eth0:5001`,
  * `ipc:///run/bstar`, `inproc://name`. Ports are 1 to 65535.
  *
  * @since 0.1.0
@@ -71,8 +71,8 @@ export const Bindable = Schema.String.pipe(
 )
 
 /**
- * An endpoint to connect to: `tcp://10.0.0.2:5001`, `ipc:///run/bstar`, `inproc://name`. Ports are 1 to 65535. Prefer
- * addresses to names: libzmq looks names up in its only I/O thread and everything waits for the answer.
+ * An endpoint to connect to: `tcp://10.0.0.2:5001`, `tcp://[fd00::2]:5001`, `ipc:///run/bstar`, `inproc://name`. Ports are 1 to
+ * 65535. A name may stand for several addresses, of which one is tried after the other.
  *
  * @since 0.1.0
  * @category schemas

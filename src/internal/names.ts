@@ -4,6 +4,7 @@
  * The system's own look-up (getaddrinfo) cannot be interrupted. While a name server is silent it holds threads of libuv's pool, on
  * which files and `bind` wait, and the process cannot end before it does. So names are looked up without it where that can be done.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as dns from "node:dns"
@@ -32,20 +33,28 @@ const fromFile = async (name: string): Promise<ReadonlyArray<string>> => {
   })
 }
 
+/** A host has no address that could be found. `code` is that of `dns`. */
+export class UnknownHost extends Data.TaggedError("UnknownHost")<{ readonly code: string; readonly message: string }> {}
+
 /** A name server does not know the name, or there is none. */
-const isAnswer = (error: NodeJS.ErrnoException): boolean =>
-  ["ENODATA", "ENOTFOUND", "ECONNREFUSED"].includes(error.code ?? "")
+const isAnswer = ({ code }: UnknownHost): boolean => ["ENODATA", "ENOTFOUND", "ECONNREFUSED"].includes(code)
 
 const attempt = <A>(look: () => Promise<A>) =>
-  Effect.tryPromise({ try: look, catch: (error) => error as NodeJS.ErrnoException })
+  Effect.tryPromise({
+    try: look,
+    catch: (error) => {
+      const { code = "", message } = error as NodeJS.ErrnoException
+      return new UnknownHost({ code, message })
+    }
+  })
 
-const fromServer = (name: string): Effect.Effect<ReadonlyArray<string>, NodeJS.ErrnoException> =>
+const fromServer = (name: string): Effect.Effect<ReadonlyArray<string>, UnknownHost> =>
   Effect.acquireUseRelease(
     Effect.sync(() => new dns.promises.Resolver({ timeout: limits.serverMillis, tries: 2 })),
     (resolver) =>
       Effect.gen(function*() {
         const addresses: Array<string> = []
-        const errors: Array<NodeJS.ErrnoException> = []
+        const errors: Array<UnknownHost> = []
         const isFound = yield* Effect.makeLatch(false)
         const ask = (look: () => Promise<ReadonlyArray<string>>) =>
           Effect.matchEffect(attempt(look), {
@@ -69,15 +78,13 @@ const fromServer = (name: string): Effect.Effect<ReadonlyArray<string>, NodeJS.E
           const found = yield* attempt(() => dns.promises.lookup(name, { all: true, verbatim: true }))
           return found.map(({ address }) => address)
         }
-        return yield* Effect.fail(
-          errors.find((error) => !isAnswer(error)) ??
-            Object.assign(new Error("no answer from a name server"), { code: "ETIMEOUT" })
-        )
+        return yield* errors.find((error) => !isAnswer(error)) ??
+          new UnknownHost({ code: "ETIMEOUT", message: "no answer from a name server" })
       }),
     (resolver) => Effect.sync(() => resolver.cancel())
   )
 
-const find = (name: string): Effect.Effect<ReadonlyArray<string>, NodeJS.ErrnoException> =>
+const find = (name: string): Effect.Effect<ReadonlyArray<string>, UnknownHost> =>
   Effect.gen(function*() {
     const found = yield* Effect.promise(() => fromFile(name))
     const addresses = isLocal(name) ? [...found, ...loopback] : found.length > 0 ? found : yield* fromServer(name)
@@ -113,13 +120,13 @@ export const lookup: net.LookupFunction = (host, { all, family }, callback) => {
         .filter((found) => wanted === 0 || found.family === wanted)
       const [first] = found
       if (first === undefined) {
-        callback(Object.assign(new Error(`no address of ${host}`), { code: "ENOTFOUND" }), "")
+        callback(new UnknownHost({ code: "ENOTFOUND", message: `no address of ${host}` }), "")
       } else if (all === true) {
         callback(null, found)
       } else {
         callback(null, first.address, first.family)
       }
     },
-    (error: NodeJS.ErrnoException) => callback(error, "")
+    (error: UnknownHost) => callback(error, "")
   )
 }

@@ -19,6 +19,7 @@ import * as Scope from "effect/Scope"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
 import { validate } from "../internal/config.ts"
+import * as Names from "../internal/names.ts"
 import type { Refusals } from "../security/Refusals.ts"
 import { ListenAddress } from "./address.ts"
 import * as handlers from "./handlers.ts"
@@ -61,13 +62,19 @@ const Token = Schema.UndefinedOr(Schema.RedactedFromSelf(Schema.String)).pipe(Sc
 
 const Settings = Schema.Struct({ http: ListenAddress, peerHttp: PeerAddress, token: Token })
 
+/** The system's own look-up of the peer's name would hold up the end of this process while a name server is silent. */
+const peerClient = Layer.provide(
+  NodeHttpClient.layerWithoutAgent,
+  NodeHttpClient.makeAgentLayer({ lookup: Names.lookup })
+)
+
 const services = ({ http, peerHttp, refusals, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
   readonly refusals?: Refusals | undefined
 }) =>
-  Effect.flatMap(Layer.build(NodeHttpClient.layer), (client) =>
+  Effect.flatMap(Layer.build(peerClient), (client) =>
     Effect.provide(
       handlers.services({ http, peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp), token, refusals }),
       client

@@ -42,12 +42,14 @@ export const known = (endpoint: string): ReadonlyArray<string> => of(endpoint).k
 /** The address to connect to. `undefined` while none is known. */
 export const current = (endpoint: string): string | undefined => {
   const { current, known } = of(endpoint)
-  return known[current % known.length]
+  return known[current]
 }
 
-/** Has the next address used, where there is another one. */
-export const skip = (endpoint: string): void => {
-  of(endpoint).current++
+/** Has the address behind this one used next; tells whether that is another one. Several sockets may have it used. */
+export const skip = (endpoint: string, address: string | undefined): boolean => {
+  const addresses = of(endpoint)
+  addresses.current = (addresses.known.indexOf(address ?? "") + 1) % Math.max(1, addresses.known.length)
+  return addresses.known.length > 1
 }
 
 /** Where the peer is: the address that was connected last, or else each that is known. */
@@ -61,8 +63,12 @@ export const attempt = (endpoint: string): void => {
   of(endpoint).isInVain = true
 }
 
-/** Whether the last attempt, be it that of a socket that is closed by now, has not led to a connection. */
-export const isInVain = (endpoint: string): boolean => of(endpoint).isInVain
+/** Begins with another address than that which an earlier socket has used without success. */
+export const begin = (endpoint: string): void => {
+  if (of(endpoint).isInVain) {
+    skip(endpoint, current(endpoint))
+  }
+}
 
 /** The handshake of a connection to an address is done. */
 export const prove = (endpoint: string, address: string | undefined): void => {

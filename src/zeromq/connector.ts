@@ -30,8 +30,8 @@ export interface Link {
   readonly connect: Effect.Effect<void, SocketError>
   /** Ends the connection. */
   readonly disconnect: Effect.Effect<void>
-  /** Has the next connection made to another address of the host, if it has several. */
-  readonly skip: Effect.Effect<void>
+  /** Has the next connection made to another address of the host; tells whether it has one. */
+  readonly skip: Effect.Effect<boolean>
 }
 
 export interface Connector {
@@ -151,6 +151,10 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
             if (address !== undefined) {
               Addresses.attempt(state.endpoint)
               allowIpv6(socket, address)
+              if ("send" in socket && Addresses.known(state.endpoint).length > 1) {
+                // What was queued for one address would be lost with it when the next one is tried.
+                socket.immediate = true
+              }
               socket.connect(address)
               state.address = address
             }
@@ -196,7 +200,7 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
           if (state.address === undefined) {
             return Effect.void
           }
-          Addresses.skip(state.endpoint)
+          Addresses.skip(state.endpoint, state.address)
           return connect(state)
         }))
       )
@@ -258,9 +262,7 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
           isUnknown: false,
           steps: yield* Mailbox.make<ConnectionEvent>({ capacity: eventsKept, strategy: "sliding" })
         }
-        if (Addresses.isInVain(endpoint)) {
-          Addresses.skip(endpoint)
-        }
+        Addresses.begin(endpoint)
         links.add(state)
         if (!endpoint.startsWith("inproc:")) {
           yield* Effect.try({ try: observeOnce, catch: (cause) => failed("connect", cause, endpoint) })
@@ -275,7 +277,7 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
             state.isWanted = false
             disconnect(state)
           }),
-          skip: Effect.sync(() => Addresses.skip(endpoint))
+          skip: Effect.sync(() => Addresses.skip(endpoint, state.address))
         }
       })
     return { link, events: Mailbox.toStream(events), observe }

@@ -114,11 +114,9 @@ export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Secur
               failures++
               const { names } = yield* servers
               const isRoundOver = failure !== "wrong" || failures >= Math.max(names.size, patience)
-              if (isRoundOver) {
-                yield* tell(endpoint, failure)
-                yield* link.skip
-              }
-              const key = yield* keyAfter(endpoint, failure)
+              yield* isRoundOver ? tell(endpoint, failure) : Effect.void
+              const isElsewhere = isRoundOver && (yield* link.skip)
+              const key = (yield* keyAfter(endpoint, failure)) ?? (isElsewhere ? current : undefined)
               if (key === undefined) {
                 return
               }

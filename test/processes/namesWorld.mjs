@@ -5,6 +5,10 @@
 import { spawn } from "node:child_process"
 import * as dgram from "node:dgram"
 import { once } from "node:events"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
 import * as process from "node:process"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as zmq from "zeromq"
@@ -105,8 +109,12 @@ const ready = "ready as passive"
 const scenarios = {
   async dead() {
     isSilent = true
-    const server = backup("--peer", "tcp://primary.example:5003")
+    const http = ["--http", "127.0.0.1:5012", "--peer-http", "http://primary.example:5011"]
+    const server = backup("--peer", "tcp://primary.example:5003", ...http)
     await server.has("cannot look up the host of tcp://primary.example:5003")
+    for (let i = 0; i < 3; i++) {
+      await fetch("http://127.0.0.1:5012/pair")
+    }
     return { firstMillis: server.firstMillis(), stop: await server.stop("SIGTERM"), lines: server.lines }
   },
   async silentLater() {
@@ -166,6 +174,18 @@ const scenarios = {
     await first.stop("SIGKILL")
     const failoverMillis = await askAt("tcp://127.0.0.1:5002")
     return { answerMillis, failoverMillis }
+  },
+  async keys() {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "bstar-keys-"))
+    await once(spawn(process.execPath, [program, "keygen", folder], { stdio: "ignore" }), "exit")
+    const keys = ["--keys", folder, "--clients", "anyone"]
+    const other = net.createServer((connection) => connection.end()).listen(5003, "127.0.0.1")
+    primary("--state", "tcp://[::1]:5003", ...keys)
+    const second = backup(...keys)
+    await second.has(ready)
+    other.close()
+    fs.rmSync(folder, { recursive: true })
+    return {}
   },
   async defaults() {
     const first = primary()

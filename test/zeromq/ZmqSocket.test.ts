@@ -4,16 +4,20 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Logger from "effect/Logger"
 import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as net from "node:net"
+import * as os from "node:os"
 import * as zmq from "zeromq"
 import type { SocketReason } from "../../src/BinaryStarError.ts"
 import type { SocketError } from "../../src/BinaryStarError.ts"
 import type * as Frames from "../../src/Frames.ts"
+import { isConnectedToItself, isRefused } from "../../src/zeromq/probe.ts"
 import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
 import {
   eventually,
@@ -572,6 +576,142 @@ describe("connections", () => {
       const rest = yield* Effect.fork(Stream.runDrain(dealer.connections))
       yield* Scope.close(scope, Exit.void)
       yield* Fiber.await(rest)
+    }))
+})
+
+describe("names", () => {
+  /** A free port that is free at both loopback addresses. */
+  const port = Effect.map(freshEndpoint("tcp"), (endpoint) => endpoint.split(":")[2]!)
+  const publishAt = (endpoint: string) =>
+    Effect.tap(ZmqSocket.makeStatePublisher(), (publisher) => publisher.bind(endpoint))
+  const hasIpv6 = Object.values(os.networkInterfaces()).flat().some((address) => address?.address === "::1")
+
+  it.scopedLive("F12 a host that cannot be looked up: connect returns at once, and there is one warning", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        lines.push(String(message))
+      })
+      const subscriber = yield* ZmqSocket.makeSubscriber().pipe(
+        Effect.tap((subscriber) => subscriber.connect("tcp://no-such-host.invalid:5555")),
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+      yield* eventually(Effect.sync(() => lines.length > 0))
+      yield* Effect.sleep("1500 millis")
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0], "cannot look up the host of tcp://no-such-host.invalid:5555")
+      assert.isFalse(yield* subscriber.waiting)
+    }))
+
+  for (const address of ["127.0.0.1", "[::1]"]) {
+    it.scopedLive.skipIf(!hasIpv6)(
+      `F13 localhost that only listens at ${address} is connected, again and again`,
+      () =>
+        Effect.gen(function*() {
+          const at = yield* port
+          const subscriber = yield* ZmqSocket.makeSubscriber()
+          const received = yield* listen(subscriber.messages)
+          yield* subscriber.connect(`tcp://localhost:${at}`)
+          for (let life = 0; life < 3; life++) {
+            yield* Effect.scoped(Effect.gen(function*() {
+              const publisher = yield* publishAt(`tcp://${address}:${at}`)
+              yield* eventually(Effect.map(publisher.subscribers, (count) => count === 1))
+              yield* publisher.send(message(String(life)))
+              assert.deepStrictEqual(texts(yield* received.take), [String(life)])
+            }))
+            yield* eventually(isRefused(`tcp://localhost:${at}`))
+          }
+        })
+    )
+  }
+
+  it.scopedLive.skipIf(!hasIpv6)(
+    "F13 localhost that listens at both addresses is connected once",
+    () =>
+      Effect.gen(function*() {
+        const at = yield* port
+        const publishers = yield* Effect.forEach(
+          ["127.0.0.1", "[::1]"],
+          (address) => publishAt(`tcp://${address}:${at}`)
+        )
+        const subscriber = yield* ZmqSocket.makeSubscriber()
+        const received = yield* listen(subscriber.messages)
+        yield* subscriber.connect(`tcp://localhost:${at}`)
+        const counts = Effect.all(publishers.map(({ subscribers }) => subscribers))
+        yield* eventually(Effect.map(counts, (counts) => counts.includes(1)))
+        yield* Effect.sleep("1500 millis")
+        assert.deepStrictEqual((yield* counts).sort(), [0, 1])
+        yield* Effect.forEach(publishers, (publisher) => publisher.send(message("once")))
+        assert.deepStrictEqual(texts(yield* received.take), ["once"])
+        yield* Effect.sleep("100 millis")
+        assert.strictEqual(yield* received.size.pipe(Effect.map(Option.getOrNull)), 0)
+      })
+  )
+
+  it.scopedLive.skipIf(!hasIpv6)(
+    "F13 what a DEALER has taken for a host with several addresses is not lost with one of them",
+    () =>
+      Effect.gen(function*() {
+        const at = yield* port
+        const dealer = yield* ZmqSocket.makeDealer()
+        yield* dealer.connect(`tcp://localhost:${at}`)
+        const sending = yield* Effect.fork(insist(dealer, message("kept")))
+        yield* Effect.sleep("200 millis")
+        const router = yield* ZmqSocket.makeRouter()
+        yield* router.bind(`tcp://[::1]:${at}`)
+        const requests = yield* listen(router.messages)
+        yield* Fiber.join(sending)
+        assert.strictEqual(texts(yield* requests.take)[1], "kept")
+      })
+  )
+
+  it.scopedLive.skipIf(!hasIpv6)("F13 tcp://* listens at both addresses", () =>
+    Effect.gen(function*() {
+      const router = yield* ZmqSocket.makeRouter()
+      const [, port] = /:(\d+)$/.exec(yield* router.bind("tcp://*:*"))!
+      const requests = yield* listen(router.messages)
+      for (const address of ["127.0.0.1", "[::1]"]) {
+        const dealer = yield* ZmqSocket.makeDealer()
+        yield* dealer.connect(`tcp://${address}:${port}`)
+        yield* dealer.send(message(address))
+        assert.strictEqual(texts(yield* requests.take)[1], address)
+      }
+    }))
+
+  it.scopedLive("F2 what libzmq has given up is connected again as soon as the right one listens there", () =>
+    Effect.gen(function*() {
+      const endpoint = yield* freshEndpoint("tcp")
+      const subscriber = yield* ZmqSocket.makeSubscriber()
+      const events = yield* Mailbox.fromStream(subscriber.connections)
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Effect.flatMap(ZmqSocket.makeRouter(), (router) => router.bind(endpoint))
+        yield* subscriber.connect(endpoint)
+        yield* Effect.repeat(events.take, { until: (event) => event === "ended" })
+      }))
+      yield* publishAt(endpoint)
+      yield* Effect.repeat(events.take, { until: (event) => event === "connected" })
+    }))
+})
+
+describe("refused connections", () => {
+  it.scopedLive("F2 a connection to itself counts as refused", () =>
+    Effect.gen(function*() {
+      const port = Number((yield* freshEndpoint("tcp")).split(":")[2])
+      const socket = yield* Effect.acquireRelease(
+        Effect.async<net.Socket, Error>((resume) => {
+          const socket = net.connect({ host: "127.0.0.1", port, localAddress: "127.0.0.1", localPort: port })
+          socket.on("connect", () => resume(Effect.succeed(socket))).on("error", (error) => resume(Effect.fail(error)))
+        }),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      assert.isTrue(isConnectedToItself(socket))
+    }))
+
+  it.scopedLive("a listener, be it silent, refuses nothing; a name that is not known neither", () =>
+    Effect.gen(function*() {
+      assert.isFalse(yield* isRefused(yield* listener(() => {})))
+      assert.isFalse(yield* isRefused("tcp://never-connected.example:5003"))
+      assert.isTrue(yield* isRefused(yield* freshEndpoint("tcp")))
     }))
 })
 
