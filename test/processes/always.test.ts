@@ -68,7 +68,7 @@ describe("F1 never none", () => {
 
   it.scopedLive("F1 a restarted backup pairs when it connects, not with the next heartbeat, and takes over", () =>
     Effect.gen(function*() {
-      const heartbeatMillis = 6000
+      const heartbeatMillis = 4000
       const at = yield* freeEndpoints
       const { backup, primary } = yield* startPair(at, heartbeatMillis)
       yield* afterHeartbeat(at.primary.state)
