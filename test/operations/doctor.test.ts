@@ -56,6 +56,7 @@ const statusOf = (role: Fsm.Role): NodeStatus => ({
     peer: role === "primary" ? "tcp://10.0.0.2:5004" : "tcp://10.0.0.1:5003",
     heartbeatMillis: 1000,
     vote: "clients",
+    lone: "wait",
     crashDetection: true,
     concurrency: 16,
     timeoutMillis: 30_000,
