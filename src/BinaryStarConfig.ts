@@ -11,7 +11,7 @@ import type { InvalidConfig } from "./BinaryStarError.ts"
 import * as Endpoint from "./Endpoint.ts"
 import type { Lone, PolicyName, Role } from "./Fsm.ts"
 import { policyNames } from "./Fsm.ts"
-import { DurationInput, oneOf, validate } from "./internal/config.ts"
+import { DurationInput, loneIssues, oneOf, validate } from "./internal/config.ts"
 import * as Limits from "./Limits.ts"
 
 /**
@@ -25,13 +25,7 @@ export const Heartbeat: Schema.Schema<Duration.Duration, unknown> = DurationInpu
   maximum: "1 hour"
 })
 
-/**
- * What a server of a pair has to know. Both servers of a pair must have the same policy and heartbeat.
- *
- * @since 0.1.0
- * @category models
- */
-export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-binary-star/BinaryStarConfig")({
+const Fields = Schema.Struct({
   /** Which server of the pair this is. */
   role: oneOf("primary", "backup"),
   /** The rules by which it becomes active and passive. */
@@ -60,7 +54,15 @@ export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-bin
   maxFailovers: Schema.UndefinedOr(Schema.Int.pipe(Schema.between(1, 1000))),
   failoverWindow: DurationInput({ minimum: "1 second", maximum: "30 days" }),
   ...Limits.fields
-}) {
+}).pipe(Schema.filter((config) => loneIssues(config).map(({ field, message }) => ({ path: [field], message }))))
+
+/**
+ * What a server of a pair has to know. Both servers of a pair must have the same policy and heartbeat.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-binary-star/BinaryStarConfig")(Fields) {
   /** How long a peer may be silent before it counts as dead: two heartbeats, in milliseconds. */
   get expiryMillis(): number {
     return 2 * Duration.toMillis(this.heartbeat)

@@ -60,6 +60,15 @@ describe("BinaryStarConfig", () => {
       )
     }))
 
+  it.effect("H12 lone serve needs the policy hardened, and names both fields", () =>
+    Effect.gen(function*() {
+      const serve = { role: "backup", lone: "serve" } as const
+      assert.deepStrictEqual(yield* fieldsOf({ ...serve, policy: "classic" }), ["lone", "policy"])
+      assert.deepStrictEqual(yield* fieldsOf({ ...serve, policy: "hardened", lone: "never" }), ["lone"])
+      assert.strictEqual((yield* BinaryStarConfig.make({ ...serve, policy: "hardened" })).lone, "serve")
+      assert.strictEqual((yield* BinaryStarConfig.make({ role: "backup", policy: "classic" })).lone, "wait")
+    }))
+
   it.effect.each(
     [
       ["tcp://*:5001", true, false],

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import type { ConfigIssue } from "../BinaryStarError.ts"
 import { InvalidConfig } from "../BinaryStarError.ts"
 import type { Role } from "../Fsm.ts"
+import { loneIssues } from "../internal/config.ts"
 import * as ConfigFile from "./configFile.ts"
 import type { configCheck, Parsed } from "./options.ts"
 import type { Setting, Settings } from "./settings.ts"
@@ -99,6 +100,12 @@ const keyIssues = (role: Role, server: ReadonlyArray<Effective>): Effect.Effect<
     return [...own, ...peer.issues, ...listed].map(({ message }) => ({ field: `${role}: keys`, message }))
   })
 
+/** What is wrong with settings that do not go together, each of which is right. */
+const crossIssues = (server: ReadonlyArray<Effective>): ReadonlyArray<ConfigIssue> => {
+  const valueOf = (name: string) => server.find((row) => row.name === name)?.value
+  return loneIssues({ lone: valueOf("lone"), policy: valueOf("policy") })
+}
+
 const table = (rows: ReadonlyArray<Effective>): string => {
   const width = (column: "name" | "value") => Math.max(...rows.map((row) => row[column].length))
   const [names, values] = [width("name"), width("value")]
@@ -126,7 +133,7 @@ export const check = (
         const server = yield* of(settings.server)
         const token = yield* tokenOf(server.find(({ name }) => name === "http-token-file")!)
         return {
-          issues: yield* keyIssues(role, server),
+          issues: [...crossIssues(server), ...yield* keyIssues(role, server)],
           parts: [
             { title: `${role}: bstar`, rows: [...saidSo, ...server, token] },
             { title: `${role}: bstar proxy, besides`, rows: yield* of(settings.proxy) },

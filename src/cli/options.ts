@@ -196,6 +196,14 @@ export const server = {
         "Default: policy, which is on with hardened and off with classic. Environment: BSTAR_CRASH_DETECTION."
     )
   ),
+  lone: choice("lone", ["wait", "serve"], "BSTAR_LONE", backup.lone).pipe(
+    Options.withDescription(
+      "What a backup does that has received nothing from its primary since it started: wait, the default, refuses " +
+        "requests; serve takes over after two heartbeats when a client asks, unless a subscriber is connected to its " +
+        "state port. With serve two servers answer if the network is cut while both start. Needs --policy hardened. " +
+        "Environment: BSTAR_LONE."
+    )
+  ),
   drain: text(
     "drain",
     "BSTAR_DRAIN",

@@ -31,6 +31,7 @@ export const memberOptions = (
   peer: Option.getOrUndefined(parsed.peer),
   heartbeat: durationOf(parsed.heartbeat),
   crashDetection: parsed.crashDetection === "policy" ? undefined : parsed.crashDetection === "on",
+  lone: parsed.lone,
   drain: parsed.drain && durationOf(parsed.drain),
   maxFailovers: Option.getOrUndefined(parsed.maxFailovers),
   failoverWindow: durationOf(parsed.failoverWindow),

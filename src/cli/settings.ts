@@ -129,6 +129,7 @@ export const server: Settings = {
   "heartbeat": duration("heartbeat", fields.heartbeat, primary.heartbeat),
   "policy": word("policy", policyNames, "classic; with bstar proxy and bstar run hardened"),
   "crash-detection": word("crash-detection", ["policy", "on", "off"], "policy"),
+  "lone": word("lone", ["wait", "serve"], backup.lone),
   "drain": duration("drain", fields.drain, primary.drain),
   "max-failovers": whole("max-failovers", 1000, "no limit"),
   "failover-window": duration("failover-window", fields.failoverWindow, primary.failoverWindow),

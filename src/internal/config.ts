@@ -4,6 +4,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import type { ConfigIssue } from "../BinaryStarError.ts"
 import { InvalidConfig } from "../BinaryStarError.ts"
 
 const quoted = (input: unknown): string =>
@@ -72,6 +73,22 @@ export const wholeNumber = (minimum: number, maximum: number) =>
  */
 export const maybeWholeNumber = (minimum: number, maximum: number) =>
   Schema.UndefinedOr(wholeNumber(minimum, maximum)).annotations(wholeNumberMessage(minimum, maximum))
+
+/**
+ * What is wrong with a policy and what a backup does alone, held against each other.
+ *
+ * @internal
+ */
+export const loneIssues = ({ lone, policy }: {
+  readonly lone: string | undefined
+  readonly policy: string | undefined
+}): ReadonlyArray<ConfigIssue> =>
+  lone === "serve" && policy === "classic"
+    ? [
+      { field: "lone", message: `"serve" needs the policy "hardened"` },
+      { field: "policy", message: `expected "hardened" where lone is "serve", got "classic"` }
+    ]
+    : []
 
 /**
  * Decodes a configuration and names every field that is wrong.

@@ -145,6 +145,8 @@ export const NodeStatus = Schema.Struct({
     peer: Schema.String,
     heartbeatMillis: Millis,
     vote: Schema.Literal("clients", "self"),
+    /** A server of an earlier version always waits. */
+    lone: Schema.optionalWith(Schema.Literal("wait", "serve"), { default: () => "wait" }),
     crashDetection: Schema.Boolean,
     concurrency: Count,
     /** `null`: no limit. */
@@ -384,6 +386,7 @@ export const make = (address: {
         peer: config.peer,
         heartbeatMillis: Duration.toMillis(config.heartbeat),
         vote: config.vote,
+        lone: config.lone,
         crashDetection: config.crashDetection,
         concurrency: config.concurrency,
         timeoutMillis: Number.isFinite(timeoutMillis) ? timeoutMillis : null,

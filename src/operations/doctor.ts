@@ -128,6 +128,49 @@ export const seenOf = (observations: ReadonlyArray<Observation>): ReadonlyArray<
 
 const isSame = (a: NodeStatus, b: NodeStatus): boolean => a.host === b.host && a.pid === b.pid && a.http === b.http
 
+/**
+ * A server as far as it is known: by its status, or where that was not asked for or cannot be had, by the heartbeats that
+ * its peer receives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Known {
+  readonly name: string
+  readonly state: Fsm.State
+  readonly answers: boolean
+  readonly status: NodeStatus | undefined
+}
+
+/**
+ * All that is known of the servers of a pair, those with a status first.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const knownOf = (observations: ReadonlyArray<Observation>): ReadonlyArray<Known> => {
+  const names = namesOf(observations)
+  const seen = seenOf(observations)
+  const known = seen.map((one): Known => ({
+    name: names[observations.indexOf(one)]!,
+    state: one.status.state,
+    answers: one.status.answers,
+    status: one.status
+  }))
+  const [only, another] = seen
+  const state = only === undefined || another !== undefined ? undefined : reportedState(only.status)
+  return only === undefined || state === undefined ? known : [...known, {
+    name: `${Fsm.peerOf(only.status.role)} (by its heartbeats)`,
+    state,
+    answers: state === "ACTIVE",
+    status: undefined
+  }]
+}
+
+/** The state that the peer of a server reports, unless its last heartbeat is older than the peer timeout. */
+const reportedState = ({ config, peer }: NodeStatus): Fsm.Word | undefined =>
+  peer.said !== null && !peer.isExpired && (peer.ageMillis ?? 0) <= 2 * config.heartbeatMillis ? peer.said : undefined
+
 /** A server and what to call it. */
 type Named = Seen & { readonly name: string }
 
@@ -146,7 +189,7 @@ export const examine = (observations: ReadonlyArray<Observation>): ReadonlyArray
     ...reachable(observations),
     ...(a === undefined ? [] : alone(a, b)),
     ...(a === undefined || b === undefined ? [] : [...alone(b, a), ...together(a, b)]),
-    ...(named.length === 0 ? [] : active(named))
+    ...(named.length === 0 ? [] : active(named, knownOf(observations)))
   ].sort(bySeverity)
 }
 
@@ -188,6 +231,10 @@ const isSettled = ({ status: { config, uptimeMillis } }: Seen): boolean => uptim
 
 const hears = ({ status: { peer } }: Seen): boolean => peer.said !== null && !peer.isExpired
 
+/** Whether a server that was started alone refuses all requests until its primary is there. */
+const waitsForPrimary = ({ config, peer, policy }: NodeStatus): boolean =>
+  policy === "classic" || (peer.said === null && config.lone === "wait")
+
 /** What a server says of itself. */
 const alone = (self: Named, other: Named | undefined): ReadonlyArray<Finding> => {
   const { address, name, status: { counters, hold, peerHttp, role, state } } = self
@@ -208,7 +255,7 @@ const alone = (self: Named, other: Named | undefined): ReadonlyArray<Finding> =>
       remedy: `find out by bstar history what makes the pair flap; if it has to be active now: ${promote(address)}`
     })
   }
-  if (state === "BACKUP" && isSettled(self) && !hears(self)) {
+  if (state === "BACKUP" && isSettled(self) && !hears(self) && waitsForPrimary(self.status)) {
     findings.push({
       severity: "error",
       check: "lone-backup",
@@ -239,7 +286,7 @@ const alone = (self: Named, other: Named | undefined): ReadonlyArray<Finding> =>
       severity: "warning",
       check: "peer-http",
       what: `${name} does not know where its peer's status is: it can neither show it nor see a switchover through`,
-      remedy: `start it with --peer-http ${other?.status.http ?? `, the --http of the ${Fsm.peerOf(role)}`}`
+      remedy: `start it with --peer-http ${other?.status.http ?? `HOST:PORT, the --http of the ${Fsm.peerOf(role)}`}`
     })
   }
   return findings
@@ -510,15 +557,24 @@ const token = (a: Named, b: Named): ReadonlyArray<Finding> => {
 }
 
 /** How many answer clients. */
-const active = (seen: ReadonlyArray<Named>): ReadonlyArray<Finding> => {
-  const answering = seen.filter(({ status }) => status.answers)
+const active = (seen: ReadonlyArray<Named>, known: ReadonlyArray<Known>): ReadonlyArray<Finding> => {
+  const answering = known.filter(({ answers }) => answers)
   return answering.length > 1
-    ? [{
-      severity: "error",
-      check: "active",
-      what: "both servers are active and answer clients",
-      remedy: "is the link between them cut? Stop the backup until it is whole"
-    }]
+    ? [
+      answering.every(({ status }) => status !== undefined)
+        ? {
+          severity: "error",
+          check: "active",
+          what: "both servers are active and answer clients",
+          remedy: "is the link between them cut? Stop the backup until it is whole"
+        }
+        : {
+          severity: "error",
+          check: "active",
+          what: `both servers are active: ${answering.map(({ name }) => name).join(" and ")}`,
+          remedy: "stop one of them: a peer of another make does not step down by itself"
+        }
+    ]
     : answering.length === 1
     ? []
     : [{
@@ -535,11 +591,19 @@ const active = (seen: ReadonlyArray<Named>): ReadonlyArray<Finding> => {
  * @since 0.1.0
  * @category combinators
  */
-export const whyNot = ({ name, status: { hold, peer, state } }: Pick<Seen, "status"> & { readonly name: string }) => {
+export const whyNot = ({ name, status }: Pick<Seen, "status"> & { readonly name: string }) => {
+  const { hold, peer, state } = status
   if (state === "BACKUP") {
-    return peer.said === null || peer.isExpired
+    return peer.said !== null && !peer.isExpired
+      ? `${name} waits for its primary`
+      : waitsForPrimary(status)
       ? `${name} has not met its primary and refuses every request`
-      : `${name} waits for its primary`
+      : peer.said === null
+      ? `${name} has not met its primary and serves when a client asks, unless a subscriber is connected to its state port`
+      : `${name} has lost its primary and takes over when a client asks`
+  }
+  if (state === "CONTESTED") {
+    return `${name} was active when its peer was, and decides within two heartbeats`
   }
   if (state === "YIELDING") {
     return `${name} is handing over`

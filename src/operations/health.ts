@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { Finding, Observation, Seen } from "./doctor.ts"
-import { namesOf, seenOf, whyNot } from "./doctor.ts"
+import type { Finding, Known, Observation } from "./doctor.ts"
+import { knownOf, whyNot } from "./doctor.ts"
 
 /**
  * - `healthy`: one server is active, the other one stands by.
@@ -30,43 +30,39 @@ export interface Health {
 
 /**
  * Judges a pair by what its servers say, and by what `doctor` has found: an error among its findings makes a pair degraded.
+ * A server without a status counts by the heartbeats that its peer receives: as active, but not as one that stands by,
+ * because they do not tell whether it receives any.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const judge = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<Finding>): Health => {
-  const names = namesOf(observations)
-  const nameOf = (observation: Observation): string => names[observations.indexOf(observation)]!
-  const seen = seenOf(observations)
-  const [active, another] = seen.filter(({ status }) => status.answers)
+  const known = knownOf(observations)
+  const [active, another] = known.filter(({ answers }) => answers)
   if (another !== undefined) {
-    return { level: "two actives", say: `${nameOf(active!)} and ${nameOf(another)} are both active` }
+    return { level: "two actives", say: `${active!.name} and ${another.name} are both active` }
   }
-  const unseen = observations.filter(({ _tag }) => _tag === "Unseen")
+  const unreached = observations.filter(({ _tag }) => _tag === "Unseen").map(({ address }) =>
+    `${address} cannot be reached`
+  )
   if (active === undefined) {
-    return {
-      level: "no active",
-      say: [
-        ...seen.map((one) => whyNot({ name: nameOf(one), status: one.status })),
-        ...unseen.map(({ address }) => `${address} cannot be reached`)
-      ].join("; ")
-    }
+    const refusing = known.flatMap(({ name, status }) => status === undefined ? [] : [whyNot({ name, status })])
+    return { level: "no active", say: [...refusing, ...unreached].join("; ") }
   }
-  const standby = seen.find((one) => one !== active)
+  const standby = known.find((one) => one !== active && one.status !== undefined)
   const but = [
-    ...(standby === undefined
-      ? [unseen.length === 0 ? "its peer is not known here" : `${unseen[0]!.address} cannot be reached`]
-      : notReady(nameOf(standby), standby)),
-    ...seen.flatMap((one) => one.status.hold === null ? [] : [`${nameOf(one)} is ${one.status.hold.kind}`]),
+    ...unreached,
+    ...(standby !== undefined ? notReady(standby) : unreached.length === 0 ? ["the status of its peer is not known"] : []),
+    ...known.flatMap(({ name, status }) => status?.hold ? [`${name} is ${status.hold.kind}`] : []),
     ...errors(findings)
   ]
   return but.length === 0
-    ? { level: "healthy", say: `${nameOf(active)} is active, ${nameOf(standby!)} stands by` }
-    : { level: "degraded", say: `${nameOf(active)} is active, but ${but.join("; ")}` }
+    ? { level: "healthy", say: `${active.name} is active, ${standby!.name} stands by` }
+    : { level: "degraded", say: `${active.name} is active, but ${but.join("; ")}` }
 }
 
-const notReady = (name: string, { status: { peer, state } }: Seen): ReadonlyArray<string> =>
-  state !== "PASSIVE" ? [`${name} is ${state}`] : peer.isExpired ? [`${name} does not hear it`] : []
+const notReady = ({ name, state, status }: Known): ReadonlyArray<string> =>
+  state !== "PASSIVE" ? [`${name} is ${state}`] : status?.peer.isExpired ? [`${name} does not hear it`] : []
 
 /** Those of which the sentence does not tell anyway. */
 const errors = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => {

@@ -56,6 +56,7 @@ const statusOf = (role: Fsm.Role): NodeStatus => ({
     peer: role === "primary" ? "tcp://10.0.0.2:5004" : "tcp://10.0.0.1:5003",
     heartbeatMillis: 1000,
     vote: "clients",
+    lone: "wait",
     crashDetection: true,
     concurrency: 16,
     timeoutMillis: 30_000,
@@ -117,6 +118,12 @@ describe("doctor", () => {
   const cases: ReadonlyArray<
     readonly [name: string, observations: ReadonlyArray<Observation>, expected: ReadonlyArray<string>, what?: RegExp]
   > = [
+    [
+      "a lone backup that serves when a client asks",
+      [seen(merge(statusOf("backup"), { state: "BACKUP", peer: { said: null }, config: { lone: "serve" } }))],
+      ["error active", "warning reachable"],
+      /serves when a client asks, unless a subscriber is connected/
+    ],
     ["a server that is not there", [pair()[0], unseen], ["error reachable"], /10\.0\.0\.2:5011: connection refused/],
     ["one that is not known", [pair()[0]], ["warning reachable"], /only one server/],
     ["one that is given twice", [pair()[0], pair()[0]], ["error reachable"], /lead to the same server/],
@@ -356,6 +363,61 @@ describe("health", () => {
     assert.strictEqual(levelOf(pair({}, { state: "ACTIVE", answers: true })), "two actives")
   })
 
+  describe("without the status of the peer", () => {
+    const active: Patch = { state: "ACTIVE", answers: true }
+    const hears = (said: Fsm.Word, ageMillis = 300, isExpired = false): Patch => ({
+      peer: { said, ageMillis, isExpired }
+    })
+    const of = (role: Fsm.Role, ...patches: ReadonlyArray<Patch>) =>
+      seen(patches.reduce((status, patch) => merge(status, patch), statusOf(role)), { peer: null })
+
+    it("F6 two actives: heartbeats of the peer count, while they are fresh", () => {
+      for (const observations of [[of("backup", active, hears("ACTIVE"))], [of("primary", hears("ACTIVE")), unseen]]) {
+        assert.strictEqual(levelOf(observations), "two actives")
+        const finding = examine(observations).find(({ check }) => check === "active")
+        assert.strictEqual(finding?.severity, "error")
+        assert.match(finding.what, /both servers are active.*by its heartbeats/)
+        assert.match(finding.remedy, /stop one of them/)
+      }
+      assert.deepStrictEqual(judge([of("primary", hears("ACTIVE"))], []), {
+        level: "two actives",
+        say: "primary and backup (by its heartbeats) are both active"
+      })
+      for (const stale of [hears("ACTIVE", 2001), hears("ACTIVE", 300, true), hears("PASSIVE")]) {
+        assert.strictEqual(levelOf([of("primary", stale)]), "degraded")
+      }
+    })
+
+    it("F6 two actives: a status of the peer counts for more than its last heartbeat", () => {
+      assert.strictEqual(levelOf(pair(hears("ACTIVE"), { since: "2026-01-31T11:59:59.900Z" })), "healthy")
+    })
+
+    it("F32 one active: a server stands by for a peer that it receives ACTIVE from", () => {
+      const standby = [of("backup")]
+      assert.deepStrictEqual(judge(standby, examine(standby)), {
+        level: "healthy",
+        say: "primary (by its heartbeats) is active, backup stands by"
+      })
+      assert.isUndefined(examine(standby).find(({ check }) => check === "active"))
+      assert.strictEqual(levelOf([of("backup"), unseen]), "degraded")
+      assert.strictEqual(levelOf([of("backup", hears("ACTIVE", 2001))]), "no active")
+      assert.strictEqual(levelOf([of("backup", hears("ACTIVE", 300, true))]), "no active")
+    })
+  })
+
+  it("H11 contested: one of two that were active decides which stays", () => {
+    const contested: Patch = { state: "CONTESTED", answers: false, since: "2026-01-31T11:59:59.000Z" }
+    const observations = pair({ peer: { said: "ACTIVE" } }, contested)
+    assert.deepStrictEqual(judge(observations, examine(observations)), {
+      level: "degraded",
+      say: "primary is active, but backup is CONTESTED"
+    })
+    assert.match(
+      whyNot({ name: "it", status: merge(statusOf("backup"), contested) }),
+      /was active when its peer was, and decides within two heartbeats/
+    )
+  })
+
   it("takes one server that is given twice for one", () => {
     assert.strictEqual(levelOf([pair()[0], pair()[0]]), "degraded")
   })
@@ -365,7 +427,17 @@ describe("health", () => {
     const gone = { peer: { isExpired: true } }
     assert.strictEqual(why(gone), "it takes over with the next request")
     assert.strictEqual(why({ state: "YIELDING" }), "it is handing over")
-    assert.strictEqual(why({ state: "BACKUP", ...gone }), "it has not met its primary and refuses every request")
+    const never = { state: "BACKUP", peer: { said: null, isExpired: true } } as const
+    assert.strictEqual(why(never), "it has not met its primary and refuses every request")
+    assert.strictEqual(
+      why({ ...never, config: { lone: "serve" } }),
+      "it has not met its primary and serves when a client asks, unless a subscriber is connected to its state port"
+    )
+    assert.strictEqual(why({ state: "BACKUP", ...gone }), "it has lost its primary and takes over when a client asks")
+    assert.strictEqual(
+      why({ state: "BACKUP", policy: "classic", ...gone }),
+      "it has not met its primary and refuses every request"
+    )
     assert.strictEqual(why({ state: "BACKUP", peer: { said: "PRIMARY" } }), "it waits for its primary")
     assert.strictEqual(why({ state: "PRIMARY" }), "it waits for its backup")
     assert.strictEqual(why({}), "it is PASSIVE")

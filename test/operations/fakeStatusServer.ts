@@ -47,6 +47,7 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
     peer: "tcp://127.0.0.1:5004",
     heartbeatMillis: 1000,
     vote: "clients",
+    lone: "wait",
     crashDetection: true,
     concurrency: 1,
     timeoutMillis: null,

@@ -230,6 +230,20 @@ describe("bstar config check", () => {
       assert.notInclude(check.stdout(), "secret")
     }))
 
+  it.scopedLive("H12 lone serve: is right with the policy hardened, and with classic names both fields", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile("pair.toml", "policy = \"hardened\"\n[backup]\nlone = \"serve\"\n")
+      const check = yield* bstar(["config", "check", "-b", "--config", file])
+      assert.deepStrictEqual(yield* check.exit, { code: 0, signal: null }, check.stderr())
+      assert.include(check.lines.map((line) => line.replaceAll(/ {2,}/g, " | ")), `lone | serve | file ${file} [backup]`)
+      const classic = yield* bstar(["config", "check", "-b", "--config", file, "--policy", "classic"])
+      assert.deepStrictEqual(yield* classic.exit, { code: configuration, signal: null })
+      assert.sameMembers(classic.stderr().trim().split("\n"), [
+        "E: lone: \"serve\" needs the policy \"hardened\"",
+        "E: policy: expected \"hardened\" where lone is \"serve\", got \"classic\""
+      ])
+    }))
+
   it.scopedLive("looks at both servers where no role is given", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile(

@@ -82,6 +82,14 @@ const wrongs: ReadonlyArray<Wrong> = [
     code: usage,
     says: /crash-detection.*"maybe"/
   },
+  { what: "a bad lone", args: ["-b", "--lone", "never"], code: usage, says: /lone.*"never"/ },
+  {
+    what: "lone serve with the Guide's rules",
+    args: ["-b", "--lone", "serve"],
+    code: configuration,
+    says: /^E: lone: "serve" needs the policy "hardened"\nE: policy: expected "hardened" .*, got "classic"\n$/
+  },
+  { what: "BSTAR_LONE", args: ["-b"], env: { BSTAR_LONE: "serve" }, code: configuration, says: /lone.*\n.*policy/ },
   { what: "a bad interval", args: ["client", "--interval", "soon"], code: configuration, says: /interval/ },
   { what: "an unknown format", args: ["fsm", "--format", "bogus"], code: usage, says: /format/ },
   { what: "BSTAR_POLICY", args: ["-p"], env: { BSTAR_POLICY: "bogus" }, code: usage, says: /BSTAR_POLICY/ },

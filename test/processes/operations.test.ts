@@ -5,7 +5,17 @@ import * as os from "node:os"
 import * as path from "node:path"
 import type { Finding } from "../../src/operations/doctor.ts"
 import type { HistoryEntry, NodeStatus } from "../../src/operations/Status.ts"
-import { bstar, dealer, type Endpoints, freeEndpoints, other, type Role, roles, serverArgs } from "./support.ts"
+import {
+  bstar,
+  dealer,
+  type Endpoints,
+  foreignPeer,
+  freeEndpoints,
+  other,
+  type Role,
+  roles,
+  serverArgs
+} from "./support.ts"
 
 /** Long, so that a machine that is busy with other tests makes no server stand still for one and a half of it. */
 const heartbeat = "1 second"
@@ -116,6 +126,37 @@ const answered = (frontend: string) =>
   })
 
 describe("bstar status", () => {
+  it.scopedLive("F6 two actives: a primary that is active receives ACTIVE from a peer without a status", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const peer = yield* foreignPeer("backup", place.at)
+      const server = yield* start("primary", place, { peerHttp: undefined })
+      yield* peer.listened
+      yield* peer.say("2")
+      yield* server.waitForLine(ready.primary)
+      yield* Effect.fork(peer.beat("3"))
+      const http = ["--http", place.http.primary]
+      const status = yield* until(statusOf(http), ({ health }) => health === "two actives")
+      assert.strictEqual(status.code, 3)
+      const found = status.findings.find(({ check }) => check === "active")
+      assert.strictEqual(found?.severity, "error")
+      assert.match(found.remedy, /stop one of them/)
+      assert.strictEqual((yield* operate(["doctor", ...http])).code, 1)
+    }))
+
+  it.scopedLive("F32 one active: a backup stands by for a peer without a status", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const peer = yield* foreignPeer("primary", place.at)
+      const server = yield* start("backup", place, { peerHttp: undefined })
+      yield* peer.listened
+      yield* Effect.fork(peer.beat("3"))
+      yield* server.waitForLine(ready.backup)
+      const http = ["--http", place.http.backup]
+      yield* until(statusOf(http), ({ code, health }) => code === 0 && health === "healthy")
+      assert.notMatch((yield* operate(["doctor", ...http])).stdout, /promote/)
+    }))
+
   it.scopedLive("tells both servers, and how the pair is by its exit code", () =>
     Effect.gen(function*() {
       const place = yield* free

@@ -68,6 +68,7 @@ const settingsOf = (status) => {
     ["Peer", config.peer],
     ["Heartbeat", setting(config.heartbeatMillis)],
     ["Vote", String(config.vote)],
+    ["Lone backup", config.lone || "wait"],
     ["Crash detection", config.crashDetection ? "on" : "off"],
     ["Concurrency", String(config.concurrency)],
     ["Timeout", setting(config.timeoutMillis)],
