@@ -21,6 +21,7 @@ import { SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type * as Frames from "../Frames.ts"
 import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/scheduler.ts"
+import * as workerExit from "./workerExit.ts"
 
 /**
  * What every socket can do: be found and find others.
@@ -489,13 +490,14 @@ const open = <S extends zmq.Socket>(
 ): Effect.Effect<Handle<S>, SocketError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
-      try: make,
+      try: () => workerExit.add(make()),
       catch: (cause) => new SocketError({ reason: reasonOf(cause), operation: "open", endpoint: undefined, cause })
     }),
     (socket) =>
       Effect.suspend(() => {
         const endpoint = socket.closed ? undefined : socket.lastEndpoint
         socket.close()
+        workerExit.remove(socket)
         return endpoint?.startsWith("ipc://") ? fileGone(endpoint.slice("ipc://".length)) : Effect.void
       })
   ).pipe(Effect.flatMap((socket) => {
