@@ -5,7 +5,6 @@
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Cause from "effect/Cause"
 import * as ConfigError from "effect/ConfigError"
@@ -19,6 +18,7 @@ import * as BinaryStar from "./BinaryStar.ts"
 import type { ConfigIssue } from "./BinaryStarError.ts"
 import { BinaryStarError, InvalidConfig } from "./BinaryStarError.ts"
 import * as bstar from "./cli/bstar.ts"
+import { runMain } from "./cli/runMain.ts"
 
 /** Those that say with which exit code to end, and nothing else. */
 const isEnding = (error: unknown): error is { readonly code: number } =>
@@ -69,7 +69,7 @@ const report = (cause: Cause.Cause<Effect.Effect.Error<ReturnType<typeof bstar.r
 Effect.suspend(() => bstar.run(process.argv)).pipe(
   Effect.tapErrorCause(report),
   Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, BinaryStar.layerScheduler)),
-  NodeRuntime.runMain({
+  runMain({
     teardown: (exit, onExit) => onExit(exitCode(exit)),
     disableErrorReporting: true,
     disablePrettyLogger: true

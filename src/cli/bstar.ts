@@ -14,6 +14,7 @@ import { version } from "../internal/version.ts"
 import type { CommandLine } from "./commandLine.ts"
 import { scan } from "./commandLine.ts"
 import * as options from "./options.ts"
+import * as secrets from "./secrets.ts"
 
 export const usage = "Usage: bstar { -p | -b } [options]   (bstar --help tells the rest)"
 
@@ -244,5 +245,5 @@ export const run = (argv: ReadonlyArray<string>) => {
         Effect.configProviderWith((environment) =>
           Effect.withConfigProvider(parse(argv), ConfigProvider.orElse(environment, () => file))
         )
-    )
+    ).pipe(Effect.withConfigProvider(secrets.take()))
 }

@@ -28,7 +28,7 @@ import type { hooks, Parsed } from "./options.ts"
 
 class HookFailed extends Data.TaggedError("HookFailed")<{ readonly message: string }> {}
 
-/** How long a hook that has taken its time may take to end. */
+/** How long what is left of a hook may take to end after SIGTERM, before SIGKILL. */
 const grace: Duration.DurationInput = "1 second"
 
 /** How long the last lines of a hook may take to come: what it leaves in the background may hold its output for ever. */
@@ -40,7 +40,7 @@ interface Shell {
   readonly end: Effect.Effect<{ readonly code: number | null; readonly signal: string | null }, HookFailed>
 }
 
-/** Starts a command in a process group of its own, which ends with the scope if the command has not ended by then. */
+/** Starts a command in a process group of its own. What is left of the group ends with the scope. */
 const start = (
   command: string,
   env: { readonly [name: string]: string },
@@ -65,7 +65,7 @@ const start = (
       }),
       ({ pid, stderr, stdout }) =>
         Effect.gen(function*() {
-          if (pid !== undefined && !(yield* Deferred.isDone(end))) {
+          if (pid !== undefined && mayRun(pid)) {
             signalGroup(pid, "SIGTERM")
             yield* Effect.sync(() => mayRun(pid)).pipe(
               Effect.repeat({ while: (runs) => runs, schedule: Schedule.spaced("10 millis") }),

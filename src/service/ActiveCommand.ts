@@ -90,7 +90,9 @@ const isItsOwn = (ended: Ended): ended is Exclude<Ended, { readonly _tag: "Orpha
  * standard input, and this process's standard output and error. When the server ceases to be active the whole group is
  * sent SIGTERM, and SIGKILL when its grace is over, and only when nothing of it is left does the server say that it is
  * anything else. It belongs to a process that kills the group also when this one dies, or stands still for one and a half
- * heartbeats, which is half a heartbeat before the peer may take over. What leaves its process group is out of reach.
+ * heartbeats, which is half a heartbeat before the peer may take over. While nothing was received from the peer, and the
+ * peer's host refuses connections to its state port, no peer can take over, and the group is not killed for standing still.
+ * What leaves its process group is out of reach.
  *
  * @since 0.1.0
  * @category constructors
@@ -106,7 +108,10 @@ export const run = (
     const guardian = yield* Guardian.make
     const now = yield* monotonicReader
     const over = yield* Deferred.make<number>()
-    yield* Stream.runForEach(lease.until, (until) => Effect.sync(() => guardian.renew(until))).pipe(Effect.forkScoped)
+    yield* Stream.runForEach(
+      lease.until,
+      (until) => Effect.map(lease.absence, (absence) => guardian.renew({ until, absence }))
+    ).pipe(Effect.forkScoped)
 
     /** Until when the lease lasts that there is, or the next one. */
     const leased = lease.until.pipe(
@@ -128,7 +133,8 @@ export const run = (
           args: options.args ?? [],
           env: environmentOf(member.role, term.began),
           graceMillis: Duration.toMillis(grace),
-          until
+          until,
+          absence: yield* lease.absence
         }).pipe(Effect.onInterrupt(() => Effect.logInfo(`${options.command} is stopped`)))
         yield* tell(options.command, ended)
         return isItsOwn(ended)
@@ -168,7 +174,7 @@ const tell = (command: string, ended: Ended): Effect.Effect<void> =>
     : ended._tag === "Orphaned"
     ? Effect.logWarning(`${command} was killed: its guardian has died`)
     : ended.lapsed
-    ? Effect.logWarning(`${command} was killed: its lease has run out, the last word to the peer was too long ago`)
+    ? Effect.logWarning(`${command} was killed: its lease has run out, the last heartbeat was too long ago`)
     : ended.signal === null
     ? Effect.logInfo(`${command} has ended with exit code ${ended.code}`)
     : Effect.logInfo(`${command} was ended by ${ended.signal}`)

@@ -37,7 +37,24 @@ export class Lease extends Context.Tag("effect-binary-star/Lease")<Lease, {
    * than until it says anything else, which it does only when nothing runs there.
    */
   readonly peerIsOver: Effect.Effect<void>
+  /**
+   * While nothing was received from the peer for two heartbeats: what renews the lease besides a heartbeat. Undefined
+   * otherwise, with `classic`, and without crash detection.
+   */
+  readonly absence: Effect.Effect<Absence | undefined>
 }>() {}
+
+/**
+ * A connection that this endpoint refuses proves that no peer runs. It renews the lease like a heartbeat that the peer has
+ * received: a peer that starts later opens its state port first, and is active two heartbeats after that at the earliest.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Absence {
+  readonly endpoint: string
+  readonly leaseMillis: number
+}
 
 const decode = Schema.decodeOption(PeerMessage.PeerMessage)
 
@@ -54,7 +71,7 @@ export const layer = (
   options: BinaryStarConfig.Options
 ): Layer.Layer<Lease | PeerLink, InvalidConfig, PeerLink> =>
   Layer.effectContext(Effect.gen(function*() {
-    const { expiryMillis, heartbeat } = yield* BinaryStarConfig.make(options)
+    const { crashDetection, expiryMillis, heartbeat, peer, policy } = yield* BinaryStarConfig.make(options)
     const link = yield* PeerLink
     const now = yield* monotonicReader
     const began = now()
@@ -65,6 +82,9 @@ export const layer = (
     const peerIsOverAt = yield* SubscriptionRef.make(yield* unknown)
     // A process that was here before may have died a moment ago, and what it ran has half a heartbeat to end.
     const predecessorIsOverAt = began + expiryMillis / 4
+    // With classic a primary does not wait when it starts.
+    const absence = policy === "hardened" && crashDetection ? { endpoint: peer, leaseMillis } : undefined
+    let receivedAt = Number.NEGATIVE_INFINITY
 
     return Context.make(PeerLink, {
       ...link,
@@ -76,6 +96,7 @@ export const layer = (
         }),
       forget: Effect.zipRight(link.forget, Effect.flatMap(unknown, (at) => SubscriptionRef.set(peerIsOverAt, at))),
       messages: Stream.tap(link.messages, (batch) => {
+        receivedAt = now()
         const word = lastWord(batch)
         return word === undefined
           ? Effect.void
@@ -87,6 +108,7 @@ export const layer = (
         Stream.flatMap((at) => Effect.sleep(Math.max(0, at - now())), { switch: true }),
         Stream.take(1),
         Stream.runDrain
-      )
+      ),
+      absence: Effect.sync(() => now() - receivedAt > expiryMillis ? absence : undefined)
     }))
   }))

@@ -10,6 +10,18 @@
 import { spawn } from "node:child_process"
 import process from "node:process"
 import { machineMillis, mayRun, signalGroup } from "./processGroup.ts"
+import type { Address } from "./refusal.ts"
+import { probe } from "./refusal.ts"
+
+/**
+ * Where the peer would listen, while nothing is received from it. A refused connection renews the lease by so much.
+ *
+ * @internal
+ */
+export interface Absence {
+  readonly address: Address
+  readonly leaseMillis: number
+}
 
 /** @internal */
 export type Order =
@@ -20,9 +32,10 @@ export type Order =
     readonly env: { readonly [name: string]: string }
     readonly graceMillis: number
     readonly until: number
+    readonly absence?: Absence | undefined
   }
   /** The command may run until then, in `machineMillis`: a guardian that stood still finds that it is too late. */
-  | { readonly _tag: "Renew"; readonly until: number }
+  | { readonly _tag: "Renew"; readonly until: number; readonly absence?: Absence | undefined }
   | { readonly _tag: "Stop" }
 
 /** @internal */
@@ -44,9 +57,14 @@ interface Command {
 /** How soon, in milliseconds, it is looked whether a process group is gone, and how seldom in the end. */
 const lookMillis = { first: 2, last: 50 }
 
+/** The last sixth of a lease, a quarter of a heartbeat, is left for a probe; one that begins late has half of that. */
+const probeShare = 6
+
 let command: Command | undefined
 let until = Number.NEGATIVE_INFINITY
 let leaseTimer: NodeJS.Timeout | undefined
+let absence: Absence | undefined
+let isProbing = false
 
 const report = (report: Report) => {
   // Nobody may be there any more, which is told by the end of the channel.
@@ -68,21 +86,44 @@ const stop = (command: Command) => {
 }
 
 const checkLease = () => {
-  clearTimeout(leaseTimer)
-  if (command === undefined || command.isKilled) {
+  if (command === undefined || command.isKilled || isProbing) {
     return
   }
+  clearTimeout(leaseTimer)
   const left = until - machineMillis()
-  if (left > 0) {
-    leaseTimer = setTimeout(checkLease, Math.ceil(left))
+  const probeMillis = absence === undefined ? 0 : absence.leaseMillis / probeShare
+  if (left > probeMillis) {
+    leaseTimer = setTimeout(checkLease, Math.ceil(left - probeMillis))
+  } else if (absence !== undefined) {
+    probePeer(absence, Math.max(left, probeMillis / 2))
   } else {
     command.lapsed = !command.hasExited
     kill(command)
   }
 }
 
-const start = (order: Extract<Order, { readonly _tag: "Start" }>) => {
+/** Renews the lease from before the connection was tried, if it is refused: no peer ran at that time. */
+const probePeer = ({ address, leaseMillis }: Absence, timeoutMillis: number) => {
+  const at = machineMillis()
+  isProbing = true
+  probe(address, timeoutMillis, (isRefused) => {
+    isProbing = false
+    if (isRefused) {
+      until = Math.max(until, at + leaseMillis)
+    } else {
+      absence = undefined
+    }
+    checkLease()
+  })
+}
+
+const renew = (order: Extract<Order, { readonly _tag: "Start" | "Renew" }>) => {
   until = Math.max(until, order.until)
+  absence = order.absence
+}
+
+const start = (order: Extract<Order, { readonly _tag: "Start" }>) => {
+  renew(order)
   if (until <= machineMillis()) {
     return report({ _tag: "Ended", code: null, signal: null, lapsed: true })
   }
@@ -140,7 +181,7 @@ process.on("message", (order: Order) => {
       start(order)
       break
     case "Renew":
-      until = Math.max(until, order.until)
+      renew(order)
       break
     case "Stop":
       if (command !== undefined) {
@@ -151,7 +192,18 @@ process.on("message", (order: Order) => {
 })
 
 // A supervisor may send its signals to all processes of a service. This one ends when the channel does, and not before.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) {
+const ignored = [
+  "SIGINT",
+  "SIGTERM",
+  "SIGQUIT",
+  "SIGHUP",
+  "SIGALRM",
+  "SIGXCPU",
+  "SIGPWR",
+  "SIGUSR1",
+  "SIGUSR2"
+] as const
+for (const signal of ignored) {
   process.on(signal, () => {})
 }
 

@@ -7,9 +7,12 @@ import type * as Scope from "effect/Scope"
 import type { ChildProcess } from "node:child_process"
 import { fork } from "node:child_process"
 import { createRequire } from "node:module"
+import * as Endpoint from "../Endpoint.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import type { Order, Report } from "./guardian.ts"
+import type { Absence } from "./Lease.ts"
 import { machineMillis, mayRun, signalGroup } from "./processGroup.ts"
+import type { Address } from "./refusal.ts"
 
 /**
  * How a command came to its end.
@@ -22,11 +25,21 @@ export type Ended =
   | { readonly _tag: "Orphaned" }
 
 /**
- * A command for a guardian. `until` is when its lease ends, in milliseconds of the monotonic clock.
+ * Until when a command may run, in milliseconds of the monotonic clock, and what else renews that.
  *
  * @internal
  */
-export type Command = Omit<Extract<Order, { readonly _tag: "Start" }>, "_tag">
+export interface Renewal {
+  readonly until: number
+  readonly absence?: Absence | undefined
+}
+
+/**
+ * A command for a guardian, with its first lease.
+ *
+ * @internal
+ */
+export type Command = Omit<Extract<Order, { readonly _tag: "Start" }>, "_tag" | keyof Renewal> & Renewal
 
 /**
  * A guardian, and another one in its place when it dies. It owns one command at a time.
@@ -36,8 +49,21 @@ export type Command = Omit<Extract<Order, { readonly _tag: "Start" }>, "_tag">
 export interface Guardian {
   /** Starts a command, and waits until it has ended. Interrupted, it stops it and waits until nothing of it is left. */
   readonly run: (command: Command) => Effect.Effect<Ended>
-  /** Says until when the command may go on, in milliseconds of the monotonic clock. Does not wait. */
-  readonly renew: (until: number) => void
+  /** Renews the lease of the command. Does not wait. */
+  readonly renew: (renewal: Renewal) => void
+}
+
+/** A name in the abstract namespace is no path, and memory has no address. */
+const addressOf = (endpoint: string): Address | undefined => {
+  const parts = Endpoint.parse(endpoint)
+  switch (parts?.protocol) {
+    case "tcp":
+      return { host: parts.host.replace(/^\[(.*)\]$/, "$1"), port: Number(parts.port) }
+    case "ipc":
+      return parts.name.startsWith("@") ? undefined : { path: parts.name }
+    default:
+      return undefined
+  }
 }
 
 /** How long a guardian may take for what is its own affair. One that takes longer is stopped or out of its mind. */
@@ -57,10 +83,14 @@ export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(func
   let guardian: ChildProcess | undefined
   let running: { readonly ended: Deferred.Deferred<Ended>; pid: number | undefined } | undefined
 
-  const toMachine = (until: number) => {
+  const toMachine = ({ absence, until }: Renewal) => {
     // Read first: if this process stands still in between, the lease gets shorter and not longer.
     const at = machineMillis()
-    return at + until - now()
+    const address = absence && addressOf(absence.endpoint)
+    return {
+      until: at + until - now(),
+      absence: address && { address, leaseMillis: absence.leaseMillis }
+    }
   }
 
   const hear = (report: Report) => {
@@ -138,7 +168,7 @@ export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(func
       Effect.acquireUseRelease(
         Effect.sync(() => {
           running = { ended: Deferred.unsafeMake(FiberId.none), pid: undefined }
-          send({ _tag: "Start", ...command, until: toMachine(command.until) })
+          send({ _tag: "Start", ...command, ...toMachine(command) })
           return running
         }),
         ({ ended }) => Deferred.await(ended),
@@ -164,9 +194,9 @@ export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(func
             running = undefined
           })
       ),
-    renew: (until) => {
+    renew: (renewal) => {
       if (running !== undefined) {
-        send({ _tag: "Renew", until: toMachine(until) })
+        send({ _tag: "Renew", ...toMachine(renewal) })
       }
     }
   }

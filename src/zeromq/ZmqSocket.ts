@@ -22,6 +22,7 @@ import type * as Frames from "../Frames.ts"
 import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/scheduler.ts"
 import type { ConnectionEvent, Link } from "./connector.ts"
 import * as Connector from "./connector.ts"
+import * as workerExit from "./workerExit.ts"
 
 /**
  * What every socket can do: be found and find others.
@@ -552,13 +553,14 @@ const open = <S extends zmq.Socket>(
 ): Effect.Effect<Handle<S>, SocketError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
-      try: make,
+      try: () => workerExit.add(make()),
       catch: (cause) => new SocketError({ reason: reasonOf(cause), operation: "open", endpoint: undefined, cause })
     }),
     (socket) =>
       Effect.suspend(() => {
         const endpoint = socket.closed ? undefined : socket.lastEndpoint
         socket.close()
+        workerExit.remove(socket)
         return endpoint?.startsWith("ipc://") ? fileGone(endpoint.slice("ipc://".length)) : Effect.void
       })
   ).pipe(Effect.flatMap((socket) =>

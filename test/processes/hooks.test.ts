@@ -6,6 +6,8 @@ import { makeLog } from "./commands.ts"
 import type { Process } from "./support.ts"
 import { bstar, foreignPeer, freeEndpoints, serverArgs, startLine } from "./support.ts"
 
+const secret = "the-token-of-this-test"
+
 /** A backup whose primary is of another make. */
 const makeBackup = (
   ...options: ReadonlyArray<string>
@@ -17,7 +19,10 @@ const makeBackup = (
   Effect.gen(function*() {
     const at = yield* freeEndpoints
     const primary = yield* foreignPeer("primary", at)
-    const backup = yield* bstar([...serverArgs("backup", at, "400 millis"), "--policy", "hardened", ...options])
+    const backup = yield* bstar(
+      [...serverArgs("backup", at, "400 millis"), "--policy", "hardened", ...options],
+      { BSTAR_HTTP_TOKEN: secret, BSTAR_MARK: "kept" }
+    )
     yield* backup.waitForLine(startLine.backup)
     yield* primary.listened
     return { backup, primary }
@@ -104,6 +109,38 @@ describe("hooks that are commands", () => {
       yield* backup.waitForLine("W: interrupted")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
     }))
+
+  it.scopedLive("F16 leave nothing of their process group behind when they have ended", () =>
+    Effect.gen(function*() {
+      const { file } = yield* makeLog
+      const note = `while true; do echo >> ${file}; sleep 0.01; done`
+      const { backup, primary } = yield* makeBackup(
+        ...["--on-passive", `(trap '' TERM; ${note}) & while ! test -s ${file}; do sleep 0.01; done; echo ready`],
+        ...["--on-stop", "true"]
+      )
+      yield* primary.say("3")
+      yield* backup.waitForLine("I: on-passive: ready")
+      yield* backup.kill("SIGTERM")
+      assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
+      const { size } = fs.statSync(file)
+      yield* Effect.sleep("100 millis")
+      assert.strictEqual(fs.statSync(file).size, size)
+    }))
+
+  for (const status of [[], ["--http", "127.0.0.1:0"]]) {
+    it.scopedLive(`F18 secrets: hooks do not inherit the token of HTTP (${status[0] ?? "without --http"})`, () =>
+      Effect.gen(function*() {
+        const { backup, primary } = yield* makeBackup(
+          ...["--on-passive", "env; echo end"],
+          ...status
+        )
+        yield* primary.say("3")
+        yield* backup.waitForLine("I: on-passive: end")
+        assert.include(backup.lines, "I: on-passive: BSTAR_NODE_HOOK=on-passive")
+        assert.include(backup.lines, "I: on-passive: BSTAR_MARK=kept")
+        assert.deepStrictEqual(backup.lines.filter((line) => line.includes(secret)), [])
+      }))
+  }
 
   it.scopedLive("need a command and a time that is one", () =>
     Effect.gen(function*() {

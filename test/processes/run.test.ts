@@ -3,8 +3,9 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
+import { eventually } from "../suites/support.ts"
 import type { Log } from "./commands.ts"
-import { assertOneAtATime, child, makeLog, startRun } from "./commands.ts"
+import { assertOneAtATime, child, makeLog, runArgs, startRun } from "./commands.ts"
 import type { Endpoints, Process, Role } from "./support.ts"
 import { bstar, freeEndpoints } from "./support.ts"
 
@@ -207,6 +208,57 @@ describe("bstar run", () => {
       yield* Effect.sleep("50 millis")
       assert.strictEqual(fs.readFileSync(log.file, "utf8").length, length)
       assert.include(fs.readFileSync(log.file, "utf8"), "asked")
+    }))
+
+  it.scopedLive("F18 secrets: neither the command nor its guardian inherits the token of HTTP", () =>
+    Effect.gen(function*() {
+      const script = "env; tr '\\0' '\\n' < /proc/$PPID/environ; echo end"
+      const server = yield* bstar(
+        [...runArgs("primary", yield* freeEndpoints, heartbeat), "--", "sh", "-c", script],
+        { BSTAR_HTTP_TOKEN: "the-token-of-this-test", BSTAR_MARK: "kept" }
+      )
+      yield* server.waitForLine("end")
+      assert.strictEqual(server.lines.filter((line) => line === "BSTAR_MARK=kept").length, 2)
+      assert.notInclude(server.stdout(), "the-token-of-this-test")
+    }))
+
+  it.scopedLive("F23 a server without a peer does not kill its command while it stands still", () =>
+    Effect.gen(function*() {
+      const log = yield* makeLog
+      const server = yield* startRun("primary", yield* freeEndpoints, heartbeat, [], child(log))
+      const { group } = yield* log.started(1)
+      // Until it is settled that nothing is received from a peer, the lease is renewed by heartbeats alone.
+      yield* Effect.sleep("1200 millis")
+      yield* server.kill("SIGSTOP")
+      yield* Effect.sleep("2 seconds")
+      const last = log.lives()[0]!.to
+      yield* eventually(Effect.sync(() => log.lives()[0]!.to > last))
+      assert.deepStrictEqual(log.lives().map((life) => [life.group, life.wasAsked]), [[group, false]])
+      yield* server.kill("SIGCONT")
+      yield* server.kill("SIGTERM")
+      assert.strictEqual((yield* server.exit).code, 0)
+      assert.deepStrictEqual(server.lines.filter((line) => /was killed/.test(line)), [])
+      assert.isTrue(log.lives()[0]!.wasAsked)
+    }))
+
+  it.scopedLive("F23 a server that stands still loses its command to a peer that starts meanwhile, and never late", () =>
+    Effect.gen(function*() {
+      const { log, restart, servers: { backup, primary } } = yield* startPair(["parent"])
+      yield* primary.kill("SIGKILL")
+      yield* log.started(2)
+      yield* Effect.sleep("1200 millis")
+      yield* backup.kill("SIGSTOP")
+      yield* Effect.sleep("1200 millis")
+      assert.isFalse(log.lives()[1]!.wasAsked)
+      const before = log.lives()[1]!.to
+      const again = yield* restart("primary")
+      yield* again.waitForLine(startedBy)
+      assert.strictEqual(log.lives().length, 3)
+      assert.isAtLeast(log.lives()[1]!.to, before)
+      assertOneAtATime(log.lives())
+      yield* backup.kill("SIGCONT")
+      yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+      assertOneAtATime(log.lives())
     }))
 
   it.scopedLive("needs a role and a command", () =>

@@ -5,20 +5,21 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import type * as BinaryStarConfig from "../../src/BinaryStarConfig.ts"
 import { monotonicMillis } from "../../src/internal/clock.ts"
 import * as PeerLink from "../../src/PeerLink.ts"
 import * as Lease from "../../src/service/Lease.ts"
 import { foreignPeer, settle } from "../suites/nodes.ts"
 
 /** The end of a primary with a lease, whose messages are taken, and its peer. The heartbeat is a second. */
-const makeLease = Effect.gen(function*() {
+const makeLease = Effect.fnUntraced(function*(options: Partial<BinaryStarConfig.Options> = {}) {
   const links = yield* PeerLink.makeMemory
   const peer = yield* foreignPeer(links.backup)
   const context = yield* Layer.build(
-    Layer.provide(Lease.layer({ role: "primary", policy: "hardened" }), links.primary)
+    Layer.provide(Lease.layer({ role: "primary", policy: "hardened", ...options }), links.primary)
   )
   const link = Context.get(context, PeerLink.PeerLink)
-  const { peerIsOver, until } = Context.get(context, Lease.Lease)
+  const { absence, peerIsOver, until } = Context.get(context, Lease.Lease)
   yield* Effect.forkScoped(Stream.runDrain(link.messages))
   yield* settle
   /** How many milliseconds from now. */
@@ -35,7 +36,7 @@ const makeLease = Effect.gen(function*() {
     yield* Fiber.interrupt(waiting)
     return isDone
   })
-  return { isOver, left, link, peer, peerIsOver }
+  return { absence, isOver, left, link, peer, peerIsOver }
 })
 
 const active = [Buffer.from("3")]
@@ -43,7 +44,7 @@ const active = [Buffer.from("3")]
 describe("a lease", () => {
   it.scoped("lasts for one and a half heartbeats from each word to the peer", () =>
     Effect.gen(function*() {
-      const { left, link } = yield* makeLease
+      const { left, link } = yield* makeLease()
       assert.strictEqual(yield* left, 1500)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* left, 500)
@@ -73,7 +74,7 @@ describe("a lease", () => {
 
   it.scoped("of the peer is over two heartbeats after it said that it was active", () =>
     Effect.gen(function*() {
-      const { isOver, peer, peerIsOver } = yield* makeLease
+      const { isOver, peer, peerIsOver } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")
       yield* peer.says("3")
       const waiting = yield* Effect.fork(peerIsOver)
@@ -90,7 +91,7 @@ describe("a lease", () => {
   for (const digit of ["1", "2", "4"]) {
     it.scoped(`of the peer is over as soon as it says ${digit}`, () =>
       Effect.gen(function*() {
-        const { isOver, peer, peerIsOver } = yield* makeLease
+        const { isOver, peer, peerIsOver } = yield* makeLease()
         yield* TestClock.adjust("10 seconds")
         yield* peer.says("3")
         const waiting = yield* Effect.fork(peerIsOver)
@@ -104,7 +105,7 @@ describe("a lease", () => {
 
   it.scoped("of a peer that was not heard, or is to be forgotten, may last for two heartbeats", () =>
     Effect.gen(function*() {
-      const { isOver, link, peer } = yield* makeLease
+      const { isOver, link, peer } = yield* makeLease()
       yield* TestClock.adjust("1999 millis")
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("1 millis")
@@ -118,16 +119,37 @@ describe("a lease", () => {
 
   it.scoped("may still be that of the process that was here before, for half a heartbeat", () =>
     Effect.gen(function*() {
-      const { isOver, peer } = yield* makeLease
+      const { isOver, peer } = yield* makeLease()
       yield* peer.says("2")
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("500 millis")
       assert.isTrue(yield* isOver)
     }))
 
+  it.scoped("F23 is renewed by a refused connection, once nothing was received for two heartbeats", () =>
+    Effect.gen(function*() {
+      const { absence, peer } = yield* makeLease()
+      const expected = { endpoint: "tcp://localhost:5004", leaseMillis: 1500 }
+      assert.deepStrictEqual(yield* absence, expected)
+      yield* peer.says("4")
+      assert.isUndefined(yield* absence)
+      yield* TestClock.adjust("2 seconds")
+      assert.isUndefined(yield* absence)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* absence, expected)
+    }))
+
+  for (const options of [{ policy: "classic", crashDetection: true }, { crashDetection: false }] as const) {
+    it.scoped(`F23 is renewed by heartbeats alone with ${JSON.stringify(options)}`, () =>
+      Effect.gen(function*() {
+        const { absence } = yield* makeLease(options)
+        assert.isUndefined(yield* absence)
+      }))
+  }
+
   it.scoped("is not changed by what is no word", () =>
     Effect.gen(function*() {
-      const { isOver, peer } = yield* makeLease
+      const { isOver, peer } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")
       yield* peer.says("3")
       yield* peer.says("7")

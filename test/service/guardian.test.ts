@@ -1,10 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
+import type { ChildProcess } from "node:child_process"
 import { fork } from "node:child_process"
 import { once } from "node:events"
+import * as net from "node:net"
 import * as path from "node:path"
-import type { Order, Report } from "../../src/service/guardian.ts"
+import type { Absence, Order, Report } from "../../src/service/guardian.ts"
 import { machineMillis, mayRun } from "../../src/service/processGroup.ts"
+import { freeEndpoints } from "../processes/support.ts"
 import { eventually } from "../suites/support.ts"
 
 const program = path.resolve(import.meta.dirname, "../../dist/service/guardian.js")
@@ -12,7 +15,7 @@ const program = path.resolve(import.meta.dirname, "../../dist/service/guardian.j
 /** A guardian, and what it reports. It is killed with the scope. */
 const makeGuardian = Effect.gen(function*() {
   const guardian = yield* Effect.acquireRelease(
-    Effect.sync(() => fork(program, { stdio: ["ignore", "inherit", "inherit", "ipc"] })),
+    Effect.sync(() => fork(program, { stdio: ["ignore", "inherit", "pipe", "ipc"] })),
     (guardian) =>
       Effect.sync(() => {
         guardian.kill("SIGCONT")
@@ -36,7 +39,7 @@ const makeGuardian = Effect.gen(function*() {
     exited: Effect.promise(() => exited),
     ended: reported("Ended"),
     /** Starts a command with a lease of so long, and gives its process. */
-    start: (leaseMillis: number, script: string, graceMillis = 10_000) =>
+    start: (leaseMillis: number, script: string, graceMillis = 10_000, absence?: Absence) =>
       Effect.gen(function*() {
         const order: Order = {
           _tag: "Start",
@@ -44,13 +47,37 @@ const makeGuardian = Effect.gen(function*() {
           args: ["-c", script],
           env: {},
           graceMillis,
-          until: machineMillis() + leaseMillis
+          until: machineMillis() + leaseMillis,
+          absence
         }
         guardian.send(order)
         return (yield* reported("Started")).pid
       })
   }
 })
+
+/** An address at which nobody listens. */
+const freeAddress = Effect.map(freeEndpoints, ({ primary }) => {
+  const { hostname: host, port } = new URL(primary.state)
+  return { host, port: Number(port) }
+})
+
+const listenAt = (address: { readonly host: string; readonly port: number }) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const server = net.createServer((socket) => socket.destroy()).listen(address)
+      await once(server, "listening")
+      return server
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+
+/** What it has written to standard error until its end. */
+const stderrOf = (guardian: ChildProcess) =>
+  Effect.promise(async () => {
+    guardian.disconnect()
+    return (await guardian.stderr!.setEncoding("utf8").toArray()).join("")
+  })
 
 const long = 60_000
 const gone = (group: number) => eventually(Effect.sync(() => !mayRun(group)))
@@ -102,6 +129,60 @@ describe("the guardian of a command", () => {
       yield* tell({ _tag: "Start", command: "true", args: [], env: {}, graceMillis: 0, until })
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: null, lapsed: true })
       assert.strictEqual(reports.length, 1)
+    }))
+
+  it.scopedLive("F23 lets the command run beyond its lease while nobody listens at the peer's port, and no longer", () =>
+    Effect.gen(function*() {
+      const { ended, guardian, reports, start } = yield* makeGuardian
+      const peer = yield* freeAddress
+      yield* start(300, "sleep 100", 0, { address: peer, leaseMillis: 300 })
+      yield* Effect.sleep("1 second")
+      guardian.kill("SIGSTOP")
+      yield* Effect.sleep("1 second")
+      guardian.kill("SIGCONT")
+      yield* Effect.sleep("500 millis")
+      assert.deepStrictEqual(reports.map(({ _tag }) => _tag), ["Started"])
+      yield* listenAt(peer)
+      assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
+    }))
+
+  it.scopedLive("F23 is strict where somebody listens at the peer's port, or the refusal proves nothing", () =>
+    Effect.gen(function*() {
+      const peer = yield* freeAddress
+      yield* listenAt(peer)
+      for (const address of [peer, { path: "/nowhere/at/all" }, { host: "no-such-host.invalid", port: 1 }]) {
+        const { ended, start } = yield* makeGuardian
+        const began = machineMillis()
+        yield* start(600, "sleep 100", 0, { address, leaseMillis: 600 })
+        assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
+        assert.isAtLeast(machineMillis() - began, 600)
+      }
+    }))
+
+  it.scopedLive("F23 probes no peer that is known to be there", () =>
+    Effect.gen(function*() {
+      const { ended, start, tell } = yield* makeGuardian
+      yield* start(500, "sleep 100", 0, { address: yield* freeAddress, leaseMillis: 500 })
+      yield* tell({ _tag: "Renew", until: machineMillis() + 600 })
+      assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
+    }))
+
+  it.scopedLive("F15 signals to all processes of a service do not end it", () =>
+    Effect.gen(function*() {
+      const { ended, guardian, start, tell } = yield* makeGuardian
+      yield* start(long, "trap 'exit 5' TERM; while true; do sleep 0.01; done")
+      for (
+        const signal of [
+          ...["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGALRM"] as const,
+          ...["SIGXCPU", "SIGPWR", "SIGUSR1", "SIGUSR2"] as const
+        ]
+      ) {
+        guardian.kill(signal)
+      }
+      yield* tell({ _tag: "Stop" })
+      assert.deepInclude(yield* ended, { _tag: "Ended", lapsed: false })
+      // Nor do they open a debugger.
+      assert.notInclude(yield* stderrOf(guardian), "Debugger")
     }))
 
   it.scopedLive("wakes a command that stands still so that it can end", () =>

@@ -1,0 +1,20 @@
+/**
+ * Secrets of the environment, which no child process may inherit: hooks, the command of `bstar run`, its guardian.
+ */
+import * as ConfigProvider from "effect/ConfigProvider"
+import process from "node:process"
+
+const names = ["BSTAR_HTTP_TOKEN"] as const
+
+/** Removes the secrets from the environment of this process and provides them, and the rest of it, as configuration. */
+export const take = (): ConfigProvider.ConfigProvider => {
+  const taken = new Map<string, string>()
+  for (const name of names) {
+    const value = process.env[name]
+    if (value !== undefined) {
+      taken.set(name, value)
+      delete process.env[name]
+    }
+  }
+  return ConfigProvider.orElse(ConfigProvider.fromMap(taken), () => ConfigProvider.fromEnv())
+}
