@@ -20,6 +20,7 @@ import { SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type * as Frames from "../Frames.ts"
 import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/scheduler.ts"
+import * as Addresses from "./addresses.ts"
 import type { ConnectionEvent, Link } from "./connector.ts"
 import * as Connector from "./connector.ts"
 import * as workerExit from "./workerExit.ts"
@@ -603,8 +604,9 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
     Endpoint.isBindable(endpoint)
       ? Effect.tryPromise({
         try: async () => {
-          allowIpv6(handle.socket, endpoint)
-          await handle.socket.bind(endpoint)
+          const address = await Addresses.toBind(endpoint)
+          allowIpv6(handle.socket, address)
+          await handle.socket.bind(address)
           handle.endpoint = handle.socket.lastEndpoint ?? endpoint
           return handle.endpoint
         },
@@ -775,6 +777,8 @@ const reasons: { readonly [code: string]: SocketReason } = {
   EINVAL: "InvalidEndpoint",
   EPROTONOSUPPORT: "InvalidEndpoint",
   ENOENT: "InvalidEndpoint",
+  ENOTFOUND: "NoSuchDevice",
+  ETIMEOUT: "UnknownHost",
   EAGAIN: "Full",
   EFSM: "OutOfTurn",
   EMFILE: "TooManySockets",

@@ -1,5 +1,6 @@
 /** Which addresses the endpoints that are connected to have, as numeric endpoints. They outlive the sockets that use them. */
 import { isIP } from "node:net"
+import * as os from "node:os"
 import * as Endpoint from "../Endpoint.ts"
 import * as Names from "../internal/names.ts"
 
@@ -73,6 +74,19 @@ export const begin = (endpoint: string): void => {
 /** The handshake of a connection to an address is done. */
 export const prove = (endpoint: string, address: string | undefined): void => {
   Object.assign(of(endpoint), { proven: address, isInVain: false })
+}
+
+const numeric = (address: string, port: string): string =>
+  `tcp://${address.includes(":") ? `[${address}]` : address}:${port}`
+
+/** What to bind for an endpoint: a name that is not that of an interface is looked up. */
+export const toBind = async (endpoint: string): Promise<string> => {
+  const { host, port } = of(endpoint)
+  if (host === "" || host === "*" || host in os.networkInterfaces()) {
+    return endpoint
+  }
+  const [address] = await Names.addressesOf(host)
+  return address === undefined ? endpoint : numeric(address, port)
 }
 
 /** Looks the host up again. What is known stays in use where that fails. */
