@@ -21,7 +21,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as BinaryStarConfig from "./BinaryStarConfig.ts"
 import type { BinaryStarError, InvalidConfig, OrderRefused, SocketError } from "./BinaryStarError.ts"
 import type { Frontend } from "./Frontend.ts"
-import type * as Fsm from "./Fsm.ts"
+import * as Fsm from "./Fsm.ts"
 import type { Handler } from "./Handler.ts"
 import * as Driver from "./internal/driver.ts"
 import type { PeerLink } from "./PeerLink.ts"
@@ -51,7 +51,7 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly role: Fsm.Role
   /** What it was configured with, all defaults filled in. */
   readonly config: BinaryStarConfig.BinaryStarConfig
-  /** The state now: it answers in `ACTIVE`, and stands by in `PASSIVE` and `RESUMING`. Fails when the member has ended. */
+  /** The state now: it answers in `ACTIVE`, and stands by in `PASSIVE`, `RESUMING` and `CONTESTED`. Fails when the member has ended. */
   readonly state: Effect.Effect<Fsm.State, BinaryStarError | SocketError>
   /** The state now, and then each other state that it changes to. Fails when the member ends. */
   readonly changes: Stream.Stream<Fsm.State, BinaryStarError | SocketError>
@@ -231,9 +231,7 @@ export const awaitActive: Effect.Effect<void, BinaryStarError | SocketError, Bin
  * @since 0.1.0
  * @category combinators
  */
-export const awaitPassive: Effect.Effect<void, BinaryStarError | SocketError, BinaryStar> = awaitState((state) =>
-  state === "PASSIVE" || state === "RESUMING"
-)
+export const awaitPassive: Effect.Effect<void, BinaryStarError | SocketError, BinaryStar> = awaitState(Fsm.standsBy)
 
 /**
  * Lets the event loop turn every 2 milliseconds, so that no busy fiber of the application can delay a heartbeat.

@@ -50,6 +50,15 @@ export const states: ReadonlyArray<State> = [
 ]
 
 /**
+ * Whether a server in a state was paired and does not answer, but may be active again without being started anew.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const standsBy = (state: State): boolean =>
+  state === "PASSIVE" || state === "RESUMING" || state === "CONTESTED"
+
+/**
  * What the servers of a pair can say to each other.
  *
  * @since 0.1.0

@@ -14,7 +14,8 @@ export interface Transition {
   readonly role: Fsm.Role | "any"
   readonly state: Fsm.State
   readonly event: Fsm.Event["_tag"]
-  readonly peer: "alive" | "expired" | "any"
+  /** `unheard`: expired, too, and never heard, where that makes a difference; `heard` is alive or expired then. */
+  readonly peer: "alive" | "expired" | "unheard" | "heard" | "any"
   readonly verdict: Fsm.Verdict["_tag"]
   readonly next: Fsm.State
   /** The word that is published at once, if any. */
@@ -29,17 +30,23 @@ const expiryMillis = 2000
 /** The peer's expiry in every question; it was last heard at 0. */
 const peerExpiry = expiryMillis
 
-/** A member that has heard its peer over a connection that is there. */
-const questioned = { connectionExpiry: Number.NEGATIVE_INFINITY, quietSince: 0, link: "Connected", awaited: "Down", hasReceived: true } as const
+/** A member whose connection to its peer is there. */
+const questioned = { connectionExpiry: Number.NEGATIVE_INFINITY, quietSince: 0, link: "Connected", awaited: "Down" } as const
 
 const eventOf = (tag: Fsm.Event["_tag"], now: number): Fsm.Event =>
   tag === "PeerGone"
     ? { _tag: tag, now, evidence: { _tag: "ConnectionRefused", endpoint: "its endpoint", asOf: now } }
     : { _tag: tag, now }
 
-const ask = (rules: Fsm.Rules, state: Fsm.State, event: Fsm.Event["_tag"], peer: "alive" | "expired"): Transition => {
+const ask = (
+  rules: Fsm.Rules,
+  state: Fsm.State,
+  event: Fsm.Event["_tag"],
+  peer: "alive" | "expired" | "unheard"
+): Transition => {
   const now = peer === "alive" ? peerExpiry : peerExpiry + 1
-  const { member, publish, say, verdict } = Fsm.step(rules, { ...questioned, state, peerExpiry }, eventOf(event, now))
+  const asked: Fsm.Member = { ...questioned, state, peerExpiry, hasReceived: peer !== "unheard" }
+  const { member, publish, say, verdict } = Fsm.step(rules, asked, eventOf(event, now))
   const rule = rules.policy[rules.role][state]?.[event].rule
   return { role: rules.role, state, event, peer, verdict: verdict._tag, next: member.state, publish, rule, say }
 }
@@ -55,12 +62,16 @@ const reachable = (rules: Fsm.Rules): ReadonlyArray<Fsm.State> => {
   return Fsm.states.filter((state) => seen.has(state))
 }
 
-/** Everything that the reducer can be asked: each role, with a peer that is alive and one that has expired. */
+/** Everything that the reducer can be asked: each role, with a peer that is alive, has expired, or was never heard. */
 export const transitions = (policy: Fsm.Policy): ReadonlyArray<Transition> =>
   (["primary", "backup"] as const).flatMap((role) => {
     const rules: Fsm.Rules = { role, policy, expiryMillis, handshakeMillis: 4 * expiryMillis, lone: "wait" }
     return reachable(rules).flatMap((state) =>
-      Fsm.eventTags.flatMap((event) => (["alive", "expired"] as const).map((peer) => ask(rules, state, event, peer)))
+      Fsm.eventTags.flatMap((event) => {
+        const [alive, expired] = [ask(rules, state, event, "alive"), ask(rules, state, event, "expired")]
+        const unheard = ask(rules, state, event, "unheard")
+        return [alive, expired, ...(keyOf(unheard, "peer") === keyOf(expired, "peer") ? [] : [unheard])]
+      })
     )
   })
 
@@ -68,15 +79,23 @@ export const transitions = (policy: Fsm.Policy): ReadonlyArray<Transition> =>
 export const condensed = (all: ReadonlyArray<Transition>): ReadonlyArray<Transition> =>
   Fsm.states.flatMap((state) => {
     const ofState = all.filter((t) => t.state === state)
-    return merge(merge(ofState, "peer", 2), "role", new Set(ofState.map(({ role }) => role)).size)
+    const unheard = ofState.filter(({ peer }) => peer === "unheard")
+    const heard = merge(ofState.filter(({ peer }) => peer !== "unheard"), "peer", 2).map((row): Transition =>
+      row.peer === "any" && unheard.some(({ event, role }) => event === row.event && role === row.role)
+        ? { ...row, peer: "heard" }
+        : row
+    )
+    return merge([...heard, ...unheard], "role", new Set(ofState.map(({ role }) => role)).size)
   })
+
+const keyOf = (row: Transition, column: "peer" | "role"): string => JSON.stringify({ ...row, [column]: "any" })
 
 /** Merges rows that differ in nothing but one column, where all of its `count` values are there. */
 const merge = (rows: ReadonlyArray<Transition>, column: "peer" | "role", count: number): ReadonlyArray<Transition> => {
-  const keyOf = (row: Transition) => JSON.stringify({ ...row, [column]: "any" })
   const groups = new Map<string, Array<Transition>>()
   for (const row of rows) {
-    groups.set(keyOf(row), [...groups.get(keyOf(row)) ?? [], row])
+    const key = keyOf(row, column)
+    groups.set(key, [...groups.get(key) ?? [], row])
   }
   return count === 1
     ? rows
@@ -113,7 +132,8 @@ const table = (all: ReadonlyArray<Transition>): string => {
   return [
     ...rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()),
     "",
-    "H6: what the peer has said is applied before a request that waits (in every policy, by whoever feeds the reducer)."
+    "H6: what the peer has said is applied before a request that waits (in every policy, by whoever feeds the reducer).",
+    "A peer is unheard that a backup has not heard since it was started, and a primary since it last was PRIMARY."
   ].join("\n")
 }
 

@@ -52,7 +52,11 @@ export const judge = (observations: ReadonlyArray<Observation>, findings: Readon
   const standby = known.find((one) => one !== active && one.status !== undefined)
   const but = [
     ...unreached,
-    ...(standby !== undefined ? notReady(standby) : unreached.length === 0 ? ["the status of its peer is not known"] : []),
+    ...(standby !== undefined
+      ? notReady(standby)
+      : unreached.length === 0
+      ? ["the status of its peer is not known"]
+      : []),
     ...known.flatMap(({ name, status }) => status?.hold ? [`${name} is ${status.hold.kind}`] : []),
     ...errors(findings)
   ]

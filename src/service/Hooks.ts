@@ -15,6 +15,7 @@ import type { Term } from "../BinaryStar.ts"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
 import type { Role, State } from "../Fsm.ts"
+import { standsBy } from "../Fsm.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import { DurationInput, validate } from "../internal/config.ts"
 import type { Transition } from "../Report.ts"
@@ -60,8 +61,6 @@ const Settings = Schema.Struct({ timeout: DurationInput({ minimum: "1 millis", m
 const names = { onActive: "on-active", onPassive: "on-passive", onStop: "on-stop" } as const
 
 const start = { primary: "PRIMARY", backup: "BACKUP" } as const satisfies { readonly [R in Role]: State }
-
-const standsBy = (state: State) => state === "PASSIVE" || state === "RESUMING"
 
 /**
  * Does it, strictly in order and one at a time: `onActive` and `onPassive` in turns, `onStop` at the end, exactly one for

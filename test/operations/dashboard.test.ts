@@ -139,6 +139,16 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
             ["No active server. The primary hands over and waits for its peer to be active."]
           ],
           [
+            both(undefined, Fake.statusOf("backup", { state: "CONTESTED", ...heard("ACTIVE", false) })),
+            "Degraded",
+            ["Contested: backup. It was active when its peer was."]
+          ],
+          [
+            both(Fake.statusOf("primary", stands), Fake.statusOf("backup", { state: "CONTESTED" })),
+            "No active server",
+            ["No active server. The backup was active when its peer was, and decides within two heartbeats."]
+          ],
+          [
             both(undefined, Fake.statusOf("backup", { hold: { kind: "paused", reason: "new switch", since: at } })),
             "Degraded",
             ["Paused: backup. No vote makes it take over (new switch), since "]
@@ -154,7 +164,9 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           ]],
           [unknown(heard("PASSIVE", false), null), "Healthy", []],
           [unknown({ ...stands, ...heard("ACTIVE", false) }, null), "Healthy", []],
-          [unknown(heard("ACTIVE", false), null), "Two active servers", ["Two active servers."]],
+          [unknown(heard("ACTIVE", false), null), "Two active servers", [
+            "Two active servers. The backup reports ACTIVE"
+          ]],
           [
             unknown({ ...stands, ...heard(null, true) }, null),
             "No active server",

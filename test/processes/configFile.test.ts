@@ -235,7 +235,10 @@ describe("bstar config check", () => {
       const file = yield* temporaryFile("pair.toml", "policy = \"hardened\"\n[backup]\nlone = \"serve\"\n")
       const check = yield* bstar(["config", "check", "-b", "--config", file])
       assert.deepStrictEqual(yield* check.exit, { code: 0, signal: null }, check.stderr())
-      assert.include(check.lines.map((line) => line.replaceAll(/ {2,}/g, " | ")), `lone | serve | file ${file} [backup]`)
+      assert.include(
+        check.lines.map((line) => line.replaceAll(/ {2,}/g, " | ")),
+        `lone | serve | file ${file} [backup]`
+      )
       const classic = yield* bstar(["config", "check", "-b", "--config", file, "--policy", "classic"])
       assert.deepStrictEqual(yield* classic.exit, { code: configuration, signal: null })
       assert.sameMembers(classic.stderr().trim().split("\n"), [

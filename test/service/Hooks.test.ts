@@ -80,16 +80,19 @@ const makeBackup = (
 
 const toPassive = ["onPassive: BACKUP -> PASSIVE, PeerActive", "onPassive is over"]
 const toActive = "onActive: PASSIVE -> ACTIVE, ClientRequest"
+const toContested = "onPassive: ACTIVE -> CONTESTED, PeerActive"
 
 describe("hooks", () => {
   it.scoped("are called in turns, one for each transition that means one of them", () =>
     Effect.gen(function*() {
-      const { becomesActive, calls, close, primary } = yield* makeBackup()
+      const { becomesActive, calls, close, member, primary } = yield* makeBackup()
       assert.deepStrictEqual(calls, [])
       yield* becomesActive
       assert.deepStrictEqual(calls.splice(0), [...toPassive, toActive, "onActive is over"])
       yield* primary.says("3")
-      assert.deepStrictEqual(calls.splice(0), ["onPassive: ACTIVE -> PASSIVE, PeerActive", "onPassive is over"])
+      assert.deepStrictEqual(calls.splice(0), [toContested, "onPassive is over"])
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* member.state, "PASSIVE")
       // A primary that starts makes it wait, which is no news.
       yield* primary.says("1")
       yield* primary.says("3")
@@ -98,6 +101,18 @@ describe("hooks", () => {
       assert.deepStrictEqual(calls.splice(0), [toActive, "onActive is over"])
       yield* close
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> BACKUP, Stopping", "onStop is over"])
+    }))
+
+  it.scoped("H11 contested: stands by until the primary does, and is active again", () =>
+    Effect.gen(function*() {
+      const { becomesActive, calls, member, primary } = yield* makeBackup()
+      yield* becomesActive
+      calls.splice(0)
+      yield* primary.says("3")
+      assert.deepStrictEqual(calls.splice(0), [toContested, "onPassive is over"])
+      yield* BinaryStar.awaitPassive.pipe(Effect.provideService(BinaryStar.BinaryStar, member))
+      yield* primary.says("4")
+      assert.deepStrictEqual(calls, ["onActive: CONTESTED -> ACTIVE, PeerPassive", "onActive is over"])
     }))
 
   it.scoped("hold up a server that has to step down until it has been told that it is passive", () =>
@@ -126,7 +141,7 @@ describe("hooks", () => {
       yield* TestClock.adjust("8 seconds")
       assert.deepStrictEqual(calls.slice(0, 3), [
         "onActive is over",
-        "onPassive: ACTIVE -> PASSIVE, PeerActive",
+        toContested,
         "onPassive is over"
       ])
     }))
@@ -145,7 +160,7 @@ describe("hooks", () => {
         ...toPassive,
         toActive,
         "onActive is over",
-        "onPassive: ACTIVE -> PASSIVE, PeerActive",
+        toContested,
         "onPassive is over"
       ])
       assert.include(logged[0], "the hook on-passive has failed Error: a defect")

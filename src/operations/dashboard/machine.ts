@@ -10,8 +10,19 @@ export interface Edge {
   readonly events: ReadonlyArray<Fsm.Event["_tag"]>
 }
 
-const nextOf = (cell: Fsm.Cell): Fsm.State | undefined =>
-  cell._tag === "TakeOver" ? "ACTIVE" : "state" in cell ? cell.state : undefined
+/** The states that a cell can lead to, whatever it depends on. */
+const nextOf = (cell: Fsm.Cell): ReadonlyArray<Fsm.State> => {
+  switch (cell._tag) {
+    case "TakeOver":
+      return ["ACTIVE"]
+    case "ByReceived":
+      return [...nextOf(cell.received), ...nextOf(cell.unreceived)]
+    case "ServeAlone":
+      return nextOf(cell.cell)
+    default:
+      return "state" in cell ? [cell.state] : []
+  }
+}
 
 /** All arrows of a policy, those of both roles in one drawing. */
 export const edgesOf = (policy: Fsm.Policy): ReadonlyArray<Edge> =>
@@ -20,7 +31,7 @@ export const edgesOf = (policy: Fsm.Policy): ReadonlyArray<Edge> =>
       const events = Fsm.eventTags.filter((event) =>
         from !== to && [policy.primary, policy.backup].some((table) => {
           const cell = table[from]?.[event]
-          return cell !== undefined && nextOf(cell) === to
+          return cell !== undefined && nextOf(cell).includes(to)
         })
       )
       return events.length === 0 ? [] : [{ from, to, events }]

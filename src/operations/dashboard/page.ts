@@ -54,7 +54,7 @@ export const page = (styles: string, script: string): string =>
     <section class="panel" aria-labelledby="machine-title">
       <h2 id="machine-title">State machine</h2>
       <figure class="machine">
-        <svg id="machine" viewBox="0 0 480 262" role="img" aria-label="State machine"></svg>
+        <svg id="machine" viewBox="0 0 657 262" role="img" aria-label="State machine"></svg>
         <figcaption class="legend">
           <span><i class="badge of-primary" aria-hidden="true">P</i> primary</span>
           <span><i class="badge of-backup" aria-hidden="true">B</i> backup</span>

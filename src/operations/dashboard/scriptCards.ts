@@ -47,6 +47,8 @@ const dutyOf = ({ answers, state, status }) =>
     ? "stands by"
     : state === "YIELDING"
     ? "hands over"
+    : state === "CONTESTED"
+    ? "was active, and so was its peer"
     : status
     ? "waits for its peer"
     : ""

@@ -10,7 +10,8 @@ const places = {
   ACTIVE: [240, 84],
   PASSIVE: [240, 212],
   YIELDING: [417, 84],
-  RESUMING: [417, 212]
+  RESUMING: [417, 212],
+  CONTESTED: [594, 84]
 }
 /** What stops starts over whatever it was, which would be an arrow from everywhere: it is in the table only. */
 const isDrawn = ({ events }) => events.some((event) => event !== "Stopping")
@@ -27,10 +28,12 @@ const border = ([x, y], [dx, dy], [sx, sy], gap) => {
 const pathOf = ({ from, to }) => {
   const a = places[from]
   const b = places[to]
-  if (Math.abs(b[0] - a[0]) > 300) {
-    // Over the head of what stands between.
+  if (a[1] === b[1] && Math.abs(b[0] - a[0]) > 300) {
+    // Over the boxes between, and the way back over the way there.
     const top = a[1] - box.height / 2
-    return ["M", a[0] + 20, top - 2, "C", a[0] - 10, top - 52, b[0] + 10, top - 52, b[0] - 20, top - 6].join(" ")
+    const [inset, bulge, rise] = b[0] > a[0] ? [20, 10, 52] : [0, -30, 78]
+    return ["M", a[0] + inset, top - 2, "C", a[0] - bulge, top - rise, b[0] + bulge, top - rise, b[0] - inset, top - 6]
+      .join(" ")
   }
   const length = Math.hypot(b[0] - a[0], b[1] - a[1])
   const x = (b[0] - a[0]) / length

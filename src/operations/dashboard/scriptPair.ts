@@ -12,7 +12,8 @@ const otherOf = { primary: "backup", backup: "primary" }
 const nodesOf = ({ self, peer }) => {
   const status = peer && peer.status
   const peerRole = otherOf[self.role]
-  const isHeard = !self.peer.isExpired && self.peer.said !== null
+  const isHeard = !self.peer.isExpired && self.peer.said !== null &&
+    self.peer.ageMillis <= 2 * self.config.heartbeatMillis
   return {
     [self.role]: { role: self.role, isSelf: true, status: self, state: self.state, answers: self.answers },
     [peerRole]: {
@@ -33,10 +34,17 @@ const findingsOf = (pair, nodes) => {
   const peer = nodes[otherOf[self.role]]
   const active = all.filter(({ answers }) => answers)
   const yielding = all.find(({ state }) => state === "YIELDING")
+  const contested = all.find(({ state }) => state === "CONTESTED")
   const findings = []
   const add = (level, title, text) => findings.push({ level, title, text })
   if (active.length === 2) {
-    add("critical", "Two active servers", "Both answer clients. With the hardened policy the backup steps down by itself.")
+    add(
+      "critical",
+      "Two active servers",
+      peer.status
+        ? "Both answer clients. With the hardened policy one of them steps down by itself."
+        : "The " + peer.role + " reports ACTIVE, too. A peer of another make does not step down by itself: stop one of them."
+    )
   }
   if (active.length === 0) {
     add(
@@ -44,10 +52,19 @@ const findingsOf = (pair, nodes) => {
       "No active server",
       yielding
         ? "The " + yielding.role + " hands over and waits for its peer to be active."
+        : contested
+        ? "The " + contested.role + " was active when its peer was, and decides within two heartbeats."
         : "Nobody answers clients. " +
           (self.peer.isExpired && self.state !== "BACKUP"
             ? "The " + self.role + " takes over with the first vote."
             : "A server that was just started waits for its peer.")
+    )
+  }
+  if (contested && active.length > 0) {
+    add(
+      "warning",
+      "Contested: " + contested.role,
+      "It was active when its peer was. It answers no client, and decides within two heartbeats."
     )
   }
   if (peer.status && peer.status.role === self.role) {

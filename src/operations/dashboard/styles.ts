@@ -68,6 +68,7 @@ export const styles = String.raw`
 [data-state="ACTIVE"] { --state: var(--good); --state-ground: var(--good-ground) }
 [data-state="PASSIVE"] { --state: var(--standby); --state-ground: var(--standby-ground) }
 [data-state="YIELDING"] { --state: var(--warning); --state-ground: var(--warning-ground) }
+[data-state="CONTESTED"] { --state: var(--critical); --state-ground: var(--critical-ground) }
 [data-state="RESUMING"] { --state: var(--resuming); --state-ground: var(--resuming-ground) }
 [data-state="PRIMARY"], [data-state="BACKUP"] { --state: var(--waiting); --state-ground: var(--waiting-ground) }
 [data-state="none"] { --state: var(--critical); --state-ground: var(--critical-ground) }
@@ -174,7 +175,7 @@ summary:hover { color: var(--text) }
 .settings { margin-top: 6px; columns: 2; column-gap: 24px }
 .settings div { break-inside: avoid; padding: 1px 0 }
 
-.machine svg { display: block; width: 100%; max-width: 520px; margin: 0 auto; overflow: visible }
+.machine svg { display: block; width: 100%; max-width: 712px; margin: 0 auto; overflow: visible }
 .box rect { fill: var(--inset); stroke: var(--edge); stroke-width: 1.5 }
 .box text { fill: var(--muted); font-size: 15px; font-weight: 600; text-anchor: middle; letter-spacing: 0.02em }
 .box.lit rect { fill: var(--state-ground); stroke: var(--state); stroke-width: 2 }
