@@ -8,6 +8,7 @@ import type * as zmq from "zeromq"
 import type { SocketError, SocketOperation } from "../BinaryStarError.ts"
 import { nextPoll } from "../internal/scheduler.ts"
 import * as Addresses from "./addresses.ts"
+import * as OwnAddress from "./ownAddress.ts"
 
 /**
  * A step of a connection that a socket makes. Endpoints of `inproc` have none.
@@ -112,17 +113,21 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
       if (isObserved) {
         return
       }
-      socket.events.on("connect", ({ address }) => emit("opened", address))
-      socket.events.on("handshake", ({ address }) => {
+      const on = (
+        type: "connect" | "handshake" | "disconnect" | "close" | "connect:retry",
+        react: (address: string) => void
+      ) => socket.events.on(type, ({ address }) => react(OwnAddress.withoutSource(address)))
+      on("connect", (address) => emit("opened", address))
+      on("handshake", (address) => {
         connected.add(address)
         emit("connected", address)
       })
-      socket.events.on("disconnect", ({ address }) => {
+      on("disconnect", (address) => {
         emit(connected.delete(address) ? "lost" : "failed", address)
         run(`end ${address}`, endUnlessRetried(address))
       })
-      socket.events.on("close", ({ address }) => emit("failed", address))
-      socket.events.on("connect:retry", ({ address }) => run(`end ${address}`, Effect.void))
+      on("close", (address) => emit("failed", address))
+      on("connect:retry", (address) => run(`end ${address}`, Effect.void))
       isObserved = true
     }
     const observe = Effect.try({ try: observeOnce, catch: (cause) => failed("open", cause) })
@@ -133,7 +138,7 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
       if (address !== undefined) {
         connected.delete(address)
         try {
-          socket.disconnect(address)
+          socket.disconnect(OwnAddress.withSource(address))
         } catch {
           // libzmq has given it up already, or the socket is closed.
         }
@@ -155,7 +160,7 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
                 // What was queued for one address would be lost with it when the next one is tried.
                 socket.immediate = true
               }
-              socket.connect(address)
+              socket.connect(OwnAddress.withSource(address))
               state.address = address
             }
           },

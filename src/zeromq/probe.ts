@@ -10,7 +10,12 @@ const addressOf = (endpoint: string): net.NetConnectOpts | undefined => {
   const parts = Endpoint.parse(endpoint)
   switch (parts?.protocol) {
     case "tcp":
-      return { host: parts.host.replace(/^\[|\]$/g, ""), port: Number(parts.port) }
+      return {
+        host: parts.host.replace(/^\[|\]$/g, ""),
+        port: Number(parts.port),
+        // Whatever is bound can share its port with the server that it belongs to, which a connection to itself would keep.
+        localAddress: parts.host.startsWith("[") ? "::" : "0.0.0.0"
+      }
     case "ipc":
       // A name in the abstract namespace is no file.
       return parts.name.startsWith("@") ? undefined : { path: parts.name }
