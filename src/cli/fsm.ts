@@ -31,7 +31,12 @@ const expiryMillis = 2000
 const peerExpiry = expiryMillis
 
 /** A member whose connection to its peer is there. */
-const questioned = { connectionExpiry: Number.NEGATIVE_INFINITY, quietSince: 0, link: "Connected", awaited: "Down" } as const
+const questioned = {
+  connectionExpiry: Number.NEGATIVE_INFINITY,
+  quietSince: 0,
+  link: "Connected",
+  awaited: "Down"
+} as const
 
 const eventOf = (tag: Fsm.Event["_tag"], now: number): Fsm.Event =>
   tag === "PeerGone"

@@ -14,6 +14,7 @@ import * as Burst from "../internal/burst.ts"
 import { monotonicMillis, monotonicReader } from "../internal/clock.ts"
 import { nextTurn } from "../internal/scheduler.ts"
 import type { LinkEvent } from "../PeerLink.ts"
+import * as Addresses from "./addresses.ts"
 import { isRefused } from "./probe.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
@@ -115,7 +116,15 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
         maxMessageSize,
         secure: options.secure
       }).pipe(Effect.tapError(() => close), Scope.extend(own))
-      const subscriber: Subscriber = { ...socket, status: "down", since: now(), steppedAt: now(), openedAt: 0, receivedAt: now(), close }
+      const subscriber: Subscriber = {
+        ...socket,
+        status: "down",
+        since: now(),
+        steppedAt: now(),
+        openedAt: 0,
+        receivedAt: now(),
+        close
+      }
       const search = yield* Scope.extend(FiberHandle.make<unknown>(), own)
       const searchUntilGone = Effect.repeat(look, { until: (isGone) => isGone, schedule: whileItDies })
       // The first look is worth its result, and that the next one, which counts, is made by code that has run before.
@@ -142,7 +151,10 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
     /** The step that the link as a whole has come to. While one connection is there another one may be made beside it. */
     const report = Effect.suspend(() => {
       const steps = [current, candidate].map((subscriber) => stepOf[subscriber?.status ?? "down"])
-      const step = steps.find((step) => step === "Connected") ?? steps.find((step) => step === "Connecting") ?? "Lost"
+      // While the peer's address is still looked up, it is no more silent than while it is connected.
+      const isSought = Addresses.isName(endpoint) && Addresses.known(endpoint).length === 0
+      const step = steps.find((step) => step === "Connected") ??
+        (isSought ? "Connecting" : steps.find((step) => step === "Connecting")) ?? "Lost"
       if (step === reported) {
         return Effect.void
       }
@@ -233,6 +245,7 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
     const isRetrying = (at: number) =>
       current?.status === "down" && at - current.steppedAt <= silentHeartbeats * heartbeatMillis
 
+    yield* report
     const take = (input: Input) =>
       input._tag === "Check"
         ? check
