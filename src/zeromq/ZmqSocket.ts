@@ -21,6 +21,8 @@ import { SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type * as Frames from "../Frames.ts"
 import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/scheduler.ts"
+import * as Descriptors from "./descriptors.ts"
+import { pace } from "./pacing.ts"
 
 /**
  * What every socket can do: be found and find others.
@@ -281,7 +283,7 @@ export const makeRouter = (options?: RouterOptions): Effect.Effect<Router, Socke
         sendHighWaterMark: repliesKept * (options?.queue ?? 1000),
         receiveHighWaterMark: options?.queue ?? 1000,
         handover: true
-      }), options)
+      }), options, "observed")
     return {
       ...endpoints(handle),
       ...sender(handle),
@@ -324,7 +326,8 @@ export const makeSubscriber = (
   Effect.gen(function*() {
     const handle = yield* open(
       () => new zmq.Subscriber({ linger: 0, ...reconnect(options), ...options?.secure?.options }),
-      options
+      options,
+      "observed"
     )
     const connections = yield* observe(handle, options)
     handle.socket.subscribe()
@@ -346,7 +349,7 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
         ...binding(options),
         sendHighWaterMark: options?.sendQueue ?? 1000,
         sendBufferSize: options?.sendBytes ?? -1
-      }), options)
+      }), options, "observed")
     const connections = yield* observe(handle, options)
     return {
       ...endpoints(handle),
@@ -483,13 +486,45 @@ interface Handle<S extends zmq.Socket> {
 /** Connects without more ado. */
 export const atOnce: Connecting = (_, connect) => connect
 
+/** Sockets that libzmq may have open, unless the application has chosen a number. It costs 12 bytes for each. */
+const socketLimit = { standard: 1023, ours: 16_383 }
+
+/** Takes effect before the first socket of the process only. */
+const raiseSocketLimit = () => {
+  if (zmq.context.maxSockets === socketLimit.standard) {
+    zmq.context.maxSockets = socketLimit.ours
+  }
+}
+
+const exhausted = (what: string) => Object.assign(new Error(what), { code: "EMFILE" })
+
+/** Opens a socket together with its observer, or neither of them. */
+const openNow = <S extends zmq.Socket>(make: () => S, isObserved: boolean): S => {
+  raiseSocketLimit()
+  if (!Descriptors.areEnough()) {
+    throw exhausted(`a limit of ${Descriptors.limit ?? "the system"} open files`)
+  }
+  try {
+    const socket = make()
+    if (isObserved) {
+      pace(socket.events)
+    }
+    return socket
+  } catch (cause) {
+    throw reasonOf(cause) === "TooManySockets"
+      ? exhausted(`libzmq's context.maxSockets, ${socketLimit.standard} unless it is set before the first socket`)
+      : cause
+  }
+}
+
 const open = <S extends zmq.Socket>(
   make: () => S,
-  options: Pick<Options, "secure"> | undefined
+  options: Pick<Options, "secure"> | undefined,
+  observation?: "observed"
 ): Effect.Effect<Handle<S>, SocketError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
-      try: make,
+      try: () => openNow(make, observation === "observed" || options?.secure !== undefined),
       catch: (cause) => new SocketError({ reason: reasonOf(cause), operation: "open", endpoint: undefined, cause })
     }),
     (socket) =>
