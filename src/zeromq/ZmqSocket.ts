@@ -498,7 +498,19 @@ const raiseSocketLimit = () => {
 
 const exhausted = (what: string) => Object.assign(new Error(what), { code: "EMFILE" })
 
-/** Opens a socket together with its observer, or neither of them. */
+/** What libzmq and the system say of an operation that needs one more socket or file. */
+const whyExhausted = (cause: unknown): unknown =>
+  reasonOf(cause) === "TooManySockets"
+    ? exhausted(`libzmq's context.maxSockets, ${socketLimit.standard} unless it is set before the first socket`)
+    : cause
+
+/**
+ * Sockets whose observer could not be opened. libzmq's monitor of such a socket has no reader, so that closing it would block the
+ * thread that closes all others, and the process could not end.
+ */
+const unobserved = new Set<zmq.Socket>()
+
+/** Opens a socket and, where it is observed, its observer. */
 const openNow = <S extends zmq.Socket>(make: () => S, isObserved: boolean): S => {
   raiseSocketLimit()
   if (!Descriptors.areEnough()) {
@@ -507,13 +519,13 @@ const openNow = <S extends zmq.Socket>(make: () => S, isObserved: boolean): S =>
   try {
     const socket = make()
     if (isObserved) {
+      unobserved.add(socket)
       pace(socket.events)
+      unobserved.delete(socket)
     }
     return socket
   } catch (cause) {
-    throw reasonOf(cause) === "TooManySockets"
-      ? exhausted(`libzmq's context.maxSockets, ${socketLimit.standard} unless it is set before the first socket`)
-      : cause
+    throw whyExhausted(cause)
   }
 }
 
