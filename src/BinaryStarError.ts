@@ -116,7 +116,8 @@ export class SocketError extends Data.TaggedError("SocketError")<{
 }> {
   override get message(): string {
     const where = this.endpoint === undefined ? "" : ` ${this.endpoint}`
-    const detail = this.reason === "Unknown" && this.cause instanceof Error ? ` (${this.cause.message})` : ""
+    const isDetailed = this.reason === "Unknown" || this.reason === "TooManySockets"
+    const detail = isDetailed && this.cause instanceof Error ? ` (${this.cause.message})` : ""
     return `cannot ${this.operation}${where}: ${socketSentences[this.reason]}${detail}`
   }
 }

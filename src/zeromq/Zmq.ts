@@ -12,6 +12,7 @@ import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
 import * as Frontend from "../Frontend.ts"
 import type { PeerLink } from "../PeerLink.ts"
 import type * as Curve from "../security/Curve.ts"
+import * as Descriptors from "./descriptors.ts"
 import * as ZmqFrontend from "./ZmqFrontend.ts"
 import * as ZmqPeerLink from "./ZmqPeerLink.ts"
 
@@ -54,9 +55,11 @@ const frontend = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
   security === undefined ? ZmqFrontend.layer(config) : Layer.unwrapScoped(
     Effect.gen(function*() {
       const { bound } = yield* curveServer
+      const limits = yield* Descriptors.withConnections(config, config.frontend)
       return ZmqFrontend.layer({
         ...config,
-        secure: yield* bound(security, "frontend", config.frontend, config)
+        ...limits,
+        secure: yield* bound(security, "frontend", config.frontend, limits)
       })
     })
   )

@@ -14,6 +14,7 @@ import { Frontend } from "../Frontend.ts"
 import * as Burst from "../internal/burst.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import * as Limits from "../Limits.ts"
+import * as Descriptors from "./descriptors.ts"
 import * as Valve from "./valve.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
@@ -84,7 +85,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
   Layer.scoped(
     Frontend,
     Effect.gen(function*() {
-      const limits: Limits.Limits = { ...Limits.standard, ...options }
+      const limits = yield* Descriptors.withConnections({ ...Limits.standard, ...options }, options.frontend)
       const now = yield* monotonicReader
       const isNewRefusal = Burst.makeKinds(calmMillis, now)
       let refusedBefore = 0

@@ -23,6 +23,8 @@ import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/sched
 import * as Addresses from "./addresses.ts"
 import type { ConnectionEvent, Link } from "./connector.ts"
 import * as Connector from "./connector.ts"
+import * as Descriptors from "./descriptors.ts"
+import { pace } from "./pacing.ts"
 import * as workerExit from "./workerExit.ts"
 
 /**
@@ -294,7 +296,7 @@ export const makeRouter = (options?: RouterOptions): Effect.Effect<Router, Socke
         sendHighWaterMark: repliesKept * (options?.queue ?? 1000),
         receiveHighWaterMark: options?.queue ?? 1000,
         handover: true
-      }), options)
+      }), options, "observed")
     return {
       ...endpoints(handle),
       ...sender(handle),
@@ -416,7 +418,8 @@ export const makeSubscriber = (
           ...binding(options),
           ...options?.secure?.options
         }),
-      options
+      options,
+      "observed"
     )
     yield* handle.connector.observe
     handle.socket.subscribe()
@@ -438,7 +441,7 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
         ...binding(options),
         sendHighWaterMark: options?.sendQueue ?? 1000,
         sendBufferSize: options?.sendBytes ?? -1
-      }), options)
+      }), options, "observed")
     yield* handle.connector.observe
     return {
       ...endpoints(handle),
@@ -548,13 +551,57 @@ interface Handle<S extends zmq.Socket> {
 /** Connects as it is. */
 export const atOnce: Connecting = (_, { connect }) => connect
 
+/** Sockets that libzmq may have open, unless the application has chosen a number. It costs 12 bytes for each. */
+const socketLimit = { standard: 1023, ours: 16_383 }
+
+/** Takes effect before the first socket of the process only. */
+const raiseSocketLimit = () => {
+  if (zmq.context.maxSockets === socketLimit.standard) {
+    zmq.context.maxSockets = socketLimit.ours
+  }
+}
+
+const exhausted = (what: string) => Object.assign(new Error(what), { code: "EMFILE" })
+
+/** What libzmq and the system say of an operation that needs one more socket or file. */
+const whyExhausted = (cause: unknown): unknown =>
+  reasonOf(cause) === "TooManySockets"
+    ? exhausted(`libzmq's context.maxSockets, ${socketLimit.standard} unless it is set before the first socket`)
+    : cause
+
+/**
+ * Sockets whose observer could not be opened. libzmq's monitor of such a socket has no reader, so that closing it would block the
+ * thread that closes all others, and the process could not end.
+ */
+const unobserved = new Set<zmq.Socket>()
+
+/** Opens a socket and, where it is observed, its observer. */
+const openNow = <S extends zmq.Socket>(make: () => S, isObserved: boolean): S => {
+  raiseSocketLimit()
+  if (!Descriptors.areEnough()) {
+    throw exhausted(`a limit of ${Descriptors.limit ?? "the system"} open files`)
+  }
+  try {
+    const socket = make()
+    if (isObserved) {
+      unobserved.add(socket)
+      pace(socket.events)
+      unobserved.delete(socket)
+    }
+    return socket
+  } catch (cause) {
+    throw whyExhausted(cause)
+  }
+}
+
 const open = <S extends zmq.Socket>(
   make: () => S,
-  options: Pick<Options, "secure"> | undefined
+  options: Pick<Options, "secure"> | undefined,
+  observation?: "observed"
 ): Effect.Effect<Handle<S>, SocketError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
-      try: () => workerExit.add(make()),
+      try: () => workerExit.add(openNow(make, observation === "observed" || options?.secure !== undefined)),
       catch: (cause) => new SocketError({ reason: reasonOf(cause), operation: "open", endpoint: undefined, cause })
     }),
     (socket) =>

@@ -5,24 +5,33 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as process from "node:process"
 import type { SocketError } from "../BinaryStarError.ts"
+import * as Descriptors from "./descriptors.ts"
 import { tellPort } from "./ports.ts"
 import type { Runnable, Socket } from "./ZmqSocket.ts"
 
-/** How often it is looked whether there is too much in memory. */
+/** How often it is looked whether there is too much in memory, or too few descriptors. */
 const lookAgain = Schedule.spaced("100 millis")
 
-/** A port whose connections have just been cut may be held for a while. */
-const bindAgain = Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(100))
+/** A port whose connections have just been cut may be held for a while, and descriptors may be used up. */
+const openAgain = Schedule.spaced("50 millis")
 
-/** MiB of this process that are not JavaScript's. Messages that JavaScript has in hand are. */
-const nativeMebibytes = (): number => {
-  const { external, heapTotal, rss } = process.memoryUsage()
-  return (rss - heapTotal - external) / 2 ** 20
+/** MiB of this process that are not JavaScript's. Messages that JavaScript has in hand are. `undefined` where it cannot be read. */
+const nativeMebibytes = (): number | undefined => {
+  try {
+    const { external, heapTotal, rss } = process.memoryUsage()
+    return (rss - heapTotal - external) / 2 ** 20
+  } catch {
+    return undefined
+  }
 }
 
+/** Times in a row that descriptors are scarce until the socket is closed: those of rejected connections come back sooner. */
+const scarceLooks = 5
+
 /**
- * A bound socket that is closed, and opened anew, when there is too much in memory: there is no other way to have ZeroMQ let go
- * of what it keeps for connections, and it puts no limit to a message that never ends.
+ * A bound socket that is closed, and opened anew, when there is too much in memory, or when descriptors are used up: there is no
+ * other way to have ZeroMQ let go of what it keeps for connections, and it limits neither a message that never ends nor the number
+ * of connections.
  *
  * @internal
  */
@@ -45,48 +54,57 @@ export const make = <S extends Socket & Runnable>({ endpoint, maxMemory, open, w
 }): Effect.Effect<Valve<S>, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
-    const openApart = Effect.gen(function*() {
-      const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      return { socket: yield* Scope.extend(open, own), close: Scope.close(own, Exit.void) }
-    })
-    const first = yield* openApart
-    const bound = yield* first.socket.bind(endpoint)
-    yield* tellPort(endpoint, bound)
+    const openAt = (endpoint: string) =>
+      Effect.gen(function*() {
+        const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+        const close = Scope.close(own, Exit.void)
+        return yield* Effect.gen(function*() {
+          const socket = yield* open
+          return { socket, close, bound: yield* socket.bind(endpoint) }
+        }).pipe(Scope.extend(own), Effect.tapError(() => close))
+      })
+    const first = yield* openAt(endpoint)
+    yield* tellPort(endpoint, first.bound)
     let current: typeof first | undefined = first
     let cuts = 0
     const isBack = Effect.unsafeMakeLatch(true)
 
-    const openAnew = Effect.fnUntraced(function*(before: typeof first) {
+    const openAnew = Effect.fnUntraced(function*(before: typeof first, why: string) {
+      yield* Effect.logError(`${why}: all ${whom} at ${endpoint} are cut off`)
       isBack.unsafeClose()
       current = undefined
       cuts++
       yield* before.close
-      const next = yield* openApart
-      yield* Effect.retry(next.socket.bind(bound), {
-        while: (error) => error.reason === "AddressInUse",
-        schedule: bindAgain
-      })
-      current = next
+      const next = openAt(first.bound)
+      current = yield* Effect.catchAll(next, (error) =>
+        Effect.zipRight(Effect.logError(`${error.message}; trying again`), Effect.retry(next, openAgain)))
       isBack.unsafeOpen()
-    }, Effect.uninterruptible)
+    })
 
     // What that does not bring down is somebody else's, so it is not tried again before it has grown by a quarter.
     let allowed = maxMemory
-    const watch = Effect.suspend(() => {
+    const excess = () => {
       const mebibytes = nativeMebibytes()
-      if (current === undefined || mebibytes <= allowed) {
-        allowed = Math.max(maxMemory, Math.min(allowed, mebibytes * 1.25))
-        return Effect.void
+      if (mebibytes === undefined || mebibytes <= allowed) {
+        allowed = Math.max(maxMemory, Math.min(allowed, (mebibytes ?? allowed) * 1.25))
+        return undefined
       }
       allowed = mebibytes * 1.25
-      return Effect.zipRight(
-        Effect.logError(
-          `${
-            Math.round(mebibytes)
-          } MiB besides JavaScript's heap, of ${maxMemory}: all ${whom} at ${endpoint} are cut off`
-        ),
-        openAnew(current)
-      )
+      return `${Math.round(mebibytes)} MiB besides JavaScript's heap, of ${maxMemory}`
+    }
+
+    // Nor is it tried again while descriptors stay scarce.
+    let scarce = 0
+    const shortage = () => {
+      scarce = Descriptors.areScarce() ? scarce + 1 : 0
+      return scarce === scarceLooks
+        ? `no more files can be opened, of ${Descriptors.limit ?? "those that the system has"}`
+        : undefined
+    }
+
+    const watch = Effect.suspend(() => {
+      const why = current === undefined ? undefined : excess() ?? shortage()
+      return current === undefined || why === undefined ? Effect.void : openAnew(current, why)
     }).pipe(Effect.schedule(lookAgain), Effect.zipRight(Effect.never))
 
     return {
