@@ -15,6 +15,7 @@ import * as ConfigFile from "./configFile.ts"
 import type { configCheck, Parsed } from "./options.ts"
 import type { Setting, Settings } from "./settings.ts"
 import * as settings from "./settings.ts"
+import { columns } from "./text.ts"
 
 /** A value that would be used. */
 interface Effective {
@@ -99,11 +100,8 @@ const keyIssues = (role: Role, server: ReadonlyArray<Effective>): Effect.Effect<
     return [...own, ...peer.issues, ...listed].map(({ message }) => ({ field: `${role}: keys`, message }))
   })
 
-const table = (rows: ReadonlyArray<Effective>): string => {
-  const width = (column: "name" | "value") => Math.max(...rows.map((row) => row[column].length))
-  const [names, values] = [width("name"), width("value")]
-  return rows.map(({ name, origin, value }) => `${name.padEnd(names)}  ${value.padEnd(values)}  ${origin}`).join("\n")
-}
+const table = (rows: ReadonlyArray<Effective>): string =>
+  columns(rows.map(({ name, origin, value }) => [name, value, origin])).join("\n")
 
 export const check = (
   { backup, config, options, primary }: Parsed<typeof configCheck>
