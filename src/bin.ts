@@ -18,7 +18,11 @@ import * as BinaryStar from "./BinaryStar.ts"
 import type { ConfigIssue } from "./BinaryStarError.ts"
 import { BinaryStarError, InvalidConfig } from "./BinaryStarError.ts"
 import * as bstar from "./cli/bstar.ts"
+import { isMember, scan } from "./cli/commandLine.ts"
+import { linesOf } from "./cli/logging.ts"
+import * as Output from "./cli/output.ts"
 import { runMain } from "./cli/runMain.ts"
+import { printable } from "./cli/text.ts"
 
 /** Those that say with which exit code to end, and nothing else. */
 const isEnding = (error: unknown): error is { readonly code: number } =>
@@ -50,27 +54,47 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
 
 const sentence = ({ field, message }: ConfigIssue): string => field === "" ? message : `${field}: ${message}`
 
+const complain = (message: string) => Console.error(`E: ${printable(message)}`)
+
 /** What the command line parser and a fatal verdict had to say is on the screen already. */
 const report = (cause: Cause.Cause<Effect.Effect.Error<ReturnType<typeof bstar.run>>>): Effect.Effect<void> =>
   Cause.isInterruptedOnly(cause)
     ? Effect.void
     : Option.match(Cause.failureOption(cause), {
-      onNone: () => Console.error(`E: ${Cause.pretty(cause)}`),
+      onNone: () => Console.error(`E: ${linesOf(cause)}`),
       onSome: (error) =>
         ValidationError.isValidationError(error)
-          ? Console.error(`bstar ${process.argv.slice(2).join(" ")}\n${bstar.usage}`)
+          ? Console.error(`bstar ${printable(process.argv.slice(2).join(" "))}\n${bstar.usage}`)
           : error._tag === "BinaryStarError" || isEnding(error)
           ? Effect.void
           : error._tag === "InvalidConfig"
-          ? Effect.forEach(error.issues, (issue) => Console.error(`E: ${sentence(issue)}`), { discard: true })
-          : Console.error(`E: ${"message" in error ? error.message : String(error)}`)
+          ? Effect.forEach(error.issues, (issue) => complain(sentence(issue)), { discard: true })
+          : complain("message" in error ? error.message : String(error))
     })
+
+const isServer = isMember(scan(process.argv.slice(2)))
+const { close, output } = Output.install(isServer ? "server" : "command")
+
+/** How long, in milliseconds, the last lines of what is to end now may take. */
+const lastLinesMillis = 500
+
+/** A reader that wants no more is no error. What else could not be written is one, whatever has come of the rest. */
+const end = (exit: Exit.Exit<unknown, unknown>, onExit: (code: number) => void) =>
+  close(isServer || Exit.isInterrupted(exit) ? lastLinesMillis : undefined, (failure) => {
+    const code = exitCode(exit)
+    if (failure === undefined || failure.error.code === "EPIPE") {
+      return onExit(code)
+    }
+    globalThis.console.error(`E: cannot write to ${failure.stream}: ${failure.error.message}`)
+    close(lastLinesMillis, () => onExit(code === 0 ? 1 : code))
+  })
 
 Effect.suspend(() => bstar.run(process.argv)).pipe(
   Effect.tapErrorCause(report),
+  Effect.provideService(Output.Output, output),
   Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, BinaryStar.layerScheduler)),
   runMain({
-    teardown: (exit, onExit) => onExit(exitCode(exit)),
+    teardown: end,
     disableErrorReporting: true,
     disablePrettyLogger: true
   })

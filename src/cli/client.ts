@@ -17,12 +17,13 @@ import * as LazyPirate from "../LazyPirate.ts"
 import * as ZmqClientLink from "../zeromq/ZmqClientLink.ts"
 import * as logging from "./logging.ts"
 import type { client, Parsed } from "./options.ts"
+import { Output } from "./output.ts"
 
 const serversFromEnvironment = Config.option(Config.array(Config.string(), "BSTAR_SERVERS"))
 
 export const run = (
   parsed: Parsed<typeof client>
-): Effect.Effect<void, ConfigError.ConfigError | InvalidConfig | RequestError> =>
+): Effect.Effect<void, ConfigError.ConfigError | InvalidConfig | RequestError, Output> =>
   Effect.gen(function*() {
     const interval = yield* Option.match(Option.map(parsed.interval, Duration.decodeUnknown), {
       onNone: () => Effect.succeed(Duration.seconds(1)),
@@ -59,12 +60,14 @@ export const run = (
       : ZmqClientLink.layerCurve(
         (yield* Effect.promise(() => import("../security/Curve.ts"))).client(parsed.keys.value)
       )
-    yield* ask(interval, parsed.count).pipe(Effect.provide(Layer.provide(client, link)))
+    const { failed } = yield* Output
+    yield* ask(interval, parsed.count).pipe(Effect.provide(Layer.provide(client, link)), Effect.raceFirst(failed))
   }).pipe(Effect.provide(logging.layer(parsed.logFormat)))
 
 const ask = (interval: Duration.Duration, count: number) =>
   Effect.gen(function*() {
     const client = yield* BinaryStarClient.BinaryStarClient
+    const { written } = yield* Output
     for (let sequence = 1; sequence <= count; sequence++) {
       const reply = Frames.toString(
         yield* client.request(String(sequence)).pipe(
@@ -75,6 +78,7 @@ const ask = (interval: Duration.Duration, count: number) =>
       yield* reply === String(sequence)
         ? Effect.logInfo(`server replied OK (${reply})`)
         : Effect.logError(`bad reply from server: ${reply}`)
+      yield* written
       if (sequence < count) {
         yield* Effect.sleep(interval)
       }

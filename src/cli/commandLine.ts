@@ -25,6 +25,10 @@ const aboutItself = new Set(["-h", "--help", "--version", "--wizard", "--complet
 /** What begins with a dash and takes no value. All else does. */
 const isFlag = (word: string): boolean => word in roles || aboutItself.has(word) || word === "--legacy"
 
+/** Whether a member of a pair runs, which must not depend on what becomes of its output. That of a server has no name. */
+export const isMember = ({ asksAboutItself, command }: CommandLine): boolean =>
+  !asksAboutItself && [undefined, "proxy", "run"].includes(command)
+
 /** Looks through the words behind `bstar`, up to `--`. */
 export const scan = (words: ReadonlyArray<string>): CommandLine => {
   let command: string | undefined

@@ -16,6 +16,7 @@ import * as ConfigFile from "./configFile.ts"
 import type { configCheck, Parsed } from "./options.ts"
 import type { Setting, Settings } from "./settings.ts"
 import * as settings from "./settings.ts"
+import { columns } from "./text.ts"
 
 /** A value that would be used. */
 interface Effective {
@@ -106,11 +107,8 @@ const crossIssues = (server: ReadonlyArray<Effective>): ReadonlyArray<ConfigIssu
   return loneIssues({ lone: valueOf("lone"), policy: valueOf("policy") })
 }
 
-const table = (rows: ReadonlyArray<Effective>): string => {
-  const width = (column: "name" | "value") => Math.max(...rows.map((row) => row[column].length))
-  const [names, values] = [width("name"), width("value")]
-  return rows.map(({ name, origin, value }) => `${name.padEnd(names)}  ${value.padEnd(values)}  ${origin}`).join("\n")
-}
+const table = (rows: ReadonlyArray<Effective>): string =>
+  columns(rows.map(({ name, origin, value }) => [name, value, origin])).join("\n")
 
 export const check = (
   { backup, config, options, primary }: Parsed<typeof configCheck>

@@ -4,14 +4,13 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as ConfigError from "effect/ConfigError"
-import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { InvalidConfig } from "../BinaryStarError.ts"
 import { namesOf, type Observation, type Seen, seenOf, whyNot } from "../operations/doctor.ts"
 import type { OperatorClient, OperatorError } from "../operations/OperatorClient.ts"
-import { complain, Declined, EndedWith, layerHttp, serversOf } from "./operator.ts"
+import { complain, Declined, EndedWith, layerHttp, report, serversOf } from "./operator.ts"
 import type { Parsed, reasoned, resume as resumeOptions } from "./options.ts"
 
 type Failure = ConfigError.ConfigError | Declined | EndedWith | InvalidConfig | OperatorError
@@ -60,14 +59,14 @@ export const switchover = (
     const { clientOf, observe } = yield* serversOf(parsed)
     const before = yield* observe
     const active = yield* activeOf(before)
-    yield* Console.log(`${tellerOf(before)(active)} hands over`)
+    yield* report(`${tellerOf(before)(active)} hands over`)
     const client = yield* clientOf(active.address)
     const { say } = yield* client.switchover(reason, patienceOf(active.status))
-    yield* Console.log(say)
+    yield* report(say)
     yield* Effect.flatMap(observe, (after) => successorOf(after, active)).pipe(
       // The other server may be known only through the first one, which asks it no more than once a second.
       Effect.retry({ times: 10, schedule: Schedule.spaced("200 millis") }),
-      Effect.flatMap(Console.log)
+      Effect.flatMap(report)
     )
   }).pipe(Effect.provide(layerHttp))
 
@@ -99,7 +98,7 @@ const both = (
       observations,
       (observation): Effect.Effect<boolean, never, HttpClient.HttpClient> =>
         Effect.flatMap(clientOf(observation.address), order).pipe(
-          Effect.flatMap(({ say }) => Console.log(`${nameOf(observation)}: ${say}`)),
+          Effect.flatMap(({ say }) => report(`${nameOf(observation)}: ${say}`)),
           Effect.as(true),
           Effect.catchAll(({ detail }) => Effect.as(complain(`${nameOf(observation)}: ${detail}`), false))
         )
@@ -130,5 +129,5 @@ export const promote = (
     }
     const client = yield* clientOf(address)
     const { say } = yield* client.promote(reason)
-    yield* Console.log(`${client.address}: ${say}`)
+    yield* report(`${client.address}: ${say}`)
   }).pipe(Effect.provide(layerHttp))

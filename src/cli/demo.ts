@@ -15,6 +15,8 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as net from "node:net"
 import { monotonicMillis } from "../internal/clock.ts"
+import { Output } from "./output.ts"
+import { printable } from "./text.ts"
 
 interface Line {
   readonly who: string
@@ -56,7 +58,9 @@ const linesOf = <E>(bytes: Stream.Stream<Uint8Array, E>) => Stream.splitLines(St
 export const run = Effect.gen(function*() {
   yield* forgetEnvironment
   const failure = yield* Deferred.make<never, DemoFailed>()
+  const { failed } = yield* Output
   yield* Effect.raceFirst(script(failure), Deferred.await(failure)).pipe(
+    Effect.raceFirst(failed),
     Effect.timeoutFail({
       duration: "2 minutes",
       onTimeout: () => new DemoFailed({ message: "the demo has not come to its end in two minutes" })
@@ -75,7 +79,7 @@ const script = Effect.fnUntraced(function*(failure: Deferred.Deferred<never, Dem
     Effect.gen(function*() {
       const at = yield* monotonicMillis
       yield* SubscriptionRef.update(lines, (all) => [...all, { who, text, at }])
-      yield* isChatter(text) ? Effect.void : Console.log(`${who.padEnd(7)} | ${text}`)
+      yield* isChatter(text) ? Effect.void : Console.log(`${who.padEnd(7)} | ${printable(text)}`)
     })
   const tell = (text: string) => write("demo", text)
 

@@ -10,7 +10,7 @@ import type { InvalidConfig } from "../BinaryStarError.ts"
 import { examine, type Finding, namesOf, type Observation, severities, type Severity } from "../operations/doctor.ts"
 import { EndedWith, layerHttp, paintOf, type Servers, serversOf } from "./operator.ts"
 import type { doctor as options, Parsed } from "./options.ts"
-import { type colors, count, type Paint } from "./text.ts"
+import { type colors, count, type Paint, printable, printableJson } from "./text.ts"
 
 const colorOf: { readonly [S in Severity]: keyof typeof colors } = { error: "red", warning: "yellow", info: "bold" }
 
@@ -47,7 +47,7 @@ const withOrders = ({ clientOf }: Servers, observation: Observation) =>
     )
 
 const json = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<Finding>): string =>
-  JSON.stringify(
+  printableJson(JSON.stringify(
     {
       servers: observations.map((observation) => ({
         address: observation.address,
@@ -58,7 +58,7 @@ const json = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<
     },
     undefined,
     2
-  )
+  ))
 
 const text = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<Finding>, paint: Paint): string => {
   const names = namesOf(observations)
@@ -69,11 +69,13 @@ const text = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<
   })
   return [
     ...observations.map(({ _tag, address }, i) =>
-      `${_tag === "Seen" ? "asked" : "could not ask"} ${names[i] === address ? address : `${names[i]} at ${address}`}`
+      `${_tag === "Seen" ? "asked" : "could not ask"} ${
+        printable(names[i] === address ? address : `${names[i]} at ${address}`)
+      }`
     ),
     ...findings.flatMap(({ remedy, severity, what }) => [
-      `${paint(colorOf[severity], severity.padEnd(width))}  ${what}`,
-      `${"".padEnd(width)}  -> ${remedy}`
+      `${paint(colorOf[severity], severity.padEnd(width))}  ${printable(what)}`,
+      `${"".padEnd(width)}  -> ${printable(remedy)}`
     ]),
     told.length === 0 ? "nothing found" : told.join(", ")
   ].join("\n")

@@ -11,7 +11,7 @@ import type { OperatorError } from "../operations/OperatorClient.ts"
 import type { HistoryEntry } from "../operations/Status.ts"
 import { complain, EndedWith, layerHttp, serversOf } from "./operator.ts"
 import type { history as options, Parsed } from "./options.ts"
-import { columns } from "./text.ts"
+import { columns, printableJson } from "./text.ts"
 
 export const run = (
   { json, limit, ...parsed }: Parsed<typeof options>
@@ -29,7 +29,7 @@ export const run = (
     const unseen = observations.filter((observation) => observation._tag === "Unseen")
     const [failures, histories] = yield* Effect.partition(seenOf(observations), historyOf, { concurrency: "unbounded" })
     const entries = histories.flat().sort(byTime).slice(-limit)
-    yield* Console.log(json ? JSON.stringify(entries, undefined, 2) : text(entries))
+    yield* Console.log(json ? printableJson(JSON.stringify(entries, undefined, 2)) : text(entries))
     const errors = [
       ...unseen.map(({ address, error }) => `${address}: ${error}`),
       ...failures.map(({ message }: OperatorError) => message)

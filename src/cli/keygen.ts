@@ -8,6 +8,7 @@ import { InvalidConfig } from "../BinaryStarError.ts"
 import type { Role } from "../Fsm.ts"
 import * as keygen from "../security/keygen.ts"
 import type { keygen as options, Parsed } from "./options.ts"
+import { printable } from "./text.ts"
 
 const wanted = (
   directory: string,
@@ -28,5 +29,7 @@ export const run = (
 ): Effect.Effect<void, InvalidConfig> =>
   Effect.flatMap(
     wanted(directory, parsed),
-    Effect.forEach((file) => Console.log(file.endsWith(".key_secret") ? `${file}   (secret)` : file), { discard: true })
+    Effect.forEach((file) => Console.log(printable(file.endsWith(".key_secret") ? `${file}   (secret)` : file)), {
+      discard: true
+    })
   )

@@ -1,14 +1,23 @@
 /**
  * How a server's and a client's lines are written. They are what the command is for, so they go to standard output.
  */
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as FiberRefs from "effect/FiberRefs"
 import * as HashMap from "effect/HashMap"
+import * as Inspectable from "effect/Inspectable"
 import type * as Layer from "effect/Layer"
+import * as List from "effect/List"
 import * as Logger from "effect/Logger"
-import type * as LogLevel from "effect/LogLevel"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import type { PolicyName } from "../Fsm.ts"
 import { shortened } from "./bursts.ts"
+import { Output } from "./output.ts"
+import { printable, printableJson } from "./text.ts"
 
 export type Format = "plain" | "json" | "pretty"
 
@@ -21,12 +30,17 @@ const prefix = (level: LogLevel.LogLevel): string =>
     ? "E"
     : "D"
 
+/** A cause with its stack traces. What else there is on lines of its own is indented, so that it looks like no log line. */
+export const linesOf = (cause: Cause.Cause<unknown>): string =>
+  Cause.pretty(cause).split("\n").map((line, i) => i === 0 ? printable(line) : `    ${printable(line.trimStart())}`)
+    .join(
+      "\n"
+    )
+
 /** The Guide's lines: `I: ...`, `W: ...`, `E: ...`. */
 const plain = Logger.make<unknown, string>(({ cause, logLevel, message }) => {
-  const words = (Array.isArray(message) ? message : [message]).map((part) =>
-    typeof part === "string" ? part : JSON.stringify(part)
-  )
-  const why = Cause.isEmpty(cause) ? [] : [Cause.pretty(cause)]
+  const words = Arr.ensure(message).map((part) => printable(Inspectable.toStringUnknown(part, 0)))
+  const why = Cause.isEmpty(cause) ? [] : [linesOf(cause)]
   return `${prefix(logLevel)}: ${[...words, ...why].join(" ")}`
 })
 
@@ -34,21 +48,54 @@ const plain = Logger.make<unknown, string>(({ cause, logLevel, message }) => {
 const plainWithEvidence = Logger.make<unknown, string>((options) =>
   Option.match(HashMap.get(options.annotations, "evidence"), {
     onNone: () => plain.log(options),
-    onSome: (evidence) => `${plain.log(options)} (${String(evidence)})`
+    onSome: (evidence) => `${plain.log(options)} (${printable(String(evidence))})`
   })
 )
 
+const coloured = Logger.prettyLogger({ mode: "tty" })
+
+/** For people at a terminal. A cause is written below the message and its annotations. */
+const pretty = Logger.make<unknown, void>((options) => {
+  const part = (value: unknown) => typeof value === "string" ? printable(value) : value
+  return coloured.log({
+    ...options,
+    message: [
+      ...Arr.ensure(options.message).map(part),
+      ...(Cause.isEmpty(options.cause) ? [] : [linesOf(options.cause)])
+    ],
+    cause: Cause.empty,
+    annotations: HashMap.map(options.annotations, part)
+  })
+})
+
 const loggerOf = (format: Format, lines: Logger.Logger<unknown, string>): Logger.Logger<unknown, void> =>
-  Logger.withConsoleLog(
-    format === "plain" ? lines : format === "json" ? Logger.jsonLogger : Logger.prettyLogger({ mode: "tty" })
-  )
+  format === "pretty"
+    ? pretty
+    : Logger.withConsoleLog(format === "plain" ? lines : Logger.map(Logger.jsonLogger, printableJson))
 
 export const layer = (format: Format): Layer.Layer<never> =>
   Logger.replace(Logger.defaultLogger, loggerOf(format, plain))
 
 /** For a server: bursts are told in short, and with other rules than the Guide's the plain lines tell more than its. */
-export const layerOfServer = (format: Format, policy: PolicyName): Layer.Layer<never> =>
-  Logger.replaceScoped(
+export const layerOfServer = (format: Format, policy: PolicyName): Layer.Layer<never, never, Output> => {
+  const logger = loggerOf(format, policy === "classic" ? plain : plainWithEvidence)
+  return Logger.replaceScoped(
     Logger.defaultLogger,
-    shortened(loggerOf(format, policy === "classic" ? plain : plainWithEvidence))
+    Effect.zipRight(
+      Effect.map(Output, ({ onDropped }) => onDropped((message) => logger.log(warning(message)))),
+      shortened(logger)
+    )
   )
+}
+
+/** A warning of the output itself, of which no fiber knows. */
+const warning = (message: string): Logger.Logger.Options<unknown> => ({
+  fiberId: FiberId.none,
+  logLevel: LogLevel.Warning,
+  message,
+  cause: Cause.empty,
+  context: FiberRefs.empty(),
+  spans: List.empty(),
+  annotations: HashMap.make(["package", "effect-binary-star"]),
+  date: DateTime.toDate(DateTime.unsafeNow())
+})

@@ -19,7 +19,7 @@ import { validate } from "../internal/config.ts"
 import type { Observation } from "../operations/doctor.ts"
 import * as OperatorClient from "../operations/OperatorClient.ts"
 import type { operator, orders, Parsed } from "./options.ts"
-import { ansi, type Paint, plain } from "./text.ts"
+import { ansi, type Paint, plain, printable } from "./text.ts"
 
 /** All has been said; this is the exit code. */
 export class EndedWith extends Data.TaggedError("EndedWith")<{ readonly code: number }> {}
@@ -108,5 +108,8 @@ export const paintOf: Effect.Effect<Paint, ConfigError.ConfigError, Terminal.Ter
   return isTTY && refuses === "" ? ansi : plain
 })
 
+/** Writes a line, whatever servers have put into it. */
+export const report = (line: string): Effect.Effect<void> => Console.log(printable(line))
+
 /** Says why something could not be done, and goes on. */
-export const complain = (message: string): Effect.Effect<void> => Console.error(`E: ${message}`)
+export const complain = (message: string): Effect.Effect<void> => Console.error(`E: ${printable(message)}`)

@@ -18,6 +18,7 @@ import * as ZmqBackend from "../zeromq/ZmqBackend.ts"
 import * as logging from "./logging.ts"
 import type { Parsed, proxy } from "./options.ts"
 import { backends } from "./options.ts"
+import type { Output } from "./output.ts"
 import { hooksOf, memberOptions, securityOf, withHttp } from "./server.ts"
 import * as systemd from "./systemd.ts"
 
@@ -26,7 +27,7 @@ const Settings = Schema.Struct({ backend: Endpoint.Bindable })
 export const run = (
   role: Role,
   parsed: Parsed<typeof proxy>
-): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError> =>
+): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError, Output> =>
   Effect.gen(function*() {
     const settings = yield* validate(Settings, { backend: Option.getOrElse(parsed.backend, () => backends[role]) })
     const options: Proxy.Options = {

@@ -16,6 +16,7 @@ import * as Lease from "../service/Lease.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
 import type { Parsed, run as options } from "./options.ts"
+import type { Output } from "./output.ts"
 import { hooksOf, memberOptions, securityOf, withHttp } from "./server.ts"
 import * as systemd from "./systemd.ts"
 
@@ -26,7 +27,7 @@ export const run = (
   role: Role,
   parsed: Parsed<typeof options>,
   [command, ...args]: readonly [string, ...Array<string>]
-): Effect.Effect<void, BinaryStarError | CommandEnded | InvalidConfig | SocketError> =>
+): Effect.Effect<void, BinaryStarError | CommandEnded | InvalidConfig | SocketError, Output> =>
   Effect.gen(function*() {
     const options = { ...memberOptions(role, parsed), vote: "self" } as const
     const security = yield* securityOf(role, parsed)

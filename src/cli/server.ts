@@ -15,6 +15,7 @@ import type * as Curve from "../security/Curve.ts"
 import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
 import type { hooks, http, limits, Parsed, server } from "./options.ts"
+import type { Output } from "./output.ts"
 import * as systemd from "./systemd.ts"
 
 /** What was said about a member of a pair. */
@@ -88,7 +89,7 @@ export const withHttp = <A, E, R>(
 export const run = (
   role: Role,
   parsed: Parsed<typeof server>
-): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError> =>
+): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError, Output> =>
   Effect.gen(function*() {
     const options = memberOptions(role, parsed)
     const security = yield* securityOf(role, parsed)

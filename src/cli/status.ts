@@ -15,7 +15,8 @@ import { examine, type Finding, namesOf, type Observation, type Seen } from "../
 import { type Health, judge, type Level } from "../operations/health.ts"
 import { EndedWith, layerHttp, paintOf, serversOf } from "./operator.ts"
 import type { Parsed, status as options } from "./options.ts"
-import { type colors, columns, count, type Paint, span } from "./text.ts"
+import { Output } from "./output.ts"
+import { type colors, columns, count, type Paint, printable, printableJson, span } from "./text.ts"
 
 const exitCodes: { readonly [L in Level]: number } = { healthy: 0, degraded: 1, "no active": 2, "two actives": 3 }
 
@@ -31,7 +32,7 @@ export const run = (
 ): Effect.Effect<
   void,
   ConfigError.ConfigError | EndedWith | InvalidConfig,
-  FileSystem.FileSystem | Terminal.Terminal
+  FileSystem.FileSystem | Output | Terminal.Terminal
 > =>
   Effect.gen(function*() {
     const { observe } = yield* serversOf(parsed)
@@ -53,7 +54,12 @@ export const run = (
     const isTTY = yield* Effect.flatMap(Terminal.Terminal, ({ isTTY }) => isTTY)
     const write = (report: Report) =>
       parsed.json ? json(report) : isTTY ? redraw(text(report, paint)) : `${text(report, paint)}\n`
-    yield* Effect.flatMap(look, (report) => Console.log(write(report))).pipe(Effect.repeat(Schedule.spaced(interval)))
+    const { failed, written } = yield* Output
+    yield* Effect.flatMap(look, (report) => Console.log(write(report))).pipe(
+      Effect.zipRight(written),
+      Effect.repeat(Schedule.spaced(interval)),
+      Effect.raceFirst(failed)
+    )
   }).pipe(Effect.provide(layerHttp))
 
 const intervalOf = (given: Option.Option<string>): Effect.Effect<Duration.Duration, InvalidConfig> => {
@@ -80,7 +86,7 @@ interface Report {
 const redraw = (text: string): string => `\x1b[H${text.replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`
 
 const json = ({ findings, health, observations }: Report, indent?: number): string =>
-  JSON.stringify(
+  printableJson(JSON.stringify(
     {
       health: health.level,
       say: health.say,
@@ -93,7 +99,7 @@ const json = ({ findings, health, observations }: Report, indent?: number): stri
     },
     undefined,
     indent
-  )
+  ))
 
 /** Every line of the table, and what it says of a server that has answered. */
 const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
@@ -165,8 +171,8 @@ const text = ({ findings, health, observations }: Report, paint: Paint): string 
   return [
     ...table,
     "",
-    ...observations.flatMap((observation, i) => whyOf(observation, names[i]!)),
-    `${paint(colorOf[health.level], health.level)}: ${health.say}${rest(findings)}`
+    ...observations.flatMap((observation, i) => whyOf(observation, names[i]!)).map(printable),
+    `${paint(colorOf[health.level], health.level)}: ${printable(health.say)}${rest(findings)}`
   ].join("\n")
 }
 
@@ -175,7 +181,7 @@ const whyOf = (observation: Observation, name: string): ReadonlyArray<string> =>
   if (observation._tag === "Unseen") {
     return [`${name}: ${observation.error}`]
   }
-  const { evidence, hold, reason, say } = observation.status
+  const { droppedLogLines = 0, evidence, hold, reason, say } = observation.status
   return [
     `${name}: ${say}${evidence === null ? "" : ` (${evidence})`}${reason === null ? "" : `, because: ${reason}`}`,
     ...(hold === null
@@ -184,7 +190,8 @@ const whyOf = (observation: Observation, name: string): ReadonlyArray<string> =>
         hold.kind === "paused"
           ? `${name}: paused since ${hold.since}, because: ${hold.reason}`
           : `${name}: takes over by itself again after ${hold.until}`
-      ])
+      ]),
+    ...(droppedLogLines > 0 ? [`${name}: ${count(droppedLogLines, "log line")} dropped so far`] : [])
   ]
 }
 

@@ -2,8 +2,27 @@
  * Tables and times as people read them.
  */
 
+/** Characters that end a line, steer a terminal, or change the direction of what follows. */
+const controls = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
+
+const escapes: ReadonlyMap<string, string> = new Map([["\n", "\\n"], ["\r", "\\r"], ["\t", "\\t"]])
+
+const hex = (character: string, digits: number): string => character.charCodeAt(0).toString(16).padStart(digits, "0")
+
+/** Text that others have chosen, on one line and without control over the terminal: these characters as in a string. */
+export const printable = (text: string): string =>
+  text.replace(
+    controls,
+    (one) => escapes.get(one) ?? (one < "\u0100" ? `\\x${hex(one, 2)}` : `\\u${hex(one, 4)}`)
+  )
+
+/** JSON whose strings hold none of these characters either; it means the same. */
+export const printableJson = (json: string): string =>
+  json.replace(controls, (one) => one === "\n" ? one : `\\u${hex(one, 4)}`)
+
 /** Rows of cells as lines, each column as wide as its widest cell. */
-export const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
+export const columns = (table: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
+  const rows = table.map((row) => row.map(printable))
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd())
 }

@@ -9,11 +9,13 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as os from "node:os"
 import * as process from "node:process"
 import { BinaryStar } from "../BinaryStar.ts"
 import * as Fsm from "../Fsm.ts"
+import { droppedLogLines } from "../internal/droppedLogLines.ts"
 import { version } from "../internal/version.ts"
 import type { Distribution, Transition } from "../Report.ts"
 import type { Refusals } from "../security/Refusals.ts"
@@ -131,6 +133,8 @@ export const NodeStatus = Schema.Struct({
   refused: Schema.optional(Refused),
   /** Those of the clients: how many there are, how many were refused, and how often all were cut; see `Frontend.Connections`. */
   connections: Schema.optional(Schema.Struct({ open: Count, refused: Count, cut: Count })),
+  /** Log lines of `bstar` that could not be written. A server of an earlier version does not count these. */
+  droppedLogLines: Schema.optional(Count),
   /** From a request coming in to its reply going out, estimated from a histogram. */
   latency: Schema.Struct({
     count: Count,
@@ -374,6 +378,7 @@ export const make = (address: {
       counters,
       ...(address.refusals === undefined ? {} : { refused: address.refusals.counts() }),
       connections,
+      droppedLogLines: (yield* Metric.value(droppedLogLines)).count,
       latency: {
         count: latency.counts.reduce((sum, count) => sum + count, 0),
         p50Millis: quantile(latency, 0.5) ?? null,

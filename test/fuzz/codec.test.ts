@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import * as bstar from "../../src/cli/bstar.ts"
 import { scan } from "../../src/cli/commandLine.ts"
 import * as ConfigFile from "../../src/cli/configFile.ts"
+import { Output } from "../../src/cli/output.ts"
 import * as settings from "../../src/cli/settings.ts"
 import * as Endpoint from "../../src/Endpoint.ts"
 import * as Envelope from "../../src/Envelope.ts"
@@ -55,6 +56,8 @@ describe("the wire", () => {
 })
 
 /** A file system in which every file says the same. */
+const output = Layer.succeed(Output, { written: Effect.void, failed: Effect.never, onDropped: () => {} })
+
 const files = (content: string) => FileSystem.layerNoop({ readFileString: () => Effect.succeed(content) })
 
 /** Neither a defect nor an interruption. */
@@ -116,7 +119,7 @@ describe("a command line", () => {
             }),
             Effect.map((exit) => isOrderly(exit, words.join(" ")))
           )
-        }).pipe(Effect.provide(Layer.mergeAll(files("role = 1"), NodePath.layer, NodeTerminal.layer))),
+        }).pipe(Effect.provide(Layer.mergeAll(files("role = 1"), NodePath.layer, NodeTerminal.layer, output))),
       {
         fastCheck: { ...runs, numRuns: 200 }
       }
