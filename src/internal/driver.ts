@@ -69,9 +69,7 @@ type Input =
   | { readonly _tag: "TimeUp" }
   | { readonly _tag: "Released" }
 
-/** Whether it comes after all that the peer has sent before. */
-const isAfterMessages = (input: Input): boolean =>
-  input._tag === "Gone" || (input._tag === "Link" && input.event === "Lost")
+const isEvidence = ({ _tag }: Input): boolean => _tag === "Gone"
 
 /** What a step of the connection to the peer is to the state machine. */
 const linkTags = { Connecting: "LinkConnecting", Connected: "LinkConnected", Lost: "LinkLost" } as const
@@ -616,7 +614,7 @@ export const make = <R>(
             return yield* apply([...inputs, ...inbox.poll()], true)
           }
           // Evidence comes after all that the peer has said before.
-          const hasMore = inputs.some(isAfterMessages) && (yield* link.waiting)
+          const hasMore = inputs.some(isEvidence) && (yield* link.waiting)
           return yield* apply(hasMore ? [...inputs, ...(yield* inbox.takeAll)] : inputs, true)
         }
         yield* apply(inputs, false)
@@ -636,7 +634,6 @@ export const make = <R>(
         const replies: Array<Frames.Frames> = []
         const ended: Array<Answers.Ended> = []
         const evidence: Array<Fsm.Evidence> = []
-        const steps: Array<Exclude<LinkEvent, "Joined">> = []
         for (const input of inputs) {
           switch (input._tag) {
             case "Heard":
@@ -651,7 +648,7 @@ export const make = <R>(
               if (input.event === "Joined") {
                 isJoined = true
               } else {
-                steps.push(input.event)
+                yield* advance({ _tag: linkTags[input.event], now: now() })
               }
               break
             case "Promote":
@@ -691,9 +688,6 @@ export const make = <R>(
             case "Asked":
               break
           }
-        }
-        for (const step of steps) {
-          yield* advance({ _tag: linkTags[step], now: now() })
         }
         for (const one of isTrusted ? evidence : []) {
           yield* learn(one)
