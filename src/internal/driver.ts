@@ -319,11 +319,13 @@ export const make = <R>(
             : Effect.void
         )
 
-      /** Tells why a vote is refused while nothing comes from the peer, which would otherwise go unnoticed. */
+      /** Tells why the state machine refuses votes while nothing comes from the peer, which would otherwise go unnoticed. */
       const warnOfSilence = (at: number) =>
         Effect.gen(function*() {
           const { heardAt = began } = statistics.peer()
-          if (at - heardAt <= config.expiryMillis || !isNewlySilent(at)) {
+          // After a stall the silence may be this process's own.
+          const isSilent = at - heardAt > config.expiryMillis && Fsm.isPeerExpired(member, at)
+          if (!isSilent || !isNewlySilent(at)) {
             return
           }
           const peer = config.role === "primary" ? "backup" : "primary"
@@ -573,7 +575,7 @@ export const make = <R>(
             line.shift()
           }
           if (verdict === "reject") {
-            isRefused = true
+            isRefused ||= outcome.verdict._tag === "Reject"
             counters.rejected++
             answers.refuse(request, replies)
           } else {
