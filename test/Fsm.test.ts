@@ -12,7 +12,7 @@ const rules = (role: Fsm.Role = "primary", policy: Fsm.Policy = Fsm.classic, lon
   lone
 })
 
-/** A member that last heard its peer one expiry before its deadline, over a connection that it does not have any more. */
+/** A member that last received from its peer one expiry before its deadline, over a connection that it does not have any more. */
 const memberIn = (state: Fsm.State, peerExpiry: number, part: Partial<Fsm.Member> = {}): Fsm.Member => ({
   state,
   peerExpiry,
@@ -90,8 +90,8 @@ const cells = table.trim().split("\n").map((line) => {
 })
 
 /**
- * The same for `hardened`, all of it: role, state, event, peer (alive or expired), whether the peer has been heard, then
- * verdict, next state, what is published at once, what becomes of the peer's deadline, and the rule. `any`: all of them.
+ * The same for `hardened`, all of it: role, state, event, peer (alive or expired), whether it has been received from,
+ * then verdict, next state, what is published at once, what becomes of the peer's deadline, and the rule. `any`: all of them.
  *
  * The deadline is kept, a new one, one of two expiries (long), past because the peer is gone (none), put off by a handshake
  * (hand), or by a connection that is made (join).
@@ -233,16 +233,16 @@ primary RESUMING  Promote        expired any   | reject PRIMARY   PRIMARY new  H
 `
 
 const hardenedCells = hardenedTable.trim().split("\n").flatMap((line) => {
-  const [who, state, event, when, heard, , verdict, next, publish, expiry, rule] = line.split(/\s+/)
+  const [who, state, event, when, been, , verdict, next, publish, expiry, rule] = line.split(/\s+/)
   const orAny = <A extends string>(given: string, all: ReadonlyArray<A>) => given === "any" ? all : [given as A]
   return orAny<Fsm.Role>(who!, ["primary", "backup"]).flatMap((role) =>
     orAny(when!, ["alive", "expired"]).flatMap((peer) =>
-      orAny(heard!, ["yes", "no"]).map((heard) => ({
+      orAny(been!, ["yes", "no"]).map((received) => ({
         role,
         state: state as Fsm.State,
         event: event as Fsm.Event["_tag"],
         peer,
-        heard,
+        received,
         verdict,
         next,
         publish,
@@ -436,20 +436,20 @@ describe("the classic policy", () => {
 
 describe("the hardened policy", () => {
   it("has every cell in its table, each of them once", () => {
-    // Five states of a primary, six of a backup, a peer alive and expired, heard and not.
+    // Five states of a primary, six of a backup, a peer alive and expired, received from or not.
     assert.strictEqual(hardenedCells.length, (5 + 6) * Fsm.eventTags.length * 2 * 2)
     assert.strictEqual(
-      new Set(hardenedCells.map(({ event, heard, peer, role, state }) => `${role} ${state} ${event} ${peer} ${heard}`))
+      new Set(hardenedCells.map(({ event, peer, received, role, state }) => `${role} ${state} ${event} ${peer} ${received}`))
         .size,
       hardenedCells.length
     )
   })
 
   it.each(hardenedCells)(
-    "$role, $state, $event, peer $peer, heard $heard: $verdict, $next",
-    ({ event, expiry, heard, next, peer, publish, role, rule, state, verdict }) => {
+    "$role, $state, $event, peer $peer, received $received: $verdict, $next",
+    ({ event, expiry, next, peer, publish, received, role, rule, state, verdict }) => {
       const now = peer === "alive" ? 5000 : 5000.001
-      const hasReceived = heard === "yes"
+      const hasReceived = received === "yes"
       const outcome = Fsm.step(
         rules(role, Fsm.hardened),
         memberIn(state, 5000, { hasReceived }),
@@ -570,11 +570,11 @@ describe("the hardened policy", () => {
   })
 
   const linkHistory = FastCheck.array(FastCheck.record({
-    tag: FastCheck.constantFrom("LinkConnecting", "LinkConnected", "LinkLost"),
+    tag: FastCheck.constantFrom<Fsm.Event["_tag"]>("LinkConnecting", "LinkConnected", "LinkLost"),
     after: FastCheck.integer({ min: 0, max: 2 * handshakeMillis })
   }))
 
-  it.prop("H10: connections on which nothing is heard do not keep a lone primary from serving", {
+  it.prop("H10: connections on which nothing is received do not keep a lone primary from serving", {
     history: linkHistory
   }, ({ history }) => {
     const primary = rules("primary", Fsm.hardened)
@@ -613,7 +613,7 @@ describe("the hardened policy", () => {
 
   const heartbeats = { PeerPrimary: true, PeerBackup: true, PeerActive: true, PeerPassive: true }
 
-  it.prop("knows whether the peer was heard: a backup since its start, a primary since it last began as PRIMARY", {
+  it.prop("knows whether it has received from the peer: a backup since its start, a primary since it last began as PRIMARY", {
     role,
     history: FastCheck.array(FastCheck.record({
       tag: FastCheck.constantFrom(...Fsm.eventTags),
@@ -635,7 +635,7 @@ describe("the hardened policy", () => {
     }
   }, { fastCheck: { numRuns: 2000 } })
 
-  it("H12: a backup that has heard its primary and lost it takes over by way of RESUMING", () => {
+  it("H12: a backup that has received from its primary and lost it takes over by way of RESUMING", () => {
     const backup = rules("backup", Fsm.hardened)
     const heard = Fsm.step(backup, Fsm.start(backup, 0).member, eventOf("PeerPrimary", 100)).member
     assert.isFalse(Fsm.step(backup, heard, eventOf("ClientRequest", 2100)).member.state === "RESUMING")
@@ -649,7 +649,7 @@ describe("the hardened policy", () => {
     assert.strictEqual(Fsm.step(backup, resuming.member, eventOf("ClientRequest", 4102)).member.state, "ACTIVE")
   })
 
-  it("H12: a backup that never has heard its primary serves alone only if it may and no subscriber is connected", () => {
+  it("H12: a backup that has never received from its primary serves alone only if it may and no subscriber is connected", () => {
     for (const lone of ["wait", "serve"] as const) {
       for (const hasSubscriber of [true, false, undefined]) {
         for (const now of [2000, 2001]) {
