@@ -3,10 +3,25 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fsm from "../src/Fsm.ts"
 
 const expiryMillis = 2000
-const rules = (role: Fsm.Role = "primary", policy: Fsm.Policy = Fsm.classic): Fsm.Rules => ({
+const handshakeMillis = 8000
+const rules = (role: Fsm.Role = "primary", policy: Fsm.Policy = Fsm.classic, lone: Fsm.Lone = "wait"): Fsm.Rules => ({
   role,
   policy,
-  expiryMillis
+  expiryMillis,
+  handshakeMillis,
+  lone
+})
+
+/** A member that last received from its peer one expiry before its deadline, over a connection that it does not have any more. */
+const memberIn = (state: Fsm.State, peerExpiry: number, part: Partial<Fsm.Member> = {}): Fsm.Member => ({
+  state,
+  peerExpiry,
+  connectionExpiry: Number.NEGATIVE_INFINITY,
+  quietSince: peerExpiry - expiryMillis,
+  link: "Down",
+  awaited: "Down",
+  hasReceived: true,
+  ...part
 })
 
 const eventOf = (tag: Fsm.Event["_tag"], now: number, asOf = now): Fsm.Event =>
@@ -17,6 +32,9 @@ const eventOf = (tag: Fsm.Event["_tag"], now: number, asOf = now): Fsm.Event =>
 /** The events of the Guide. */
 const guideTags = ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive", "ClientRequest"] as const
 const guideStates = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"] as const
+
+/** After which a member takes its peer for dead. */
+const deadlineOf = ({ connectionExpiry, peerExpiry }: Fsm.Member): number => Math.max(peerExpiry, connectionExpiry)
 
 /**
  * The table of the specification, every cell written out: state, event, peer, then verdict, next state and what is said.
@@ -72,124 +90,184 @@ const cells = table.trim().split("\n").map((line) => {
 })
 
 /**
- * The same for `hardened`, all of it: role, state, event, peer (any: alive and expired), then verdict, next state, what is
- * published at once, and the rule. Role any: both.
+ * The same for `hardened`, all of it: role, state, event, peer (alive or expired), whether it has been received from,
+ * then verdict, next state, what is published at once, what becomes of the peer's deadline, and the rule. `any`: all of them.
+ *
+ * The deadline is kept, a new one, one of two expiries (long), past because the peer is gone (none), put off by a handshake
+ * (hand), or by a connection that is made (join).
  */
 const hardenedTable = `
-primary PRIMARY  PeerPrimary   any     | accept PRIMARY  -       new  -
-primary PRIMARY  PeerBackup    any     | accept ACTIVE   -       new  -
-primary PRIMARY  PeerActive    any     | accept PASSIVE  -       new  -
-primary PRIMARY  PeerPassive   any     | accept PRIMARY  -       new  -
-primary PRIMARY  PeerGone      any     | accept PRIMARY  -       none H7
-primary PRIMARY  ClientRequest alive   | reject PRIMARY  -       kept H1
-primary PRIMARY  ClientRequest expired | accept ACTIVE   -       kept H1
-primary PRIMARY  Slept         any     | accept PRIMARY  PRIMARY new  H4
-primary PRIMARY  Stopping      any     | accept PRIMARY  PRIMARY new  H5
-primary PRIMARY  Yield         any     | accept PRIMARY  -       kept -
-primary PRIMARY  Promote       alive   | reject PRIMARY  -       kept -
-primary PRIMARY  Promote       expired | accept ACTIVE   -       kept -
-backup  BACKUP   PeerPrimary   any     | accept BACKUP   -       new  -
-backup  BACKUP   PeerBackup    any     | accept BACKUP   -       new  -
-backup  BACKUP   PeerActive    any     | accept PASSIVE  -       new  -
-backup  BACKUP   PeerPassive   any     | accept BACKUP   -       new  -
-backup  BACKUP   PeerGone      any     | accept BACKUP   -       kept H8
-backup  BACKUP   ClientRequest any     | reject BACKUP   -       kept -
-backup  BACKUP   Slept         any     | accept BACKUP   BACKUP  new  H4
-backup  BACKUP   Stopping      any     | accept BACKUP   BACKUP  new  H5
-backup  BACKUP   Yield         any     | accept BACKUP   -       kept -
-backup  BACKUP   Promote       alive   | reject BACKUP   -       kept H8
-backup  BACKUP   Promote       expired | reject RESUMING BACKUP  new  H8
-any     ACTIVE   PeerPrimary   any     | accept ACTIVE   -       new  -
-any     ACTIVE   PeerBackup    any     | accept ACTIVE   -       new  -
-primary ACTIVE   PeerActive    any     | accept ACTIVE   -       new  H2
-backup  ACTIVE   PeerActive    any     | accept PASSIVE  -       new  H2
-any     ACTIVE   PeerPassive   any     | accept ACTIVE   -       new  -
-any     ACTIVE   PeerGone      any     | accept ACTIVE   -       none H7
-any     ACTIVE   ClientRequest any     | accept ACTIVE   -       kept -
-primary ACTIVE   Slept         any     | accept PRIMARY  PRIMARY new  H4
-primary ACTIVE   Stopping      any     | accept PRIMARY  PRIMARY new  H5
-backup  ACTIVE   Slept         any     | accept RESUMING BACKUP  new  H4
-backup  ACTIVE   Stopping      any     | accept BACKUP   BACKUP  new  H5
-primary ACTIVE   Yield         any     | accept YIELDING PRIMARY long H9
-backup  ACTIVE   Yield         any     | accept YIELDING BACKUP  long H9
-any     ACTIVE   Promote       any     | accept ACTIVE   -       kept -
-primary PASSIVE  PeerPrimary   any     | accept ACTIVE   -       new  -
-backup  PASSIVE  PeerPrimary   any     | accept RESUMING BACKUP  new  H8
-any     PASSIVE  PeerBackup    any     | accept ACTIVE   -       new  -
-any     PASSIVE  PeerActive    any     | accept PASSIVE  -       new  -
-primary PASSIVE  PeerPassive   any     | accept ACTIVE   -       new  H3
-backup  PASSIVE  PeerPassive   any     | accept PASSIVE  -       new  H3
-any     PASSIVE  PeerGone      any     | accept PASSIVE  -       none H7
-any     PASSIVE  ClientRequest alive   | reject PASSIVE  -       kept -
-any     PASSIVE  ClientRequest expired | accept ACTIVE   -       kept -
-primary PASSIVE  Slept         any     | accept PRIMARY  PRIMARY new  H4
-primary PASSIVE  Stopping      any     | accept PRIMARY  PRIMARY new  H5
-backup  PASSIVE  Slept         any     | accept RESUMING BACKUP  new  H4
-backup  PASSIVE  Stopping      any     | accept BACKUP   BACKUP  new  H5
-any     PASSIVE  Yield         any     | accept PASSIVE  -       kept -
-any     PASSIVE  Promote       alive   | reject PASSIVE  -       kept -
-any     PASSIVE  Promote       expired | accept ACTIVE   -       kept -
-backup  RESUMING PeerPrimary   any     | accept RESUMING BACKUP  new  H4
-backup  RESUMING PeerBackup    any     | accept RESUMING -       new  -
-backup  RESUMING PeerActive    any     | accept PASSIVE  -       new  H4
-backup  RESUMING PeerPassive   any     | accept RESUMING BACKUP  new  H4
-backup  RESUMING PeerGone      any     | accept RESUMING -       none H7
-backup  RESUMING ClientRequest alive   | reject RESUMING -       kept H4
-backup  RESUMING ClientRequest expired | accept ACTIVE   -       kept H4
-backup  RESUMING Slept         any     | accept RESUMING BACKUP  new  H4
-backup  RESUMING Stopping      any     | accept BACKUP   BACKUP  new  H5
-backup  RESUMING Yield         any     | accept RESUMING -       kept -
-backup  RESUMING Promote       alive   | reject RESUMING -       kept -
-backup  RESUMING Promote       expired | accept ACTIVE   -       kept -
-any     YIELDING PeerPrimary   any     | accept YIELDING -       kept H9
-any     YIELDING PeerBackup    any     | accept YIELDING -       kept H9
-any     YIELDING PeerActive    any     | accept PASSIVE  PASSIVE new  H9
-any     YIELDING PeerPassive   any     | accept YIELDING -       kept H9
-any     YIELDING PeerGone      any     | accept YIELDING -       none H7
-any     YIELDING ClientRequest alive   | reject YIELDING -       kept H9
-primary YIELDING ClientRequest expired | reject RESUMING PRIMARY new  H9
-backup  YIELDING ClientRequest expired | reject RESUMING BACKUP  new  H9
-primary YIELDING Slept         any     | accept RESUMING PRIMARY new  H4
-backup  YIELDING Slept         any     | accept RESUMING BACKUP  new  H4
-primary YIELDING Stopping      any     | accept PRIMARY  PRIMARY new  H5
-backup  YIELDING Stopping      any     | accept BACKUP   BACKUP  new  H5
-any     YIELDING Yield         any     | accept YIELDING -       kept -
-any     YIELDING Promote       alive   | reject YIELDING -       kept H9
-primary YIELDING Promote       expired | reject RESUMING PRIMARY new  H9
-backup  YIELDING Promote       expired | reject RESUMING BACKUP  new  H9
-primary RESUMING PeerPrimary   any     | accept RESUMING -       kept H9
-primary RESUMING PeerBackup    any     | accept RESUMING -       kept H9
-primary RESUMING PeerActive    any     | accept PASSIVE  -       new  H9
-primary RESUMING PeerPassive   any     | accept RESUMING -       kept H9
-primary RESUMING PeerGone      any     | accept RESUMING -       none H7
-primary RESUMING ClientRequest alive   | reject RESUMING -       kept H9
-primary RESUMING ClientRequest expired | reject PRIMARY  PRIMARY new  H9
-primary RESUMING Slept         any     | accept RESUMING PRIMARY new  H4
-primary RESUMING Stopping      any     | accept PRIMARY  PRIMARY new  H5
-primary RESUMING Yield         any     | accept RESUMING -       kept -
-primary RESUMING Promote       alive   | reject RESUMING -       kept H9
-primary RESUMING Promote       expired | reject PRIMARY  PRIMARY new  H9
+primary PRIMARY   PeerPrimary    any     any   | accept PRIMARY   -       new  -
+primary PRIMARY   PeerBackup     any     any   | accept ACTIVE    ACTIVE  new  -
+primary PRIMARY   PeerActive     any     any   | accept PASSIVE   PASSIVE new  -
+primary PRIMARY   PeerPassive    any     any   | accept PRIMARY   -       new  -
+primary PRIMARY   PeerGone       any     any   | accept PRIMARY   -       none H7
+primary PRIMARY   LinkConnecting any     any   | accept PRIMARY   -       hand H10
+primary PRIMARY   LinkConnected  any     any   | accept PRIMARY   -       join H10
+primary PRIMARY   LinkLost       any     any   | accept PRIMARY   -       kept -
+primary PRIMARY   ClientRequest  alive   any   | reject PRIMARY   -       kept H1
+primary PRIMARY   ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept H1
+primary PRIMARY   Slept          any     any   | accept PRIMARY   PRIMARY new  H4
+primary PRIMARY   Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+primary PRIMARY   Yield          any     any   | accept PRIMARY   -       kept -
+primary PRIMARY   Promote        alive   any   | reject PRIMARY   -       kept -
+primary PRIMARY   Promote        expired any   | accept ACTIVE    ACTIVE  kept -
+backup  BACKUP    PeerPrimary    any     any   | accept BACKUP    -       new  -
+backup  BACKUP    PeerBackup     any     any   | accept BACKUP    -       new  -
+backup  BACKUP    PeerActive     any     any   | accept PASSIVE   PASSIVE new  -
+backup  BACKUP    PeerPassive    any     any   | accept BACKUP    -       new  -
+backup  BACKUP    PeerGone       any     yes   | accept BACKUP    -       none H12
+backup  BACKUP    PeerGone       any     no    | accept BACKUP    -       kept H12
+backup  BACKUP    LinkConnecting any     any   | accept BACKUP    -       hand H10
+backup  BACKUP    LinkConnected  any     any   | accept BACKUP    -       join H10
+backup  BACKUP    LinkLost       any     any   | accept BACKUP    -       kept -
+backup  BACKUP    ClientRequest  alive   any   | reject BACKUP    -       kept H12
+backup  BACKUP    ClientRequest  expired yes   | reject RESUMING  BACKUP  new  H12
+backup  BACKUP    ClientRequest  expired no    | reject BACKUP    -       kept H12
+backup  BACKUP    Slept          any     any   | accept BACKUP    BACKUP  new  H4
+backup  BACKUP    Stopping       any     any   | accept BACKUP    BACKUP  new  H5
+backup  BACKUP    Yield          any     any   | accept BACKUP    -       kept -
+backup  BACKUP    Promote        alive   any   | reject BACKUP    -       kept H8
+backup  BACKUP    Promote        expired any   | reject RESUMING  BACKUP  new  H8
+any     ACTIVE    PeerPrimary    any     any   | accept ACTIVE    -       new  -
+any     ACTIVE    PeerBackup     any     any   | accept ACTIVE    -       new  -
+primary ACTIVE    PeerActive     any     yes   | accept ACTIVE    -       new  H2
+primary ACTIVE    PeerActive     any     no    | accept PASSIVE   PASSIVE new  H11
+backup  ACTIVE    PeerActive     any     any   | accept CONTESTED ACTIVE  new  H11
+any     ACTIVE    PeerPassive    any     any   | accept ACTIVE    -       new  -
+any     ACTIVE    PeerGone       any     any   | accept ACTIVE    -       none H7
+any     ACTIVE    LinkConnecting any     any   | accept ACTIVE    -       kept -
+any     ACTIVE    LinkConnected  any     any   | accept ACTIVE    -       kept -
+any     ACTIVE    LinkLost       any     any   | accept ACTIVE    -       kept -
+any     ACTIVE    ClientRequest  any     any   | accept ACTIVE    -       kept -
+primary ACTIVE    Slept          any     any   | accept PRIMARY   PRIMARY new  H4
+primary ACTIVE    Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+backup  ACTIVE    Slept          any     any   | accept RESUMING  BACKUP  new  H4
+backup  ACTIVE    Stopping       any     any   | accept BACKUP    BACKUP  new  H5
+primary ACTIVE    Yield          any     any   | accept YIELDING  PRIMARY long H9
+backup  ACTIVE    Yield          any     any   | accept YIELDING  BACKUP  long H9
+any     ACTIVE    Promote        any     any   | accept ACTIVE    -       kept -
+backup  CONTESTED PeerPrimary    any     any   | accept ACTIVE    ACTIVE  new  H11
+backup  CONTESTED PeerBackup     any     any   | accept ACTIVE    ACTIVE  new  H11
+backup  CONTESTED PeerActive     any     any   | accept CONTESTED -       kept H11
+backup  CONTESTED PeerPassive    any     any   | accept ACTIVE    ACTIVE  new  H11
+backup  CONTESTED PeerGone       any     any   | accept CONTESTED -       none H7
+backup  CONTESTED LinkConnecting any     any   | accept CONTESTED -       hand H10
+backup  CONTESTED LinkConnected  any     any   | accept CONTESTED -       join H10
+backup  CONTESTED LinkLost       any     any   | accept CONTESTED -       kept -
+backup  CONTESTED ClientRequest  alive   any   | reject CONTESTED -       kept H2
+backup  CONTESTED ClientRequest  expired any   | reject PASSIVE   PASSIVE new  H2
+backup  CONTESTED Slept          any     any   | accept RESUMING  BACKUP  new  H4
+backup  CONTESTED Stopping       any     any   | accept BACKUP    BACKUP  new  H5
+backup  CONTESTED Yield          any     any   | accept CONTESTED -       kept -
+backup  CONTESTED Promote        alive   any   | reject CONTESTED -       kept H2
+backup  CONTESTED Promote        expired any   | reject PASSIVE   PASSIVE new  H2
+primary PASSIVE   PeerPrimary    any     any   | accept ACTIVE    ACTIVE  new  -
+backup  PASSIVE   PeerPrimary    any     any   | accept RESUMING  BACKUP  new  H8
+any     PASSIVE   PeerBackup     any     any   | accept ACTIVE    ACTIVE  new  -
+any     PASSIVE   PeerActive     any     any   | accept PASSIVE   -       new  -
+primary PASSIVE   PeerPassive    any     any   | accept ACTIVE    ACTIVE  new  H3
+backup  PASSIVE   PeerPassive    any     any   | accept PASSIVE   -       new  H3
+any     PASSIVE   PeerGone       any     any   | accept PASSIVE   -       none H7
+any     PASSIVE   LinkConnecting any     any   | accept PASSIVE   -       hand H10
+any     PASSIVE   LinkConnected  any     any   | accept PASSIVE   -       join H10
+any     PASSIVE   LinkLost       any     any   | accept PASSIVE   -       kept -
+any     PASSIVE   ClientRequest  alive   any   | reject PASSIVE   -       kept -
+any     PASSIVE   ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept -
+primary PASSIVE   Slept          any     any   | accept PRIMARY   PRIMARY new  H4
+primary PASSIVE   Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+backup  PASSIVE   Slept          any     any   | accept RESUMING  BACKUP  new  H4
+backup  PASSIVE   Stopping       any     any   | accept BACKUP    BACKUP  new  H5
+any     PASSIVE   Yield          any     any   | accept PASSIVE   -       kept -
+any     PASSIVE   Promote        alive   any   | reject PASSIVE   -       kept -
+any     PASSIVE   Promote        expired any   | accept ACTIVE    ACTIVE  kept -
+backup  RESUMING  PeerPrimary    any     any   | accept RESUMING  BACKUP  new  H4
+backup  RESUMING  PeerBackup     any     any   | accept RESUMING  -       new  -
+backup  RESUMING  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H4
+backup  RESUMING  PeerPassive    any     any   | accept RESUMING  BACKUP  new  H4
+backup  RESUMING  PeerGone       any     any   | accept RESUMING  -       none H7
+backup  RESUMING  LinkConnecting any     any   | accept RESUMING  -       hand H10
+backup  RESUMING  LinkConnected  any     any   | accept RESUMING  -       join H10
+backup  RESUMING  LinkLost       any     any   | accept RESUMING  -       kept -
+backup  RESUMING  ClientRequest  alive   any   | reject RESUMING  -       kept H4
+backup  RESUMING  ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept H4
+backup  RESUMING  Slept          any     any   | accept RESUMING  BACKUP  new  H4
+backup  RESUMING  Stopping       any     any   | accept BACKUP    BACKUP  new  H5
+backup  RESUMING  Yield          any     any   | accept RESUMING  -       kept -
+backup  RESUMING  Promote        alive   any   | reject RESUMING  -       kept -
+backup  RESUMING  Promote        expired any   | accept ACTIVE    ACTIVE  kept -
+any     YIELDING  PeerPrimary    any     any   | accept YIELDING  -       kept H9
+any     YIELDING  PeerBackup     any     any   | accept YIELDING  -       kept H9
+any     YIELDING  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H9
+any     YIELDING  PeerPassive    any     any   | accept YIELDING  -       kept H9
+any     YIELDING  PeerGone       any     any   | accept YIELDING  -       none H7
+any     YIELDING  LinkConnecting any     any   | accept YIELDING  -       hand H10
+any     YIELDING  LinkConnected  any     any   | accept YIELDING  -       join H10
+any     YIELDING  LinkLost       any     any   | accept YIELDING  -       kept -
+any     YIELDING  ClientRequest  alive   any   | reject YIELDING  -       kept H9
+primary YIELDING  ClientRequest  expired any   | reject RESUMING  PRIMARY new  H9
+backup  YIELDING  ClientRequest  expired any   | reject RESUMING  BACKUP  new  H9
+primary YIELDING  Slept          any     any   | accept RESUMING  PRIMARY new  H4
+backup  YIELDING  Slept          any     any   | accept RESUMING  BACKUP  new  H4
+primary YIELDING  Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+backup  YIELDING  Stopping       any     any   | accept BACKUP    BACKUP  new  H5
+any     YIELDING  Yield          any     any   | accept YIELDING  -       kept -
+any     YIELDING  Promote        alive   any   | reject YIELDING  -       kept H9
+primary YIELDING  Promote        expired any   | reject RESUMING  PRIMARY new  H9
+backup  YIELDING  Promote        expired any   | reject RESUMING  BACKUP  new  H9
+primary RESUMING  PeerPrimary    any     any   | accept RESUMING  -       kept H9
+primary RESUMING  PeerBackup     any     any   | accept RESUMING  -       kept H9
+primary RESUMING  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H9
+primary RESUMING  PeerPassive    any     any   | accept RESUMING  -       kept H9
+primary RESUMING  PeerGone       any     any   | accept RESUMING  -       none H7
+primary RESUMING  LinkConnecting any     any   | accept RESUMING  -       hand H10
+primary RESUMING  LinkConnected  any     any   | accept RESUMING  -       join H10
+primary RESUMING  LinkLost       any     any   | accept RESUMING  -       kept -
+primary RESUMING  ClientRequest  alive   any   | reject RESUMING  -       kept H9
+primary RESUMING  ClientRequest  expired any   | reject PRIMARY   PRIMARY new  H9
+primary RESUMING  Slept          any     any   | accept RESUMING  PRIMARY new  H4
+primary RESUMING  Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+primary RESUMING  Yield          any     any   | accept RESUMING  -       kept -
+primary RESUMING  Promote        alive   any   | reject RESUMING  -       kept H9
+primary RESUMING  Promote        expired any   | reject PRIMARY   PRIMARY new  H9
 `
 
 const hardenedCells = hardenedTable.trim().split("\n").flatMap((line) => {
-  const [who, state, event, when, , verdict, next, publish, expiry, rule] = line.split(/\s+/)
-  const orAny = <A>(given: string, all: ReadonlyArray<A>) => given === "any" ? all : [given as A]
+  const [who, state, event, when, been, , verdict, next, publish, expiry, rule] = line.split(/\s+/)
+  const orAny = <A extends string>(given: string, all: ReadonlyArray<A>) => given === "any" ? all : [given as A]
   return orAny<Fsm.Role>(who!, ["primary", "backup"]).flatMap((role) =>
-    orAny<"alive" | "expired">(when!, ["alive", "expired"]).map((peer) => ({
-      role,
-      state: state as Fsm.State,
-      event: event as Fsm.Event["_tag"],
-      peer,
-      verdict,
-      next,
-      publish,
-      expiry,
-      rule
-    }))
+    orAny(when!, ["alive", "expired"]).flatMap((peer) =>
+      orAny(been!, ["yes", "no"]).map((received) => ({
+        role,
+        state: state as Fsm.State,
+        event: event as Fsm.Event["_tag"],
+        peer,
+        received,
+        verdict,
+        next,
+        publish,
+        expiry,
+        rule
+      }))
+    )
   )
 })
 
 const role = FastCheck.constantFrom<Fsm.Role>("primary", "backup")
+const anyLink = FastCheck.constantFrom<Fsm.Link>("Down", "Connecting", "Connected")
+const anyDeadline = FastCheck.oneof(
+  FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
+  FastCheck.constant(Number.NEGATIVE_INFINITY)
+)
+const anyMember = FastCheck.record<Fsm.Member>({
+  state: FastCheck.constantFrom(...Fsm.states),
+  peerExpiry: anyDeadline,
+  connectionExpiry: anyDeadline,
+  quietSince: FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
+  link: anyLink,
+  awaited: anyLink,
+  hasReceived: FastCheck.boolean()
+})
 const history = FastCheck.array(
   FastCheck.record({ tag: FastCheck.constantFrom(...guideTags), after: FastCheck.integer({ min: 0, max: 3000 }) }),
   { maxLength: 60 }
@@ -223,10 +301,11 @@ describe("Fsm", () => {
     for (const role of ["primary", "backup"] as const) {
       const peerExpiry = 5000
       const now = peer === "alive" ? peerExpiry : peerExpiry + 0.001
-      const outcome = Fsm.step(rules(role), { state, peerExpiry }, eventOf(event, now))
+      const outcome = Fsm.step(rules(role), memberIn(state, peerExpiry), eventOf(event, now))
       assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
       assert.strictEqual(outcome.member.state, next)
       assert.strictEqual(outcome.say ?? "", say)
+      assert.strictEqual(outcome.publish, next === state ? undefined : Fsm.wordOf[next])
       assert.strictEqual(
         outcome.member.peerExpiry,
         event === "ClientRequest" || verdict === "fatal" ? peerExpiry : now + expiryMillis
@@ -236,38 +315,45 @@ describe("Fsm", () => {
 
   it("names the reason of a fatal verdict", () => {
     const fatal = (state: Fsm.State, event: Fsm.Event["_tag"]) =>
-      Fsm.step(rules(), { state, peerExpiry: 0 }, eventOf(event, 0)).verdict
+      Fsm.step(rules(), memberIn(state, 0), eventOf(event, 0)).verdict
     assert.deepStrictEqual(fatal("ACTIVE", "PeerActive"), { _tag: "Fatal", reason: "DualActive" })
     assert.deepStrictEqual(fatal("PASSIVE", "PeerPassive"), { _tag: "Fatal", reason: "DualPassive" })
   })
 
-  it("starts in the state of its role, with two heartbeats to hear its peer", () => {
+  it("starts in the state of its role, which it publishes, with two heartbeats to hear its peer", () => {
+    const waiting = memberIn("PRIMARY", 2010, { hasReceived: false })
     assert.deepStrictEqual(Fsm.start(rules("primary"), 10), {
-      member: { state: "PRIMARY", peerExpiry: 2010 },
+      member: waiting,
       verdict: { _tag: "Accept" },
-      publish: undefined,
+      publish: "PRIMARY",
       say: "Primary active, waiting for backup (passive)"
     })
     assert.deepStrictEqual(Fsm.start(rules("backup"), 10), {
-      member: { state: "BACKUP", peerExpiry: 2010 },
+      member: { ...waiting, state: "BACKUP" },
       verdict: { _tag: "Accept" },
-      publish: undefined,
+      publish: "BACKUP",
       say: "Backup passive, waiting for primary (active)"
     })
   })
 
-  it.prop("gives the same answer to the same question and changes nothing it was given", {
-    state: FastCheck.constantFrom(...Fsm.states),
+  it.prop("gives the same answer to the same question, changes nothing it was given, and publishes every change", {
+    member: anyMember,
     role,
     policy: FastCheck.constantFrom(...Object.values(Fsm.policies)),
+    lone: FastCheck.constantFrom<Fsm.Lone>("wait", "serve"),
     tag: FastCheck.constantFrom(...Fsm.eventTags),
-    now: FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
-    peerExpiry: FastCheck.double({ min: 0, max: 1e13, noNaN: true })
-  }, ({ now, peerExpiry, policy, role, state, tag }) => {
-    const member = Object.freeze({ state, peerExpiry })
+    now: FastCheck.double({ min: 0, max: 1e13, noNaN: true })
+  }, ({ lone, member, now, policy, role, tag }) => {
+    const frozen = Object.freeze(member)
     const event = Object.freeze(eventOf(tag, now))
-    assert.deepStrictEqual(Fsm.step(rules(role, policy), member, event), Fsm.step(rules(role, policy), member, event))
-  })
+    const outcome = Fsm.step(rules(role, policy, lone), frozen, event)
+    assert.deepStrictEqual(outcome, Fsm.step(rules(role, policy, lone), frozen, event))
+    assert.include(Fsm.states, outcome.member.state)
+    assert.isFalse(Number.isNaN(outcome.member.peerExpiry))
+    if (outcome.member.state !== member.state) {
+      assert.isDefined(outcome.publish)
+    }
+  }, { fastCheck: { numRuns: 2000 } })
 
   it.prop("never comes back to PRIMARY or BACKUP, and leaves ACTIVE only by its end", { role, history }, (given) => {
     for (const { before, outcome } of run(given.role, given.history)) {
@@ -311,11 +397,13 @@ describe("the classic policy", () => {
   it("does nothing about what the Guide does not know", () => {
     for (const role of ["primary", "backup"] as const) {
       for (const state of guideStates) {
-        const member = { state, peerExpiry: 5000 }
-        for (const tag of ["Slept", "Stopping", "Yield"] as const) {
+        const member = memberIn(state, 5000)
+        const links = { LinkConnecting: "Connecting", LinkConnected: "Connected", LinkLost: "Down" } as const
+        for (const tag of ["Slept", "Stopping", "Yield", "LinkConnecting", "LinkConnected", "LinkLost"] as const) {
+          const link = tag in links ? links[tag as keyof typeof links] : member.link
           assert.deepStrictEqual(
             Fsm.step(rules(role), member, eventOf(tag, 9000)),
-            { member, verdict: { _tag: "Accept" }, publish: undefined, say: undefined }
+            { member: { ...member, link }, verdict: { _tag: "Accept" }, publish: undefined, say: undefined }
           )
         }
       }
@@ -325,7 +413,7 @@ describe("the classic policy", () => {
   it("lets an operator decide once the peer has expired", () => {
     for (const role of ["primary", "backup"] as const) {
       for (const state of guideStates) {
-        const promote = (now: number) => Fsm.step(rules(role), { state, peerExpiry: 5000 }, eventOf("Promote", now))
+        const promote = (now: number) => Fsm.step(rules(role), memberIn(state, 5000), eventOf("Promote", now))
         const isActive = state === "ACTIVE"
         assert.deepStrictEqual(promote(5000).verdict, { _tag: isActive ? "Accept" : "Reject" })
         assert.strictEqual(promote(5000).member.state, state)
@@ -337,9 +425,9 @@ describe("the classic policy", () => {
   })
 
   it("refuses everything in a state that it does not have", () => {
-    for (const state of ["RESUMING", "YIELDING"] as const) {
+    for (const state of ["RESUMING", "YIELDING", "CONTESTED"] as const) {
       for (const tag of Fsm.eventTags) {
-        const { member, verdict } = Fsm.step(rules(), { state, peerExpiry: 5000 }, eventOf(tag, 9000))
+        const { member, verdict } = Fsm.step(rules(), memberIn(state, 5000), eventOf(tag, 9000))
         assert.deepStrictEqual([member.state, verdict._tag], [state, "Reject"])
       }
     }
@@ -348,30 +436,40 @@ describe("the classic policy", () => {
 
 describe("the hardened policy", () => {
   it("has every cell in its table, each of them once", () => {
-    // Five states of each role, ten events, a peer alive and expired.
-    assert.strictEqual(hardenedCells.length, (5 + 5) * 10 * 2)
+    // Five states of a primary, six of a backup, a peer alive and expired, received from or not.
+    assert.strictEqual(hardenedCells.length, (5 + 6) * Fsm.eventTags.length * 2 * 2)
     assert.strictEqual(
-      new Set(hardenedCells.map(({ event, peer, role, state }) => `${role} ${state} ${event} ${peer}`)).size,
+      new Set(hardenedCells.map(({ event, peer, received, role, state }) => `${role} ${state} ${event} ${peer} ${received}`))
+        .size,
       hardenedCells.length
     )
   })
 
   it.each(hardenedCells)(
-    "$role, $state, $event, peer $peer: $verdict, $next",
-    ({ event, expiry, next, peer, publish, role, rule, state, verdict }) => {
+    "$role, $state, $event, peer $peer, received $received: $verdict, $next",
+    ({ event, expiry, next, peer, publish, received, role, rule, state, verdict }) => {
       const now = peer === "alive" ? 5000 : 5000.001
-      const outcome = Fsm.step(rules(role, Fsm.hardened), { state, peerExpiry: 5000 }, eventOf(event, now))
+      const hasReceived = received === "yes"
+      const outcome = Fsm.step(
+        rules(role, Fsm.hardened),
+        memberIn(state, 5000, { hasReceived }),
+        eventOf(event, now)
+      )
       assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
       assert.strictEqual(outcome.member.state, next)
       assert.strictEqual(outcome.publish ?? "-", publish)
-      assert.strictEqual(Fsm.hardened[role][state]?.[event].rule ?? "-", rule)
+      const cell = Fsm.hardened[role][state]![event]
+      const chosen = cell._tag === "ByReceived" ? (hasReceived ? cell.received : cell.unreceived) : cell
+      assert.strictEqual(chosen.rule ?? cell.rule ?? "-", rule)
       const expiries: Record<string, number> = {
         kept: 5000,
         new: now + expiryMillis,
         long: now + 2 * expiryMillis,
-        none: Number.NEGATIVE_INFINITY
+        none: Number.NEGATIVE_INFINITY,
+        hand: now + handshakeMillis,
+        join: now + 1.25 * expiryMillis
       }
-      assert.strictEqual(outcome.member.peerExpiry, expiries[expiry!])
+      assert.strictEqual(deadlineOf(outcome.member), expiries[expiry!])
       // Whatever changes is told, but that a word in answer to another goes with the beats.
       if (outcome.member.state !== state) {
         assert.isDefined(outcome.say)
@@ -381,30 +479,32 @@ describe("the hardened policy", () => {
 
   it("lets a vote succeed at once when the peer is known to be gone", () => {
     const backup = rules("backup", Fsm.hardened)
-    const gone = Fsm.step(backup, { state: "PASSIVE", peerExpiry: 3000 }, eventOf("PeerGone", 1500, 1400))
+    const gone = Fsm.step(backup, memberIn("PASSIVE", 3000), eventOf("PeerGone", 1500, 1400))
     assert.strictEqual(gone.say, "the peer is gone (connection to tcp://peer:5003 refused)")
     assert.strictEqual(gone.member.state, "PASSIVE")
     const vote = Fsm.step(backup, gone.member, eventOf("ClientRequest", 1500))
     assert.deepStrictEqual([vote.verdict._tag, vote.member.state], ["Accept", "ACTIVE"])
   })
 
-  it.prop("takes no evidence that is older than the peer's last word", {
-    lastWord: FastCheck.integer({ min: 0, max: 10_000 }),
+  it.prop("takes no evidence that is older than the peer's last sign of life", {
+    heardAt: FastCheck.integer({ min: 0, max: 10_000 }),
+    sign: FastCheck.constantFrom<Fsm.Event["_tag"]>("PeerActive", "LinkConnecting", "LinkConnected"),
     asOf: FastCheck.integer({ min: 0, max: 10_000 })
-  }, ({ asOf, lastWord }) => {
-    const member = { state: "PASSIVE", peerExpiry: lastWord + expiryMillis } as const
-    const { member: after, say } = Fsm.step(rules("backup", Fsm.hardened), member, eventOf("PeerGone", 10_000, asOf))
-    assert.strictEqual(after.peerExpiry, asOf >= lastWord ? Number.NEGATIVE_INFINITY : member.peerExpiry)
-    assert.strictEqual(say !== undefined, asOf >= lastWord)
+  }, ({ asOf, heardAt, sign }) => {
+    const backup = rules("backup", Fsm.hardened)
+    const { member } = Fsm.step(backup, memberIn("PASSIVE", expiryMillis), eventOf(sign, heardAt))
+    const { member: after, say } = Fsm.step(backup, member, eventOf("PeerGone", 10_000, asOf))
+    assert.strictEqual(deadlineOf(after), asOf >= heardAt ? Number.NEGATIVE_INFINITY : deadlineOf(member))
+    assert.strictEqual(say !== undefined, asOf >= heardAt)
   })
 
   it("hands over to a peer that finds nobody any more, and gives up in three steps when it does not", () => {
     const [primary, backup] = [rules("primary", Fsm.hardened), rules("backup", Fsm.hardened)]
-    const yielding = Fsm.step(primary, { state: "ACTIVE", peerExpiry: 2500 }, eventOf("Yield", 1000))
+    const yielding = Fsm.step(primary, memberIn("ACTIVE", 2500), eventOf("Yield", 1000))
     assert.strictEqual(yielding.say, "handing over, waiting for the peer to be active")
     assert.isUndefined(Fsm.wordOf[yielding.member.state])
 
-    const waiting = Fsm.step(backup, { state: "PASSIVE", peerExpiry: 2500 }, eventOf("PeerPrimary", 1010))
+    const waiting = Fsm.step(backup, memberIn("PASSIVE", 2500), eventOf("PeerPrimary", 1010))
     const known = Fsm.step(backup, waiting.member, eventOf("PeerGone", 1030, 1020))
     const promoted = Fsm.step(backup, known.member, eventOf("Promote", 1030))
     assert.deepStrictEqual([promoted.verdict._tag, promoted.member.state], ["Accept", "ACTIVE"])
@@ -418,8 +518,156 @@ describe("the hardened policy", () => {
     assert.deepStrictEqual(states, ["YIELDING", "RESUMING", "RESUMING", "PRIMARY", "PRIMARY", "ACTIVE"])
   })
 
+  it("H10: a handshake is a reason to wait, once, and no longer than the connection is there", () => {
+    const primary = rules("primary", Fsm.hardened)
+    let member = Fsm.start(primary, 0).member
+    const deadlines = ([
+      ["LinkConnecting", 100],
+      ["LinkLost", 200],
+      ["LinkConnecting", 300],
+      ["LinkConnected", 400],
+      ["LinkConnected", 500],
+      ["LinkLost", 600],
+      ["LinkConnecting", 700],
+      ["LinkConnected", 800],
+      ["PeerPassive", 1100],
+      ["LinkLost", 1200],
+      ["LinkConnecting", 1300]
+    ] as const).map(([tag, now]) => {
+      member = Fsm.step(primary, member, eventOf(tag, now)).member
+      return deadlineOf(member)
+    })
+    assert.deepStrictEqual(deadlines, [
+      100 + handshakeMillis,
+      expiryMillis,
+      expiryMillis,
+      400 + 1.25 * expiryMillis,
+      400 + 1.25 * expiryMillis,
+      expiryMillis,
+      expiryMillis,
+      800 + 1.25 * expiryMillis,
+      1100 + expiryMillis,
+      1100 + expiryMillis,
+      1300 + handshakeMillis
+    ])
+  })
+
+  it("H10: a connection that takes the place of another one counts like one after a loss", () => {
+    const primary = rules("primary", Fsm.hardened)
+    const after = (...tags: ReadonlyArray<Fsm.Event["_tag"]>) =>
+      deadlineOf(tags.reduce((member, tag, i) =>
+        Fsm.step(primary, member, eventOf(tag, 100 * i)).member, Fsm.start(primary, 0).member))
+    assert.strictEqual(after("LinkConnecting", "LinkConnected", "LinkConnecting"), expiryMillis)
+    assert.strictEqual(after("LinkConnecting", "LinkConnected", "LinkConnecting", "LinkConnected"), 300 + 1.25 * expiryMillis)
+  })
+
+  it("H10: a server that starts over while a connection is being made waits for that", () => {
+    for (const [role, tag] of [["primary", "Slept"], ["backup", "Slept"], ["primary", "Yield"]] as const) {
+      const member = memberIn("ACTIVE", 5000, { link: "Connecting" })
+      const again = Fsm.step(rules(role, Fsm.hardened), member, eventOf(tag, 9000)).member
+      assert.strictEqual(deadlineOf(again), 9000 + handshakeMillis)
+    }
+  })
+
+  const linkHistory = FastCheck.array(FastCheck.record({
+    tag: FastCheck.constantFrom<Fsm.Event["_tag"]>("LinkConnecting", "LinkConnected", "LinkLost"),
+    after: FastCheck.integer({ min: 0, max: 2 * handshakeMillis })
+  }))
+
+  it.prop("H10: connections on which nothing is received do not keep a lone primary from serving", {
+    history: linkHistory
+  }, ({ history }) => {
+    const primary = rules("primary", Fsm.hardened)
+    let now = 0
+    let member = Fsm.start(primary, now).member
+    let beganAt = Number.NEGATIVE_INFINITY
+    let madeAt = Number.NEGATIVE_INFINITY
+    for (const { after, tag } of history) {
+      now += after
+      // Half-open ones count once, whenever the first of them is.
+      beganAt = tag === "LinkConnecting" && beganAt < 0 ? now : beganAt
+      madeAt = tag === "LinkConnected" ? now : madeAt
+      member = Fsm.step(primary, member, eventOf(tag, now)).member
+      assert.strictEqual(member.state, "PRIMARY")
+      assert.isAtMost(
+        deadlineOf(member),
+        Math.max(expiryMillis, beganAt + handshakeMillis, madeAt + 1.25 * expiryMillis)
+      )
+    }
+    const vote = Fsm.step(primary, member, eventOf("ClientRequest", deadlineOf(member) + 0.001))
+    assert.strictEqual(vote.member.state, "ACTIVE")
+  }, { fastCheck: { numRuns: 2000 } })
+
+  it("H11: a primary that became active by silence alone stands by when its peer is active, any other stays", () => {
+    const primary = rules("primary", Fsm.hardened)
+    const started = Fsm.start(primary, 0).member
+    const alone = Fsm.step(primary, started, eventOf("ClientRequest", 2001)).member
+    const heard = Fsm.step(primary, started, eventOf("PeerBackup", 100)).member
+    assert.deepStrictEqual([alone.state, heard.state], ["ACTIVE", "ACTIVE"])
+    assert.strictEqual(Fsm.step(primary, alone, eventOf("PeerActive", 2100)).member.state, "PASSIVE")
+    assert.strictEqual(Fsm.step(primary, heard, eventOf("PeerActive", 2100)).member.state, "ACTIVE")
+    // Once its peer has followed it, it has been active for longer.
+    const followed = Fsm.step(primary, alone, eventOf("PeerPassive", 2100)).member
+    assert.strictEqual(Fsm.step(primary, followed, eventOf("PeerActive", 2200)).member.state, "ACTIVE")
+  })
+
+  const heartbeats = { PeerPrimary: true, PeerBackup: true, PeerActive: true, PeerPassive: true }
+
+  it.prop("knows whether it has received from the peer: a backup since its start, a primary since it last began as PRIMARY", {
+    role,
+    history: FastCheck.array(FastCheck.record({
+      tag: FastCheck.constantFrom(...Fsm.eventTags),
+      after: FastCheck.integer({ min: 0, max: 5000 })
+    }))
+  }, ({ history, role }) => {
+    const hardened = rules(role, Fsm.hardened)
+    let now = 0
+    let member = Fsm.start(hardened, now).member
+    for (const { after, tag } of history) {
+      now += after
+      const before = member
+      // What starts over keeps what it knows; only a state that follows on the peer's has to know it.
+      const isIgnored = ["Ignore", "StartOver"].includes(Fsm.hardened[role][before.state]![tag]._tag)
+      member = Fsm.step(hardened, before, eventOf(tag, now)).member
+      const isBegun = member.state === "PRIMARY" && (before.state !== "PRIMARY" || tag === "Slept" || tag === "Stopping")
+      const isHeartbeat = tag in heartbeats && !isIgnored
+      assert.strictEqual(member.hasReceived, !isBegun && (isHeartbeat || before.hasReceived))
+    }
+  }, { fastCheck: { numRuns: 2000 } })
+
+  it("H12: a backup that has received from its primary and lost it takes over by way of RESUMING", () => {
+    const backup = rules("backup", Fsm.hardened)
+    const heard = Fsm.step(backup, Fsm.start(backup, 0).member, eventOf("PeerPrimary", 100)).member
+    assert.isFalse(Fsm.step(backup, heard, eventOf("ClientRequest", 2100)).member.state === "RESUMING")
+    const resuming = Fsm.step(backup, heard, eventOf("ClientRequest", 2101))
+    assert.deepStrictEqual([resuming.verdict._tag, resuming.member.state, resuming.publish], [
+      "Reject",
+      "RESUMING",
+      "BACKUP"
+    ])
+    assert.strictEqual(Fsm.step(backup, resuming.member, eventOf("ClientRequest", 4101)).member.state, "RESUMING")
+    assert.strictEqual(Fsm.step(backup, resuming.member, eventOf("ClientRequest", 4102)).member.state, "ACTIVE")
+  })
+
+  it("H12: a backup that has never received from its primary serves alone only if it may and no subscriber is connected", () => {
+    for (const lone of ["wait", "serve"] as const) {
+      for (const hasSubscriber of [true, false, undefined]) {
+        for (const now of [2000, 2001]) {
+          const backup = rules("backup", Fsm.hardened, lone)
+          const vote = { _tag: "ClientRequest", now, ...(hasSubscriber === undefined ? {} : { hasSubscriber }) } as const
+          const { member, verdict } = Fsm.step(backup, Fsm.start(backup, 0).member, vote)
+          assert.strictEqual(verdict._tag, "Reject")
+          assert.strictEqual(
+            member.state,
+            lone === "serve" && hasSubscriber !== true && now === 2001 ? "RESUMING" : "BACKUP"
+          )
+        }
+      }
+    }
+  })
+
   it("tells of evidence once", () => {
-    const known = { state: "PASSIVE", peerExpiry: Number.NEGATIVE_INFINITY } as const
+    const known = memberIn("PASSIVE", Number.NEGATIVE_INFINITY, { quietSince: 0 })
     const outcome = Fsm.step(rules("backup", Fsm.hardened), known, eventOf("PeerGone", 10))
     assert.strictEqual(outcome.member, known)
     assert.isUndefined(outcome.say)

@@ -85,12 +85,13 @@ describe("H1: a primary", () => {
 
   it.scoped("answers sooner when the backup's process is known to be gone", () =>
     Effect.gen(function*() {
-      const { backup, primary } = yield* hardenedPair()
-      yield* backup.start
+      const { links, primary } = yield* hardenedPair()
+      const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
+      yield* Scope.extend(foreignPeer(links.backup), scope)
       yield* primary.start
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* primary.ask("too early"), undefined)
-      yield* backup.kill
+      yield* Scope.close(scope, Exit.void)
       yield* settle
       assert.strictEqual(yield* primary.ask("now"), "now")
       assert.deepStrictEqual(primary.said.slice(1), [peerGone("backup"), "no word from backup, ready as active"])
@@ -136,7 +137,7 @@ describe("H1: a primary", () => {
 })
 
 describe("H2 and H3: nobody ends because of what the peer says", () => {
-  it.scoped("an active primary stays when the peer is active, an active backup steps down", () =>
+  it.scoped("an active primary stays when the peer is active, an active backup answers no more and steps down", () =>
     Effect.gen(function*() {
       const primary = yield* startWithPeer("primary")
       yield* primary.peer.says("2")
@@ -149,9 +150,18 @@ describe("H2 and H3: nobody ends because of what the peer says", () => {
       yield* TestClock.adjust("2001 millis")
       assert.strictEqual(yield* backup.node.ask("x"), "x")
       yield* backup.peer.says("3")
-      assert.strictEqual(yield* backup.member.state, "PASSIVE")
+      assert.strictEqual(yield* backup.member.state, "CONTESTED")
+      yield* TestClock.adjust("2 seconds")
+      yield* backup.peer.says("3")
       assert.strictEqual(yield* backup.node.ask("x"), undefined)
-      assert.strictEqual(backup.node.said.at(-1), "both are active, ready as passive")
+      assert.strictEqual(yield* backup.member.state, "CONTESTED")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* backup.node.ask("x"), undefined)
+      assert.strictEqual(yield* backup.member.state, "PASSIVE")
+      assert.deepStrictEqual(backup.node.said.slice(-2), [
+        "both are active, waiting whether primary stands by",
+        "both are active, ready as passive"
+      ])
     }))
 
   it.scoped("a backup that has stepped down keeps the replies that it had begun to itself", () =>
@@ -162,8 +172,11 @@ describe("H2 and H3: nobody ends because of what the peer says", () => {
       yield* TestClock.adjust("2001 millis")
       const [one, two] = [yield* node.request("one"), yield* node.request("two")]
       yield* peer.says("3")
-      assert.strictEqual(yield* member.state, "PASSIVE")
+      assert.strictEqual(yield* member.state, "CONTESTED")
       yield* finish("one")
+      yield* TestClock.adjust("2001 millis")
+      assert.strictEqual(yield* node.ask("now"), undefined)
+      assert.strictEqual(yield* member.state, "PASSIVE")
       yield* TestClock.adjust("2001 millis")
       assert.strictEqual(yield* node.ask("now"), "now")
       yield* finish("two")
@@ -214,7 +227,8 @@ describe("H4: a server that stood still", () => {
       const { member, node, peer } = yield* startWithPeer("primary")
       yield* peer.says("2")
       yield* TestClock.adjust("1 seconds")
-      assert.deepStrictEqual(peer.heard, ["3"])
+      // At its start and to a subscriber that joins, when it became active, and with a heartbeat.
+      assert.deepStrictEqual(peer.heard, ["1", "1", "3", "3"])
       yield* node.standStill
       const waiting = yield* node.request("it waits")
       for (let i = 0; i < 30; i++) {
@@ -225,12 +239,12 @@ describe("H4: a server that stood still", () => {
       yield* node.goOn
       assert.strictEqual(yield* member.state, "PRIMARY")
       assert.strictEqual((yield* member.counters).heard, heard)
-      assert.deepStrictEqual(peer.heard.slice(0, 2), ["3", "1"])
+      assert.deepStrictEqual(peer.heard.slice(0, 5), ["1", "1", "3", "3", "1"])
       assert.strictEqual(node.said.at(-1), `${stoodStill}waiting for backup`)
       assert.deepStrictEqual([...waiting], [])
       // From here on everything is as after a start.
       yield* TestClock.adjust("1 seconds")
-      assert.deepStrictEqual(new Set(peer.heard.slice(1)), new Set(["1"]))
+      assert.deepStrictEqual(new Set(peer.heard.slice(4)), new Set(["1"]))
       assert.strictEqual(yield* node.ask("x"), undefined)
       yield* peer.says("3")
       assert.strictEqual(yield* member.state, "PASSIVE")
@@ -277,9 +291,9 @@ describe("H4: a server that stood still", () => {
     yield* TestClock.adjust("3 seconds")
     yield* node.goOn
     assert.strictEqual(yield* member.state, "RESUMING")
-    assert.deepStrictEqual(peer.heard.slice(0, 4), ["4", "4", "3", "2"])
+    assert.deepStrictEqual(peer.heard.slice(0, 8), ["2", "2", "4", "4", "4", "3", "3", "2"])
     // A beat was due as well.
-    assert.deepStrictEqual(peer.heard.slice(4).filter((word) => word !== "4"), [])
+    assert.deepStrictEqual(peer.heard.slice(8).filter((word) => word !== "4"), [])
     peer.heard.length = 0
     assert.strictEqual(node.said.at(-1), `${stoodStill}waiting for primary`)
     return started
@@ -532,19 +546,28 @@ describe("H5: a server that is stopped", () => {
 
   for (
     const [role, number, histories] of [
-      ["primary", "1", [[], ["2"], ["3"], ["3", "2"]]],
-      ["backup", "2", [[], ["3"], ["3", "2"]]]
+      ["primary", "1", [
+        [[], []],
+        [["2"], ["3"]],
+        [["3"], ["4"]],
+        [["3", "2"], ["4", "3"]]
+      ]],
+      ["backup", "2", [
+        [[], []],
+        [["3"], ["4"]],
+        [["3", "2"], ["4", "3"]]
+      ]]
     ] as const
   ) {
     it.scoped(`has its role's number as its last word in every state (${role})`, () =>
       Effect.gen(function*() {
-        for (const words of histories) {
+        for (const [words, published] of histories) {
           yield* Effect.scoped(Effect.gen(function*() {
             const { node, peer } = yield* startWithPeer(role)
             yield* Effect.forEach(words, (word) => peer.says(word))
             yield* node.stop
             yield* TestClock.adjust("5 seconds")
-            assert.deepStrictEqual(peer.heard, [number])
+            assert.deepStrictEqual(peer.heard, [number, number, ...published, number])
           }))
         }
       }))
@@ -578,12 +601,12 @@ describe("H5: a server that is stopped", () => {
       const slow = yield* node.request("slow")
       const stopping = yield* Effect.fork(node.stop)
       yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(peer.heard, ["3", "3"])
+      assert.deepStrictEqual(peer.heard, ["1", "1", "3", "3", "3"])
       yield* finish("slow")
       yield* Fiber.join(stopping)
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual([...slow], ["slow"])
-      assert.deepStrictEqual(peer.heard, ["3", "3", "1"])
+      assert.deepStrictEqual(peer.heard, ["1", "1", "3", "3", "3", "1"])
     }))
 
   /** Stops a server one of whose handlers never answers, and looks whether that has ended after some time. */
@@ -627,7 +650,7 @@ describe("H5: a server that is stopped", () => {
       yield* Fiber.join(stopping)
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual([...slow], ["slow"])
-      assert.deepStrictEqual(peer.heard, ["3"])
+      assert.deepStrictEqual(peer.heard, ["1", "1", "3", "3"])
       assert.strictEqual(primary.said.at(-1), "interrupted")
     }))
 })
@@ -692,16 +715,18 @@ describe("H7: evidence that the peer is gone", () => {
       assert.strictEqual(yield* backup.ask("now"), "now")
     }))
 
-  it.scoped("does not help a backup that never was paired", () =>
+  it.scoped("does not help a backup that never has heard its primary", () =>
     Effect.gen(function*() {
-      const { backup, primary } = yield* hardenedPair()
+      const { backup, links } = yield* hardenedPair()
+      const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
+      yield* Scope.extend(foreignPeer(links.primary), scope)
       const member = yield* backup.start
-      yield* primary.start
       yield* TestClock.adjust("1 millis")
-      yield* primary.kill
+      yield* Scope.close(scope, Exit.void)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* backup.ask("x"), undefined)
       assert.strictEqual(yield* member.state, "BACKUP")
+      assert.notInclude(backup.said, peerGone("primary"))
     }))
 
   it.scoped("counts only where crash detection is on: with hardened unless refused, with classic when asked for", () =>

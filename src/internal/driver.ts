@@ -69,9 +69,7 @@ type Input =
   | { readonly _tag: "TimeUp" }
   | { readonly _tag: "Released" }
 
-/** Whether it comes after all that the peer has sent before. */
-const isAfterMessages = (input: Input): boolean =>
-  input._tag === "Gone" || (input._tag === "Link" && input.event === "Lost")
+const isEvidence = ({ _tag }: Input): boolean => _tag === "Gone"
 
 /** What a step of the connection to the peer is to the state machine. */
 const linkTags = { Connecting: "LinkConnecting", Connected: "LinkConnected", Lost: "LinkLost" } as const
@@ -321,11 +319,13 @@ export const make = <R>(
             : Effect.void
         )
 
-      /** Tells why a vote is refused while nothing comes from the peer, which would otherwise go unnoticed. */
+      /** Tells why the state machine refuses votes while nothing comes from the peer, which would otherwise go unnoticed. */
       const warnOfSilence = (at: number) =>
         Effect.gen(function*() {
           const { heardAt = began } = statistics.peer()
-          if (at - heardAt <= config.expiryMillis || !isNewlySilent(at)) {
+          // After a stall the silence may be this process's own.
+          const isSilent = at - heardAt > config.expiryMillis && Fsm.isPeerExpired(member, at)
+          if (!isSilent || !isNewlySilent(at)) {
             return
           }
           const peer = config.role === "primary" ? "backup" : "primary"
@@ -575,7 +575,7 @@ export const make = <R>(
             line.shift()
           }
           if (verdict === "reject") {
-            isRefused = true
+            isRefused ||= outcome.verdict._tag === "Reject"
             counters.rejected++
             answers.refuse(request, replies)
           } else {
@@ -616,7 +616,7 @@ export const make = <R>(
             return yield* apply([...inputs, ...inbox.poll()], true)
           }
           // Evidence comes after all that the peer has said before.
-          const hasMore = inputs.some(isAfterMessages) && (yield* link.waiting)
+          const hasMore = inputs.some(isEvidence) && (yield* link.waiting)
           return yield* apply(hasMore ? [...inputs, ...(yield* inbox.takeAll)] : inputs, true)
         }
         yield* apply(inputs, false)
@@ -636,7 +636,6 @@ export const make = <R>(
         const replies: Array<Frames.Frames> = []
         const ended: Array<Answers.Ended> = []
         const evidence: Array<Fsm.Evidence> = []
-        const steps: Array<Exclude<LinkEvent, "Joined">> = []
         for (const input of inputs) {
           switch (input._tag) {
             case "Heard":
@@ -651,7 +650,7 @@ export const make = <R>(
               if (input.event === "Joined") {
                 isJoined = true
               } else {
-                steps.push(input.event)
+                yield* advance({ _tag: linkTags[input.event], now: now() })
               }
               break
             case "Promote":
@@ -691,9 +690,6 @@ export const make = <R>(
             case "Asked":
               break
           }
-        }
-        for (const step of steps) {
-          yield* advance({ _tag: linkTags[step], now: now() })
         }
         for (const one of isTrusted ? evidence : []) {
           yield* learn(one)
