@@ -440,6 +440,9 @@ export const verify = {
   policy: choice("policy", policyNames, "BSTAR_POLICY", "hardened").pipe(
     Options.withDescription("Whose rules. Default: hardened. Environment: BSTAR_POLICY.")
   ),
+  lone: choice("lone", ["wait", "serve"], "BSTAR_LONE", backup.lone).pipe(
+    Options.withDescription("What a backup does that starts alone. Default: wait. Environment: BSTAR_LONE.")
+  ),
   kills: budget("kills", 2, "How often a process is killed at most."),
   stops: budget("stops", 1, "How often a server is stopped in good order at most."),
   pauses: budget("pauses", 1, "How often a process stands still at most."),

@@ -13,6 +13,7 @@ import * as Story from "../verify/story.ts"
 
 export interface Options {
   readonly policy: Fsm.PolicyName
+  readonly lone: Fsm.Lone
   readonly kills: number
   readonly stops: number
   readonly pauses: number
@@ -88,13 +89,13 @@ const tellProgress = ({ frontier, states, ticks }: Progress, millis: number): st
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`
 
 const text = (
-  { cuts, delay, handovers, kills, pauses, policy, stops }: Options,
+  { cuts, delay, handovers, kills, lone, pauses, policy, stops }: Options,
   model: Model.Model,
   { states, ticks, transitions, violations }: Result,
   seconds: number
 ): string =>
   [
-    `${policy}; at most ${count(kills, "kill")}, ${count(stops, "stop")}, ${count(pauses, "pause")}, ` +
+    `${policy}${lone === "serve" ? ", a lone backup serves" : ""}; at most ${count(kills, "kill")}, ${count(stops, "stop")}, ${count(pauses, "pause")}, ` +
     `${count(cuts, "cut")}, ${count(handovers, "handover")}; words take at most ${count(delay, "tick")}`,
     `${states} states, ${transitions} transitions, ${count(ticks, "tick")} deep, ${seconds.toFixed(1)} s; ` +
     "a tick is half a heartbeat",

@@ -6,6 +6,8 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { SocketError } from "../BinaryStarError.ts"
 import type * as Frames from "../Frames.ts"
+import * as Burst from "../internal/burst.ts"
+import { monotonicReader } from "../internal/clock.ts"
 import { nextTurn } from "../internal/scheduler.ts"
 import { tellPort } from "./ports.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
@@ -15,6 +17,9 @@ const lingerMillis = 200
 
 /** Subscriptions and CURVE handshakes fit in 512 bytes. */
 const limits = { maxMessageSize: 512, handshakeMillis: 5000 }
+
+/** Failures less than so many milliseconds apart are logged once. */
+const quietMillis = 10_000
 
 /**
  * Where a server publishes its state. It can be closed and opened again.
@@ -36,38 +41,45 @@ export const make = (
 ): Effect.Effect<StatePort, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
+    const now = yield* monotonicReader
+    const isFirstFailure = Burst.make(quietMillis)
     const joined = yield* Mailbox.make<void>({ capacity: 1, strategy: "sliding" })
 
     const open = (endpoint: string) =>
       Effect.gen(function*() {
         const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-        const publisher = yield* Scope.extend(
-          ZmqSocket.makeStatePublisher({ lingerMillis, ...limits, secure: options.secure }),
-          own
+        const close = Scope.close(own, Exit.void)
+        const publisher = yield* ZmqSocket.makeStatePublisher({ lingerMillis, ...limits, secure: options.secure }).pipe(
+          Scope.extend(own),
+          Effect.tapError(() => close)
         )
         yield* Stream.runForEach(
           publisher.subscriptions,
           (change) => change === "joined" ? joined.offer(undefined) : Effect.void
         ).pipe(Effect.interruptible, Effect.forkIn(own))
-        return {
-          ...publisher,
-          endpoint: yield* publisher.bind(endpoint),
-          close: Scope.close(own, Exit.void),
-          isOpen: true
-        }
+        const bound = yield* Effect.tapError(publisher.bind(endpoint), () => close)
+        return { ...publisher, endpoint: bound, close, isOpen: true }
       })
 
     let publisher = yield* open(options.endpoint)
     yield* tellPort(options.endpoint, publisher.endpoint)
 
+    const publish = (message: Frames.Frames) =>
+      Effect.gen(function*() {
+        publisher = publisher.isOpen ? publisher : yield* open(publisher.endpoint)
+        yield* publisher.send(message)
+        // The turn of the event loop is the time in which libzmq's own thread takes the message to the network.
+        yield* nextTurn
+      })
+
     return {
+      // Descriptors may be used up for a while; the next heartbeat opens the port.
       publish: (message) =>
-        Effect.gen(function*() {
-          publisher = publisher.isOpen ? publisher : yield* open(publisher.endpoint)
-          yield* publisher.send(message)
-          // The turn of the event loop is the time in which libzmq's own thread takes the message to the network.
-          yield* nextTurn
-        }),
+        Effect.catchIf(
+          publish(message),
+          (error) => error.reason === "TooManySockets",
+          (error) => isFirstFailure(now()) ? Effect.logWarning(`${error.message}; trying again`) : Effect.void
+        ),
       farewell: (message) =>
         Effect.suspend(() => {
           if (!publisher.isOpen) {
