@@ -620,13 +620,15 @@ export const make = <R>(
           return yield* apply(hasMore ? [...inputs, ...(yield* inbox.takeAll)] : inputs, true)
         }
         yield* apply(inputs, false)
-        yield* link.forget
-        // What was in hand is in the inbox after a turn.
-        yield* link.waiting
-        yield* apply(inbox.poll(), false)
         const stood = now() - lastBeat
         lastBeat = now()
         yield* advance({ _tag: "Slept", now: lastBeat }, { evidence: `stood still for ${Math.round(stood)} ms` })
+        // What the peer sent before is dropped, and the time that it has to be heard counts from then on.
+        yield* link.forget
+        yield* link.waiting
+        yield* apply(inbox.poll(), false)
+        lastBeat = now()
+        member = Fsm.step(rules, member, { _tag: "Slept", now: lastBeat }).member
       }
 
       /** Applies what has come in: first all that the peer has said, if it can be trusted, then the beat that tells our state. */
