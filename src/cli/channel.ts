@@ -7,6 +7,8 @@ import * as process from "node:process"
 
 /** A standard stream. One write at a time. */
 export interface Channel {
+  /** How many bytes of whole lines are to be written at once. */
+  readonly batchBytes: number
   /** Calls back with how much was written, at once or later, and does not block. `EAGAIN`: nothing can be written now. */
   readonly write: (bytes: Uint8Array, done: (error: NodeJS.ErrnoException | null, written: number) => void) => void
   /** Whether a thread waits in a write. It would keep this process from exiting. */
@@ -35,6 +37,8 @@ const reopen = (fd: 1 | 2): number | undefined => {
 
 /** Writes on the spot what fits in. */
 const immediate = (fd: number): Channel => ({
+  // A pipe takes so much as a whole or not at all (`PIPE_BUF`), so that lines of several processes are not mixed.
+  batchBytes: 4096,
   write: (bytes, done) => {
     let written
     try {
@@ -52,6 +56,7 @@ const immediate = (fd: number): Channel => ({
 const threaded = (fd: 1 | 2): Channel => {
   let isBlocked = false
   return {
+    batchBytes: 65_536,
     write: (bytes, done) => {
       isBlocked = true
       fs.write(fd, bytes, (error, written) => {

@@ -18,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { spawn } from "node:child_process"
 import * as process from "node:process"
-import { createInterface } from "node:readline"
+import type { Readable } from "node:stream"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
 import { environmentOf } from "../service/environment.ts"
@@ -34,11 +34,38 @@ const grace: Duration.DurationInput = "1 second"
 /** How long the last lines of a hook may take to come: what it leaves in the background may hold its output for ever. */
 const lastLines: Duration.DurationInput = "100 millis"
 
+/** A longer line is written as several. */
+const maxLineLength = 8192
+
+/** Lines that a hook has written. It has to wait until they are taken. */
+interface Lines {
+  readonly lines: ReadonlyArray<string>
+  readonly resume: () => void
+}
+
 interface Shell {
   /** What it writes. */
-  readonly lines: Mailbox.ReadonlyMailbox<string>
+  readonly lines: Mailbox.ReadonlyMailbox<Lines>
   readonly end: Effect.Effect<{ readonly code: number | null; readonly signal: string | null }, HookFailed>
 }
+
+/** Reads lines, a few at a time. */
+const readLines = (input: Readable, offer: (lines: Lines) => void) => {
+  let rest = ""
+  const resume = () => void input.resume()
+  input.setEncoding("utf8")
+  input.on("data", (text: string) => {
+    const lines = (rest + text).split(/\r?\n/).flatMap((line) =>
+      line.length > maxLineLength ? line.match(cuts)! : [line]
+    )
+    rest = lines.pop()!
+    input.pause()
+    offer({ lines, resume })
+  })
+  input.on("end", () => rest === "" ? undefined : offer({ lines: [rest], resume }))
+}
+
+const cuts = new RegExp(`.{1,${maxLineLength}}`, "gs")
 
 /** Starts a command in a process group of its own. What is left of the group ends with the scope. */
 const start = (
@@ -47,13 +74,13 @@ const start = (
   input: string
 ): Effect.Effect<Shell, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const lines = yield* Mailbox.make<string>()
+    const lines = yield* Mailbox.make<Lines>()
     const end = yield* Deferred.make<Effect.Effect.Success<Shell["end"]>, HookFailed>()
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         const child = spawn("sh", ["-c", command], { detached: true, env: { ...process.env, ...env }, stdio: "pipe" })
         for (const output of [child.stdout, child.stderr]) {
-          createInterface({ input: output }).on("line", (line) => lines.unsafeOffer(line))
+          readLines(output, (some) => lines.unsafeOffer(some))
         }
         // It need not read what it is told.
         child.stdin.on("error", () => {})
@@ -93,7 +120,11 @@ const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transi
       `${JSON.stringify({ hook, role, from, to, cause, reason: say, at })}\n`
     )
     const writing = yield* Effect.fork(
-      Stream.runForEach(Mailbox.toStream(lines), (line) => Effect.logInfo(`${hook}: ${line}`))
+      Stream.runForEach(Mailbox.toStream(lines), ({ lines, resume }) =>
+        Effect.zipRight(
+          Effect.forEach(lines, (line) => Effect.logInfo(`${hook}: ${line}`), { discard: true }),
+          Effect.sync(resume)
+        ))
     )
     const { code, signal } = yield* end
     yield* Effect.timeoutOption(Fiber.join(writing), lastLines)

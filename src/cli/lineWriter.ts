@@ -10,9 +10,6 @@ const fullMillis = 10
 /** How soon, in milliseconds, a stream that has failed is tried again. */
 const failedMillis = 1000
 
-/** What a pipe takes as a whole or not at all (`PIPE_BUF`), so that lines of several processes are not mixed. */
-const batchBytes = 4096
-
 /** What becomes of lines that cannot be written. */
 export interface Policy {
   /** How many bytes may wait. */
@@ -75,7 +72,7 @@ export const make = (channel: Channel, policy: Policy): LineWriter => {
   const takeBatch = () => {
     let bytes = 0
     let count = 0
-    while (count < waiting.length && (count === 0 || bytes + waiting[count]!.bytes.length <= batchBytes)) {
+    while (count < waiting.length && (count === 0 || bytes + waiting[count]!.bytes.length <= channel.batchBytes)) {
       bytes += waiting[count++]!.bytes.length
     }
     const items = waiting.splice(0, count)

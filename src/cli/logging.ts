@@ -56,7 +56,8 @@ const coloured = Logger.prettyLogger({ mode: "tty" })
 
 /** For people at a terminal. A cause is written below the message and its annotations. */
 const pretty = Logger.make<unknown, void>((options) => {
-  const part = (value: unknown) => typeof value === "string" ? printable(value) : value
+  const part = (value: unknown) =>
+    typeof value === "string" ? printable(value) : value instanceof Error ? linesOf(Cause.die(value)) : value
   return coloured.log({
     ...options,
     message: [

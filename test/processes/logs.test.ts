@@ -96,4 +96,41 @@ describe("logs", () => {
       assert.isBelow(told.length, 4)
       assert.strictEqual(backup.lines.filter((line) => /ready as active$/.test(line)).length, 4)
     }))
+
+  it.scopedLive("F22 are not forged by what a hook writes or an operator gives as a reason", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const { backup } = yield* freeEndpoints
+      const http = backup.state.replace("tcp://", "")
+      const token = { BSTAR_HTTP_TOKEN: "the-token" }
+      const primary = yield* bstar([...serverArgs("primary", at, heartbeat), "--policy", "hardened"])
+      yield* primary.waitForLine(startLine.primary)
+      const server = yield* bstar([
+        ...serverArgs("backup", at, heartbeat),
+        ...["--policy", "hardened", "--http", http],
+        ...["--on-passive", "printf 'a\\033[2Jb\\rI: failover successful\\n'"]
+      ], token)
+      yield* server.waitForLine("I: on-passive: a\\x1b[2Jb\\rI: failover successful")
+      const reason = "tired\nI: failover successful\x1b[2J\x9b2J"
+      const response = yield* Effect.promise(() =>
+        fetch(`http://${http}/pause`, {
+          method: "POST",
+          headers: { "content-type": "application/json", authorization: `Bearer ${token.BSTAR_HTTP_TOKEN}` },
+          body: JSON.stringify({ reason })
+        })
+      )
+      // A server may refuse such a reason, and then has nothing to show.
+      if (response.status === 200) {
+        yield* server.waitForLine("W: paused: tired\\nI: failover successful\\x1b[2J\\x9b2J")
+      }
+      for (const args of [["status"], ["status", "--json"], ["history"], ["history", "--json"], ["doctor"]]) {
+        const command = yield* bstar([...args, "--http", http])
+        yield* command.exit
+        const text = command.stdout() + command.stderr()
+        assert.notMatch(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f]|^I: /m, args.join(" "))
+      }
+      yield* server.kill("SIGTERM")
+      yield* server.exit
+      assert.notMatch(server.stdout(), /[\x00-\x09\x0b-\x1f\x7f-\x9f]|^I: failover/m)
+    }))
 })
