@@ -275,15 +275,19 @@ const repliesKept = 4
  */
 export const makeRouter = (options?: RouterOptions): Effect.Effect<Router, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
-    const handle = yield* open(() =>
-      new zmq.Router({
-        ...common(options),
-        ...binding(options),
-        ...keepAlive(options),
-        sendHighWaterMark: repliesKept * (options?.queue ?? 1000),
-        receiveHighWaterMark: options?.queue ?? 1000,
-        handover: true
-      }), options, "observed")
+    const handle = yield* open(
+      () =>
+        new zmq.Router({
+          ...common(options),
+          ...binding(options),
+          ...keepAlive(options),
+          sendHighWaterMark: repliesKept * (options?.queue ?? 1000),
+          receiveHighWaterMark: options?.queue ?? 1000,
+          handover: true
+        }),
+      options,
+      "observed"
+    )
     return {
       ...endpoints(handle),
       ...sender(handle),
@@ -342,14 +346,18 @@ export const makeSubscriber = (
  */
 export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
-    const handle = yield* open(() =>
-      new zmq.Dealer({
-        ...common(options),
-        ...reconnect(options),
-        ...binding(options),
-        sendHighWaterMark: options?.sendQueue ?? 1000,
-        sendBufferSize: options?.sendBytes ?? -1
-      }), options, "observed")
+    const handle = yield* open(
+      () =>
+        new zmq.Dealer({
+          ...common(options),
+          ...reconnect(options),
+          ...binding(options),
+          sendHighWaterMark: options?.sendQueue ?? 1000,
+          sendBufferSize: options?.sendBytes ?? -1
+        }),
+      options,
+      "observed"
+    )
     const connections = yield* observe(handle, options)
     return {
       ...endpoints(handle),

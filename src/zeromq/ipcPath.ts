@@ -66,11 +66,13 @@ const closing = Schedule.intersect(Schedule.spaced("1 millis"), Schedule.recurs(
  * is how the peer detects that no process is there, and the next one that binds the path takes it.
  */
 export const released = (path: string, own: string): Effect.Effect<void> =>
-  Effect.flatMap(identity(path), (current) =>
-    Option.contains<string | undefined>(current, own) ? connect(path) : Effect.succeed("Absent" as const)).pipe(
-      Effect.repeat({ while: (finding) => finding === "Answered", schedule: closing }),
-      Effect.asVoid
-    )
+  Effect.flatMap(
+    identity(path),
+    (current) => Option.contains<string | undefined>(current, own) ? connect(path) : Effect.succeed("Absent" as const)
+  ).pipe(
+    Effect.repeat({ while: (finding) => finding === "Answered", schedule: closing }),
+    Effect.asVoid
+  )
 
 /** How often a path is looked at. */
 const interval = "1 second"
@@ -101,7 +103,9 @@ export const watch = (options: {
       }
       const finding = current.value === undefined ? "Absent" : yield* connect(path)
       if (finding === "Answered") {
-        return yield* logOnce(`ipc://${path}: another process has taken the path and answers there: stop it, or choose another path`)
+        return yield* logOnce(
+          `ipc://${path}: another process has taken the path and answers there: stop it, or choose another path`
+        )
       }
       if (finding !== "Unknown") {
         own = yield* bindAgain

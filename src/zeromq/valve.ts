@@ -108,7 +108,8 @@ export const make = <S extends Socket & Runnable>({ endpoint, maxMemory, open, w
     }).pipe(Effect.schedule(lookAgain), Effect.zipRight(Effect.never))
 
     return {
-      current: () => current?.socket,
+      current: () =>
+        current?.socket,
       cuts: () => cuts,
       run: (run) =>
         Effect.suspend(() => {

@@ -3,6 +3,7 @@ import { Effect, Exit, Scope } from "effect"
 import * as net from "node:net"
 import * as path from "node:path"
 import * as Endpoint from "../../src/Endpoint.ts"
+import { makeKeyFiles } from "../suites/keys.ts"
 import type { Endpoints, Role } from "./support.ts"
 import { dealer, freeEndpoints, root, run, serverArgs } from "./support.ts"
 
@@ -61,58 +62,101 @@ const stop = (server: Effect.Effect.Success<typeof pair>["primary"]) =>
   })
 
 describe.skipIf(process.platform !== "linux")("F9 descriptors", () => {
-  it.scopedLive(`more clients than files: ${files} files and 140 clients end no server, and some are served`, () =>
-    Effect.gen(function*() {
-      const { at, backup, primary } = yield* pair
-      assert.isTrue(primary.lines.some((line) => line.endsWith("or set --max-connections)")))
-      const crowd = yield* Scope.make()
-      const clients = yield* Scope.extend(Effect.replicateEffect(asking(at), 140), crowd)
-      const servedCount = () => clients.filter(({ answers }) => answers() > 0).length
-      yield* Effect.repeat(
-        Effect.zipRight(Effect.forEach(clients, ({ send }) => send, { discard: true }), Effect.sleep("200 millis")),
-        { until: () => servedCount() >= 20 }
-      ).pipe(Effect.timeout("20 seconds"))
-      yield* Scope.close(crowd, Exit.void)
-      const { answered } = yield* asking(at)
-      yield* answered
-      yield* Effect.zipRight(stop(backup), stop(primary))
-    }), 90_000)
+  it.scopedLive(
+    `more clients than files: ${files} files and 140 clients end no server, and some are served`,
+    () =>
+      Effect.gen(function*() {
+        const { at, backup, primary } = yield* pair
+        assert.isTrue(primary.lines.some((line) => line.endsWith("or set --max-connections)")))
+        const crowd = yield* Scope.make()
+        const clients = yield* Scope.extend(Effect.replicateEffect(asking(at), 140), crowd)
+        const servedCount = () => clients.filter(({ answers }) => answers() > 0).length
+        yield* Effect.repeat(
+          Effect.zipRight(Effect.forEach(clients, ({ send }) => send, { discard: true }), Effect.sleep("200 millis")),
+          { until: () => servedCount() >= 20 }
+        ).pipe(Effect.timeout("20 seconds"))
+        yield* Scope.close(crowd, Exit.void)
+        const { answered } = yield* asking(at)
+        yield* answered
+        yield* Effect.zipRight(stop(backup), stop(primary))
+      }),
+    90_000
+  )
 
   for (const port of ["frontend", "state"] as const) {
-    it.scopedLive(`silent connections to the ${port} port of a backup: it takes over, and pairs with a new primary`, () =>
+    it.scopedLive(
+      `silent connections to the ${port} port of a backup: it takes over, and pairs with a new primary`,
+      () =>
+        Effect.gen(function*() {
+          const { at, backup, primary } = yield* pair
+          const { answered } = yield* asking(at)
+          yield* answered
+          yield* silent(at.backup[port], 64)
+          yield* silent(at.backup[port], 80)
+          yield* Effect.sleep("300 millis")
+          yield* primary.kill("SIGKILL")
+          yield* primary.exit
+          yield* answered
+          yield* backup.waitForLine("I: failover successful, ready as active")
+          const next = yield* start("primary", at)
+          yield* next.waitForLine("I: connected to backup (active), ready as passive")
+          yield* answered
+          yield* Effect.zipRight(stop(next), stop(backup))
+        }),
+      90_000
+    )
+  }
+
+  it.scopedLive(
+    "silent connections while the primary is paused: both live, and one answers",
+    () =>
       Effect.gen(function*() {
         const { at, backup, primary } = yield* pair
         const { answered } = yield* asking(at)
         yield* answered
-        yield* silent(at.backup[port], 64)
-        yield* silent(at.backup[port], 80)
-        yield* Effect.sleep("300 millis")
-        yield* primary.kill("SIGKILL")
-        yield* primary.exit
+        yield* silent(at.backup.frontend, 64)
+        yield* silent(at.backup.frontend, 80)
+        yield* primary.kill("SIGSTOP")
         yield* answered
         yield* backup.waitForLine("I: failover successful, ready as active")
-        const next = yield* start("primary", at)
-        yield* next.waitForLine("I: connected to backup (active), ready as passive")
+        yield* primary.kill("SIGCONT")
+        yield* primary.waitForLine(/ready as passive/)
         yield* answered
-        yield* Effect.zipRight(stop(next), stop(backup))
-      }), 90_000)
-  }
+        yield* Effect.zipRight(stop(primary), stop(backup))
+      }),
+    90_000
+  )
+})
 
-  it.scopedLive("silent connections while the primary is paused: both live, and one answers", () =>
-    Effect.gen(function*() {
-      const { at, backup, primary } = yield* pair
-      const { answered } = yield* asking(at)
-      yield* answered
-      yield* silent(at.backup.frontend, 64)
-      yield* silent(at.backup.frontend, 80)
-      yield* primary.kill("SIGSTOP")
-      yield* answered
-      yield* backup.waitForLine("I: failover successful, ready as active")
-      yield* primary.kill("SIGCONT")
-      yield* primary.waitForLine(/ready as passive/)
-      yield* answered
-      yield* Effect.zipRight(stop(primary), stop(backup))
-    }), 90_000)
+describe.skipIf(process.platform !== "linux")("F9 exhausted descriptors", () => {
+  it.scopedLive(
+    "keys stay as they were, and what cannot be started or opened is an error, not the end of the process",
+    () =>
+      Effect.gen(function*() {
+        const keys = yield* makeKeyFiles()
+        const { exit, stderr, stdout } = yield* run("prlimit", [
+          // To load its modules the child needs more than a server does.
+          "--nofile=1024",
+          process.execPath,
+          "--import",
+          "tsx",
+          path.join(root, "test/processes/exhausted.ts"),
+          keys
+        ])
+        assert.deepStrictEqual(yield* exit, { code: 0, signal: null }, stdout() + stderr())
+        const { before, during } = JSON.parse(stdout())
+        assert.deepStrictEqual(before, { names: ["backup.key", "primary.key"], issues: [] })
+        assert.deepStrictEqual(during.keys.names, before.names)
+        assert.match(during.keys.issues[0], /the keys stay as they were$/)
+        assert.strictEqual(during.spawned, "Error: it cannot be started: too many open files")
+        assert.strictEqual(during.guarded, "Orphaned")
+        assert.match(
+          during.socket,
+          new RegExp(`^cannot open: too many open sockets or files \\(a limit of 1024 open files\\)$`)
+        )
+      }),
+    60_000
+  )
 })
 
 describe("F20 sockets of libzmq", () => {
@@ -125,16 +169,20 @@ describe("F20 sockets of libzmq", () => {
       return child.stdout()
     })
 
-  it.scopedLive("used up at any step of an acquisition: the error names the limit, and the process ends by itself", () =>
-    Effect.forEach(
-      // A member opens less than this number of sockets.
-      Array.from({ length: 8 }, (_, i) => 40 + i),
-      (limit) =>
-        Effect.map(members(String(limit)), (output) => {
-          assert.match(output, /^\d+: SocketError: cannot open: too many open sockets .*context\.maxSockets/)
-        }),
-      { concurrency: 2, discard: true }
-    ), 120_000)
+  it.scopedLive(
+    "used up at any step of an acquisition: the error names the limit, and the process ends by itself",
+    () =>
+      Effect.forEach(
+        // A member opens less than this number of sockets.
+        Array.from({ length: 8 }, (_, i) => 40 + i),
+        (limit) =>
+          Effect.map(members(String(limit)), (output) => {
+            assert.match(output, /^\d+: SocketError: cannot open: too many open sockets .*context\.maxSockets/)
+          }),
+        { concurrency: 2, discard: true }
+      ),
+    120_000
+  )
 
   it.scopedLive("more than libzmq's own limit can be opened", () =>
     Effect.map(members(), (output) => {

@@ -79,20 +79,24 @@ describe.skipIf(process.platform === "win32")("F17 ipc paths", () => {
       yield* answered(at.primary.frontend)
     }), 60_000)
 
-  it.scopedLive("taken by another process: an error, and bound again when that is gone, whose file is not removed", () =>
-    Effect.gen(function*() {
-      const { at, frontend, server } = yield* primary
-      fs.rmSync(frontend)
-      const other = net.createServer((socket) => socket.destroy())
-      yield* Effect.promise(() => new Promise<void>((resolve) => other.listen(frontend, resolve)))
-      yield* server.waitForLine(
-        `E: ipc://${frontend}: another process has taken the path and answers there: stop it, or choose another path`
-      )
-      assert.isTrue(fs.existsSync(frontend))
-      yield* Effect.promise(() => new Promise((resolve) => other.close(resolve)))
-      yield* server.waitForLine(`E: ipc://${frontend}: the file was removed or replaced; bound again`)
-      yield* answered(at.primary.frontend)
-    }), 60_000)
+  it.scopedLive(
+    "taken by another process: an error, and bound again when that is gone, whose file is not removed",
+    () =>
+      Effect.gen(function*() {
+        const { at, frontend, server } = yield* primary
+        fs.rmSync(frontend)
+        const other = net.createServer((socket) => socket.destroy())
+        yield* Effect.promise(() => new Promise<void>((resolve) => other.listen(frontend, resolve)))
+        yield* server.waitForLine(
+          `E: ipc://${frontend}: another process has taken the path and answers there: stop it, or choose another path`
+        )
+        assert.isTrue(fs.existsSync(frontend))
+        yield* Effect.promise(() => new Promise((resolve) => other.close(resolve)))
+        yield* server.waitForLine(`E: ipc://${frontend}: the file was removed or replaced; bound again`)
+        yield* answered(at.primary.frontend)
+      }),
+    60_000
+  )
 
   it.scopedLive("closing does not remove the file of another process", () =>
     Effect.gen(function*() {
