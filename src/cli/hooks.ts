@@ -21,6 +21,7 @@ import * as process from "node:process"
 import type { Readable } from "node:stream"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
+import { whole } from "../internal/spawned.ts"
 import { environmentOf } from "../service/environment.ts"
 import * as Hooks from "../service/Hooks.ts"
 import { mayRun, signalGroup } from "../service/processGroup.ts"
@@ -78,7 +79,9 @@ const start = (
     const end = yield* Deferred.make<Effect.Effect.Success<Shell["end"]>, HookFailed>()
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const child = spawn("sh", ["-c", command], { detached: true, env: { ...process.env, ...env }, stdio: "pipe" })
+        const child = whole(
+          spawn("sh", ["-c", command], { detached: true, env: { ...process.env, ...env }, stdio: "pipe" })
+        )
         for (const output of [child.stdout, child.stderr]) {
           readLines(output, (some) => lines.unsafeOffer(some))
         }

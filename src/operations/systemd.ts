@@ -20,6 +20,7 @@ import * as process from "node:process"
 import { createInterface } from "node:readline"
 import { BinaryStar } from "../BinaryStar.ts"
 import { withMonotonicTime } from "../internal/clock.ts"
+import { whole } from "../internal/spawned.ts"
 import type { Transition } from "../Report.ts"
 
 /**
@@ -49,11 +50,11 @@ interface Shell {
 
 /** Starts the shell. `onAnswer` gets a line for each message, and `onEnd` why there will be no more. */
 const start = (socket: string, onAnswer: (line: string) => void, onEnd: (why: string) => void): Shell => {
-  const shell = spawn("sh", ["-c", script], {
+  const shell = whole(spawn("sh", ["-c", script], {
     detached: true,
     env: { ...process.env, NOTIFY_SOCKET: socket },
     stdio: ["pipe", "pipe", "ignore"]
-  })
+  }))
   shell.on("error", ({ message }) => onEnd(message))
   shell.on("exit", (code, signal) => onEnd(`its shell has ended (${code ?? signal})`))
   // That it has ended is told by its end.
@@ -87,11 +88,15 @@ const makeMessenger = (socket: string): Effect.Effect<Messenger, never, Scope.Sc
       }
     }
     const write = (text: string) => {
-      shell ??= start(socket, settle, (why) => {
-        shell = undefined
-        settle(why)
-      })
-      shell.write(text)
+      try {
+        shell ??= start(socket, settle, (why) => {
+          shell = undefined
+          settle(why)
+        })
+        shell.write(text)
+      } catch (error) {
+        settle(error instanceof Error ? error.message : String(error))
+      }
     }
     yield* Effect.addFinalizer(() => Effect.sync(() => shell?.end()))
 

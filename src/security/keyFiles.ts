@@ -55,6 +55,10 @@ interface Known {
   readonly wrong: string | undefined
 }
 
+/** Descriptors or memory are used up, which is no statement about a file. */
+const isExhaustion = (error: unknown): boolean =>
+  ["EMFILE", "ENFILE", "ENOMEM"].includes(String((error as NodeJS.ErrnoException).code))
+
 /** However often somebody knocks, keys are read again only after so many times as long as it took. */
 const share = 5
 
@@ -92,6 +96,9 @@ export const publicKeys = (
         ? { stamp, key: undefined, wrong: `${file} ${read.wrong}` }
         : { stamp, key: read.key, wrong: undefined }
     } catch (error) {
+      if (isExhaustion(error)) {
+        throw error
+      }
       return (error as NodeJS.ErrnoException).code === "ENOENT"
         // It was removed between the two looks.
         ? undefined
@@ -116,6 +123,12 @@ export const publicKeys = (
         issues: [...found.values()].flatMap(({ wrong }) => wrong === undefined ? [] : [issue(wrong)])
       }
     } catch (error) {
+      if (latest !== undefined && isExhaustion(error)) {
+        return {
+          ...latest,
+          issues: [issue(`cannot read ${directory}: ${reasonOf(error)}; the keys stay as they were`)]
+        }
+      }
       known = new Map()
       return { names: new Map(), issues: [issue(`cannot read ${directory}: ${reasonOf(error)}; ${remedy}`)] }
     } finally {

@@ -131,7 +131,13 @@ export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(func
   }
 
   // What cannot be sent is for a guardian that has gone, which is told by its end.
-  const send = (order: Order) => summon().send(order, () => {})
+  const send = (order: Order) => {
+    const guardian = summon()
+    // Where descriptors are used up it has no channel, and reports that as its end.
+    if (guardian.connected) {
+      guardian.send(order, () => {})
+    }
+  }
 
   const dismiss = Effect.suspend(() => {
     const dismissed = guardian

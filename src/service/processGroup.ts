@@ -36,10 +36,18 @@ const isOfTheDead = (group: number): boolean => {
   return states.length > 0 && states.every((state) => state === "Z" || state === "X")
 }
 
+/** Empty where it cannot be read: elsewhere than on Linux, or while descriptors are used up. */
+const processNumbers = (): ReadonlyArray<string> => {
+  try {
+    return fs.existsSync("/proc/self/stat") ? fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)) : []
+  } catch {
+    return []
+  }
+}
+
 /** What Linux tells of the processes of a group; nothing elsewhere. */
-const statesOf = (group: number): ReadonlyArray<string> => {
-  const numbers = fs.existsSync("/proc/self/stat") ? fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)) : []
-  return numbers.flatMap((number) => {
+const statesOf = (group: number): ReadonlyArray<string> =>
+  processNumbers().flatMap((number) => {
     try {
       const stat = fs.readFileSync(`/proc/${number}/stat`, "utf8")
       const [state, , itsGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
@@ -48,7 +56,6 @@ const statesOf = (group: number): ReadonlyArray<string> => {
       return []
     }
   })
-}
 
 /**
  * Time in milliseconds that is the same in all processes of a machine.

@@ -13,7 +13,11 @@ import * as Mailbox from "effect/Mailbox"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+<<<<<<< HEAD
 import * as fs from "node:fs"
+=======
+import * as dns from "node:dns"
+>>>>>>> fds
 import * as zmq from "zeromq"
 import type { SocketOperation, SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
@@ -24,6 +28,7 @@ import * as Addresses from "./addresses.ts"
 import type { ConnectionEvent, Link } from "./connector.ts"
 import * as Connector from "./connector.ts"
 import * as Descriptors from "./descriptors.ts"
+import * as IpcPath from "./ipcPath.ts"
 import { pace } from "./pacing.ts"
 import * as workerExit from "./workerExit.ts"
 
@@ -450,7 +455,11 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
       options,
       "observed"
     )
+<<<<<<< HEAD
     yield* handle.connector.observe
+=======
+    const connections = yield* observe(handle, options)
+>>>>>>> fds
     return {
       ...endpoints(handle),
       ...sender(handle),
@@ -550,6 +559,7 @@ const count = (
 /** An open socket, and what is known of it that it cannot be asked any more once it is closed. */
 interface Handle<S extends zmq.Socket> {
   readonly socket: S
+  readonly scope: Scope.Scope
   endpoint: string | undefined
   readonly connecting: Connecting
   readonly connector: Connector.Connector
@@ -614,8 +624,8 @@ const open = <S extends zmq.Socket>(
     }),
     (socket) =>
       Effect.suspend(() => {
-        const endpoint = socket.closed ? undefined : socket.lastEndpoint
         socket.close()
+<<<<<<< HEAD
         workerExit.remove(socket)
         return endpoint?.startsWith("ipc://") ? fileGone(endpoint.slice("ipc://".length)) : Effect.void
       })
@@ -631,6 +641,18 @@ const open = <S extends zmq.Socket>(
           failed,
           isSecured: options?.secure !== undefined
         }),
+=======
+        const file = files.get(socket)
+        return file === undefined ? Effect.void : IpcPath.released(file.path, file.identity)
+      })
+  ).pipe(Effect.flatMap((socket) => {
+    const attended = options?.secure === undefined ? Effect.succeed(atOnce) : options.secure.attend(socket)
+    return Effect.zipWith(attended, Effect.scope, (connecting, scope) => {
+      const handle: Handle<S> = {
+        socket,
+        scope,
+        connecting,
+>>>>>>> fds
         endpoint: undefined,
         failed
       }
@@ -638,18 +660,42 @@ const open = <S extends zmq.Socket>(
     })
   ))
 
-/**
- * libzmq removes the file of an ipc endpoint some time after the close, be it the file of whoever has bound it by then. So
- * whoever closes waits for it, though not for ever: it may have been a connection to somebody else's file.
- */
-const fileGone = (path: string): Effect.Effect<void> =>
-  Effect.sync(() => fs.existsSync(path)).pipe(
-    Effect.repeat({
-      while: (exists) => exists,
-      schedule: Schedule.intersect(Schedule.spaced("1 millis"), Schedule.recurs(50))
-    }),
+/** The files of sockets that are bound to an ipc path. */
+const files = new WeakMap<zmq.Socket, { readonly path: string; readonly identity: string }>()
+
+/** Keeps the path of a socket that has just been bound, as long as the socket is open. */
+const keepPath = (handle: Handle<zmq.Socket>, endpoint: string): Effect.Effect<void> => {
+  const path = IpcPath.pathOf(endpoint)
+  const identity = path === undefined ? undefined : IpcPath.identityOf(path)
+  if (path === undefined || identity === undefined) {
+    return Effect.void
+  }
+  files.set(handle.socket, { path, identity })
+  const bindAgain = Effect.try({
+    try: () => {
+      // Not `bind`, which would make sends fail meanwhile.
+      handle.socket.bindSync(endpoint)
+      const identity = IpcPath.identityOf(path) ?? ""
+      files.set(handle.socket, { path, identity })
+      return identity
+    },
+    catch: (cause) => handle.failed("bind", cause, endpoint)
+  })
+  return IpcPath.watch({ path, bound: identity, bindAgain }).pipe(
+    Effect.interruptible,
+    Effect.forkIn(handle.scope),
     Effect.asVoid
   )
+}
+
+/** libzmq would take the path from the process that listens there. */
+const pathFree = (endpoint: string): Effect.Effect<void, SocketError> => {
+  const path = IpcPath.pathOf(endpoint)
+  return path === undefined ? Effect.void : Effect.flatMap(IpcPath.isInUse(path), (isInUse) =>
+    isInUse
+      ? Effect.fail(new SocketError({ reason: "AddressInUse", operation: "bind", endpoint }))
+      : Effect.void)
+}
 
 /** A socket that was closed a moment ago may hold its port a little longer. */
 const bindAgain = Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(5))
@@ -671,6 +717,8 @@ const endpoints = (handle: Handle<zmq.Socket>): Socket => ({
           (error) => error.reason === "Full",
           (error) => Effect.zipRight(tryToBind(endpoint), error)
         ),
+        Effect.tap(() => keepPath(handle, endpoint)),
+        (bound) => Effect.zipRight(pathFree(endpoint), bound),
         Effect.retry({ while: (error) => error.reason === "AddressInUse", schedule: bindAgain })
       )
       : Effect.fail(new SocketError({ reason: "InvalidEndpoint", operation: "bind", endpoint })),

@@ -1,3 +1,4 @@
+import * as Effect from "effect/Effect"
 import type * as zmq from "zeromq"
 
 /** For how long, in milliseconds, failures to accept are read without a pause, and how long the pause is. */
@@ -19,7 +20,7 @@ export const pace = (observer: zmq.Observer): void => {
     if (event.type === "accept:error") {
       failingSince ??= performance.now()
       if (performance.now() - failingSince > readMillis) {
-        await new Promise((resolve) => setTimeout(resolve, pauseMillis))
+        await Effect.runPromise(Effect.sleep(pauseMillis))
         failingSince = undefined
       }
     }

@@ -3,6 +3,7 @@ import { Effect, Exit, Scope } from "effect"
 import * as net from "node:net"
 import * as path from "node:path"
 import * as Endpoint from "../../src/Endpoint.ts"
+import { makeKeyFiles } from "../suites/keys.ts"
 import type { Endpoints, Role } from "./support.ts"
 import { dealer, freeEndpoints, root, run, serverArgs } from "./support.ts"
 
@@ -125,6 +126,40 @@ describe.skipIf(process.platform !== "linux")("F9 descriptors", () => {
       }),
     90_000
   )
+<<<<<<< HEAD
+=======
+})
+
+describe.skipIf(process.platform !== "linux")("F9 exhausted descriptors", () => {
+  it.scopedLive(
+    "keys stay as they were, and what cannot be started or opened is an error, not the end of the process",
+    () =>
+      Effect.gen(function*() {
+        const keys = yield* makeKeyFiles()
+        const { exit, stderr, stdout } = yield* run("prlimit", [
+          // To load its modules the child needs more than a server does.
+          "--nofile=1024",
+          process.execPath,
+          "--import",
+          "tsx",
+          path.join(root, "test/processes/exhausted.ts"),
+          keys
+        ])
+        assert.deepStrictEqual(yield* exit, { code: 0, signal: null }, stdout() + stderr())
+        const { before, during } = JSON.parse(stdout())
+        assert.deepStrictEqual(before, { names: ["backup.key", "primary.key"], issues: [] })
+        assert.deepStrictEqual(during.keys.names, before.names)
+        assert.match(during.keys.issues[0], /the keys stay as they were$/)
+        assert.strictEqual(during.spawned, "Error: it cannot be started: too many open files")
+        assert.strictEqual(during.guarded, "Orphaned")
+        assert.match(
+          during.socket,
+          new RegExp(`^cannot open: too many open sockets or files \\(a limit of 1024 open files\\)$`)
+        )
+      }),
+    60_000
+  )
+>>>>>>> fds
 })
 
 describe("F20 sockets of libzmq", () => {

@@ -208,8 +208,7 @@ describe("errors", () => {
       assert.isUndefined(error.cause)
     }))
 
-  // Over ipc libzmq takes the path away from whoever listens there.
-  for (const transport of ["inproc", "tcp"] as const) {
+  for (const transport of transports) {
     it.scopedLive(`an endpoint of ${transport} in use: AddressInUse`, () =>
       Effect.gen(function*() {
         const first = yield* ZmqSocket.makeRouter()

@@ -1,0 +1,116 @@
+/**
+ * Paths of `ipc` endpoints. libzmq takes a path away from the process that listens there, does not notice when its own is taken
+ * away, and leaves the file behind when it closes.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import type { SocketError } from "../BinaryStarError.ts"
+import * as Burst from "../internal/burst.ts"
+import { monotonicReader } from "../internal/clock.ts"
+
+/** `undefined` where there is no file that belongs to the endpoint alone: names in the abstract namespace, and wildcards. */
+export const pathOf = (endpoint: string): string | undefined => {
+  const path = endpoint.startsWith("ipc://") ? endpoint.slice("ipc://".length) : "@"
+  return path.startsWith("@") || path === "*" ? undefined : path
+}
+
+/** Tells a file from others that have been at the same path, be it with the same inode. `undefined` where there is none. */
+export const identityOf = (path: string): string | undefined => {
+  const stats = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+  return stats === undefined ? undefined : `${stats.dev} ${stats.ino} ${stats.birthtimeNs}`
+}
+
+const identity = (path: string): Effect.Effect<Option.Option<string | undefined>> =>
+  Effect.option(Effect.try(() => identityOf(path)))
+
+/** What a connection to a path finds. `Unknown` where it cannot be made for reasons of this process. */
+type Finding = "Answered" | "Refused" | "Absent" | "Unknown"
+
+const findings: { readonly [code: string]: Finding } = {
+  // The queue of connections that have yet to be accepted is full.
+  EAGAIN: "Answered",
+  ECONNREFUSED: "Refused",
+  ENOENT: "Absent"
+}
+
+const connect = (path: string): Effect.Effect<Finding> =>
+  Effect.async((resume) => {
+    const socket = net.connect(path)
+    const found = (finding: Finding) => {
+      socket.destroy()
+      resume(Effect.succeed(finding))
+    }
+    socket.once("connect", () => found("Answered"))
+    socket.on("error", (error: NodeJS.ErrnoException) => found(findings[error.code ?? ""] ?? "Unknown"))
+    return Effect.sync(() => socket.destroy())
+  })
+
+/** Whether a path may not be bound: a process listens there, or it is a file that is no socket, which libzmq would remove. */
+export const isInUse = (path: string): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const isSocket = fs.statSync(path, { throwIfNoEntry: false })?.isSocket()
+    return isSocket === undefined
+      ? Effect.succeed(false)
+      : isSocket
+      ? Effect.map(connect(path), (finding) => finding === "Answered")
+      : Effect.succeed(true)
+  }).pipe(Effect.catchAllDefect(() => Effect.succeed(false)))
+
+const closing = Schedule.intersect(Schedule.spaced("1 millis"), Schedule.recurs(1000))
+
+/**
+ * Waits until a closed socket has ceased to listen, which takes libzmq a moment. Its file stays: that connections to it are refused
+ * is how the peer detects that no process is there, and the next one that binds the path takes it.
+ */
+export const released = (path: string, own: string): Effect.Effect<void> =>
+  Effect.flatMap(
+    identity(path),
+    (current) => Option.contains<string | undefined>(current, own) ? connect(path) : Effect.succeed("Absent" as const)
+  ).pipe(
+    Effect.repeat({ while: (finding) => finding === "Answered", schedule: closing }),
+    Effect.asVoid
+  )
+
+/** How often a path is looked at. */
+const interval = "1 second"
+
+/** A path that leads elsewhere is told once, until it has been well for so many milliseconds. */
+const quietMillis = 60_000
+
+/**
+ * Looks whether the path still leads to the socket that was bound, and binds it again once no other process listens there.
+ * Connections that exist are not affected by either.
+ */
+export const watch = (options: {
+  readonly path: string
+  readonly bound: string
+  /** Binds, and gives the identity of the file. */
+  readonly bindAgain: Effect.Effect<string, SocketError>
+}): Effect.Effect<never> =>
+  Effect.gen(function*() {
+    const { bindAgain, path } = options
+    const now = yield* monotonicReader
+    const isFirst = Burst.makeKinds(quietMillis, now)
+    let own = options.bound
+    const logOnce = (message: string) => isFirst(message) ? Effect.logError(message) : Effect.void
+    const look = Effect.gen(function*() {
+      const current = yield* identity(path)
+      if (Option.isNone(current) || current.value === own) {
+        return
+      }
+      const finding = current.value === undefined ? "Absent" : yield* connect(path)
+      if (finding === "Answered") {
+        return yield* logOnce(
+          `ipc://${path}: another process has taken the path and answers there: stop it, or choose another path`
+        )
+      }
+      if (finding !== "Unknown") {
+        own = yield* bindAgain
+        yield* logOnce(`ipc://${path}: the file was removed or replaced; bound again`)
+      }
+    }).pipe(Effect.catchAll((error) => logOnce(error.message)))
+    return yield* Effect.zipRight(Effect.repeat(look, Schedule.spaced(interval)), Effect.never)
+  })
