@@ -13,11 +13,6 @@ import * as Mailbox from "effect/Mailbox"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-<<<<<<< HEAD
-import * as fs from "node:fs"
-=======
-import * as dns from "node:dns"
->>>>>>> fds
 import * as zmq from "zeromq"
 import type { SocketOperation, SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
@@ -455,11 +450,7 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
       options,
       "observed"
     )
-<<<<<<< HEAD
     yield* handle.connector.observe
-=======
-    const connections = yield* observe(handle, options)
->>>>>>> fds
     return {
       ...endpoints(handle),
       ...sender(handle),
@@ -625,9 +616,9 @@ const open = <S extends zmq.Socket>(
     (socket) =>
       Effect.suspend(() => {
         socket.close()
-<<<<<<< HEAD
         workerExit.remove(socket)
-        return endpoint?.startsWith("ipc://") ? fileGone(endpoint.slice("ipc://".length)) : Effect.void
+        const file = files.get(socket)
+        return file === undefined ? Effect.void : IpcPath.released(file.path, file.identity)
       })
   ).pipe(Effect.flatMap((socket) =>
     Effect.gen(function*() {
@@ -636,23 +627,12 @@ const open = <S extends zmq.Socket>(
         new SocketError({ reason: socket.closed ? "Closed" : reasonOf(cause), operation, endpoint, cause })
       const handle: Handle<S> = {
         socket,
+        scope: yield* Effect.scope,
         connecting: options?.secure === undefined ? atOnce : yield* options.secure.attend(socket),
         connector: yield* Connector.make(socket, {
           failed,
           isSecured: options?.secure !== undefined
         }),
-=======
-        const file = files.get(socket)
-        return file === undefined ? Effect.void : IpcPath.released(file.path, file.identity)
-      })
-  ).pipe(Effect.flatMap((socket) => {
-    const attended = options?.secure === undefined ? Effect.succeed(atOnce) : options.secure.attend(socket)
-    return Effect.zipWith(attended, Effect.scope, (connecting, scope) => {
-      const handle: Handle<S> = {
-        socket,
-        scope,
-        connecting,
->>>>>>> fds
         endpoint: undefined,
         failed
       }

@@ -126,8 +126,6 @@ describe.skipIf(process.platform !== "linux")("F9 descriptors", () => {
       }),
     90_000
   )
-<<<<<<< HEAD
-=======
 })
 
 describe.skipIf(process.platform !== "linux")("F9 exhausted descriptors", () => {
@@ -159,7 +157,6 @@ describe.skipIf(process.platform !== "linux")("F9 exhausted descriptors", () => 
       }),
     60_000
   )
->>>>>>> fds
 })
 
 describe("F20 sockets of libzmq", () => {
