@@ -55,8 +55,7 @@ export const states: ReadonlyArray<State> = [
  * @since 0.1.0
  * @category guards
  */
-export const standsBy = (state: State): boolean =>
-  state === "PASSIVE" || state === "RESUMING" || state === "CONTESTED"
+export const standsBy = (state: State): boolean => state === "PASSIVE" || state === "RESUMING" || state === "CONTESTED"
 
 /**
  * What the servers of a pair can say to each other.

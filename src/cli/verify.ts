@@ -95,7 +95,9 @@ const text = (
   seconds: number
 ): string =>
   [
-    `${policy}${lone === "serve" ? ", a lone backup serves" : ""}; at most ${count(kills, "kill")}, ${count(stops, "stop")}, ${count(pauses, "pause")}, ` +
+    `${policy}${lone === "serve" ? ", a lone backup serves" : ""}; at most ${count(kills, "kill")}, ${
+      count(stops, "stop")
+    }, ${count(pauses, "pause")}, ` +
     `${count(cuts, "cut")}, ${count(handovers, "handover")}; words take at most ${count(delay, "tick")}`,
     `${states} states, ${transitions} transitions, ${count(ticks, "tick")} deep, ${seconds.toFixed(1)} s; ` +
     "a tick is half a heartbeat",
