@@ -369,15 +369,15 @@ describe("health", () => {
       peer: { said, ageMillis, isExpired }
     })
     const of = (role: Fsm.Role, ...patches: ReadonlyArray<Patch>) =>
-      seen(patches.reduce((status, patch) => merge(status, patch), statusOf(role)), { peer: null })
+      seen(patches.reduce<NodeStatus>((status, patch) => merge(status, patch), statusOf(role)), { peer: null })
 
     it("F6 two actives: heartbeats of the peer count, while they are fresh", () => {
       for (const observations of [[of("backup", active, hears("ACTIVE"))], [of("primary", hears("ACTIVE")), unseen]]) {
         assert.strictEqual(levelOf(observations), "two actives")
         const finding = examine(observations).find(({ check }) => check === "active")
         assert.strictEqual(finding?.severity, "error")
-        assert.match(finding.what, /both servers are active.*by its heartbeats/)
-        assert.match(finding.remedy, /stop one of them/)
+        assert.match(finding?.what ?? "", /both servers are active.*by its heartbeats/)
+        assert.match(finding?.remedy ?? "", /stop one of them/)
       }
       assert.deepStrictEqual(judge([of("primary", hears("ACTIVE"))], []), {
         level: "two actives",

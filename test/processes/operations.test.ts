@@ -140,7 +140,7 @@ describe("bstar status", () => {
       assert.strictEqual(status.code, 3)
       const found = status.findings.find(({ check }) => check === "active")
       assert.strictEqual(found?.severity, "error")
-      assert.match(found.remedy, /stop one of them/)
+      assert.match(found?.remedy ?? "", /stop one of them/)
       assert.strictEqual((yield* operate(["doctor", ...http])).code, 1)
     }))
 
