@@ -78,7 +78,7 @@ const { close, output } = Output.install(isServer ? "server" : "command")
 /** How long, in milliseconds, the last lines of what is to end now may take. */
 const lastLinesMillis = 500
 
-/** A reader that wants no more is no error. What else could not be written is one, whatever has come of the rest. */
+/** A closed pipe is no error. Any other failed write is one, even if the command has succeeded. */
 const end = (exit: Exit.Exit<unknown, unknown>, onExit: (code: number) => void) =>
   close(isServer || Exit.isInterrupted(exit) ? lastLinesMillis : undefined, (failure) => {
     const code = exitCode(exit)

@@ -89,7 +89,7 @@ export const layerOfServer = (format: Format, policy: PolicyName): Layer.Layer<n
   )
 }
 
-/** A warning of the output itself, of which no fiber knows. */
+/** A warning that no fiber logs. */
 const warning = (message: string): Logger.Logger.Options<unknown> => ({
   fiberId: FiberId.none,
   logLevel: LogLevel.Warning,

@@ -108,7 +108,7 @@ export const paintOf: Effect.Effect<Paint, ConfigError.ConfigError, Terminal.Ter
   return isTTY && refuses === "" ? ansi : plain
 })
 
-/** Writes a line, whatever servers have put into it. */
+/** Writes a line that may hold text from servers. */
 export const report = (line: string): Effect.Effect<void> => Console.log(printable(line))
 
 /** Says why something could not be done, and goes on. */

@@ -285,14 +285,14 @@ describe("F8 output of a command", () => {
       "status --http 127.0.0.1:1 --watch '100 millis'"
     ]
   ) {
-    it(`bstar ${args} ends quietly where nobody reads on`, () => {
+    it(`bstar ${args} ends quietly when its pipe is closed`, () => {
       const { stderr, stdout } = shell(`"$1" "$2" ${args} | head -1 > /dev/null; echo "\${PIPESTATUS[0]}"`)
       assert.strictEqual(stderr, "")
       assert.strictEqual(stdout, "0\n")
     })
   }
 
-  it.scopedLive("bstar client ends quietly where nobody reads on", () =>
+  it.scopedLive("bstar client ends quietly when its pipe is closed", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const primary = yield* bstar(serverArgs("primary", at, heartbeat))

@@ -204,7 +204,7 @@ describe("a handler", () => {
       assert.strictEqual(events.at(-1), "ACTIVE")
       yield* Deferred.succeed(finalized, undefined)
       yield* settle
-      assert.strictEqual(events.at(-1), "PASSIVE")
+      assert.strictEqual(events.at(-1), "CONTESTED")
       yield* askOurs("2")
       assert.deepStrictEqual(answers(), ["1 Interrupted", "2 NotActive"])
     }))

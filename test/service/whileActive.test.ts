@@ -123,7 +123,7 @@ describe("an effect that runs while a server is active", () => {
         member.whileActive((term) => term.began.to === "ACTIVE" && ++runs === 3 ? Effect.fail("third") : Effect.void)
       )
       for (const run of [1, 2, 3]) {
-        yield* TestClock.adjust("4 seconds")
+        yield* TestClock.adjust("8 seconds")
         assert.strictEqual(runs, run)
         yield* primary.says("3")
       }
@@ -206,7 +206,7 @@ describe("a layer that is built while a server is active", () => {
       yield* TestClock.adjust("4 seconds")
       assert.isTrue(isActive(backup))
       yield* primary.says("3")
-      yield* TestClock.adjust("4 seconds")
+      yield* TestClock.adjust("8 seconds")
       assert.deepStrictEqual(events, ["built", "released", "built"])
     }))
 
@@ -233,9 +233,9 @@ describe("a member", () => {
       const waits = (member: BinaryStar.BinaryStar["Type"], what: typeof BinaryStar.awaitActive) =>
         Effect.fork(Effect.provideService(what, BinaryStar.BinaryStar, member))
       const passive = yield* waits(yield* backup.start, BinaryStar.awaitPassive)
-      const active = yield* waits(yield* primary.start, BinaryStar.awaitActive)
-      assert.isNull(active.unsafePoll())
+      yield* TestClock.adjust("2 seconds")
       assert.isNull(passive.unsafePoll())
+      const active = yield* waits(yield* primary.start, BinaryStar.awaitActive)
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(active)
       yield* Fiber.join(passive)
