@@ -41,14 +41,14 @@ const during = await exhausted(async () => {
     }
   }
   const guarded = Effect.scoped(
-    Effect.flatMap(guardianClient.make, ({ run }) => run({ command: ["true"], env: {}, graceMillis: 100, until: 0 }))
+    Effect.flatMap(guardianClient.make, ({ run }) => run({ command: "true", args: [], env: {}, graceMillis: 100, until: 0 }))
   )
   return {
     keys: await read(),
     spawned: spawned(),
     guarded: (await Effect.runPromise(guarded))._tag,
     mayRun: mayRun(process.pid),
-    socket: await Effect.runPromise(Effect.scoped(Effect.flip(ZmqSocket.makeRouter()))).then(({ message }) => message)
+    socket: (await Effect.runPromise(Effect.scoped(Effect.flip(ZmqSocket.makeRouter())))).message
   }
 })
 process.stdout.write(JSON.stringify({ before, during }))
