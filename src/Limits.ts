@@ -30,7 +30,8 @@ export interface Options {
   /**
    * How many connections of clients are let in. Further ones are hung up on, and come again by themselves. Those that have yet to
    * say anything count, and end by `handshakeTimeout` only. Clients that speak a ZMTP before 3.0 (libzmq before 4.0) do not come in
-   * where there is a limit. Endpoints of `inproc` know none. By default there is none.
+   * where there is a limit. Endpoints of `inproc` know none. By default there is none,
+   * unless the process may open fewer than 4,096 files: then it is half of what 64 files for the server itself leave.
    */
   readonly maxConnections?: number | undefined
   /**

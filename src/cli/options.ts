@@ -129,7 +129,7 @@ export const limits = {
     "max-connections",
     "BSTAR_MAX_CONNECTIONS",
     "connections",
-    "How many clients may be connected; further ones come again by themselves. Default: no limit."
+    "How many clients may be connected; further ones come again by themselves. Default: no limit, unless the process may open few files."
   ),
   queue: limit(
     "queue",

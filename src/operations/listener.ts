@@ -10,6 +10,7 @@ import { createServer } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import type { SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
+import * as Descriptors from "../internal/descriptors.ts"
 
 export interface Listener {
   /** Where it listens. */
@@ -18,8 +19,8 @@ export interface Listener {
   readonly serve: (handler: RequestListener) => void
 }
 
-/** One more, and the one that has been idle for longest is closed. */
-const maxConnections = 256
+/** Above this, the connection that has been idle for longest is closed. Fewer where the process may open few files. */
+const maxConnections = Math.min(256, Descriptors.connectionsFor(Descriptors.limit) ?? 256)
 
 const limits = {
   maxHeaderSize: 8 * 1024,

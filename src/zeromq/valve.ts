@@ -5,7 +5,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as process from "node:process"
 import type { SocketError } from "../BinaryStarError.ts"
-import * as Descriptors from "./descriptors.ts"
+import * as Descriptors from "../internal/descriptors.ts"
 import { tellPort } from "./ports.ts"
 import type { Runnable, Socket } from "./ZmqSocket.ts"
 

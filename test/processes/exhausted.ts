@@ -48,7 +48,7 @@ const during = await exhausted(async () => {
     spawned: spawned(),
     guarded: (await Effect.runPromise(guarded))._tag,
     mayRun: mayRun(process.pid),
-    socket: await Effect.runPromise(Effect.scoped(Effect.flip(ZmqSocket.makeRouter()))).then(({ message }) => message)
+    socket: (await Effect.runPromise(Effect.scoped(Effect.flip(ZmqSocket.makeRouter())))).message
   }
 })
 process.stdout.write(JSON.stringify({ before, during }))
