@@ -23,7 +23,6 @@ import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/sched
 import * as Addresses from "./addresses.ts"
 import type { ConnectionEvent, Link } from "./connector.ts"
 import * as Connector from "./connector.ts"
-import * as Descriptors from "./descriptors.ts"
 import * as IpcPath from "./ipcPath.ts"
 import { pace } from "./pacing.ts"
 import * as workerExit from "./workerExit.ts"
