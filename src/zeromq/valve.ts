@@ -28,6 +28,9 @@ const nativeMebibytes = (): number | undefined => {
 /** Times in a row that descriptors are scarce until the socket is closed: those of rejected connections come back sooner. */
 const scarceLooks = 5
 
+/** With fewer connections than this, closing a socket gives back too few descriptors to be worth it. */
+const worthwhile = 16
+
 /**
  * A bound socket that is closed, and opened anew, when there is too much in memory, or when descriptors are used up: there is no
  * other way to have ZeroMQ let go of what it keeps for connections, and it limits neither a message that never ends nor the number
@@ -45,10 +48,12 @@ export interface Valve<S> {
 }
 
 /** @internal */
-export const make = <S extends Socket & Runnable>({ endpoint, maxMemory, open, whom }: {
+export const make = <S extends Socket & Runnable>({ connections, endpoint, maxMemory, open, whom }: {
   readonly endpoint: string
   readonly maxMemory: number
   readonly open: Effect.Effect<S, SocketError, Scope.Scope>
+  /** Number of connections to a socket, where it is known. */
+  readonly connections?: (socket: S) => Effect.Effect<number>
   /** Who is cut off, for people. */
   readonly whom: string
 }): Effect.Effect<Valve<S>, SocketError, Scope.Scope> =>
@@ -93,18 +98,24 @@ export const make = <S extends Socket & Runnable>({ endpoint, maxMemory, open, w
       return `${Math.round(mebibytes)} MiB besides JavaScript's heap, of ${maxMemory}`
     }
 
-    // Nor is it tried again while descriptors stay scarce.
+    // Nor is it tried again while descriptors stay scarce, or where others have them.
     let scarce = 0
-    const shortage = () => {
+    const shortage = Effect.fnUntraced(function*(socket: S) {
       scarce = Descriptors.areScarce() ? scarce + 1 : 0
-      return scarce === scarceLooks
+      return scarce === scarceLooks && (connections === undefined || (yield* connections(socket)) >= worthwhile)
         ? `no more files can be opened, of ${Descriptors.limit ?? "those that the system has"}`
         : undefined
-    }
+    })
 
-    const watch = Effect.suspend(() => {
-      const why = current === undefined ? undefined : excess() ?? shortage()
-      return current === undefined || why === undefined ? Effect.void : openAnew(current, why)
+    const watch = Effect.gen(function*() {
+      const mine = current
+      if (mine === undefined) {
+        return
+      }
+      const why = excess() ?? (yield* shortage(mine.socket))
+      if (why !== undefined) {
+        yield* openAnew(mine, why)
+      }
     }).pipe(Effect.schedule(lookAgain), Effect.zipRight(Effect.never))
 
     return {
