@@ -25,8 +25,12 @@ const nativeMebibytes = (): number | undefined => {
   }
 }
 
-/** Times in a row that descriptors are scarce until the socket is closed: those of rejected connections come back sooner. */
-const scarceLooks = 5
+/**
+ * Times in a row that descriptors are scarce until the socket is closed, at first and at most: those of rejected connections come
+ * back sooner. Each time doubles it, since those that were cut off come back together, until descriptors are plentiful for a while.
+ */
+const scarceLooks = { first: 5, most: 80 }
+const plentifulLooks = 100
 
 /** With fewer connections than this, closing a socket gives back too few descriptors to be worth it. */
 const worthwhile = 16
@@ -98,11 +102,23 @@ export const make = <S extends Socket & Runnable>({ connections, endpoint, maxMe
       return `${Math.round(mebibytes)} MiB besides JavaScript's heap, of ${maxMemory}`
     }
 
-    // Nor is it tried again while descriptors stay scarce, or where others have them.
+    // Nor is it tried where others have the descriptors.
     let scarce = 0
+    let plentiful = 0
+    let tolerated = scarceLooks.first
     const shortage = Effect.fnUntraced(function*(socket: S) {
-      scarce = Descriptors.areScarce() ? scarce + 1 : 0
-      return scarce === scarceLooks && (connections === undefined || (yield* connections(socket)) >= worthwhile)
+      const areScarce = Descriptors.areScarce()
+      scarce = areScarce ? scarce + 1 : 0
+      plentiful = areScarce ? 0 : plentiful + 1
+      if (plentiful === plentifulLooks) {
+        tolerated = scarceLooks.first
+      }
+      if (scarce < tolerated) {
+        return undefined
+      }
+      scarce = 0
+      tolerated = Math.min(2 * tolerated, scarceLooks.most)
+      return connections === undefined || (yield* connections(socket)) >= worthwhile
         ? `no more files can be opened, of ${Descriptors.limit ?? "those that the system has"}`
         : undefined
     })
@@ -119,8 +135,7 @@ export const make = <S extends Socket & Runnable>({ connections, endpoint, maxMe
     }).pipe(Effect.schedule(lookAgain), Effect.zipRight(Effect.never))
 
     return {
-      current: () =>
-        current?.socket,
+      current: () => current?.socket,
       cuts: () => cuts,
       run: (run) =>
         Effect.suspend(() => {
