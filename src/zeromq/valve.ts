@@ -135,7 +135,8 @@ export const make = <S extends Socket & Runnable>({ connections, endpoint, maxMe
     }).pipe(Effect.schedule(lookAgain), Effect.zipRight(Effect.never))
 
     return {
-      current: () => current?.socket,
+      current: () =>
+        current?.socket,
       cuts: () => cuts,
       run: (run) =>
         Effect.suspend(() => {
