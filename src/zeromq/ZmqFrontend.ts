@@ -110,6 +110,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
         endpoint: options.frontend,
         maxMemory: limits.maxMemory,
         open,
+        connections: (router) => Effect.map(router.connections, ({ open }) => open),
         whom: "clients"
       })
       yield* Effect.addFinalizer(() => {

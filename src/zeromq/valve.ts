@@ -25,8 +25,15 @@ const nativeMebibytes = (): number | undefined => {
   }
 }
 
-/** Times in a row that descriptors are scarce until the socket is closed: those of rejected connections come back sooner. */
-const scarceLooks = 5
+/**
+ * Times in a row that descriptors are scarce until the socket is closed, at first and at most: those of rejected connections come
+ * back sooner. Each time doubles it, since those that were cut off come back together, until descriptors are plentiful for a while.
+ */
+const scarceLooks = { first: 5, most: 80 }
+const plentifulLooks = 100
+
+/** With fewer connections than this, closing a socket gives back too few descriptors to be worth it. */
+const worthwhile = 16
 
 /**
  * A bound socket that is closed, and opened anew, when there is too much in memory, or when descriptors are used up: there is no
@@ -45,10 +52,12 @@ export interface Valve<S> {
 }
 
 /** @internal */
-export const make = <S extends Socket & Runnable>({ endpoint, maxMemory, open, whom }: {
+export const make = <S extends Socket & Runnable>({ connections, endpoint, maxMemory, open, whom }: {
   readonly endpoint: string
   readonly maxMemory: number
   readonly open: Effect.Effect<S, SocketError, Scope.Scope>
+  /** Number of connections to a socket, where it is known. */
+  readonly connections?: (socket: S) => Effect.Effect<number>
   /** Who is cut off, for people. */
   readonly whom: string
 }): Effect.Effect<Valve<S>, SocketError, Scope.Scope> =>
@@ -93,18 +102,36 @@ export const make = <S extends Socket & Runnable>({ endpoint, maxMemory, open, w
       return `${Math.round(mebibytes)} MiB besides JavaScript's heap, of ${maxMemory}`
     }
 
-    // Nor is it tried again while descriptors stay scarce.
+    // Nor is it tried where others have the descriptors.
     let scarce = 0
-    const shortage = () => {
-      scarce = Descriptors.areScarce() ? scarce + 1 : 0
-      return scarce === scarceLooks
+    let plentiful = 0
+    let tolerated = scarceLooks.first
+    const shortage = Effect.fnUntraced(function*(socket: S) {
+      const areScarce = Descriptors.areScarce()
+      scarce = areScarce ? scarce + 1 : 0
+      plentiful = areScarce ? 0 : plentiful + 1
+      if (plentiful === plentifulLooks) {
+        tolerated = scarceLooks.first
+      }
+      if (scarce < tolerated) {
+        return undefined
+      }
+      scarce = 0
+      tolerated = Math.min(2 * tolerated, scarceLooks.most)
+      return connections === undefined || (yield* connections(socket)) >= worthwhile
         ? `no more files can be opened, of ${Descriptors.limit ?? "those that the system has"}`
         : undefined
-    }
+    })
 
-    const watch = Effect.suspend(() => {
-      const why = current === undefined ? undefined : excess() ?? shortage()
-      return current === undefined || why === undefined ? Effect.void : openAnew(current, why)
+    const watch = Effect.gen(function*() {
+      const mine = current
+      if (mine === undefined) {
+        return
+      }
+      const why = excess() ?? (yield* shortage(mine.socket))
+      if (why !== undefined) {
+        yield* openAnew(mine, why)
+      }
     }).pipe(Effect.schedule(lookAgain), Effect.zipRight(Effect.never))
 
     return {

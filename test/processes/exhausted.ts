@@ -41,7 +41,10 @@ const during = await exhausted(async () => {
     }
   }
   const guarded = Effect.scoped(
-    Effect.flatMap(guardianClient.make, ({ run }) => run({ command: "true", args: [], env: {}, graceMillis: 100, until: 0 }))
+    Effect.flatMap(
+      guardianClient.make,
+      ({ run }) => run({ command: "true", args: [], env: {}, graceMillis: 100, until: 0 })
+    )
   )
   return {
     keys: await read(),
