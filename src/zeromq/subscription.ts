@@ -106,6 +106,8 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
       Option.match({ onNone: () => Effect.succeed(false), onSome: (found) => evidence.offer(found) })
     )
 
+    const untilGone = Effect.repeat(look, { until: (isGone) => isGone, schedule: whileItDies })
+
     const open = Effect.gen(function*() {
       const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
       const close = Scope.close(own, Exit.void)
@@ -126,15 +128,14 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
         close
       }
       const search = yield* Scope.extend(FiberHandle.make<unknown>(), own)
-      const searchUntilGone = Effect.repeat(look, { until: (isGone) => isGone, schedule: whileItDies })
+      // A fiber inherits from its parent that it cannot be interrupted.
+      const searchFor = (look: Effect.Effect<unknown>) => FiberHandle.run(search, Effect.interruptible(look))
       // The first look is worth its result, and that the next one, which counts, is made by code that has run before.
-      yield* options.crashDetection ? FiberHandle.run(search, look) : Effect.void
+      yield* options.crashDetection ? searchFor(look) : Effect.void
       yield* Stream.runForEach(socket.connections, (step) =>
         Effect.gen(function*() {
           if (options.crashDetection) {
-            yield* step === "lost" || step === "failed"
-              ? FiberHandle.run(search, searchUntilGone)
-              : FiberHandle.clear(search)
+            yield* step === "lost" || step === "failed" ? searchFor(untilGone) : FiberHandle.clear(search)
           }
           yield* inputs.offer({ _tag: "Step", subscriber, step })
         })).pipe(Effect.interruptible, Effect.forkIn(own))
