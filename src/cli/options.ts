@@ -432,7 +432,7 @@ export const verify = {
   policy: choice("policy", policyNames, "BSTAR_POLICY", "hardened").pipe(
     Options.withDescription("Whose rules. Default: hardened. Environment: BSTAR_POLICY.")
   ),
-  kills: budget("kills", 2, "How often a process is killed at most."),
+  kills: budget("kills", 1, "How often a process is killed at most."),
   stops: budget("stops", 1, "How often a server is stopped in good order at most."),
   pauses: budget("pauses", 1, "How often a process stands still at most."),
   cuts: budget("cuts", 0, "How often the link is cut at most."),
