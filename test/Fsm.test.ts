@@ -439,7 +439,9 @@ describe("the hardened policy", () => {
     // Five states of a primary, six of a backup, a peer alive and expired, received from or not.
     assert.strictEqual(hardenedCells.length, (5 + 6) * Fsm.eventTags.length * 2 * 2)
     assert.strictEqual(
-      new Set(hardenedCells.map(({ event, peer, received, role, state }) => `${role} ${state} ${event} ${peer} ${received}`))
+      new Set(
+        hardenedCells.map(({ event, peer, received, role, state }) => `${role} ${state} ${event} ${peer} ${received}`)
+      )
         .size,
       hardenedCells.length
     )
@@ -555,10 +557,17 @@ describe("the hardened policy", () => {
   it("H10: a connection that takes the place of another one counts like one after a loss", () => {
     const primary = rules("primary", Fsm.hardened)
     const after = (...tags: ReadonlyArray<Fsm.Event["_tag"]>) =>
-      deadlineOf(tags.reduce((member, tag, i) =>
-        Fsm.step(primary, member, eventOf(tag, 100 * i)).member, Fsm.start(primary, 0).member))
+      deadlineOf(
+        tags.reduce(
+          (member, tag, i) => Fsm.step(primary, member, eventOf(tag, 100 * i)).member,
+          Fsm.start(primary, 0).member
+        )
+      )
     assert.strictEqual(after("LinkConnecting", "LinkConnected", "LinkConnecting"), expiryMillis)
-    assert.strictEqual(after("LinkConnecting", "LinkConnected", "LinkConnecting", "LinkConnected"), 300 + 1.25 * expiryMillis)
+    assert.strictEqual(
+      after("LinkConnecting", "LinkConnected", "LinkConnecting", "LinkConnected"),
+      300 + 1.25 * expiryMillis
+    )
   })
 
   it("H10: a server that starts over while a connection is being made waits for that", () => {
@@ -613,27 +622,33 @@ describe("the hardened policy", () => {
 
   const heartbeats = { PeerPrimary: true, PeerBackup: true, PeerActive: true, PeerPassive: true }
 
-  it.prop("knows whether it has received from the peer: a backup since its start, a primary since it last began as PRIMARY", {
-    role,
-    history: FastCheck.array(FastCheck.record({
-      tag: FastCheck.constantFrom(...Fsm.eventTags),
-      after: FastCheck.integer({ min: 0, max: 5000 })
-    }))
-  }, ({ history, role }) => {
-    const hardened = rules(role, Fsm.hardened)
-    let now = 0
-    let member = Fsm.start(hardened, now).member
-    for (const { after, tag } of history) {
-      now += after
-      const before = member
-      // What starts over keeps what it knows; only a state that follows on the peer's has to know it.
-      const isIgnored = ["Ignore", "StartOver"].includes(Fsm.hardened[role][before.state]![tag]._tag)
-      member = Fsm.step(hardened, before, eventOf(tag, now)).member
-      const isBegun = member.state === "PRIMARY" && (before.state !== "PRIMARY" || tag === "Slept" || tag === "Stopping")
-      const isHeartbeat = tag in heartbeats && !isIgnored
-      assert.strictEqual(member.hasReceived, !isBegun && (isHeartbeat || before.hasReceived))
-    }
-  }, { fastCheck: { numRuns: 2000 } })
+  it.prop(
+    "knows whether it has received from the peer: a backup since its start, a primary since it last began as PRIMARY",
+    {
+      role,
+      history: FastCheck.array(FastCheck.record({
+        tag: FastCheck.constantFrom(...Fsm.eventTags),
+        after: FastCheck.integer({ min: 0, max: 5000 })
+      }))
+    },
+    ({ history, role }) => {
+      const hardened = rules(role, Fsm.hardened)
+      let now = 0
+      let member = Fsm.start(hardened, now).member
+      for (const { after, tag } of history) {
+        now += after
+        const before = member
+        // What starts over keeps what it knows; only a state that follows on the peer's has to know it.
+        const isIgnored = ["Ignore", "StartOver"].includes(Fsm.hardened[role][before.state]![tag]._tag)
+        member = Fsm.step(hardened, before, eventOf(tag, now)).member
+        const isBegun = member.state === "PRIMARY" &&
+          (before.state !== "PRIMARY" || tag === "Slept" || tag === "Stopping")
+        const isHeartbeat = tag in heartbeats && !isIgnored
+        assert.strictEqual(member.hasReceived, !isBegun && (isHeartbeat || before.hasReceived))
+      }
+    },
+    { fastCheck: { numRuns: 2000 } }
+  )
 
   it("H12: a backup that has received from its primary and lost it takes over by way of RESUMING", () => {
     const backup = rules("backup", Fsm.hardened)
@@ -654,7 +669,11 @@ describe("the hardened policy", () => {
       for (const hasSubscriber of [true, false, undefined]) {
         for (const now of [2000, 2001]) {
           const backup = rules("backup", Fsm.hardened, lone)
-          const vote = { _tag: "ClientRequest", now, ...(hasSubscriber === undefined ? {} : { hasSubscriber }) } as const
+          const vote = {
+            _tag: "ClientRequest",
+            now,
+            ...(hasSubscriber === undefined ? {} : { hasSubscriber })
+          } as const
           const { member, verdict } = Fsm.step(backup, Fsm.start(backup, 0).member, vote)
           assert.strictEqual(verdict._tag, "Reject")
           assert.strictEqual(

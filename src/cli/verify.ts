@@ -110,9 +110,9 @@ const tellViolation = (model: Model.Model, violation: Violation): string => {
   const { property, ticks } = violation
   return [
     "",
-    `${property.name}${property.isInformative ? " (cannot be helped)" : ""}, after ${
-      count(ticks, "tick")
-    }: ${property.sentence(model)}`,
+    `${property.name}${property.isInformative ? " (cannot be helped)" : ""}, after ${count(ticks, "tick")}: ${
+      property.sentence(model)
+    }`,
     ...Story.tell(model, violation).map(({ tick, what, who }) =>
       `  ${String(tick).padStart(3)}  ${who.padEnd(7)}  ${what}`
     ),

@@ -487,7 +487,8 @@ export const make = (options: Options): Model => {
     return status !== "running" || (
       (connection.age < patience[connection.status] || !canGoOn(world, side)) && beat < heartbeatTicks &&
       (world.flights[side].length === 0 || world.flights[side][0]!.age < delay) &&
-      (evidence === "none" || evidenceAge < delay))
+      (evidence === "none" || evidenceAge < delay)
+    )
   }
 
   const after = (world: World, move: Move, observe?: Observer): World | undefined => {

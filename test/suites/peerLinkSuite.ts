@@ -136,7 +136,8 @@ export const peerLinkSuite = (
           yield* eventually(hasSubscriber)
           yield* Scope.close(scope, Exit.void)
           yield* awaited("Lost")
-          yield* eventually(Effect.map(hasSubscriber, (isThere) => !isThere))
+          yield* eventually(Effect.map(hasSubscriber, (isThere) =>
+            !isThere))
         }
       }))
 
@@ -149,7 +150,8 @@ export const peerLinkSuite = (
           const heard = yield* listen(messages)
           const primary = { publish, heard: Effect.map(heard.take, texts) }
           const evidence = yield* Mailbox.fromStream(gone)
-          const proven = (since: number) => Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
+          const proven = (since: number) =>
+            Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
           assert.strictEqual((yield* proven(0))._tag, "ConnectionRefused")
           for (let life = 0; life < 3; life++) {
             const scope = yield* Scope.make()

@@ -235,7 +235,9 @@ describe("a broken rule is seen", () => {
     const promoted = change("backup", { BACKUP: { ClientRequest: takeOver } })
     assert.isTrue(finds({ policy: promoted }, "dual-answer"))
     const served = change("backup", { BACKUP: { ClientRequest: { _tag: "ServeAlone", cell: takeOver } } })
-    assert.isTrue(finds({ policy: served, evidence: true, lone: "serve", stops: 1, kills: 1, ...atOnce }, "dual-answer"))
+    assert.isTrue(
+      finds({ policy: served, evidence: true, lone: "serve", stops: 1, kills: 1, ...atOnce }, "dual-answer")
+    )
   })
 })
 
