@@ -870,7 +870,9 @@ export const properties: ReadonlyArray<Property> = [
       `one server lives, or is not paused, and is asked all the time, yet for longer than ${
         heartbeats(limits.lone)
       } it does not answer`,
-    exception: "a backup that has received nothing from its primary since it started, which waits for it",
+    exception:
+      "a backup that has received nothing from its primary since it started, unless it is to serve alone and no " +
+      "subscriber is connected to its state port",
     isInformative: false,
     isViolated: ({ limits }, world) => companyOf(world) === "lone" && world.unanswered > limits.lone
   }
