@@ -29,12 +29,12 @@ const startWithPeer = (role: Role, options: NodeOptions = {}, handler?: Handler.
 /** A pair whose primary is active, right after a heartbeat. */
 const startPair = (options?: NodeOptions, handler?: Handler.Handler) =>
   Effect.gen(function*() {
-    const { backup, primary } = yield* hardenedPair(options, handler)
+    const { backup, cut, heal, primary } = yield* hardenedPair(options, handler)
     const members = { primary: yield* primary.start, backup: yield* backup.start }
     yield* TestClock.adjust("3 seconds")
     assert.strictEqual(yield* members.primary.state, "ACTIVE")
     assert.strictEqual(yield* members.backup.state, "PASSIVE")
-    return { primary, backup, members }
+    return { primary, backup, cut, heal, members }
   })
 
 /** Asks both servers ten times a second for some time. Gives who has answered, and fails if both have at any time. */
@@ -164,6 +164,22 @@ describe("H2 and H3: nobody ends because of what the peer says", () => {
       ])
     }))
 
+  it.scoped("F6: an active primary whose peer stays active logs an error once a burst", () =>
+    Effect.gen(function*() {
+      const { member, node, peer } = yield* startWithPeer("primary")
+      yield* peer.says("2")
+      const errors = () => node.said.filter((line) => line.startsWith("two servers are active"))
+      for (let i = 0; i < 9; i++) {
+        yield* peer.says("3")
+        yield* TestClock.adjust("1 seconds")
+      }
+      assert.strictEqual(errors().length, 1)
+      assert.strictEqual(yield* member.state, "ACTIVE")
+      yield* TestClock.adjust("11 seconds")
+      yield* peer.says("3")
+      assert.strictEqual(errors().length, 2)
+    }))
+
   it.scoped("a backup that has stepped down keeps the replies that it had begun to itself", () =>
     Effect.gen(function*() {
       const { finish, handler } = gated()
@@ -219,6 +235,106 @@ describe("H2 and H3: nobody ends because of what the peer says", () => {
         assert.deepInclude(yield* member.counters, { heard: 300, malformed: 75 })
       }))
   }
+})
+
+describe("H11: of two that became active while the link was cut", () => {
+  it.scoped("a primary that was by silence alone stands by, and the backup that holds the service stays", () =>
+    Effect.gen(function*() {
+      const pair = yield* startPair()
+      yield* pair.primary.kill
+      yield* settle
+      assert.strictEqual(yield* pair.backup.ask("x"), "x")
+      yield* pair.cut
+      const primary = yield* pair.primary.start
+      yield* TestClock.adjust("2501 millis")
+      assert.strictEqual(yield* pair.primary.ask("x"), "x")
+      assert.deepStrictEqual([yield* primary.state, yield* pair.members.backup.state], ["ACTIVE", "ACTIVE"])
+      yield* pair.heal
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(new Set(yield* askBoth(pair, 4)), new Set(["backup"]))
+      assert.deepStrictEqual([yield* primary.state, yield* pair.members.backup.state], ["PASSIVE", "ACTIVE"])
+      assert.strictEqual(pair.primary.said.at(-1), "the backup was active all along, ready as passive")
+      assert.notInclude(pair.backup.said, "both are active, ready as passive")
+    }))
+
+  it.scoped("a primary that was active all along stays, and the backup stands by", () =>
+    Effect.gen(function*() {
+      const pair = yield* startPair()
+      yield* pair.cut
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* pair.backup.ask("x"), "x")
+      assert.strictEqual(yield* pair.primary.ask("x"), "x")
+      yield* pair.heal
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(new Set(yield* askBoth(pair, 4)), new Set(["primary"]))
+      const states = [yield* pair.members.primary.state, yield* pair.members.backup.state]
+      assert.deepStrictEqual(states, ["ACTIVE", "PASSIVE"])
+      assert.deepStrictEqual(pair.backup.said.slice(-2), [
+        "both are active, waiting whether primary stands by",
+        "both are active, ready as passive"
+      ])
+    }))
+})
+
+describe("H12: a lone backup", () => {
+  it.scoped("F1: that refuses votes while it receives nothing warns once a burst, and says what to do", () =>
+    Effect.gen(function*() {
+      const { backup } = yield* hardenedPair()
+      yield* backup.start
+      const warnings = () => backup.said.filter((line) => line.startsWith("votes are refused"))
+      for (let i = 0; i < 10; i++) {
+        assert.strictEqual(yield* backup.ask("x"), undefined)
+        yield* TestClock.adjust("1 seconds")
+      }
+      assert.deepStrictEqual(warnings(), [
+        "votes are refused: no heartbeat from the primary at tcp://localhost:5003 for 3 s, waiting for it; " +
+        "start the primary, or bstar promote"
+      ])
+    }))
+
+  it.scoped("that has received from its primary and lost it takes over after two heartbeats and two more", () =>
+    Effect.gen(function*() {
+      const { member, node, peer } = yield* startWithPeer("backup")
+      yield* peer.says("1")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* node.ask("too early"), undefined)
+      assert.strictEqual(yield* member.state, "BACKUP")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* node.ask("still too early"), undefined)
+      assert.strictEqual(yield* member.state, "RESUMING")
+      yield* TestClock.adjust("2001 millis")
+      assert.strictEqual(yield* node.ask("now"), "now")
+      assert.deepStrictEqual(node.said.slice(-2), [
+        "primary was lost before it was active, waiting whether it is there",
+        "failover successful, ready as active"
+      ])
+    }))
+
+  for (const lone of ["wait", "serve"] as const) {
+    it.scoped(`that never has received from it ${lone === "serve" ? "serves" : "waits"} where it is to ${lone}`, () =>
+      Effect.gen(function*() {
+        const { backup } = yield* hardenedPair({ lone })
+        const member = yield* backup.start
+        yield* TestClock.adjust("2001 millis")
+        assert.strictEqual(yield* backup.ask("too early"), undefined)
+        assert.strictEqual(yield* member.state, lone === "serve" ? "RESUMING" : "BACKUP")
+        yield* TestClock.adjust("2001 millis")
+        assert.strictEqual(yield* backup.ask("now"), lone === "serve" ? "now" : undefined)
+      }))
+  }
+
+  it.scoped("that is to serve refuses while a subscriber is connected, and tells why once a burst", () =>
+    Effect.gen(function*() {
+      const { member, node } = yield* startWithPeer("backup", { lone: "serve" })
+      for (let i = 0; i < 9; i++) {
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual(yield* node.ask("x"), undefined)
+      }
+      assert.strictEqual(yield* member.state, "BACKUP")
+      const warnings = node.said.filter((line) => line.startsWith("votes are refused"))
+      assert.strictEqual(warnings.length, 1)
+      assert.include(warnings[0], "a subscriber is connected to")
+    }))
 })
 
 describe("H4: a server that stood still", () => {

@@ -300,6 +300,25 @@ describe("a pause", () => {
       assert.strictEqual(yield* backup.ask("x"), "x")
     }))
 
+  it.scoped("F21: keeps a primary that waits for its backup from becoming active, also after a stall", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* makePair(undefined, "hardened")
+      const member = yield* primary.start
+      yield* member.pause("network work")
+      yield* TestClock.adjust("2001 millis")
+      assert.isUndefined(yield* primary.ask("x"))
+      yield* primary.standStill
+      yield* TestClock.adjust("5 seconds")
+      yield* primary.goOn
+      yield* TestClock.adjust("2001 millis")
+      assert.isUndefined(yield* primary.ask("x"))
+      assert.strictEqual(yield* member.state, "PRIMARY")
+      // The pause is the reason, and no silence.
+      assert.isEmpty(primary.said.filter((line) => line.startsWith("votes are refused")))
+      yield* member.resume
+      assert.strictEqual(yield* primary.ask("x"), "x")
+    }))
+
   it.scoped("does not keep a server from handing over, nor its peer from being promoted", () =>
     Effect.gen(function*() {
       const { members } = yield* paired

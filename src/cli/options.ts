@@ -443,7 +443,7 @@ export const verify = {
   lone: choice("lone", ["wait", "serve"], "BSTAR_LONE", backup.lone).pipe(
     Options.withDescription("What a backup does that starts alone. Default: wait. Environment: BSTAR_LONE.")
   ),
-  kills: budget("kills", 2, "How often a process is killed at most."),
+  kills: budget("kills", 1, "How often a process is killed at most."),
   stops: budget("stops", 1, "How often a server is stopped in good order at most."),
   pauses: budget("pauses", 1, "How often a process stands still at most."),
   cuts: budget("cuts", 0, "How often the link is cut at most."),

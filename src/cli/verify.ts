@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Fsm from "../Fsm.ts"
 import { monotonicMillis } from "../internal/clock.ts"
 import { nextTurn } from "../internal/scheduler.ts"
-import { explore, type Progress, type Result, type Violation } from "../verify/explore.ts"
+import { explore, type Progress, type Violation } from "../verify/explore.ts"
 import * as Model from "../verify/Model.ts"
 import * as Story from "../verify/story.ts"
 
@@ -63,7 +63,7 @@ const orTooLarge = <A>(f: () => A): Effect.Effect<A, TooLarge> =>
   })
 
 /** Explores, lets others have their turn now and then, and says once a second how far it is. */
-const exhaust = (model: Model.Model, start: number): Effect.Effect<Result, TooLarge> =>
+const exhaust = (model: Model.Model, start: number): Effect.Effect<Progress, TooLarge> =>
   Effect.gen(function*() {
     const exploration = explore(model)
     let told = start
@@ -91,7 +91,7 @@ const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" :
 const text = (
   { cuts, delay, handovers, kills, lone, pauses, policy, stops }: Options,
   model: Model.Model,
-  { states, ticks, transitions, violations }: Result,
+  { states, ticks, transitions, violations }: Progress,
   seconds: number
 ): string =>
   [
@@ -101,6 +101,10 @@ const text = (
     `${count(cuts, "cut")}, ${count(handovers, "handover")}; words take at most ${count(delay, "tick")}`,
     `${states} states, ${transitions} transitions, ${count(ticks, "tick")} deep, ${seconds.toFixed(1)} s; ` +
     "a tick is half a heartbeat",
+    "looked for:",
+    ...Model.properties.map(({ exception, name, sentence }) =>
+      `  ${name}: ${sentence(model)}${exception === undefined ? "" : ` (but for ${exception})`}`
+    ),
     ...violations.map((violation) => tellViolation(model, violation)),
     violations.every(({ property }) => property.isInformative) ? "no promise is broken" : "promises are broken"
   ].join("\n")
@@ -109,9 +113,9 @@ const tellViolation = (model: Model.Model, violation: Violation): string => {
   const { property, ticks } = violation
   return [
     "",
-    `${property.name}${property.isInformative ? " (cannot be helped)" : ""}, after ${
-      count(ticks, "tick")
-    }: ${property.sentence}`,
+    `${property.name}${property.isInformative ? " (cannot be helped)" : ""}, after ${count(ticks, "tick")}: ${
+      property.sentence(model)
+    }`,
     ...Story.tell(model, violation).map(({ tick, what, who }) =>
       `  ${String(tick).padStart(3)}  ${who.padEnd(7)}  ${what}`
     ),
@@ -122,7 +126,7 @@ const tellViolation = (model: Model.Model, violation: Violation): string => {
 const json = (
   { format: _, ...options }: Options,
   model: Model.Model,
-  { frontier: __, violations, ...counts }: Result,
+  { frontier: __, violations, ...counts }: Progress,
   seconds: number
 ): string =>
   JSON.stringify(
@@ -130,9 +134,15 @@ const json = (
       ...options,
       ...counts,
       seconds,
+      properties: Model.properties.map(({ exception, isInformative, name, sentence }) => ({
+        name,
+        sentence: sentence(model),
+        exception,
+        isInformative
+      })),
       violations: violations.map((violation) => ({
         property: violation.property.name,
-        sentence: violation.property.sentence,
+        sentence: violation.property.sentence(model),
         isInformative: violation.property.isInformative,
         ticks: violation.ticks,
         trace: violation.trace,

@@ -21,6 +21,8 @@ export interface Progress {
   readonly transitions: number
   /** The ticks that the worlds looked at now are away from the first. */
   readonly ticks: number
+  /** What was found so far, in the order of depth. */
+  readonly violations: ReadonlyArray<Violation>
 }
 
 /**
@@ -36,27 +38,17 @@ export interface Violation {
 }
 
 /**
- * What came out in the end, violations in the order of their depth.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Result extends Progress {
-  readonly violations: ReadonlyArray<Violation>
-}
-
-const tickIndex = Model.moves.length
-
-/**
  * Explores all of a model, tick by tick, and within a tick by the number of moves from the start. Takes a rest after every
- * so many worlds. Nothing that follows upon a violation is explored.
+ * so many worlds. Nothing that follows upon a violation is explored, nor a world that was found with larger budgets before:
+ * all that can follow on it follows on that one, too.
  *
  * @since 0.1.0
  * @category constructors
  */
-export function* explore(model: Model.Model, restEvery = 10_000): Generator<Progress, Result> {
+export function* explore(model: Model.Model, restEvery = 10_000): Generator<Progress, Progress> {
   const packing = Packing.make()
-  const store = makeStore()
+  const tickIndex = model.moves.length
+  const store = makeStore((index) => model.moves[index] ?? Model.tick)
   const violations: Array<Violation> = []
   let transitions = 0
 
@@ -88,7 +80,13 @@ export function* explore(model: Model.Model, restEvery = 10_000): Generator<Prog
     const isSettled = new Uint8Array(lastSeed - firstSeed)
     const reached: Array<number> = []
     const settled: Array<number> = []
-    const progress = (frontier: number): Progress => ({ states: store.size(), frontier, transitions, ticks })
+    const progress = (frontier: number): Progress => ({
+      states: store.size(),
+      frontier,
+      transitions,
+      ticks,
+      violations
+    })
     let seed = firstSeed
     let next = 0
     while (seed < lastSeed || next < reached.length) {
@@ -106,8 +104,9 @@ export function* explore(model: Model.Model, restEvery = 10_000): Generator<Prog
         continue
       }
       settled.push(at)
-      for (let i = 0; i < tickIndex; i++) {
-        const after = model.after(world, Model.moves[i]!)
+      const moves = model.movesFrom(world)
+      for (let i = 0; i < moves.length; i++) {
+        const after = model.after(world, moves[i]!)
         if (after === undefined) {
           continue
         }
@@ -115,7 +114,7 @@ export function* explore(model: Model.Model, restEvery = 10_000): Generator<Prog
         const to = visit(after)
         const isNew = to === size
         // A shorter way to a world where a longer one has led over the tick.
-        if (isNew || (to >= firstSeed && to < lastSeed && store.depth(to) > store.depth(at) + 1)) {
+        if (isNew || (to >= firstSeed && to < lastSeed && store.depth(to) > store.depth(at) + 1 && store.isSame(to))) {
           store.link(to, at, i)
           reached.push(to)
         }
@@ -135,14 +134,15 @@ export function* explore(model: Model.Model, restEvery = 10_000): Generator<Prog
       }
     }
     if (store.size() === firstSeed) {
-      return { ...progress(0), violations }
+      return progress(0)
     }
   }
 }
 
 /** Worlds as integers, each with the move that led to it: 24 bytes and a place in a hash table. */
-const makeStore = () => {
+const makeStore = (moveAt: (index: number) => Model.Move) => {
   const width = Packing.length
+  const last = width - 1
   const scratch = new Uint32Array(width)
   let size = 0
   let capacity = 1 << 14
@@ -153,23 +153,26 @@ const makeStore = () => {
   // Twice as many places as worlds; 0 is free, otherwise one more than the index of a world.
   let places = new Uint32Array(capacity * 2)
 
+  /** Worlds that differ in their budgets alone are in one chain. */
   const hash = (of: Uint32Array, offset: number): number => {
     let h = 0
     for (let i = 0; i < width; i++) {
-      h = Math.imul(h ^ of[offset + i]!, 0x9e3779b1)
+      h = Math.imul(h ^ (i < last ? of[offset + i]! : of[offset + i]! & ~Packing.budgetBits), 0x9e3779b1)
       h ^= h >>> 15
     }
     h = Math.imul(h, 0x85ebca77)
     return (h ^ (h >>> 13)) & (places.length - 1)
   }
 
-  const isAt = (index: number): boolean => {
-    for (let i = 0; i < width; i++) {
+  /** Whether all that can follow on the world in the scratch can follow on a world that is known. */
+  const isCovered = (index: number): boolean => {
+    for (let i = 0; i < last; i++) {
       if (packed[index * width + i] !== scratch[i]) {
         return false
       }
     }
-    return true
+    const [known, added] = [packed[index * width + last]!, scratch[last]!]
+    return known === added || (((known ^ added) & ~Packing.budgetBits) === 0 && Packing.allowsAsMuch(known, added))
   }
 
   const grow = () => {
@@ -195,7 +198,12 @@ const makeStore = () => {
     packed: () => packed,
     /** How many moves a world is away from the first. */
     depth: (index: number): number => depths[index]!,
-    /** The index of the world in the scratch, which is the size that was if the world is new. */
+    /** Whether a world that covers the one in the scratch is the same. */
+    isSame: (index: number): boolean => packed[index * width + last] === scratch[last],
+    /**
+     * The index of the world in the scratch, or of one that is the same but for larger budgets, found before. It is the size
+     * that was if there is none.
+     */
     add: (): number => {
       if (size === capacity) {
         grow()
@@ -203,7 +211,7 @@ const makeStore = () => {
       let place = hash(scratch, 0)
       while (places[place] !== 0) {
         const index = places[place]! - 1
-        if (isAt(index)) {
+        if (isCovered(index)) {
           return index
         }
         place = (place + 1) & (places.length - 1)
@@ -220,7 +228,7 @@ const makeStore = () => {
     trace: (index: number): ReadonlyArray<Model.Move> => {
       const trace: Array<Model.Move> = []
       for (let at = index; at !== 0; at = parents[at]!) {
-        trace.push(Model.moves[via[at]!] ?? Model.tick)
+        trace.push(moveAt(via[at]!))
       }
       return trace.reverse()
     }

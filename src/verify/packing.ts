@@ -15,6 +15,26 @@ import * as Model from "./Model.ts"
 export const length = 6
 
 /**
+ * Which bits of the last integer are budgets.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const budgetBits = 0xfffff
+
+/** A bit above each budget. */
+const carries = 0x88888
+
+/**
+ * Whether each budget in the last integer of a world is at least as large as in that of another.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const allowsAsMuch = (last: number, other: number): boolean =>
+  ((((last & budgetBits) | carries) - (other & budgetBits)) & carries) === carries
+
+/**
  * Packs the worlds of one model. Equal integers mean equal worlds; only who packed them can unpack them.
  *
  * @since 0.1.0
@@ -33,13 +53,18 @@ export interface Packing {
  */
 export const make = (): Packing => {
   const processes: [Array<Model.Process>, Array<Model.Process>] = [[], []]
+  const processNumbers = [new Map<number, number>(), new Map<number, number>()] as const
   const queues: Array<ReadonlyArray<Model.Flight>> = []
   const queueNumbers = new Map<number, number>()
 
   const packProcess = (side: Model.Side, process: Model.Process): number => {
     const key = processKey(process)
-    processes[side][key] ??= process
-    return key
+    const known = processNumbers[side].get(key)
+    if (known !== undefined) {
+      return known
+    }
+    processNumbers[side].set(key, processes[side].length)
+    return processes[side].push(process) - 1
   }
 
   const packQueue = (queue: ReadonlyArray<Model.Flight>): number => {
@@ -56,27 +81,28 @@ export const make = (): Packing => {
     pack: (world, into) => {
       into[0] = packProcess(0, world.processes[0])
       into[1] = packQueue(world.flights[0])
-      into[2] = packQueue(world.flights[1]) << 3 | world.handovers
+      into[2] = packQueue(world.flights[1])
       into[3] = restKey(world)
       into[4] = packProcess(1, world.processes[1])
-      into[5] = connectionKey(world.connections[0]) << 5 | connectionKey(world.connections[1])
+      into[5] = connectionKey(world.connections[0]) << 25 | connectionKey(world.connections[1]) << 20 | budgetKey(world)
     },
     unpack: (packed, offset) => {
       const rest = packed[offset + 3]!
+      const last = packed[offset + 5]!
       return {
         processes: [processes[0][packed[offset]!]!, processes[1][packed[offset + 4]!]!],
-        connections: [connectionAt(packed[offset + 5]! >>> 5), connectionAt(packed[offset + 5]! & 31)],
-        flights: [queues[packed[offset + 1]!]!, queues[packed[offset + 2]! >>> 3]!],
-        kills: rest & 7,
-        stops: rest >>> 3 & 7,
-        pauses: rest >>> 6 & 7,
-        cuts: rest >>> 9 & 7,
-        handovers: packed[offset + 2]! & 7,
-        unanswered: rest >>> 12 & 255,
-        unproven: [rest >>> 20 & 15, rest >>> 24 & 15],
-        rounds: rest >>> 28 & 3,
-        isCut: (rest >>> 30 & 1) === 1,
-        hasAborted: rest >>> 31 === 1
+        connections: [connectionAt(last >>> 25), connectionAt(last >>> 20 & 31)],
+        flights: [queues[packed[offset + 1]!]!, queues[packed[offset + 2]!]!],
+        kills: last & 7,
+        stops: last >>> 4 & 7,
+        pauses: last >>> 8 & 7,
+        cuts: last >>> 12 & 7,
+        handovers: last >>> 16 & 7,
+        unanswered: rest & 255,
+        unproven: [rest >>> 8 & 15, rest >>> 12 & 15],
+        rounds: rest >>> 16 & 3,
+        isCut: (rest >>> 18 & 1) === 1,
+        hasAborted: (rest >>> 19 & 1) === 1
       }
     }
   }
@@ -88,17 +114,16 @@ const connections = Model.statuses.flatMap((status) => [0, 1, 2, 3].map((age): M
 
 const connectionAt = (key: number): Model.Connection => connections[key]!
 
+const budgetKey = ({ cuts, handovers, kills, pauses, stops }: Model.World): number =>
+  kills | stops << 4 | pauses << 8 | cuts << 12 | handovers << 16
+
 const restKey = (world: Model.World): number =>
-  world.kills |
-  world.stops << 3 |
-  world.pauses << 6 |
-  world.cuts << 9 |
-  world.unanswered << 12 |
-  world.unproven[0] << 20 |
-  world.unproven[1] << 24 |
-  world.rounds << 28 |
-  Number(world.isCut) << 30 |
-  Number(world.hasAborted) << 31
+  world.unanswered |
+  world.unproven[0] << 8 |
+  world.unproven[1] << 12 |
+  world.rounds << 16 |
+  Number(world.isCut) << 18 |
+  Number(world.hasAborted) << 19
 
 const processKey = ({ beat, evidence, evidenceAge, member, status }: Model.Process): number =>
   status === "down"

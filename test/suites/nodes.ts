@@ -42,7 +42,8 @@ export type NodeOptions = Omit<Options, "role" | "policy" | "frontend" | "state"
 const makeNode = (
   options: Options,
   link: Layer.Layer<PeerLink.PeerLink>,
-  handler: Handler.Handler
+  handler: Handler.Handler,
+  isCut: () => boolean
 ) =>
   Effect.gen(function*() {
     const frontend = yield* Frontend.makeMemory
@@ -56,8 +57,8 @@ const makeNode = (
       Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
         ...link,
         waiting: awake.whenOpen(link.waiting),
-        publish: (message) => isMute ? Effect.void : link.publish(message),
-        farewell: (message) => isMute ? Effect.void : link.farewell(message)
+        publish: (message) => isMute || isCut() ? Effect.void : link.publish(message),
+        farewell: (message) => isMute || isCut() ? Effect.void : link.farewell(message)
       }))
     )
     const request: Node["request"] = (request) =>
@@ -116,13 +117,26 @@ export const makePair = (
 ) =>
   Effect.gen(function*() {
     const links = yield* PeerLink.makeMemory
+    let isCut = false
     const node = (role: Role) =>
       makeNode(
         { role, policy: typeof policy === "string" ? policy : policy[role], ...options },
         links[role],
-        handler
+        handler,
+        () => isCut
       )
-    return { links, primary: yield* node("primary"), backup: yield* node("backup") }
+    return {
+      links,
+      primary: yield* node("primary"),
+      backup: yield* node("backup"),
+      /** Lets nothing through from now on, while the connections stay. */
+      cut: Effect.sync(() => {
+        isCut = true
+      }),
+      heal: Effect.sync(() => {
+        isCut = false
+      })
+    }
   })
 
 /** A peer that is no member: whatever it is told to publish, and what it heard. It is there as long as the scope. */

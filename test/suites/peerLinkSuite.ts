@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import type { SocketError } from "../../src/BinaryStarError.ts"
 import type { Role } from "../../src/Fsm.ts"
 import { monotonicMillis } from "../../src/internal/clock.ts"
-import { PeerLink } from "../../src/PeerLink.ts"
+import { type LinkEvent, PeerLink } from "../../src/PeerLink.ts"
 import { eventually, listen, message, texts } from "./support.ts"
 
 /** Both ends of one link. */
@@ -98,6 +98,49 @@ export const peerLinkSuite = (
         assert.isFalse(yield* waiting)
       }))
 
+    it.scopedLive("forgets: what was sent before is in hand then, and nothing of it comes later", () =>
+      Effect.gen(function*() {
+        const ends = yield* make
+        const primary = yield* join(ends.primary)
+        const { forget, messages, publish } = yield* build(ends.backup)
+        const heard = yield* listen(messages)
+        yield* meet(primary, { publish, heard: Effect.map(heard.take, texts) })
+        yield* Effect.replicateEffect(primary.publish(message("before")), 20)
+        yield* forget
+        const inHand = [...yield* heard.clear].map(texts)
+        assert.deepStrictEqual(inHand, Array.from({ length: 20 }, () => ["before"]))
+        yield* primary.publish(message("after"))
+        assert.deepStrictEqual(texts(yield* heard.take), ["after"])
+      }))
+
+    it.scopedLive.runIf(tells)("reports when the connection is made and lost, and when a subscriber joins", () =>
+      Effect.gen(function*() {
+        const ends = yield* make
+        const { events, hasSubscriber, messages } = yield* build(ends.primary)
+        yield* listen(messages)
+        const reported = yield* Mailbox.fromStream(events)
+        const awaited = (...awaited: ReadonlyArray<LinkEvent>) => {
+          const left = new Set(awaited)
+          return Effect.repeat(reported.take, {
+            until: (event) => {
+              left.delete(event)
+              return left.size === 0
+            }
+          })
+        }
+        assert.isFalse(yield* hasSubscriber)
+        for (let life = 0; life < 3; life++) {
+          const scope = yield* Scope.make()
+          yield* Scope.extend(join(ends.backup), scope)
+          yield* awaited("Connected", "Joined")
+          yield* eventually(hasSubscriber)
+          yield* Scope.close(scope, Exit.void)
+          yield* awaited("Lost")
+          yield* eventually(Effect.map(hasSubscriber, (isThere) =>
+            !isThere))
+        }
+      }))
+
     it.scopedLive.runIf(tells)(
       "has proof that the other end is gone, be it closed or never built, but not while it is there",
       () =>
@@ -107,7 +150,8 @@ export const peerLinkSuite = (
           const heard = yield* listen(messages)
           const primary = { publish, heard: Effect.map(heard.take, texts) }
           const evidence = yield* Mailbox.fromStream(gone)
-          const proven = (since: number) => Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
+          const proven = (since: number) =>
+            Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
           assert.strictEqual((yield* proven(0))._tag, "ConnectionRefused")
           for (let life = 0; life < 3; life++) {
             const scope = yield* Scope.make()

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fsm from "../../src/Fsm.ts"
-import { explore, type Result } from "../../src/verify/explore.ts"
+import { explore, type Progress } from "../../src/verify/explore.ts"
 import * as Model from "../../src/verify/Model.ts"
 import * as Packing from "../../src/verify/packing.ts"
 import * as Story from "../../src/verify/story.ts"
 
-const exhaust = (options: Model.Options): { readonly model: Model.Model; readonly result: Result } => {
+const exhaust = (options: Model.Options): { readonly model: Model.Model; readonly result: Progress } => {
   const model = Model.make(options)
   const exploration = explore(model)
   while (true) {
@@ -16,9 +16,26 @@ const exhaust = (options: Model.Options): { readonly model: Model.Model; readonl
   }
 }
 
+type Name = Model.Property["name"]
+
 /** What is found, and after how many ticks. */
-const found = (options: Model.Options): { readonly [P in Model.Property["name"]]?: number } =>
+const found = (options: Model.Options): { readonly [P in Name]?: number } =>
   Object.fromEntries(exhaust(options).result.violations.map(({ property, ticks }) => [property.name, ticks]))
+
+/** Explores until one of the properties is found broken. */
+const finds = (options: Model.Options, ...names: ReadonlyArray<Name>): boolean => {
+  const exploration = explore(Model.make(options), 1000)
+  while (true) {
+    const { done, value } = exploration.next()
+    const isFound = value.violations.some(({ property }) => names.includes(property.name))
+    if (isFound || done === true) {
+      return isFound
+    }
+  }
+}
+
+/** A world in which connections and heartbeats take no time, where that makes no difference, is smaller. */
+const atOnce = { handshake: 0, delay: 0 }
 
 const classic = (budgets: Omit<Model.Options, "policy">) => ({ ...budgets, policy: Fsm.classic })
 const hardened = (budgets: Omit<Model.Options, "policy">) => ({ ...budgets, policy: Fsm.hardened, evidence: true })
@@ -28,18 +45,18 @@ describe("classic", () => {
     assert.deepStrictEqual(found(classic({})), {})
   })
 
-  it("answers twice when the primary is restarted quickly", () => {
-    assert.deepStrictEqual(found(classic({ kills: 1 })), { "dual-answer": 4 })
-    assert.deepStrictEqual(found(classic({ stops: 1 })), { "dual-answer": 4 })
-    assert.deepStrictEqual(found(classic({ kills: 3 })), { "dual-answer": 4 })
+  it("answers twice when the primary is restarted quickly, and leaves a lone backup silent", () => {
+    assert.deepStrictEqual(found(classic({ kills: 1 })), { "dual-answer": 0, "no-answer": 25 })
+    assert.deepStrictEqual(found(classic({ stops: 1 })), { "dual-answer": 0, "no-answer": 25 })
+    assert.deepStrictEqual(found(classic({ kills: 3 })), { "dual-answer": 0, abort: 0, "no-answer": 25 })
   })
 
   it("answers twice and ends when a process stands still", () => {
-    assert.deepStrictEqual(found(classic({ pauses: 1 })), { "dual-answer": 7, abort: 10 })
+    assert.deepStrictEqual(found(classic({ pauses: 1 })), { "dual-answer": 5, abort: 7, "no-answer": 25 })
   })
 
   it("ends when a cut link heals", () => {
-    assert.deepStrictEqual(found(classic({ cuts: 1 })), { "dual-answer-under-cut": 7, abort: 7 })
+    assert.deepStrictEqual(found(classic({ cuts: 1 })), { "dual-answer-under-cut": 5, abort: 5 })
   })
 })
 
@@ -47,25 +64,81 @@ describe("hardened", () => {
   it("breaks no promise after kills, stops and pauses", () => {
     assert.deepStrictEqual(found(hardened({})), {})
     assert.deepStrictEqual(found(hardened({ kills: 2 })), {})
-    assert.deepStrictEqual(found(hardened({ kills: 1, stops: 1, pauses: 1 })), {})
-    assert.deepStrictEqual(found({ ...hardened({ kills: 1, stops: 1, pauses: 1 }), evidence: false }), {})
+    assert.deepStrictEqual(found(hardened({ kills: 1, stops: 1 })), {})
+    assert.deepStrictEqual(found(hardened({ kills: 1, pauses: 1 })), {})
+    assert.deepStrictEqual(found({ ...hardened({ kills: 1, stops: 1 }), evidence: false }), {})
+    assert.deepStrictEqual(found({ ...hardened({ pauses: 1 }), evidence: false }), {})
   })
 
   it("breaks no promise when an operator hands over and promotes", () => {
     assert.deepStrictEqual(found(hardened({ handovers: 1 })), {})
-    assert.deepStrictEqual(found(hardened({ handovers: 1, kills: 1, stops: 1 })), {})
-    assert.deepStrictEqual(found(hardened({ handovers: 1, pauses: 1 })), {})
-    assert.deepStrictEqual(found({ ...hardened({ handovers: 1, pauses: 1 }), evidence: false }), {})
+    assert.deepStrictEqual(found(hardened({ handovers: 1, kills: 1, ...atOnce })), {})
+    assert.deepStrictEqual(found(hardened({ handovers: 1, pauses: 1, ...atOnce })), {})
+    assert.deepStrictEqual(found({ ...hardened({ handovers: 1 }), evidence: false }), {})
+  })
+
+  it("breaks no promise where a lone backup serves", () => {
+    assert.deepStrictEqual(found(hardened({ lone: "serve", kills: 1 })), {})
+    assert.deepStrictEqual(found(hardened({ lone: "serve", pauses: 1 })), {})
+  })
+
+  it("breaks no promise however long handshakes take", () => {
+    for (const handshake of [0, 1, 3]) {
+      assert.deepStrictEqual(found(hardened({ kills: 1, handshake })), {})
+    }
+    assert.throws(() => Model.make(hardened({ handshake: Model.maxHandshake + 1 })), RangeError)
   })
 
   it("answers twice only while the link is cut, and heals", () => {
-    assert.deepStrictEqual(found(hardened({ kills: 1, cuts: 1 })), { "dual-answer-under-cut": 7 })
-    assert.deepStrictEqual(found(hardened({ pauses: 1, cuts: 1 })), { "dual-answer-under-cut": 7 })
+    assert.deepStrictEqual(found(hardened({ kills: 1, cuts: 1, ...atOnce })), { "dual-answer-under-cut": 5 })
+    assert.deepStrictEqual(found(hardened({ cuts: 1 })), { "dual-answer-under-cut": 5 })
   })
 
-  it("needs words to arrive within half a heartbeat", () => {
+  it("needs heartbeats to arrive within half a heartbeat", () => {
     assert.deepStrictEqual(found(hardened({ pauses: 1, delay: 0 })), {})
-    assert.deepStrictEqual(found(hardened({ pauses: 1, delay: 2 })), { "dual-answer": 7 })
+    assert.isTrue(finds(hardened({ pauses: 1, delay: 2 }), "dual-answer"))
+  })
+
+  it("says for how long nobody may answer, and what is excepted", () => {
+    const sentences = (options: Model.Options) => {
+      const model = Model.make(options)
+      return Model.properties.flatMap(({ exception, sentence }) => [sentence(model), exception ?? ""]).join("; ")
+    }
+    assert.include(sentences(hardened({})), "the link is whole, yet for longer than 4 heartbeats neither would answer")
+    assert.include(sentences(hardened({})), "for longer than 12 heartbeats it does not answer")
+    assert.include(sentences(hardened({ handovers: 1 })), "for longer than 18 heartbeats it does not answer")
+    assert.include(sentences(hardened({})), "a backup that has received nothing from its primary since it started")
+  })
+})
+
+describe("an exploration", () => {
+  it("leaves out worlds that were found with larger budgets, and nothing else", () => {
+    for (const options of [classic({ kills: 1 }), classic({ pauses: 1 }), hardened({ kills: 1, ...atOnce })]) {
+      const { model, result } = exhaust(options)
+      const packing = Packing.make()
+      const packed = new Uint32Array(Packing.length)
+      const keyOf = (world: Model.World) => {
+        packing.pack(world, packed)
+        return packed.join()
+      }
+      const seen = new Map([[keyOf(model.initial), model.initial]])
+      const broken = new Set<string>()
+      for (const world of seen.values()) {
+        const violated = Model.properties.filter(({ isViolated }) => isViolated(model, world))
+        violated.forEach(({ name }) => broken.add(name))
+        if (!violated.every(({ isInformative }) => isInformative)) {
+          continue
+        }
+        for (const move of [...Model.moves, Model.tick]) {
+          const after = model.after(world, move)
+          if (after !== undefined && !seen.has(keyOf(after))) {
+            seen.set(keyOf(after), after)
+          }
+        }
+      }
+      assert.isAtMost(result.states, seen.size)
+      assert.deepStrictEqual(new Set(result.violations.map(({ property }) => property.name as string)), broken)
+    }
   })
 })
 
@@ -80,27 +153,28 @@ describe("a broken rule is seen", () => {
     )
   })
   const stay: Fsm.Cell = { _tag: "Stay" }
+  const refuse: Fsm.Cell = { _tag: "Refuse" }
+  const note: Fsm.Cell = { _tag: "Note" }
 
   it("H1: a primary that answers before it knows", () => {
     const policy = change("primary", { PRIMARY: { ClientRequest: stay } })
-    assert.deepStrictEqual(found({ policy, kills: 1 }), { "dual-answer": 7 })
+    assert.isTrue(finds({ policy, kills: 1 }, "dual-answer"))
   })
 
   it("H2: a backup that stays active beside an active primary", () => {
     const policy = change("backup", { ACTIVE: { PeerActive: stay } })
-    assert.property(found({ policy, cuts: 1 }), "dual-answer")
+    assert.isTrue(finds({ policy, cuts: 1, ...atOnce }, "dual-answer"))
   })
 
   it("H3: a primary that stays passive beside a passive backup", () => {
     const policy = change("primary", { PASSIVE: { PeerPassive: stay } })
-    assert.property(found({ policy, kills: 1, pauses: 1, cuts: 1 }), "both-passive")
+    assert.isTrue(finds({ policy, kills: 1, cuts: 1, ...atOnce }, "both-passive"))
   })
 
   it("H4: a process that goes on as if it had not stood still", () => {
-    for (const role of Model.roles) {
-      const policy = change(role, { ACTIVE: { Slept: stay } })
-      assert.property(found({ policy, kills: 1, pauses: 1 }), "dual-answer", role)
-    }
+    const slept = { ACTIVE: { Slept: stay } }
+    assert.isTrue(finds({ policy: change("primary", slept), pauses: 1 }, "dual-answer"))
+    assert.isTrue(finds({ policy: change("backup", slept), kills: 1, pauses: 1, ...atOnce }, "dual-answer"))
   })
 
   it("H4: a backup that starts over as if it had never been paired", () => {
@@ -108,34 +182,62 @@ describe("a broken rule is seen", () => {
       ...Fsm.hardened,
       backup: { ...Fsm.hardened.backup, RESUMING: Fsm.hardened.backup.BACKUP! }
     }
-    assert.property(found({ policy, kills: 1, pauses: 1 }), "no-answer")
+    assert.isTrue(finds({ policy, pauses: 1 }, "no-answer"))
   })
 
   it("H8: a lone backup that is active as soon as it is promoted", () => {
     const policy = change("backup", { BACKUP: { Promote: { _tag: "TakeOver", say: "" } } })
-    assert.property(found({ policy, evidence: true, handovers: 1 }), "dual-answer")
+    assert.isTrue(finds({ policy, evidence: true, handovers: 1 }, "dual-answer"))
   })
 
-  it("H9: a server that has handed over and believes an old word, or takes its peer for gone, too soon", () => {
+  it("H8: a backup that takes over from a primary that just starts", () => {
+    const policy = change("backup", { PASSIVE: { PeerPrimary: Fsm.classic.backup.PASSIVE!.PeerPrimary } })
+    assert.isTrue(finds({ policy, evidence: true, kills: 1 }, "dual-answer"))
+    assert.isTrue(finds({ policy, evidence: true, stops: 1 }, "dual-answer"))
+  })
+
+  it("H9: a server that has handed over and believes an old state, or takes its peer for gone, too soon", () => {
     const again: Fsm.Cell = { _tag: "GiveUp", state: "PRIMARY", publish: "PRIMARY", say: "" }
-    const policies = [
-      change("primary", { YIELDING: { ClientRequest: again, Promote: again } }),
-      change("primary", { RESUMING: { ClientRequest: { _tag: "TakeOver", say: "" } } })
-    ]
-    for (const policy of policies) {
-      assert.property(found({ policy, evidence: true, pauses: 1, handovers: 1 }), "dual-answer")
+    const old = change("primary", { YIELDING: { ClientRequest: again, Promote: again } })
+    const gone = change("primary", { RESUMING: { ClientRequest: { _tag: "TakeOver", say: "" } } })
+    assert.isTrue(finds({ policy: old, evidence: true, handovers: 1 }, "dual-answer"))
+    assert.isTrue(finds({ policy: gone, evidence: true, pauses: 1, handovers: 1, handshake: 0 }, "dual-answer"))
+  })
+
+  it("H10: a server that takes a connection that is being made for silence", () => {
+    const unawaited = { LinkConnecting: note, LinkConnected: note }
+    const primary = change("primary", { PRIMARY: unawaited })
+    for (const budgets of [{ kills: 1 }, { stops: 1 }, { pauses: 1 }, { handovers: 1 }]) {
+      assert.isTrue(finds({ policy: primary, evidence: true, ...budgets }, "dual-answer"), JSON.stringify(budgets))
+    }
+    for (const state of ["PASSIVE", "RESUMING"] as const) {
+      const policy = change("backup", { [state]: unawaited })
+      assert.isTrue(finds({ policy, evidence: true, kills: 1 }, "dual-answer"), state)
     }
   })
 
-  it("a lone backup that promotes itself", () => {
-    const policy = change("backup", { BACKUP: { ClientRequest: { _tag: "TakeOver", say: "" } } })
-    assert.property(found({ policy }), "dual-answer")
+  it("H11: a contested backup that goes on answering, or waits for ever", () => {
+    const answers = change("backup", { CONTESTED: { ClientRequest: stay } })
+    assert.isTrue(finds({ policy: answers, cuts: 1, ...atOnce }, "dual-answer"))
+    const waits = change("backup", { CONTESTED: { ClientRequest: refuse, Promote: refuse } })
+    assert.isTrue(finds({ policy: waits, kills: 1, cuts: 1, ...atOnce }, "no-answer"))
   })
 
-  it("a backup that takes over from a primary that just starts", () => {
-    const policy = change("backup", { PASSIVE: { PeerPrimary: Fsm.classic.backup.PASSIVE!.PeerPrimary } })
-    assert.property(found({ policy, evidence: true, kills: 1 }), "dual-answer")
-    assert.property(found({ policy, evidence: true, stops: 1 }), "dual-answer")
+  it("H12: a backup that refuses for ever though it has received from its primary", () => {
+    const policy = change("backup", { BACKUP: { ClientRequest: refuse, Promote: refuse } })
+    for (const budgets of [{ kills: 1 }, { stops: 1 }, { pauses: 1 }]) {
+      assert.isTrue(finds({ policy, evidence: true, ...budgets }, "no-answer"), JSON.stringify(budgets))
+    }
+  })
+
+  it("H12: a lone backup that is active at once, without giving a primary the time to be", () => {
+    const takeOver: Fsm.Cell = { _tag: "TakeOver", say: "" }
+    const promoted = change("backup", { BACKUP: { ClientRequest: takeOver } })
+    assert.isTrue(finds({ policy: promoted }, "dual-answer"))
+    const served = change("backup", { BACKUP: { ClientRequest: { _tag: "ServeAlone", cell: takeOver } } })
+    assert.isTrue(
+      finds({ policy: served, evidence: true, lone: "serve", stops: 1, kills: 1, ...atOnce }, "dual-answer")
+    )
   })
 })
 
@@ -185,16 +287,23 @@ describe("traces", () => {
     assert.deepStrictEqual(lines, [
       "0 primary starts as PRIMARY",
       "0 backup starts as BACKUP",
-      "2 backup says BACKUP",
-      `2 primary hears BACKUP, is ACTIVE: "connected to backup (passive), ready as active"`,
-      "2 primary says ACTIVE",
-      `2 backup hears ACTIVE, is PASSIVE: "connected to primary (active), ready as passive"`,
-      "2 primary dies",
-      "2 primary starts as PRIMARY",
-      "4 primary says PRIMARY",
-      `4 backup hears PRIMARY, is ACTIVE: "primary (passive) is restarting, ready as active"`,
-      "4 primary answers a client",
-      "4 backup answers a client"
+      "0 primary is being connected to its peer",
+      "0 backup is being connected to its peer",
+      "0 primary is connected to its peer",
+      "0 backup is connected to its peer",
+      "0 primary has subscribed to its peer",
+      `0 primary hears BACKUP, is ACTIVE, says ACTIVE: "connected to backup (passive), ready as active"`,
+      "0 backup has subscribed to its peer",
+      `0 backup hears ACTIVE, is PASSIVE, says PASSIVE: "connected to primary (active), ready as passive"`,
+      "0 primary dies",
+      "0 backup has lost the connection to its peer",
+      "0 primary starts as PRIMARY",
+      "0 backup is being connected to its peer",
+      "0 backup is connected to its peer",
+      "0 backup has subscribed to its peer",
+      `0 backup hears PRIMARY, is ACTIVE, says ACTIVE: "primary (passive) is restarting, ready as active"`,
+      "0 primary answers a client",
+      "0 backup answers a client"
     ])
   })
 })
