@@ -113,6 +113,7 @@ export interface Evidence {
  *   handshake is under way), is made, or is there no more.
  * - `ClientRequest`: a request of a client, which is a vote. `hasSubscriber` is whether a subscriber is connected to this
  *   server's own state port. Defaults to `false`.
+ * - `Late`: the server itself stood still for a while, in which its peer cannot have taken over; see {@link isLate}.
  * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}.
  * - `Stopping`: the server is asked to stop and has answered what it had accepted.
  * - `Yield`: an operator wants the peer to be active, and the server has answered what it had accepted.
@@ -131,6 +132,7 @@ export type Event =
   | { readonly _tag: "LinkConnected"; readonly now: number }
   | { readonly _tag: "LinkLost"; readonly now: number }
   | { readonly _tag: "ClientRequest"; readonly now: number; readonly hasSubscriber?: boolean }
+  | { readonly _tag: "Late"; readonly now: number }
   | { readonly _tag: "Slept"; readonly now: number }
   | { readonly _tag: "Stopping"; readonly now: number }
   | { readonly _tag: "Yield"; readonly now: number }
@@ -152,6 +154,7 @@ export const eventTags: ReadonlyArray<Event["_tag"]> = [
   "LinkConnected",
   "LinkLost",
   "ClientRequest",
+  "Late",
   "Slept",
   "Stopping",
   "Yield",
@@ -248,7 +251,8 @@ export interface Outcome {
  * - `H1` cautious start: a primary answers nobody before it has heard its peer, or knows it to be silent or gone.
  * - `H2` dual actives heal: the backup steps down, the primary stays. Nobody ends.
  * - `H3` dual passives heal: the primary becomes active, the backup stays. Nobody ends.
- * - `H4` sleep: a server that stood still does not know any more who is active; it says its role and starts over.
+ * - `H4` sleep: a server that stood still does not know any more who is active; it says its role and starts over. One that
+ *   stood still for less gives its peer one more heartbeat to be heard.
  * - `H5` goodbye: a server that is stopped says its role as its last word. A passive primary is active at once; a backup,
  *   because of `H8`, with the first vote after evidence, some milliseconds later.
  * - `H7` crash evidence: a peer whose process is gone has expired now. The vote is still required.
@@ -286,6 +290,7 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9" | "H10"
  * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
  * - `Ignore`: nothing changes, not even the peer's expiry.
  * - `GiveUp`: when the peer has expired, start over; refuse otherwise.
+ * - `PutOff`: a peer that is only silent does not expire within the next heartbeat.
  * - `Await`: a step of the connection is noted, and is a reason to wait, once: for the time that a handshake may take while it
  *   is under way, and for the peer to be heard when it is done.
  * - `Note`: a step of the connection is noted.
@@ -316,6 +321,7 @@ export type Cell =
     }
     | { readonly _tag: "GiveUp"; readonly state: State; readonly publish: Word; readonly say: string }
     | { readonly _tag: "Ignore" }
+    | { readonly _tag: "PutOff" }
     | { readonly _tag: "Await" }
     | { readonly _tag: "Note" }
     | { readonly _tag: "ByReceived"; readonly received: Cell; readonly unreceived: Cell }
@@ -373,6 +379,7 @@ const expire: Cell = { _tag: "Expire" }
 const promote: Cell = { _tag: "TakeOver", say: "promoted by an operator, ready as active" }
 const note: Cell = { _tag: "Note" }
 const noted = { LinkConnecting: note, LinkConnected: note, LinkLost: note } as const
+const putOff: Cell = { _tag: "PutOff", rule: "H4" }
 const awaited = {
   LinkConnecting: { _tag: "Await", rule: "H10" },
   LinkConnected: { _tag: "Await", rule: "H10" },
@@ -383,6 +390,7 @@ const awaited = {
 const theGuides = {
   PeerGone: { ...expire, rule: "H7" },
   ...noted,
+  Late: stay,
   Slept: stay,
   Stopping: stay,
   Yield: stay,
@@ -462,6 +470,7 @@ const handOver = (publish: Word): Cell => ({
 const primaryMoves = {
   PeerGone: { ...expire, rule: "H7" },
   ...awaited,
+  Late: putOff,
   Slept: startOver("PRIMARY", "PRIMARY", "waiting for backup"),
   Stopping: goodbye("PRIMARY"),
   Yield: stay,
@@ -471,6 +480,7 @@ const primaryMoves = {
 const backupMoves = {
   PeerGone: { ...expire, rule: "H7" },
   ...awaited,
+  Late: putOff,
   Slept: startOver("RESUMING", "BACKUP", "waiting for primary"),
   Stopping: goodbye("BACKUP"),
   Yield: stay,
@@ -542,6 +552,7 @@ export const hardened: Policy = {
       ...seed.ACTIVE,
       ...primaryMoves,
       ...noted,
+      Late: stay,
       PeerActive: {
         _tag: "ByReceived",
         received: { ...stay, rule: "H2" },
@@ -589,6 +600,7 @@ export const hardened: Policy = {
       ...seed.ACTIVE,
       ...backupMoves,
       ...noted,
+      Late: stay,
       PeerActive: {
         _tag: "StartOver",
         state: "CONTESTED",
@@ -715,7 +727,7 @@ export const hasSlept = (rules: Pick<Rules, "expiryMillis">, lastBeat: number, n
  * @since 0.1.0
  * @category guards
  */
-export const isLate = (rules: Rules, lastBeat: number, now: number): boolean =>
+export const isLate = (rules: Pick<Rules, "expiryMillis">, lastBeat: number, now: number): boolean =>
   now - lastBeat > rules.expiryMillis * 0.625
 
 /**
@@ -775,8 +787,15 @@ const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome 
         : go(member, reject)
     case "Ignore":
       return go(member, accept)
+    case "PutOff":
+      return go(
+        Number.isFinite(member.peerExpiry) && member.peerExpiry < event.now + rules.expiryMillis / 2
+          ? { ...member, peerExpiry: event.now + rules.expiryMillis / 2 }
+          : member,
+        accept
+      )
     case "Await":
-      return go(putOff(rules, withLink(member, event), event.now), accept)
+      return go(awaitConnection(rules, withLink(member, event), event.now), accept)
     case "Note":
       return go(withLink(member, event), accept)
     case "ByReceived":
@@ -815,7 +834,7 @@ const startOverIn = (rules: Rules, member: Member, state: State, now: number, pa
   }
   // A connection that is being made is as good a reason to wait as before.
   return rules.policy[rules.role][state]?.LinkConnecting._tag === "Await" && next.link === "Connecting"
-    ? putOff(rules, next, now)
+    ? awaitConnection(rules, next, now)
     : next
 }
 
@@ -830,8 +849,9 @@ const withLink = (member: Member, { _tag }: Event): Member => {
   if (link === member.link) {
     return member
   }
-  // A handshake that is completed again is a sign of life again; one that is only begun again is not.
-  return link === "Down"
+  // A step back means that the connection was lost, be it that another one is on its way already. A handshake that is completed
+  // again is a sign of life again; one that is only begun again is not.
+  return steps[link] < steps[member.link]
     ? {
       ...member,
       link,
@@ -847,7 +867,7 @@ const subscriptionShare = 0.25
 const steps: { readonly [L in Link]: number } = { Down: 0, Connecting: 1, Connected: 2 }
 
 /** Any step is a sign of life. One that was taken before since the peer was last heard puts nothing off, so that it ends. */
-const putOff = (rules: Rules, member: Member, now: number): Member => {
+const awaitConnection = (rules: Rules, member: Member, now: number): Member => {
   if (steps[member.link] <= steps[member.awaited]) {
     return { ...member, quietSince: now }
   }

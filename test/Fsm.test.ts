@@ -94,7 +94,7 @@ const cells = table.trim().split("\n").map((line) => {
  * then verdict, next state, what is published at once, what becomes of the peer's deadline, and the rule. `any`: all of them.
  *
  * The deadline is kept, a new one, one of two expiries (long), past because the peer is gone (none), put off by a handshake
- * (hand), or by a connection that is made (join).
+ * (hand), by a connection that is made (join), or by a heartbeat after a short stall (next).
  */
 const hardenedTable = `
 primary PRIMARY   PeerPrimary    any     any   | accept PRIMARY   -       new  -
@@ -107,6 +107,7 @@ primary PRIMARY   LinkConnected  any     any   | accept PRIMARY   -       join H
 primary PRIMARY   LinkLost       any     any   | accept PRIMARY   -       kept -
 primary PRIMARY   ClientRequest  alive   any   | reject PRIMARY   -       kept H1
 primary PRIMARY   ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept H1
+primary PRIMARY   Late           any     any   | accept PRIMARY   -       next H4
 primary PRIMARY   Slept          any     any   | accept PRIMARY   PRIMARY new  H4
 primary PRIMARY   Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
 primary PRIMARY   Yield          any     any   | accept PRIMARY   -       kept -
@@ -124,6 +125,7 @@ backup  BACKUP    LinkLost       any     any   | accept BACKUP    -       kept -
 backup  BACKUP    ClientRequest  alive   any   | reject BACKUP    -       kept H12
 backup  BACKUP    ClientRequest  expired yes   | reject RESUMING  BACKUP  new  H12
 backup  BACKUP    ClientRequest  expired no    | reject BACKUP    -       kept H12
+backup  BACKUP    Late           any     any   | accept BACKUP    -       next H4
 backup  BACKUP    Slept          any     any   | accept BACKUP    BACKUP  new  H4
 backup  BACKUP    Stopping       any     any   | accept BACKUP    BACKUP  new  H5
 backup  BACKUP    Yield          any     any   | accept BACKUP    -       kept -
@@ -140,8 +142,10 @@ any     ACTIVE    LinkConnecting any     any   | accept ACTIVE    -       kept -
 any     ACTIVE    LinkConnected  any     any   | accept ACTIVE    -       kept -
 any     ACTIVE    LinkLost       any     any   | accept ACTIVE    -       kept -
 any     ACTIVE    ClientRequest  any     any   | accept ACTIVE    -       kept -
+primary ACTIVE    Late           any     any   | accept ACTIVE    -       kept -
 primary ACTIVE    Slept          any     any   | accept PRIMARY   PRIMARY new  H4
 primary ACTIVE    Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+backup  ACTIVE    Late           any     any   | accept ACTIVE    -       kept -
 backup  ACTIVE    Slept          any     any   | accept RESUMING  BACKUP  new  H4
 backup  ACTIVE    Stopping       any     any   | accept BACKUP    BACKUP  new  H5
 primary ACTIVE    Yield          any     any   | accept YIELDING  PRIMARY long H9
@@ -157,6 +161,7 @@ backup  CONTESTED LinkConnected  any     any   | accept CONTESTED -       join H
 backup  CONTESTED LinkLost       any     any   | accept CONTESTED -       kept -
 backup  CONTESTED ClientRequest  alive   any   | reject CONTESTED -       kept H2
 backup  CONTESTED ClientRequest  expired any   | reject PASSIVE   PASSIVE new  H2
+backup  CONTESTED Late           any     any   | accept CONTESTED -       next H4
 backup  CONTESTED Slept          any     any   | accept RESUMING  BACKUP  new  H4
 backup  CONTESTED Stopping       any     any   | accept BACKUP    BACKUP  new  H5
 backup  CONTESTED Yield          any     any   | accept CONTESTED -       kept -
@@ -174,8 +179,10 @@ any     PASSIVE   LinkConnected  any     any   | accept PASSIVE   -       join H
 any     PASSIVE   LinkLost       any     any   | accept PASSIVE   -       kept -
 any     PASSIVE   ClientRequest  alive   any   | reject PASSIVE   -       kept -
 any     PASSIVE   ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept -
+primary PASSIVE   Late           any     any   | accept PASSIVE   -       next H4
 primary PASSIVE   Slept          any     any   | accept PRIMARY   PRIMARY new  H4
 primary PASSIVE   Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+backup  PASSIVE   Late           any     any   | accept PASSIVE   -       next H4
 backup  PASSIVE   Slept          any     any   | accept RESUMING  BACKUP  new  H4
 backup  PASSIVE   Stopping       any     any   | accept BACKUP    BACKUP  new  H5
 any     PASSIVE   Yield          any     any   | accept PASSIVE   -       kept -
@@ -191,6 +198,7 @@ backup  RESUMING  LinkConnected  any     any   | accept RESUMING  -       join H
 backup  RESUMING  LinkLost       any     any   | accept RESUMING  -       kept -
 backup  RESUMING  ClientRequest  alive   any   | reject RESUMING  -       kept H4
 backup  RESUMING  ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept H4
+backup  RESUMING  Late           any     any   | accept RESUMING  -       next H4
 backup  RESUMING  Slept          any     any   | accept RESUMING  BACKUP  new  H4
 backup  RESUMING  Stopping       any     any   | accept BACKUP    BACKUP  new  H5
 backup  RESUMING  Yield          any     any   | accept RESUMING  -       kept -
@@ -207,7 +215,9 @@ any     YIELDING  LinkLost       any     any   | accept YIELDING  -       kept -
 any     YIELDING  ClientRequest  alive   any   | reject YIELDING  -       kept H9
 primary YIELDING  ClientRequest  expired any   | reject RESUMING  PRIMARY new  H9
 backup  YIELDING  ClientRequest  expired any   | reject RESUMING  BACKUP  new  H9
+primary YIELDING  Late           any     any   | accept YIELDING  -       next H4
 primary YIELDING  Slept          any     any   | accept RESUMING  PRIMARY new  H4
+backup  YIELDING  Late           any     any   | accept YIELDING  -       next H4
 backup  YIELDING  Slept          any     any   | accept RESUMING  BACKUP  new  H4
 primary YIELDING  Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
 backup  YIELDING  Stopping       any     any   | accept BACKUP    BACKUP  new  H5
@@ -225,6 +235,7 @@ primary RESUMING  LinkConnected  any     any   | accept RESUMING  -       join H
 primary RESUMING  LinkLost       any     any   | accept RESUMING  -       kept -
 primary RESUMING  ClientRequest  alive   any   | reject RESUMING  -       kept H9
 primary RESUMING  ClientRequest  expired any   | reject PRIMARY   PRIMARY new  H9
+primary RESUMING  Late           any     any   | accept RESUMING  -       next H4
 primary RESUMING  Slept          any     any   | accept RESUMING  PRIMARY new  H4
 primary RESUMING  Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
 primary RESUMING  Yield          any     any   | accept RESUMING  -       kept -
@@ -469,7 +480,8 @@ describe("the hardened policy", () => {
         long: now + 2 * expiryMillis,
         none: Number.NEGATIVE_INFINITY,
         hand: now + handshakeMillis,
-        join: now + 1.25 * expiryMillis
+        join: now + 1.25 * expiryMillis,
+        next: now + 0.5 * expiryMillis
       }
       assert.strictEqual(deadlineOf(outcome.member), expiries[expiry!])
       // Whatever changes is told, but that a word in answer to another goes with the beats.

@@ -703,7 +703,10 @@ export const make = <R>(
         }
         if (isBeat && isTrusted) {
           const at = now()
-          lateAt = Fsm.isLate(rules, lastBeat, at) ? at : lateAt
+          if (Fsm.isLate(rules, lastBeat, at)) {
+            lateAt = at
+            yield* advance({ _tag: "Late", now: at })
+          }
           statistics.beat(at)
           yield* publishState
           // Who stood still while it published cannot know that the word has left.

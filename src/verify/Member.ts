@@ -115,6 +115,7 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
       LinkLost: react({ _tag: "LinkLost", now: 0 }),
       ClientRequest: react({ _tag: "ClientRequest", now: 0 }),
       WatchedRequest: react({ _tag: "ClientRequest", now: 0, hasSubscriber: true }),
+      Late: react({ _tag: "Late", now: 0 }),
       Slept: react({ _tag: "Slept", now: 0 }),
       Stopping: react({ _tag: "Stopping", now: 0 }),
       Yield: react({ _tag: "Yield", now: 0 }),

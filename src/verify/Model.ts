@@ -310,6 +310,9 @@ export const make = (options: Options): Model => {
   while (!Fsm.hasSlept({ expiryMillis }, -sleepTicks * tickMillis, 0)) {
     sleepTicks++
   }
+  // A stall that goes unnoticed may hold up a handshake.
+  const handshakeTicks = handshake + Math.max(1, pauses) * sleepTicks
+
   // A connection is made, then a heartbeat is published and answered at once. A peer's last heartbeat arrives, then it
   // expires, perhaps after a handshake; a backup that lost its primary before it was active waits for that twice. A server
   // that hands over to a peer that is gone, or has just started, waits longer.
@@ -317,14 +320,19 @@ export const make = (options: Options): Model => {
   const expiryTicks = 2 * heartbeatTicks + 1 + delay
   const limits = {
     pair: connectionTicks + heartbeatTicks + 2 * delay + (handovers > 0 ? 4 * expiryTicks : 0),
-    lone: 2 * (handshake + sleepTicks) + (handovers > 0 ? 4 : 2) * expiryTicks
+    lone: 2 * handshakeTicks + (handovers > 0 ? 4 : 2) * expiryTicks
+  }
+
+  let lateTicks = 0
+  while (!Fsm.isLate({ expiryMillis }, -lateTicks * tickMillis, 0)) {
+    lateTicks++
   }
 
   const rulesOf = (side: Side): Fsm.Rules => ({
     role: roles[side],
     policy,
     expiryMillis,
-    handshakeMillis: (handshake + sleepTicks) * tickMillis,
+    handshakeMillis: handshakeTicks * tickMillis,
     lone
   })
   const waiting = delay + 1
@@ -387,10 +395,12 @@ export const make = (options: Options): Model => {
   /** Whether it would start over before it does anything else. */
   const startsOver = (process: Process): boolean => hasSlept(process) && process.member.on.Slept.isEffective
 
-  const answers = ({ processes }: World, side: Side): boolean => {
-    const process = processes[side]
-    return process.status === "running" &&
-      Member.answers(startsOver(process) ? process.member.on.Slept.member : process.member)
+  const answers = (world: World, side: Side): boolean => {
+    const process = world.processes[side]
+    const member = startsOver(process) ? process.member.on.Slept.member : process.member
+    // What has arrived comes before a vote.
+    return process.status === "running" && Member.answers(member) &&
+      !(member.on.ClientRequest.isEffective && isStepDue(world, side))
   }
 
   const isEnabled = (world: World, move: Move): boolean => {
@@ -421,7 +431,8 @@ export const make = (options: Options): Model => {
           startsOver(world.processes[move.side]) &&
             move.early <= world.flights[move.side].filter(({ age }) => age < waiting).length)
       case "Beat":
-        return isRunning && world.processes[move.side].beat >= heartbeatTicks
+        return isRunning && world.processes[move.side].beat >= heartbeatTicks &&
+          (world.connections[other(move.side)].status !== "greeted" || !isStepDue(world, other(move.side)))
       case "Hear":
         return isRunning && world.flights[move.side].length > 0
       case "Suspect":
@@ -430,7 +441,8 @@ export const make = (options: Options): Model => {
       case "Learn":
         return isRunning && known !== "none"
       case "Ask":
-        return isRunning && world.processes[move.side].member.on[requestAt(world, move.side)].isEffective
+        return isRunning && !isStepDue(world, move.side) &&
+          world.processes[move.side].member.on[requestAt(world, move.side)].isEffective
       case "Connect":
         return world.connections[move.side].status === "down" && canGoOn(world, move.side)
       case "Greet":
@@ -473,9 +485,19 @@ export const make = (options: Options): Model => {
     }
   }
 
-  /** A subscription arrives at a process that is paused, too, which takes it in when it goes on. */
-  const isSubscribing = ({ connections, isCut, processes }: World, side: Side): boolean =>
-    !isCut && connections[side].status === "greeted" && processes[other(side)].status === "paused"
+  /** Whether a step of a side's connection has been taken by the systems, and only waits for the processes to go on. */
+  const isStepDue = (world: World, side: Side): boolean => {
+    const { age, status } = world.connections[side]
+    return age >= patience[status] && canGoOn(world, side)
+  }
+
+  /** What the systems do for processes that are paused: they accept connections, and take in a subscription. */
+  const isGoingOn = ({ connections, isCut, processes }: World, side: Side): boolean => {
+    const { status } = connections[side]
+    const peer = processes[other(side)]
+    return !isCut && processes[side].status !== "down" && peer.status !== "down" && peer.member.state !== "YIELDING" &&
+      (status === "down" || status === "greeted")
+  }
 
   /** An operator's word is a vote, but where it does something else. */
   const isMoreThanVote = ({ on }: Member.Member): boolean => on.Promote.member !== on.ClientRequest.member
@@ -483,9 +505,8 @@ export const make = (options: Options): Model => {
   /** Whether nothing keeps time from going on. */
   const isUpToDate = (world: World, side: Side): boolean => {
     const { beat, evidence, evidenceAge, status } = world.processes[side]
-    const connection = world.connections[side]
     return status !== "running" || (
-      (connection.age < patience[connection.status] || !canGoOn(world, side)) && beat < heartbeatTicks &&
+      !isStepDue(world, side) && beat < heartbeatTicks &&
       (world.flights[side].length === 0 || world.flights[side][0]!.age < delay) &&
       (evidence === "none" || evidenceAge < delay)
     )
@@ -548,11 +569,8 @@ export const make = (options: Options): Model => {
       case "Greet":
         draft.connections[side] = { status: "greeted", age: 0 }
         return tell(draft, side, "LinkConnected", observe)
-      case "Subscribe": {
-        draft.connections[side] = { status: "subscribed", age: 0 }
-        const word = Fsm.wordOf[draft.processes[other(side)].member.state]
-        return word === undefined ? undefined : publish(draft, other(side), word)
-      }
+      case "Subscribe":
+        return subscribe(draft, side)
       case "Break":
         return disconnect(draft, side, observe)
       case "Pause":
@@ -610,6 +628,15 @@ export const make = (options: Options): Model => {
     close(draft, other(side), observe)
   }
 
+  /** The subscription of a side arrives at its peer, which publishes its state at once. */
+  const subscribe = (draft: Draft, side: Side): void => {
+    draft.connections[side] = { status: "subscribed", age: 0 }
+    const word = Fsm.wordOf[draft.processes[other(side)].member.state]
+    if (word !== undefined) {
+      publish(draft, other(side), word)
+    }
+  }
+
   /** The peer of a side closes its connection, which the side notices after all that was said over it. */
   const close = (draft: Draft, side: Side, observe: Observer | undefined): void => {
     if (draft.flights[side].length > 0) {
@@ -644,6 +671,9 @@ export const make = (options: Options): Model => {
     const process = draft.processes[side]
     const due = draft.flights[side].filter(({ age }) => age === waiting).length
     const isDue = process.evidence !== "none" && process.evidenceAge === waiting
+    if (draft.connections[other(side)].status === "greeted" && isStepDue(draft, other(side))) {
+      subscribe(draft, other(side))
+    }
     if (startsOver(process)) {
       lose(draft, side, due + early)
       tell(draft, side, "Slept", observe)
@@ -656,6 +686,9 @@ export const make = (options: Options): Model => {
     }
     if (isDue) {
       learn(draft, side, observe)
+    }
+    if (process.beat >= lateTicks) {
+      tell(draft, side, "Late", observe)
     }
   }
 
@@ -715,10 +748,10 @@ export const make = (options: Options): Model => {
       : sides.some((side) => awaitsVote(draft, side))
       ? draft.unanswered
       : Math.min(draft.unanswered + 1, limits[company] + 1)
-    const isGoingOn = sides.map((side) => canGoOn(draft, side) || isSubscribing(draft, side))
+    const aging = sides.map((side) => canGoOn(draft, side) || isGoingOn(draft, side))
     for (const side of sides) {
       const process = draft.processes[side]
-      if (isGoingOn[side]) {
+      if (aging[side]) {
         const { age, status } = draft.connections[side]
         draft.connections[side] = { status, age: Math.min(age + 1, patience[status]) }
       }

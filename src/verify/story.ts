@@ -118,6 +118,7 @@ const stimulusText: { readonly [S in Exclude<Member.Stimulus, "ClientRequest" | 
   PeerPassive: "hears PASSIVE",
   FreshEvidence: "learns that its peer is gone",
   StaleEvidence: "learns that its peer was gone before its last word",
+  Late: "was late",
   Slept: "has slept",
   Stopping: "is stopped",
   Yield: "hands over",

@@ -56,6 +56,7 @@ export const causes: { readonly [C in Fsm.Event["_tag"] | "Start" | "End"]: stri
   LinkConnected: "the connection to the peer is made",
   LinkLost: "the connection to the peer is lost",
   ClientRequest: "vote: a client asked",
+  Late: "it stood still for a moment",
   Slept: "it stood still for too long",
   Stopping: "it was asked to stop",
   Yield: "an operator hands over",
