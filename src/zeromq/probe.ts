@@ -3,8 +3,8 @@ import * as net from "node:net"
 import * as Endpoint from "../Endpoint.ts"
 import * as Addresses from "./addresses.ts"
 
-/** How long the system may take to answer. Without an answer nothing is known. */
-const patience = "1 second"
+/** How long, in milliseconds, the system may take to answer. Without an answer nothing is known. */
+const patienceMillis = 1000
 
 const addressOf = (endpoint: string): net.NetConnectOpts | undefined => {
   const parts = Endpoint.parse(endpoint)
@@ -34,19 +34,18 @@ export const isConnectedToItself = (
 
 const isAddressRefused = (endpoint: string): Effect.Effect<boolean> => {
   const address = addressOf(endpoint)
-  return address === undefined ? Effect.succeed(false) : Effect.acquireUseRelease(
-    Effect.sync(() => {
-      const socket = net.connect(address)
-      // A missing file says nothing about the process that made it, so only one code counts.
-      const refused = new Promise<boolean>((resolve) => {
-        socket.once("connect", () => resolve(isConnectedToItself(socket)))
-        socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"))
-      })
-      return { socket, refused }
-    }),
-    ({ refused }) => Effect.promise(() => refused),
-    ({ socket }) => Effect.sync(() => socket.destroy())
-  ).pipe(Effect.timeoutTo({ duration: patience, onTimeout: () => false, onSuccess: (refused) => refused }))
+  return address === undefined ? Effect.succeed(false) : Effect.async((resume) => {
+    const socket = net.connect(address)
+    const end = (isRefused: boolean) => {
+      socket.destroy()
+      resume(Effect.succeed(isRefused))
+    }
+    socket.setTimeout(patienceMillis, () => end(false))
+    socket.once("connect", () => end(isConnectedToItself(socket)))
+    // A missing file says nothing about the process that made it, so only one code counts.
+    socket.on("error", (error: NodeJS.ErrnoException) => end(error.code === "ECONNREFUSED"))
+    return Effect.sync(() => socket.destroy())
+  })
 }
 
 /**
@@ -61,8 +60,9 @@ export const isRefused = (endpoint: string): Effect.Effect<boolean> =>
     const addresses = Addresses.whereabouts(endpoint)
     return addresses.length === 0
       ? Effect.succeed(false)
+      // One after the other: interrupted, a concurrent `forEach` was seen never to end.
       : Effect.map(
-        Effect.forEach(addresses, isAddressRefused, { concurrency: "unbounded" }),
+        Effect.forEach(addresses, isAddressRefused),
         (refusals) => refusals.every((isRefused) => isRefused)
       )
   })
