@@ -138,7 +138,11 @@ const make = (isOwnHost: (header: string | undefined) => boolean, warn: (error: 
       return refuse(response, 503, "too many connections")
     }
     if (!isCheck && !isOwnHost(request.headers.host)) {
-      return refuse(response, 421, `this is not ${JSON.stringify(request.headers.host ?? "")}: allow it with --http-host`)
+      return refuse(
+        response,
+        421,
+        `this is not ${JSON.stringify(request.headers.host ?? "")}: allow it with --http-host`
+      )
     }
     handler(request, response)
   }
@@ -222,7 +226,9 @@ export const listen = (
   Effect.gen(function*() {
     const fork = Runtime.runFork(yield* Effect.runtime())
     const { serve, server } = yield* Effect.acquireRelease(
-      Effect.sync(() => make(Hosts.make(host, hosts), ({ message }) => fork(Effect.logWarning(`status server: ${message}`)))),
+      Effect.sync(() =>
+        make(Hosts.make(host, hosts), ({ message }) => fork(Effect.logWarning(`status server: ${message}`)))
+      ),
       ({ server }) =>
         Effect.sync(() => {
           server.close()

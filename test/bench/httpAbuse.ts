@@ -99,7 +99,10 @@ const measure = async (seconds: number) => {
   while ((await active(http)).code !== 200) {
     await sleep(100)
   }
-  const abuser = fork(fileURLToPath(import.meta.url), [], { execArgv: process.execArgv, env: { ...process.env, PORT: String(http) } })
+  const abuser = fork(fileURLToPath(import.meta.url), [], {
+    execArgv: process.execArgv,
+    env: { ...process.env, PORT: String(http) }
+  })
   children.push(abuser)
   last = performance.now()
   longestGap = 0

@@ -102,7 +102,12 @@ describe("the status server is not impressed by", () => {
       for (let i = 0; i < 200; i++) {
         const socket = yield* connect(primary.url)
         socket.write(
-          ["", "GET ", "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n", "GET / HTTP/1.1\r\nupgrade: x\r\n\r\n"][i % 4]!
+          [
+            "",
+            "GET ",
+            "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            "GET / HTTP/1.1\r\nupgrade: x\r\n\r\n"
+          ][i % 4]!
         )
         socket.resetAndDestroy()
       }
@@ -114,7 +119,9 @@ describe("the status server is not impressed by", () => {
       const { members, primary } = yield* startPair(settings)
       for (let i = 0; i < 1000; i++) {
         const socket = yield* connect(primary.url)
-        socket.write(["", "GET / HTTP/1.1\r\n", "POST /pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n"][i % 3]!)
+        socket.write(
+          ["", "GET / HTTP/1.1\r\n", "POST /pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n"][i % 3]!
+        )
       }
       yield* isWell(primary.url, members.backup)
       assert.strictEqual((yield* soon(call(`${primary.url}/live`))).status, 200)
@@ -155,17 +162,22 @@ describe("the status server is not impressed by", () => {
       yield* Effect.promise(() => Promise.all(closed))
     }), 60_000)
 
-  it.scopedLive("F10 health checks: all places are taken by listeners and bodies that do not come", () =>
-    Effect.gen(function*() {
-      const { members, primary } = yield* startPair(settings)
-      const head = `POST /pause HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-length: 5\r\n\r\n`
-      for (let i = 0; i < 1000; i++) {
-        ;(yield* connect(primary.url)).write(i < 150 ? "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n" : head)
-      }
-      const answer = yield* say(primary.url, "GET /active HTTP/1.0\r\n\r\n")
-      assert.match(answer, /^HTTP\/1\.1 200 /)
-      yield* soon(eventually(Effect.map(members.backup.counters, ({ heard }) => heard >= 2)))
-    }), 60_000)
+  it.scopedLive(
+    "F10 health checks: all places are taken by listeners and bodies that do not come",
+    () =>
+      Effect.gen(function*() {
+        const { members, primary } = yield* startPair(settings)
+        const head =
+          `POST /pause HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-length: 5\r\n\r\n`
+        for (let i = 0; i < 1000; i++) {
+          ;(yield* connect(primary.url)).write(i < 150 ? "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n" : head)
+        }
+        const answer = yield* say(primary.url, "GET /active HTTP/1.0\r\n\r\n")
+        assert.match(answer, /^HTTP\/1\.1 200 /)
+        yield* soon(eventually(Effect.map(members.backup.counters, ({ heard }) => heard >= 2)))
+      }),
+    60_000
+  )
 
   it.scopedLive("F11 Host: a foreign name is refused, but for health checks", () =>
     Effect.gen(function*() {
@@ -175,7 +187,16 @@ describe("the status server is not impressed by", () => {
           say(primary.url, `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`),
           (answer) => Number(answer.slice(9, 12))
         )
-      for (const host of ["evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1.evil.example", "", "[::1"]) {
+      for (
+        const host of [
+          "evil.example",
+          "evil.example:80",
+          "localhost.evil.example",
+          "127.0.0.1.evil.example",
+          "",
+          "[::1"
+        ]
+      ) {
         for (const path of ["/", "/status", "/events", "/metrics", "/live/../status"]) {
           assert.strictEqual(yield* codeWith(path, host), 421, `${path} of ${host}`)
         }
@@ -190,7 +211,9 @@ describe("the status server is not impressed by", () => {
   it.scopedLive("F11 Authorization: a scheme that is not Bearer", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair(settings)
-      for (const header of [`XXXXXX ${token}`, `Bearer:${token}`, `Bearer ${token} x`, `Bearer  ${token} ${token}`, token]) {
+      for (
+        const header of [`XXXXXX ${token}`, `Bearer:${token}`, `Bearer ${token} x`, `Bearer  ${token} ${token}`, token]
+      ) {
         assert.strictEqual((yield* post(`${primary.url}/resume`, "", header)).status, 401, header)
       }
       for (const header of [`Bearer ${token}`, `bearer ${token}`]) {
