@@ -67,10 +67,12 @@ const distance = (a: string, b: string): number => {
 /** The name that was meant, if one is near. */
 const nearest = (key: string, names: ReadonlyArray<string>): string | undefined => {
   const spelt = key.replaceAll("_", "-").replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => `-${letter}`).toLowerCase()
-  const [best] = names.map((name) => ({ name, off: distance(spelt, name) })).sort((a, b) => a.off - b.off)
-  const isNear = best !== undefined &&
-    (best.off <= Math.max(1, Math.floor(best.name.length / 3)) || (spelt.length > 3 && best.name.startsWith(spelt)))
-  return isNear ? best.name : undefined
+  const [best] = names.map((name) => ({ name, off: distance(spelt, name) }))
+    .filter(({ name, off }) =>
+      off <= Math.max(1, Math.floor(name.length / 3)) || (spelt.length > 3 && name.startsWith(spelt))
+    )
+    .sort((a, b) => a.off - b.off)
+  return best?.name
 }
 
 const unknownKey = (key: string, table: string): string => {

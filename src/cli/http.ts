@@ -29,6 +29,12 @@ const tokenOf = (file: Option.Option<string>) =>
     onSome: tokenIn
   })
 
+/** What is given as options comes before the environment. */
+const hostsOf = (given: ReadonlyArray<string>) =>
+  given.length > 0
+    ? Effect.succeed(given)
+    : Effect.orDie(Config.withDefault(Config.array(Config.string(), "BSTAR_HTTP_HOSTS"), []))
+
 /** The member, and its status server at an address. */
 export const around = <A, E, R>(
   address: string,
@@ -37,9 +43,10 @@ export const around = <A, E, R>(
   member: Layer.Layer<A | BinaryStar, E, R>
 ): Layer.Layer<A | BinaryStar, E | InvalidConfig | SocketError, R> =>
   Layer.unwrapEffect(
-    Effect.map(tokenOf(parsed.httpTokenFile), (token) =>
+    Effect.map(Effect.all([tokenOf(parsed.httpTokenFile), hostsOf(parsed.httpHost)]), ([token, httpHosts]) =>
       StatusServer.around(member, {
         http: address,
+        httpHosts,
         peerHttp: Option.getOrUndefined(parsed.peerHttp),
         token,
         refusals: security?.refusals

@@ -87,6 +87,14 @@ export const http = {
     "Where this server tells its status over HTTP, such as 127.0.0.1:5011; of a port alone, to this machine alone. " +
       "Default: nowhere."
   ),
+  httpHost: Options.text("http-host").pipe(
+    Options.withPseudoName("NAME"),
+    Options.repeated,
+    Options.withDescription(
+      "A host name under which --http may be asked, besides IP addresses, localhost, this machine's own name and that of " +
+        "--http; may be given several times. Environment: BSTAR_HTTP_HOSTS, separated by commas."
+    )
+  ),
   peerHttp: text(
     "peer-http",
     "BSTAR_PEER_HTTP",

@@ -11,7 +11,7 @@ import * as Endpoint from "../Endpoint.ts"
 import { policyNames } from "../Fsm.ts"
 import { DurationInput } from "../internal/config.ts"
 import * as LazyPirate from "../LazyPirate.ts"
-import { ListenAddress } from "../operations/address.ts"
+import { HostName, ListenAddress } from "../operations/address.ts"
 import * as Hooks from "../service/Hooks.ts"
 import * as Proxy from "../service/Proxy.ts"
 import { backends, runDefaults } from "./options.ts"
@@ -121,6 +121,18 @@ export const logFormat = word("log-format", ["plain", "json", "pretty"], "plain"
 
 export const role: Setting = word("role", ["primary", "backup"], "none")
 
+const isHostName = Schema.is(HostName)
+
+const httpHosts: Setting = {
+  variable: "BSTAR_HTTP_HOSTS",
+  complaint: (value) =>
+    Array.isArray(value) && value.length > 0 && value.every((name) => isHostName(name))
+      ? undefined
+      : `expected a list of host names such as ["primary.example"], got ${shown(value)}`,
+  fromText: (text) => text.split(","),
+  fallback: "none"
+}
+
 /** What every server of a pair can be told. */
 export const server: Settings = {
   "frontend": endpoint("frontend"),
@@ -148,6 +160,7 @@ export const server: Settings = {
   "on-stop": text("on-stop", "a command"),
   "hook-timeout": duration("hook-timeout", upToADay("1 millis"), Hooks.defaults.timeout),
   "http": address("http"),
+  "http-host": httpHosts,
   "peer-http": that(
     text("peer-http", "10.0.0.2:5011"),
     (value) => isUrl(value) ? undefined : `expected HOST:PORT or a URL, got ${shown(value)}`

@@ -21,7 +21,7 @@ import type { InvalidConfig, SocketError } from "../BinaryStarError.ts"
 import { validate } from "../internal/config.ts"
 import * as Names from "../internal/names.ts"
 import type { Refusals } from "../security/Refusals.ts"
-import { ListenAddress } from "./address.ts"
+import { HostName, ListenAddress } from "./address.ts"
 import * as handlers from "./handlers.ts"
 import * as listener from "./listener.ts"
 import { urlOf } from "./OperatorClient.ts"
@@ -39,6 +39,11 @@ export interface Options {
    * operators reach.
    */
   readonly http: string
+  /**
+   * Names besides IP addresses, `localhost`, this machine's own and that of `http` under which it may be asked. Other
+   * names are refused, but for health checks, since a foreign page could have its own name lead here.
+   */
+  readonly httpHosts?: ReadonlyArray<string> | undefined
   /** Where the peer does the same: `10.0.0.2:5011` or a URL. Without it this server shows itself only. */
   readonly peerHttp?: string | undefined
   /** What operators have to know to steer it; the same on both servers. Without it nobody can. */
@@ -60,7 +65,12 @@ const Token = Schema.UndefinedOr(Schema.RedactedFromSelf(Schema.String)).pipe(Sc
   { message: () => "expected a token of visible ASCII characters without spaces" }
 ))
 
-const Settings = Schema.Struct({ http: ListenAddress, peerHttp: PeerAddress, token: Token })
+const Settings = Schema.Struct({
+  http: ListenAddress,
+  httpHosts: Schema.Array(HostName),
+  peerHttp: PeerAddress,
+  token: Token
+})
 
 /** The system's own look-up of the peer's name would hold up the end of this process while a name server is silent. */
 const peerClient = Layer.provide(
@@ -94,7 +104,8 @@ export const app = (
     const settings = yield* validate(Schema.Struct({ ...Settings.fields, http: Schema.String }), {
       peerHttp: undefined,
       token: undefined,
-      ...options
+      ...options,
+      httpHosts: options.httpHosts ?? []
     })
     return Effect.provide(
       yield* handlers.make(settings.token),
@@ -114,9 +125,14 @@ const listening = (options: Options): Layer.Layer<Listening, InvalidConfig | Soc
   Layer.scoped(
     Listening,
     Effect.gen(function*() {
-      const checked = yield* validate(Settings, { peerHttp: undefined, token: undefined, ...options })
+      const checked = yield* validate(Settings, {
+        peerHttp: undefined,
+        token: undefined,
+        ...options,
+        httpHosts: options.httpHosts ?? []
+      })
       const settings = { ...checked, refusals: options.refusals }
-      const server = yield* listener.listen(settings.http)
+      const server = yield* listener.listen(settings.http, settings.httpHosts)
       return { settings, server, app: yield* handlers.make(settings.token), scope: yield* Effect.scope }
     })
   )

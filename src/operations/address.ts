@@ -27,3 +27,8 @@ export const ListenAddress = Schema.transform(
     encode: ({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`
   }
 )
+
+/** A host name as it stands in a `Host` header, without a port. */
+export const HostName = Schema.String.pipe(Schema.pattern(/^[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_.])?$/, {
+  message: ({ actual }) => `expected a host name such as "primary.example", got ${JSON.stringify(actual)}`
+}))

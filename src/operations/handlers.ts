@@ -3,7 +3,7 @@ import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequ
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServer from "@effect/platform/HttpServer"
-import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Context from "effect/Context"
@@ -133,7 +133,10 @@ const steer = HttpApiBuilder.group(StatusApi, "steer", (handlers) =>
 
 const hashOf = (token: Redacted.Redacted): Buffer => crypto.createHash("sha256").update(Redacted.value(token)).digest()
 
-/** How long it takes does not tell how much of a token was right. */
+/** The library takes whatever has six letters for the scheme. */
+const isBearer = (header: string | undefined): boolean => /^bearer [\x21-\x7e]+$/i.test(header ?? "")
+
+/** Constant-time comparison. */
 const authorization = (token: Redacted.Redacted) =>
   Effect.gen(function*() {
     const now = yield* monotonicReader
@@ -141,12 +144,13 @@ const authorization = (token: Redacted.Redacted) =>
     const expected = hashOf(token)
     return Authorization.of({
       bearer: (given) =>
-        crypto.timingSafeEqual(hashOf(given), expected)
-          ? Effect.void
-          : Effect.zipRight(
-            isFirst(now()) ? Effect.logWarning("an order without the right token was refused") : Effect.void,
-            new Unauthorized({ error: "the token is missing or wrong" })
-          )
+        Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+          isBearer(headers.authorization) && crypto.timingSafeEqual(hashOf(given), expected)
+            ? Effect.void
+            : Effect.zipRight(
+              isFirst(now()) ? Effect.logWarning("an order without the right token was refused") : Effect.void,
+              new Unauthorized({ error: "the token is missing or wrong" })
+            ))
     })
   })
 

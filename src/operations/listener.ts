@@ -1,16 +1,20 @@
 /**
- * An HTTP server that nobody can hold up: what is too large or too slow is refused, and who only connects has to give way
- * to others.
+ * An HTTP server whose clients cannot hold up the process: one request at a time on a connection, a budget for each turn of
+ * the event loop, limits for what is sent and not read, and places that are kept for health checks.
  */
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import type { RequestListener } from "node:http"
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http"
 import { createServer } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
+import { performance } from "node:perf_hooks"
+import { clearInterval, clearTimeout, setInterval, setTimeout } from "node:timers"
 import type { SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
 import * as Descriptors from "../internal/descriptors.ts"
+import * as Hosts from "./hosts.ts"
+import * as Turns from "./turns.ts"
 
 export interface Listener {
   /** Where it listens. */
@@ -19,8 +23,40 @@ export interface Listener {
   readonly serve: (handler: RequestListener) => void
 }
 
-/** Above this, the connection that has been idle for longest is closed. Fewer where the process may open few files. */
-const maxConnections = Math.min(256, Descriptors.connectionsFor(Descriptors.limit) ?? 256)
+/**
+ * Above this limit the longest-idle connection is closed. It is more than the system's backlog (511), so that a connection
+ * that was accepted in the same turn as a full backlog is still there when its request is read.
+ * Fewer where the process may open few files.
+ */
+const mostConnections = 768
+const maxConnections = Math.min(mostConnections, Descriptors.connectionsFor(Descriptors.limit) ?? mostConnections)
+
+/** Places above the limit, each for one health check; the oldest is closed for a new one. */
+const reservedConnections = 64
+
+/** How long a reserved place may be kept. */
+const reservedMillis = 1_000
+
+/** Requests on one connection that may wait for the answer to the one before. With more the connection is closed. */
+const maxPipelined = 8
+
+/** How long output may wait for a client that does not read. */
+const unreadMillis = 5_000
+
+/** Output that may wait for one client. */
+const maxUnreadBytes = 256 * 1024
+
+/** How long the rest of a body may take after its request has been answered. */
+const lingerMillis = 1_000
+
+const healthChecks: ReadonlySet<string> = new Set(["/live", "/ready", "/active", "/passive"])
+
+const isHealthCheck = ({ method, url = "" }: IncomingMessage): boolean =>
+  (method === "GET" || method === "HEAD") && healthChecks.has(url.split("?", 1)[0]!)
+
+const refuse = (response: ServerResponse, status: number, message: string): void => {
+  response.writeHead(status, { "content-type": "text/plain", connection: "close" }).end(`${message}\n`)
+}
 
 const limits = {
   maxHeaderSize: 8 * 1024,
@@ -44,37 +80,156 @@ const reasons: { readonly [code: string]: SocketReason } = {
 
 const urlOf = (host: string, port: number): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}`
 
-const make = (warn: (error: Error) => void) => {
+/** Requests of one connection, answered one after the other. */
+interface Connection {
+  readonly waiting: Array<() => void>
+  isBusy: boolean
+  unreadSince: number | undefined
+}
+
+/** Bytes that are parsed in one go: all requests in them are emitted before the connection can be closed. */
+const sliceBytes = 1024
+
+/** Node parses all that was received, 64 KiB of requests, even when the first of them has closed the connection. */
+const parseInSlices = (socket: Socket, { waiting }: Connection): void => {
+  const parsers = socket.listeners("data")
+  socket.removeAllListeners("data")
+  socket.on("data", (chunk: Buffer) => {
+    for (let at = 0; at < chunk.length && !socket.destroyed; at += sliceBytes) {
+      // Node pauses when a request is pipelined behind output that is not read; its parser must get nothing more then.
+      if (socket.isPaused() && waiting.length > 0) {
+        socket.destroy()
+        return
+      }
+      const slice = chunk.subarray(at, at + sliceBytes)
+      parsers.forEach((parse) => parse(slice))
+    }
+  })
+}
+
+const make = (isOwnHost: (header: string | undefined) => boolean, warn: (error: Error) => void) => {
   const server = createServer(limits)
+  const turns = Turns.make()
+  const connections = new Map<Socket, Connection>()
   const idle = new Set<Socket>()
-  let connections = 0
+  const reserved = new Set<Socket>()
   let handler: RequestListener = (_, response) => {
     response.writeHead(503).end("not ready")
   }
   server.setTimeout(silenceMillis)
-  server.on("connection", (socket) => {
-    const [oldest] = idle
-    if (connections >= maxConnections) {
-      const victim = oldest ?? socket
-      idle.delete(victim)
-      victim.destroy()
+
+  const reserve = (socket: Socket) => {
+    const [oldest] = reserved
+    if (reserved.size >= reservedConnections) {
+      oldest!.destroy()
+      reserved.delete(oldest!)
     }
-    connections++
-    idle.add(socket)
+    reserved.add(socket)
+    const timer = setTimeout(() => socket.destroy(), reservedMillis)
     socket.once("close", () => {
-      connections--
+      clearTimeout(timer)
+      reserved.delete(socket)
+    })
+  }
+  const admit = (socket: Socket) => {
+    const [oldest] = idle
+    if (connections.size - reserved.size >= maxConnections) {
+      if (oldest === undefined) {
+        reserve(socket)
+      } else {
+        idle.delete(oldest)
+        connections.delete(oldest)
+        oldest.destroy()
+      }
+    }
+    const connection: Connection = { waiting: [], isBusy: false, unreadSince: undefined }
+    connections.set(socket, connection)
+    parseInSlices(socket, connection)
+    if (!reserved.has(socket)) {
+      idle.add(socket)
+    }
+    socket.once("close", () => {
+      connections.delete(socket)
       idle.delete(socket)
     })
-  })
-  server.on("request", (request, response) => {
-    idle.delete(request.socket)
+  }
+  server.on("connection", admit)
+
+  const answer: RequestListener = (request, response) => {
+    if (response.destroyed || request.socket.destroyed) {
+      return
+    }
+    const isCheck = isHealthCheck(request)
+    if (!isCheck && reserved.has(request.socket)) {
+      return refuse(response, 503, "too many connections")
+    }
+    if (!isCheck && !isOwnHost(request.headers.host)) {
+      return refuse(
+        response,
+        421,
+        `this is not ${JSON.stringify(request.headers.host ?? "")}: allow it with --http-host`
+      )
+    }
+    handler(request, response)
+  }
+
+  const begin = (connection: Connection, request: IncomingMessage, response: ServerResponse) => {
+    const { socket } = request
+    connection.isBusy = true
+    idle.delete(socket)
     response.once("close", () => {
-      if (!request.socket.destroyed) {
-        idle.add(request.socket)
+      connection.isBusy = false
+      const next = connection.waiting.shift()
+      if (socket.destroyed || !connections.has(socket)) {
+        return
+      }
+      if (next !== undefined) {
+        return next()
+      }
+      if (!request.complete) {
+        const timer = setTimeout(() => socket.destroy(), lingerMillis)
+        request.once("end", () => clearTimeout(timer))
+        socket.once("close", () => clearTimeout(timer))
+      }
+      if (!reserved.has(socket)) {
+        idle.add(socket)
       }
     })
-    handler(request, response)
+    if (!turns.add(() => answer(request, response), isHealthCheck(request))) {
+      refuse(response, 503, "too many requests")
+    }
+  }
+  server.on("request", (request, response) => {
+    const connection = connections.get(request.socket)
+    if (connection === undefined) {
+      return
+    }
+    if (!connection.isBusy) {
+      return begin(connection, request, response)
+    }
+    if (connection.waiting.length >= maxPipelined) {
+      connections.delete(request.socket)
+      request.socket.destroy()
+      return
+    }
+    connection.waiting.push(() => begin(connection, request, response))
   })
+
+  const closeUnread = () => {
+    const now = performance.now()
+    for (const [socket, connection] of connections) {
+      if (socket.writableLength === 0) {
+        connection.unreadSince = undefined
+        continue
+      }
+      connection.unreadSince ??= now
+      if (socket.writableLength > maxUnreadBytes || now - connection.unreadSince >= unreadMillis) {
+        socket.destroy()
+      }
+    }
+  }
+  const sweep = setInterval(closeUnread, 1_000).unref()
+  server.once("close", () => clearInterval(sweep))
   // Without it, whatever goes wrong where a connection is accepted would end the process.
   server.on("error", (error) => {
     if (server.listening) {
@@ -91,12 +246,15 @@ const make = (warn: (error: Error) => void) => {
 
 /** Listens as long as the scope. Then all connections are closed at once, whatever they wait for. */
 export const listen = (
-  { host, port }: { readonly host: string; readonly port: number }
+  { host, port }: { readonly host: string; readonly port: number },
+  hosts: ReadonlyArray<string> = []
 ): Effect.Effect<Listener, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const fork = Runtime.runFork(yield* Effect.runtime())
     const { serve, server } = yield* Effect.acquireRelease(
-      Effect.sync(() => make(({ message }) => fork(Effect.logWarning(`status server: ${message}`)))),
+      Effect.sync(() =>
+        make(Hosts.make(host, hosts), ({ message }) => fork(Effect.logWarning(`status server: ${message}`)))
+      ),
       ({ server }) =>
         Effect.sync(() => {
           server.close()

@@ -34,7 +34,8 @@ const abuse = async (port: number) => {
     )
   }
   for (let i = 0; i < 5; i++) {
-    const head = `POST /pause HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n`
+    const head =
+      `POST /pause HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n`
     const socket = await connect(port, head)
     socket.write(body)
     await closed(socket)

@@ -338,7 +338,7 @@ const listenTo = async (port: number, listeners: number) => {
   const sockets = await Promise.all(Array.from({ length: listeners + 1 }, async (_, i) => {
     const socket = net.connect(port, "127.0.0.1")
     await once(socket, "connect")
-    socket.write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    socket.write("GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
     return i === 0 ? socket.pause() : socket.on("data", () => messages++)
   }))
   return {

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as net from "node:net"
+import { hostname } from "node:os"
 import type * as BinaryStar from "../../src/BinaryStar.ts"
 import { eventually, unhandledRejections } from "../suites/support.ts"
 import { call, codeOf, post, soon, startPair, statusOf, token } from "./nodes.ts"
@@ -52,7 +53,7 @@ describe("the status server is not impressed by", () => {
     Effect.gen(function*() {
       const rejections = yield* unhandledRejections
       const { members, primary } = yield* startPair(settings)
-      const get = "GET /status HTTP/1.1\r\nhost: x\r\n"
+      const get = "GET /status HTTP/1.1\r\nhost: localhost\r\n"
       for (
         const [code, ...texts] of [
           [400, "BLAH\r\n\r\n"],
@@ -61,10 +62,10 @@ describe("the status server is not impressed by", () => {
           [400, `${get}content-length: -1\r\n\r\n`],
           [400, `${get}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n`],
           [431, `${get}x: ${"y".repeat(20_000)}\r\n\r\n`],
-          [404, "GET /%ZZ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],
-          [404, "GET http://elsewhere/nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],
-          [404, "GET /../../etc/passwd HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],
-          [404, "DELETE /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],
+          [404, "GET /%ZZ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"],
+          [404, "GET http://elsewhere/nothing HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"],
+          [404, "GET /../../etc/passwd HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"],
+          [404, "DELETE /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"],
           [200, `${get}upgrade: websocket\r\nconnection: upgrade, close\r\n\r\n`]
         ] as const
       ) {
@@ -72,7 +73,7 @@ describe("the status server is not impressed by", () => {
         assert.match(answer, new RegExp(`^HTTP/1.1 ${code} `), texts[0])
         assert.notMatch(answer, /node_modules|\bat .*:\d+:\d+/)
       }
-      assert.strictEqual(yield* say(primary.url, "CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n"), "")
+      assert.strictEqual(yield* say(primary.url, "CONNECT x:1 HTTP/1.1\r\nhost: localhost\r\n\r\n"), "")
       yield* isWell(primary.url, members.backup)
       assert.deepStrictEqual(rejections, [])
     }), 60_000)
@@ -101,7 +102,12 @@ describe("the status server is not impressed by", () => {
       for (let i = 0; i < 200; i++) {
         const socket = yield* connect(primary.url)
         socket.write(
-          ["", "GET ", "GET /events HTTP/1.1\r\nhost: x\r\n\r\n", "GET / HTTP/1.1\r\nupgrade: x\r\n\r\n"][i % 4]!
+          [
+            "",
+            "GET ",
+            "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            "GET / HTTP/1.1\r\nupgrade: x\r\n\r\n"
+          ][i % 4]!
         )
         socket.resetAndDestroy()
       }
@@ -113,9 +119,105 @@ describe("the status server is not impressed by", () => {
       const { members, primary } = yield* startPair(settings)
       for (let i = 0; i < 1000; i++) {
         const socket = yield* connect(primary.url)
-        socket.write(["", "GET / HTTP/1.1\r\n", "POST /pause HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n"][i % 3]!)
+        socket.write(
+          ["", "GET / HTTP/1.1\r\n", "POST /pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n"][i % 3]!
+        )
       }
       yield* isWell(primary.url, members.backup)
       assert.strictEqual((yield* soon(call(`${primary.url}/live`))).status, 200)
+    }), 60_000)
+
+  it.scopedLive("F10 requests: 2,000 that are pipelined on one connection", () =>
+    Effect.gen(function*() {
+      const { members, primary } = yield* startPair(settings)
+      const answer = yield* say(primary.url, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2000))
+      assert.isBelow(answer.match(/HTTP\/1\.1 200 /g)?.length ?? 0, 20)
+      yield* isWell(primary.url, members.backup)
+    }), 60_000)
+
+  it.scopedLive("F10 requests: a few that are pipelined are answered in their order", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair(settings)
+      const requests = ["/live", "/passive", "/active"].map((path, i) =>
+        `GET ${path} HTTP/1.1\r\nhost: localhost\r\n${i === 2 ? "connection: close\r\n" : ""}\r\n`
+      )
+      const answer = yield* say(primary.url, requests.join(""))
+      assert.deepStrictEqual(answer.match(/HTTP\/1\.1 [0-9]+/g), ["HTTP/1.1 200", "HTTP/1.1 503", "HTTP/1.1 200"])
+    }), 60_000)
+
+  it.scopedLive("F10 output: clients that ask for pages and do not read", () =>
+    Effect.gen(function*() {
+      const { members, primary } = yield* startPair(settings)
+      const sockets = yield* Effect.forEach(Array.from({ length: 20 }), () => connect(primary.url))
+      const get = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+      const closed = sockets.map((socket) => {
+        socket.pause()
+        // One at a time, for as long as the server takes them.
+        const timer = setInterval(() => socket.write(get), 5)
+        return happens(socket, "close").then(() => clearInterval(timer))
+      })
+      yield* isWell(primary.url, members.backup)
+      assert.strictEqual(yield* soon(codeOf(`${primary.url}/active`)), 200)
+      sockets.forEach((socket) => socket.destroy())
+      yield* Effect.promise(() => Promise.all(closed))
+    }), 60_000)
+
+  it.scopedLive(
+    "F10 health checks: all places are taken by listeners and bodies that do not come",
+    () =>
+      Effect.gen(function*() {
+        const { members, primary } = yield* startPair(settings)
+        const head =
+          `POST /pause HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-length: 5\r\n\r\n`
+        for (let i = 0; i < 1000; i++) {
+          ;(yield* connect(primary.url)).write(i < 150 ? "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n" : head)
+        }
+        const answer = yield* say(primary.url, "GET /active HTTP/1.0\r\n\r\n")
+        assert.match(answer, /^HTTP\/1\.1 200 /)
+        yield* soon(eventually(Effect.map(members.backup.counters, ({ heard }) => heard >= 2)))
+      }),
+    60_000
+  )
+
+  it.scopedLive("F11 Host: a foreign name is refused, but for health checks", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair(settings)
+      const codeWith = (path: string, host: string) =>
+        Effect.map(
+          say(primary.url, `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`),
+          (answer) => Number(answer.slice(9, 12))
+        )
+      for (
+        const host of [
+          "evil.example",
+          "evil.example:80",
+          "localhost.evil.example",
+          "127.0.0.1.evil.example",
+          "",
+          "[::1"
+        ]
+      ) {
+        for (const path of ["/", "/status", "/events", "/metrics", "/live/../status"]) {
+          assert.strictEqual(yield* codeWith(path, host), 421, `${path} of ${host}`)
+        }
+        assert.strictEqual(yield* codeWith("/active", host), 200, host)
+      }
+      for (const host of ["localhost", "LOCALHOST:1", "127.0.0.1:5011", "[::1]:5011", "10.1.2.3", hostname()]) {
+        assert.strictEqual(yield* codeWith("/status", host), 200, host)
+      }
+      assert.match(yield* say(primary.url, "GET /status HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 421 [^]*--http-host\n$/)
+    }), 60_000)
+
+  it.scopedLive("F11 Authorization: a scheme that is not Bearer", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair(settings)
+      for (
+        const header of [`XXXXXX ${token}`, `Bearer:${token}`, `Bearer ${token} x`, `Bearer  ${token} ${token}`, token]
+      ) {
+        assert.strictEqual((yield* post(`${primary.url}/resume`, "", header)).status, 401, header)
+      }
+      for (const header of [`Bearer ${token}`, `bearer ${token}`]) {
+        assert.strictEqual((yield* post(`${primary.url}/resume`, "", header)).status, 200, header)
+      }
     }), 60_000)
 })
