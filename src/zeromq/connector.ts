@@ -116,7 +116,13 @@ export const make = (socket: zmq.Socket, { failed, isSecured }: {
       const on = (
         type: "connect" | "handshake" | "disconnect" | "close" | "connect:retry",
         react: (address: string) => void
-      ) => socket.events.on(type, ({ address }) => react(OwnAddress.withoutSource(address)))
+      ) =>
+        // An event of a port that could not be bound has no address.
+        socket.events.on(
+          type,
+          ({ address }: { readonly address?: string }) =>
+            address === undefined ? undefined : react(OwnAddress.withoutSource(address))
+        )
       on("connect", (address) => emit("opened", address))
       on("handshake", (address) => {
         connected.add(address)
