@@ -1,23 +1,38 @@
+import * as fs from "node:fs"
 import { networkInterfaces } from "node:os"
 import * as Endpoint from "../Endpoint.ts"
+
+/** The ports that the system gives to connections; those of Linux where they cannot be read. */
+const [firstPort = 32_768, lastPort = 60_999] = (() => {
+  try {
+    return fs.readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").trim().split(/\s+/).map(Number)
+  } catch {
+    return []
+  }
+})()
 
 const isOwn = (host: string): boolean =>
   host === "::1" || host.startsWith("127.") ||
   Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === host))
 
 /**
- * The address with which libzmq connects to this host. A port that the system also gives to connections may be connected to
- * itself, which keeps it for a minute after it is closed from all but sockets that share it. With a source address libzmq
- * lets it be shared (SO_REUSEADDR), so that the server to which it belongs can bind it.
+ * The address with which libzmq connects to a port of this host that the system also gives to connections. While no process
+ * listens there, a connection may be given that very port: it is connected to itself, and the system keeps the port for a minute
+ * after that from all but sockets that share it. With a source address libzmq lets it be shared (SO_REUSEADDR), so that the
+ * server to which it belongs can bind it. Elsewhere there is none: for a source address libzmq asks for all interfaces at each
+ * attempt, and aborts the process where no file can be opened.
  *
  * @internal
  */
 export const withSource = (address: string): string => {
   const parts = Endpoint.parse(address)
-  if (parts?.protocol !== "tcp" || !isOwn(parts.host.replace(/^\[|\]$/g, ""))) {
+  if (parts?.protocol !== "tcp") {
     return address
   }
-  return `tcp://${parts.host.startsWith("[") ? "[::]" : "0.0.0.0"}:0;${parts.host}:${parts.port}`
+  const port = Number(parts.port)
+  return port >= firstPort && port <= lastPort && isOwn(parts.host.replace(/^\[|\]$/g, ""))
+    ? `tcp://${parts.host.startsWith("[") ? "[::]" : "0.0.0.0"}:0;${parts.host}:${parts.port}`
+    : address
 }
 
 /**

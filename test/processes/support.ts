@@ -4,6 +4,7 @@
 import type { Duration, Scope } from "effect"
 import { Data, Effect, Schedule } from "effect"
 import { spawn } from "node:child_process"
+import { randomInt } from "node:crypto"
 import { once } from "node:events"
 import * as net from "node:net"
 import * as path from "node:path"
@@ -166,19 +167,29 @@ export const bstar = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) 
 
 const portsGiven = new Set<number>()
 
-/** Ports of this machine that nobody uses. No two calls in this process give the same one. */
+/** Below those that the system gives to connections, which may connect a port to itself while no process listens there. */
+const portRange = { first: 12_000, last: 31_999 }
+
+const isFree = async (port: number): Promise<boolean> => {
+  const server = net.createServer()
+  const isListening = new Promise<boolean>((resolve) => {
+    server.once("listening", () => resolve(true))
+    server.once("error", () => resolve(false))
+  })
+  server.listen(port, "127.0.0.1")
+  return await isListening && (await once(server.close(), "close"), true)
+}
+
+/** Ports of this machine that are free. No two calls in this process give the same one. */
 const freePorts = async (count: number): Promise<Array<number>> => {
-  const servers = await Promise.all(Array.from({ length: count }, async () => {
-    const server = net.createServer().listen(0, "127.0.0.1")
-    await once(server, "listening")
-    return server
-  }))
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port)
-  await Promise.all(servers.map((server) => once(server.close(), "close")))
-  if (ports.some((port) => portsGiven.has(port))) {
-    return freePorts(count)
+  const ports: Array<number> = []
+  while (ports.length < count) {
+    const port = randomInt(portRange.first, portRange.last + 1)
+    if (!portsGiven.has(port) && await isFree(port)) {
+      portsGiven.add(port)
+      ports.push(port)
+    }
   }
-  ports.forEach((port) => portsGiven.add(port))
   return ports
 }
 
