@@ -612,8 +612,7 @@ export const make = <R>(
         if (slept() === undefined) {
           // A policy that does not mind must not publish what the peer has overtaken in the meantime.
           if (Fsm.hasSlept(rules, lastBeat, now())) {
-            yield* link.forget
-            return yield* apply([...inputs, ...inbox.poll()], true)
+            return yield* apply([...inputs, ...(yield* drain())], true)
           }
           // Evidence comes after all that the peer has said before.
           const hasMore = inputs.some(isEvidence) && (yield* link.waiting)
@@ -624,11 +623,24 @@ export const make = <R>(
         lastBeat = now()
         yield* advance({ _tag: "Slept", now: lastBeat }, { evidence: `stood still for ${Math.round(stood)} ms` })
         // What the peer sent before is dropped, and the time that it has to be heard counts from then on.
-        yield* link.forget
-        yield* link.waiting
-        yield* apply(inbox.poll(), false)
+        yield* apply(yield* drain(), false)
         lastBeat = now()
         member = Fsm.step(rules, member, { _tag: "Slept", now: lastBeat }).member
+      }
+
+      /** All that the peer has sent, batch by batch, until nothing is left. What it sends meanwhile does not keep this up. */
+      function* drain() {
+        yield* link.forget
+        const until = now() + config.expiryMillis / 4
+        const all: Array<Input> = []
+        let isMore = true
+        while (isMore && now() < until) {
+          isMore = yield* link.waiting
+          const inputs = inbox.poll()
+          isMore ||= inputs.some(({ _tag }) => _tag === "Heard")
+          all.push(...inputs)
+        }
+        return all
       }
 
       /** Applies what has come in: first all that the peer has said, if it can be trusted, then the beat that tells our state. */

@@ -34,7 +34,7 @@ export interface Options {
 }
 
 /** How long, in milliseconds, what has arrived at this host may take to reach the event loop on a busy machine. */
-const arrivalMillis = 100
+const arrivalMillis = 200
 
 /**
  * Publishes at `state` and subscribes to `peer`. A peer that is not there yet, or whose name cannot be looked up yet, is

@@ -149,13 +149,14 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
     let reported: Exclude<LinkEvent, "Joined"> = "Lost"
     const isThere = yield* Effect.makeLatch(true)
 
+    const isSought = () => Addresses.isName(endpoint) && Addresses.known(endpoint).length === 0
+
     /** The step that the link as a whole has come to. While one connection is there another one may be made beside it. */
     const report = Effect.suspend(() => {
       const steps = [current, candidate].map((subscriber) => stepOf[subscriber?.status ?? "down"])
       // While the peer's address is still looked up, it is no more silent than while it is connected.
-      const isSought = Addresses.isName(endpoint) && Addresses.known(endpoint).length === 0
       const step = steps.find((step) => step === "Connected") ??
-        (isSought ? "Connecting" : steps.find((step) => step === "Connecting")) ?? "Lost"
+        (isSought() ? "Connecting" : steps.find((step) => step === "Connecting")) ?? "Lost"
       if (step === reported) {
         return Effect.void
       }
@@ -242,9 +243,9 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
       }
     })
 
-    /** Whether libzmq itself goes on trying, as it does where connections are refused. */
+    /** Whether the socket itself goes on trying, as it does where connections are refused, or the address is looked up. */
     const isRetrying = (at: number) =>
-      current?.status === "down" && at - current.steppedAt <= silentHeartbeats * heartbeatMillis
+      isSought() || current?.status === "down" && at - current.steppedAt <= silentHeartbeats * heartbeatMillis
 
     yield* report
     const take = (input: Input) =>
