@@ -14,7 +14,9 @@ import {
   send,
   serverArgs,
   socket,
-  startLine
+  startLine,
+  votesRefused,
+  withoutSeconds
 } from "./support.ts"
 
 interface Heartbeat {
@@ -35,7 +37,7 @@ const start = (role: Role, { option }: Heartbeat) =>
     const server = yield* bstar(serverArgs(role, at, option))
     yield* server.waitForLine(startLine[role])
     yield* peer.listened
-    return { frontend: at[role].frontend, peer, server }
+    return { at, frontend: at[role].frontend, peer, server }
   })
 
 const readyAsPassive: { readonly [R in Role]: string } = {
@@ -153,12 +155,13 @@ describe("takeover", () => {
 
   it.scopedLive("a backup that never heard its primary refuses", () =>
     Effect.gen(function*() {
-      const { frontend, peer, server } = yield* start("backup", quick)
+      const { at, frontend, peer, server } = yield* start("backup", quick)
       const { ask, replies } = yield* dealer(frontend)
       yield* Effect.forkScoped(Effect.repeat(ask("anybody?"), Schedule.spaced("10 millis")))
+      yield* server.waitForLine(/^W: votes are refused: /)
       const beats = yield* peer.heard.more(10)
       assert.deepStrictEqual(beats.map(({ frames }) => frames.join()), beats.map(() => "2"))
-      assert.deepStrictEqual(server.lines, [startLine.backup])
+      assert.deepStrictEqual(server.lines.map(withoutSeconds), [startLine.backup, votesRefused(at.primary.state)])
       assert.strictEqual(replies.entries.length, 0)
     }))
 })
@@ -173,7 +176,13 @@ const junk: ReadonlyArray<{ readonly what: string; readonly frames: ReadonlyArra
   { what: "the number 3 in binary", frames: [Buffer.from([3])] },
   { what: "two frames", frames: ["3", "3"] },
   { what: "a digit and an empty frame", frames: ["3", ""] },
-  { what: "a mebibyte", frames: [Buffer.alloc(1024 * 1024, "3")] }
+  { what: "512 bytes", frames: [Buffer.alloc(512, "3")] }
+]
+
+const oversized: ReadonlyArray<{ readonly what: string; readonly frames: ReadonlyArray<Buffer | string> }> = [
+  { what: "513 bytes", frames: [Buffer.alloc(513, "3")] },
+  { what: "a mebibyte", frames: [Buffer.alloc(1024 * 1024, "3")] },
+  { what: "a digit and a mebibyte", frames: ["3", Buffer.alloc(1024 * 1024, "3")] }
 ]
 
 const malformed = /^W: malformed /
@@ -189,6 +198,22 @@ describe("malformed messages", () => {
         yield* peer.say("3")
         yield* server.waitForLine(readyAsPassive.backup)
         assert.deepStrictEqual(server.lines, [startLine.backup, line, readyAsPassive.backup])
+      }))
+  }
+
+  for (const { frames, what } of oversized) {
+    it.scopedLive(`${what} is ignored, and the connection made anew`, () =>
+      Effect.gen(function*() {
+        const { peer, server } = yield* start("backup", quick)
+        const again = yield* Effect.fork(peer.listenedAgain)
+        yield* peer.say(...frames)
+        yield* Fiber.join(again)
+        assert.deepStrictEqual((yield* peer.heard.more(3)).map(({ frames }) => frames.join()), ["2", "2", "2"])
+        yield* peer.say("3")
+        yield* server.waitForLine(readyAsPassive.backup)
+        yield* peer.hear("4")
+        assert.deepStrictEqual(server.lines, [startLine.backup, readyAsPassive.backup])
+        assert.strictEqual(server.stderr(), "")
       }))
   }
 
@@ -218,7 +243,7 @@ describe("malformed messages", () => {
         const { frontend, peer, server } = yield* start(role, slow)
         yield* peer.say("3")
         yield* server.waitForLine(readyAsPassive[role])
-        const babble = Effect.forEach(junk.slice(0, -1), ({ frames }) => peer.say(...frames), { discard: true })
+        const babble = Effect.forEach(junk, ({ frames }) => peer.say(...frames), { discard: true })
         yield* Effect.forkScoped(Effect.repeat(babble, Schedule.spaced("20 millis")))
         yield* server.waitForLine(malformed)
         const { ask, replies } = yield* dealer(frontend)

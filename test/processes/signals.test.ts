@@ -5,7 +5,18 @@ import * as path from "node:path"
 import * as zmq from "zeromq"
 import { child, makeLog, startRun } from "./commands.ts"
 import type { Endpoints, Process } from "./support.ts"
-import { bstar, foreignPeer, freeEndpoints, root, run, serverArgs, socket, startLine } from "./support.ts"
+import {
+  bstar,
+  foreignPeer,
+  freeEndpoints,
+  root,
+  run,
+  serverArgs,
+  socket,
+  startLine,
+  votesRefused,
+  withoutSeconds
+} from "./support.ts"
 
 /** The promise is one second. What is asserted leaves a busy machine room, and still tells a hanging end from a quick one. */
 const limitMillis = 3000
@@ -66,17 +77,19 @@ const underLoad = (frontend: string) =>
     return yield* Effect.all(Array.from({ length: 4 }, () => busyClient(frontend)))
   })
 
-/** An active server whose hook for its stop has lines for its begin and its end. */
+/** An active server with its hooks at work; the one for its stop has lines for its begin and its end. */
 const activeServer = Effect.gen(function*() {
   const at = yield* freeEndpoints
   const peer = yield* foreignPeer("backup", at)
   const server = yield* bstar([
     ...serverArgs("primary", at, "200 millis"),
-    ...["--policy", "hardened", "--on-stop", "echo begun; sleep 0.5; echo done"]
+    ...["--policy", "hardened", "--on-active", "echo active", "--on-stop", "echo begun; sleep 0.5; echo done"]
   ])
   yield* peer.listened
   yield* peer.say("2")
   yield* peer.hear("3")
+  // It publishes that it is active before it has done anything else about it.
+  yield* server.waitForLine("I: on-active: active")
   return { peer, server }
 })
 
@@ -208,9 +221,13 @@ describe("signals", () => {
         const server = yield* bstar(serverArgs("backup", at, "50 millis"))
         yield* server.waitForLine(startLine.backup)
         const clients = yield* underLoad(at.backup.frontend)
+        yield* server.waitForLine(/^W: votes are refused: /)
         yield* peer.heard.more(10)
         yield* endsCleanly(server, signal)
-        assert.strictEqual(server.stdout(), `${startLine.backup}\nW: interrupted\n`)
+        assert.strictEqual(
+          withoutSeconds(server.stdout()),
+          `${startLine.backup}\n${votesRefused(at.primary.state)}\nW: interrupted\n`
+        )
         assert.isTrue(clients.every(({ answered }) => answered() === 0))
       }))
 

@@ -233,6 +233,14 @@ export const startLine: { readonly [R in Role]: string } = {
   backup: "I: Backup passive, waiting for primary (active)"
 }
 
+/** What a backup logs when it refuses votes although it receives nothing from its primary. */
+export const votesRefused = (primary: string): string =>
+  `W: votes are refused: no heartbeat from the primary at ${primary} for N s, waiting for it; ` +
+  "start the primary, or bstar promote"
+
+/** The text with a fixed length of silence, which depends on how busy the machine is. */
+export const withoutSeconds = (text: string): string => text.replace(/ for \d+ s,/g, " for N s,")
+
 /** A raw socket that is closed with the scope. */
 export const socket = <S extends zmq.Socket>(open: () => S): Effect.Effect<S, never, Scope.Scope> =>
   Effect.acquireRelease(Effect.sync(open), (socket) => Effect.sync(() => socket.close()))
@@ -293,9 +301,15 @@ export const foreignPeer = (role: Role, at: Endpoints) =>
     const listeners = receiving(publisher)
     const heard = yield* publications(at[other(role)].state)
     const say = (...frames: Array<Buffer | string>) => send(publisher, ...frames)
+    const subscribes = (change: 0 | 1) => ({ frames }: Received) => frames[0]?.[0] === change
     return {
       /** Waits until our server listens. */
-      listened: listeners.find(({ frames }) => frames[0]?.[0] === 1),
+      listened: listeners.find(subscribes(1)),
+      /** Waits until our server has lost its connection, from now on, and then listens on another one. */
+      listenedAgain: Effect.suspend(() => {
+        const from = listeners.entries.length
+        return Effect.zipRight(listeners.find(subscribes(0), from), listeners.find(subscribes(1), from))
+      }),
       /** Publishes one message. */
       say,
       /** Publishes a state again and again; whoever wants silence interrupts it. */

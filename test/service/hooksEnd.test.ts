@@ -140,15 +140,19 @@ describe("hooks of a server that comes and goes", () => {
       const { member, primary, standsBy } = yield* makeBackup
       yield* install(member, options)
       yield* standsBy
+      const inTurns = ["onActive", "onActive done", "onPassive"]
       for (let term = 0; term < 2; term++) {
         // The first is taken at once, the others together.
         yield* primary.publish([Buffer.from("4")])
         yield* primary.publish([Buffer.from("2")])
         yield* primary.says("3")
-        assert.strictEqual(yield* member.state, "PASSIVE")
+        assert.strictEqual(yield* member.state, "CONTESTED")
+        assert.strictEqual(events.at(-1), "onActive")
         yield* advance("2 seconds")
+        assert.deepStrictEqual(events.slice(-3), inTurns)
+        yield* advance("2 seconds")
+        assert.strictEqual(yield* member.state, "PASSIVE")
       }
-      const inTurns = ["onActive", "onActive done", "onPassive"]
       assert.deepStrictEqual(events, ["onPassive", ...inTurns, ...inTurns])
     }))
 
@@ -162,7 +166,12 @@ describe("hooks of a server that comes and goes", () => {
       yield* primary.says("3")
       for (let term = 0; term < 50; term++) {
         yield* advance("40 millis")
+        assert.strictEqual(yield* member.state, "ACTIVE")
         yield* primary.says("3")
+        assert.strictEqual(yield* member.state, "CONTESTED")
+        assert.strictEqual(events.at(-1), "onPassive")
+        yield* advance("30 millis")
+        assert.strictEqual(yield* member.state, "PASSIVE")
       }
       assert.deepStrictEqual(events, [
         "onPassive",
