@@ -630,7 +630,7 @@ export const make = (options: Options): Model => {
 
   /** The subscription of a side arrives at its peer, which publishes its state at once. */
   const subscribe = (draft: Draft, side: Side): void => {
-    draft.connections[side] = { status: "subscribed", age: 0 }
+    draft.connections[side] = subscribed
     const word = Fsm.wordOf[draft.processes[other(side)].member.state]
     if (word !== undefined) {
       publish(draft, other(side), word)
@@ -671,15 +671,19 @@ export const make = (options: Options): Model => {
     const process = draft.processes[side]
     const due = draft.flights[side].filter(({ age }) => age === waiting).length
     const isDue = process.evidence !== "none" && process.evidenceAge === waiting
-    if (draft.connections[other(side)].status === "greeted" && isStepDue(draft, other(side))) {
-      subscribe(draft, other(side))
-    }
+    const isSubscriptionDue = draft.connections[other(side)].status === "greeted" && isStepDue(draft, other(side))
     if (startsOver(process)) {
+      if (isSubscriptionDue) {
+        draft.connections[other(side)] = subscribed
+      }
       lose(draft, side, due + early)
       tell(draft, side, "Slept", observe)
       notice(draft, side, observe)
       set(draft, side, { beat: 0, ...(isDue ? noEvidence : {}) })
       return
+    }
+    if (isSubscriptionDue) {
+      subscribe(draft, other(side))
     }
     for (let i = 0; i < due && draft.flights[side].length > 0 && !draft.hasAborted; i++) {
       hear(draft, side, observe)
@@ -803,6 +807,8 @@ export const make = (options: Options): Model => {
 const noEvidence = { evidence: "none", evidenceAge: 0 } as const
 
 const disconnected: Connection = { status: "down", age: 0 }
+
+const subscribed: Connection = { status: "subscribed", age: 0 }
 
 /** What a request is to a side: a subscriber at its state port shows that its peer may be there. */
 const requestAt = ({ connections }: World, side: Side): "ClientRequest" | "WatchedRequest" =>
