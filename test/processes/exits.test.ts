@@ -114,6 +114,19 @@ describe("what is wrong is said on standard error", () => {
       }))
   }
 
+  it.scopedLive("the port of the frontend is in use, while the peer lives: it ends all the same", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const squatter = yield* socket(() => new zmq.Router({ linger: 0 }))
+      yield* Effect.promise(() => squatter.bind(at.backup.frontend))
+      const peer = yield* bstar([...serverArgs("primary", at, "400 millis"), "--policy", "hardened"])
+      yield* peer.waitForLine(startLine.primary)
+      for (let time = 0; time < 5; time++) {
+        const server = yield* bstar([...serverArgs("backup", at, "400 millis"), "--policy", "hardened"])
+        assert.deepStrictEqual(yield* server.exit, { code: 1, signal: null })
+      }
+    }))
+
   for (const taken of ["frontend", "state"] as const) {
     it.scopedLive(`the port of the ${taken} is in use`, () =>
       Effect.gen(function*() {
