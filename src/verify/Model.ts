@@ -653,7 +653,7 @@ export const make = (options: Options): Model => {
     }
   }
 
-  /** Whoever has heard the last of a closed connection notices that. */
+  /** A side that has received everything of a closed connection notices the loss. */
   const notice = (draft: Draft, side: Side, observe: Observer | undefined): void => {
     if (draft.connections[side].status === "closed" && draft.flights[side].length === 0) {
       disconnect(draft, side, observe)
