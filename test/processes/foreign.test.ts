@@ -191,7 +191,7 @@ describe("malformed messages", () => {
   for (const { frames, what } of junk) {
     it.scopedLive(`${what} is ignored`, () =>
       Effect.gen(function*() {
-        const { peer, server } = yield* start("backup", quick)
+        const { peer, server } = yield* start("backup", slow)
         yield* peer.say(...frames)
         const line = yield* server.waitForLine(malformed)
         assert.isBelow(line.length, 200)
@@ -204,12 +204,16 @@ describe("malformed messages", () => {
   for (const { frames, what } of oversized) {
     it.scopedLive(`${what} is ignored, and the connection made anew`, () =>
       Effect.gen(function*() {
-        const { peer, server } = yield* start("backup", quick)
+        const { peer, server } = yield* start("backup", slow)
+        // A peer that is received all the time: its connection is not made anew because of silence.
+        const beats = yield* Effect.fork(peer.beat("1"))
+        yield* peer.heard.more(3)
         const again = yield* Effect.fork(peer.listenedAgain)
         yield* peer.say(...frames)
         yield* Fiber.join(again)
         assert.deepStrictEqual((yield* peer.heard.more(3)).map(({ frames }) => frames.join()), ["2", "2", "2"])
-        yield* peer.say("3")
+        yield* Fiber.interrupt(beats)
+        yield* Effect.forkScoped(peer.beat("3"))
         yield* server.waitForLine(readyAsPassive.backup)
         yield* peer.hear("4")
         assert.deepStrictEqual(server.lines, [startLine.backup, readyAsPassive.backup])
@@ -227,8 +231,10 @@ describe("malformed messages", () => {
       yield* peer.say("3")
       yield* server.waitForLine(readyAsPassive.primary)
       assert.strictEqual(server.lines.filter((line) => malformed.test(line)).length, 1)
-      // Longer than the second in which the log folds a repeated line; a transition is published besides the heartbeats.
-      yield* peer.heard.more(8)
+      // For a second the log folds a repeated line. A connection on which nothing is received would be made anew meanwhile.
+      const beats = yield* Effect.fork(peer.beat("3"))
+      yield* Effect.sleep("1100 millis")
+      yield* Fiber.interrupt(beats)
       const from = server.lines.length
       yield* burst
       yield* server.waitForLine(malformed, from)

@@ -167,8 +167,12 @@ export const bstar = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) 
 
 const portsGiven = new Set<number>()
 
-/** Below those that the system gives to connections, which may connect a port to itself while no process listens there. */
-const portRange = { first: 12_000, last: 31_999 }
+/**
+ * Below those that the system gives to connections, which may connect a port to itself while no process listens there. Each of
+ * the processes that run test files at the same time has its own.
+ */
+const portsEach = 2000
+const firstPort = 12_000 + portsEach * (Number(process.env["VITEST_POOL_ID"] ?? 0) % 10)
 
 const isFree = async (port: number): Promise<boolean> => {
   const server = net.createServer()
@@ -184,7 +188,7 @@ const isFree = async (port: number): Promise<boolean> => {
 const freePorts = async (count: number): Promise<Array<number>> => {
   const ports: Array<number> = []
   while (ports.length < count) {
-    const port = randomInt(portRange.first, portRange.last + 1)
+    const port = randomInt(firstPort, firstPort + portsEach)
     if (!portsGiven.has(port) && await isFree(port)) {
       portsGiven.add(port)
       ports.push(port)
