@@ -113,7 +113,7 @@ export interface Evidence {
  *   handshake is under way), is made, or is there no more.
  * - `ClientRequest`: a request of a client, which is a vote. `hasSubscriber` is whether a subscriber is connected to this
  *   server's own state port. Defaults to `false`.
- * - `Late`: the server itself stood still for a while, in which its peer cannot have taken over; see {@link isLate}.
+ * - `Late`: the server itself stalled briefly; its peer cannot have taken over meanwhile; see {@link isLate}.
  * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}.
  * - `Stopping`: the server is asked to stop and has answered what it had accepted.
  * - `Yield`: an operator wants the peer to be active, and the server has answered what it had accepted.
