@@ -13,11 +13,25 @@ const nameIn = (header: string): string => {
 
 const canonical = (name: string): string => name.toLowerCase().replace(/\.$/, "")
 
-/** Accepts IP literals, `localhost`, the machine's own name, the address listened on and the configured names. */
+/** Names of this machine in every network (RFC 6761). */
+const loopback = /^(?:[^.]+\.)*localhost$/
+
+/** Header fields named `Host`: Node keeps the first and hides the others, which a proxy in between may have gone by. */
+export const countIn = (rawHeaders: ReadonlyArray<string>): number =>
+  rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length
+
+/** The message to a client that has used a name which is not accepted. */
+export const explain = (header: string | undefined): string =>
+  header === undefined || header === ""
+    ? "the request names no host: use a client that sends the Host header"
+    : `${JSON.stringify(header.slice(0, 255))} is not a name of this server: use its IP address, or start it with ` +
+      "--http-host and this name"
+
+/** Accepts IP literals, `localhost` and names that end with it, the machine's own name, the address listened on and the configured names. */
 export const make = (listening: string, configured: ReadonlyArray<string>) => {
-  const names = new Set(["localhost", hostname(), listening, ...configured].map(canonical))
+  const names = new Set([hostname(), listening, ...configured].map(canonical))
   return (header: string | undefined): boolean => {
     const name = nameIn(header ?? "")
-    return name !== "" && (isIP(name) !== 0 || names.has(name))
+    return name !== "" && (isIP(name) !== 0 || loopback.test(name) || names.has(name))
   }
 }

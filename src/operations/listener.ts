@@ -14,6 +14,7 @@ import type { SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
 import * as Descriptors from "../internal/descriptors.ts"
 import * as Hosts from "./hosts.ts"
+import type * as Status from "./Status.ts"
 import * as Turns from "./turns.ts"
 
 export interface Listener {
@@ -55,7 +56,14 @@ const isHealthCheck = ({ method, url = "" }: IncomingMessage): boolean =>
   (method === "GET" || method === "HEAD") && healthChecks.has(url.split("?", 1)[0]!)
 
 const refuse = (response: ServerResponse, status: number, message: string): void => {
-  response.writeHead(status, { "content-type": "text/plain", connection: "close" }).end(`${message}\n`)
+  const body = JSON.stringify({ error: message } satisfies typeof Status.Refusal.Type)
+  response.writeHead(status, {
+    "content-length": Buffer.byteLength(body),
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    connection: "close"
+  }).end(body)
 }
 
 const limits = {
@@ -159,16 +167,15 @@ const make = (isOwnHost: (header: string | undefined) => boolean, warn: (error: 
     if (response.destroyed || request.socket.destroyed) {
       return
     }
+    if (Hosts.countIn(request.rawHeaders) > 1) {
+      return refuse(response, 400, "a request has one Host header, and this one has several")
+    }
     const isCheck = isHealthCheck(request)
     if (!isCheck && reserved.has(request.socket)) {
       return refuse(response, 503, "too many connections")
     }
     if (!isCheck && !isOwnHost(request.headers.host)) {
-      return refuse(
-        response,
-        421,
-        `this is not ${JSON.stringify(request.headers.host ?? "")}: allow it with --http-host`
-      )
+      return refuse(response, 421, Hosts.explain(request.headers.host))
     }
     handler(request, response)
   }
