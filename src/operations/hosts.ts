@@ -27,6 +27,17 @@ export const explain = (header: string | undefined): string =>
     : `${JSON.stringify(header.slice(0, 255))} is not a name of this server: use its IP address, or start it with ` +
       "--http-host and this name"
 
+const urlIn = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
+
+/**
+ * Whether an `Origin` header is that of the page that this server has sent. A browser sends the header with every order of a
+ * page. The scheme may differ: a proxy that keeps the `Host` header may have ended TLS.
+ */
+export const isOwnOrigin = (origin: string, host = ""): boolean => {
+  const page = urlIn(origin)
+  return page !== undefined && /^https?:$/.test(page.protocol) && urlIn(`${page.protocol}//${host}`)?.host === page.host
+}
+
 /** Accepts IP literals, `localhost` and names that end with it, the machine's own name, the address listened on and the configured names. */
 export const make = (listening: string, configured: ReadonlyArray<string>) => {
   const names = new Set([hostname(), listening, ...configured].map(canonical))
