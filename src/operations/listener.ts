@@ -47,6 +47,9 @@ const unreadMillis = 5_000
 /** Output that may wait for one client. */
 const maxUnreadBytes = 256 * 1024
 
+/** Requests without a complete answer that are ended in a turn of the event loop, since each interrupts a fiber. */
+const endsPerTurn = 10
+
 /** How long the rest of a body may take after its request has been answered. */
 const lingerMillis = 1_000
 
@@ -206,7 +209,20 @@ const make = (isOwnHost: (header: string | undefined) => boolean, warn: (error: 
       refuse(response, 503, "too many requests")
     }
   }
+  const endInTurns = Turns.makeCounted(endsPerTurn)
+  /** The handler learns in turns that a client has left: hundreds of clients may leave at once. */
+  const delayEnd = (response: ServerResponse) => {
+    const emit = response.emit.bind(response)
+    response.emit = (event: string, ...args: Array<unknown>) => {
+      if (event !== "close" || response.writableFinished) {
+        return emit(event, ...args)
+      }
+      endInTurns(() => emit("close"))
+      return true
+    }
+  }
   server.on("request", (request, response) => {
+    delayEnd(response)
     const connection = connections.get(request.socket)
     if (connection === undefined) {
       return
