@@ -62,7 +62,8 @@ const page = HttpServerResponse.text(dashboard.html, { contentType: "text/html; 
   HttpServerResponse.setHeader("content-security-policy", dashboard.csp)
 )
 
-const watch = (document: OpenApi.OpenAPISpec) =>
+/** `description` is the answer to `/openapi.json`, rendered once: it is large and never changes. */
+const watch = (description: HttpServerResponse.HttpServerResponse) =>
   HttpApiBuilder.group(StatusApi, "watch", (handlers) =>
     handlers
       .handleRaw("live", () => ask(() => true))
@@ -92,7 +93,7 @@ const watch = (document: OpenApi.OpenAPISpec) =>
           const body = request.method === "HEAD" ? "" : yield* events.listen
           return HttpServerResponse.raw(body, { contentType: "text/event-stream" })
         }))
-      .handleRaw("openapi", () => Effect.succeed(HttpServerResponse.unsafeJson(document)))
+      .handleRaw("openapi", () => Effect.succeed(description))
       .handleRaw("dashboard", () => Effect.succeed(page)))
 
 /** Tells who orders what. */
@@ -176,9 +177,9 @@ const withHeaders = HttpServerResponse.setHeaders({
 export const make = (token: Redacted.Redacted | undefined) =>
   Effect.gen(function*() {
     const routes = token === undefined
-      ? Layer.provide(HttpApiBuilder.api(WatchApi), watch(OpenApi.fromApi(WatchApi)))
+      ? Layer.provide(HttpApiBuilder.api(WatchApi), watch(HttpServerResponse.unsafeJson(OpenApi.fromApi(WatchApi))))
       : Layer.provide(HttpApiBuilder.api(StatusApi), [
-        watch(OpenApi.fromApi(StatusApi)),
+        watch(HttpServerResponse.unsafeJson(OpenApi.fromApi(StatusApi))),
         Layer.provide(steer, Layer.effect(Authorization, authorization(token)))
       ])
     // Built by itself, so that two servers in one process have a router each.

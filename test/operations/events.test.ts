@@ -148,7 +148,7 @@ describe("events", () => {
       assert.isFalse(good.destroyed)
     }))
 
-  it.scoped("H9 turns: a message reaches at most 10 listeners a turn of the event loop, each in the order of the messages", () =>
+  it.scoped("F10 turns: a message reaches at most 10 listeners a turn of the event loop, each in the order of the messages", () =>
     Effect.gen(function*() {
       const { change, listen } = yield* makeEvents
       const listeners = yield* Effect.all(Array.from({ length: 35 }, () => listen))
@@ -182,7 +182,7 @@ describe("events", () => {
     }))
 
   it.scopedLive(
-    "H9 turns: when many clients leave at once, at most 10 requests are ended in a turn of the event loop",
+    "F10 turns: when many clients leave at once, at most 10 requests are ended in a turn of the event loop",
     () =>
       Effect.gen(function*() {
         const { serve, url } = yield* Listener.listen({ host: "127.0.0.1", port: 0 })

@@ -44,7 +44,7 @@ const slowToLoad = (() => {
 })()
 
 describe("hooks that are commands", () => {
-  it.scopedLive("F16 start: on-active and on-stop are called although the server stops as soon as it is active", () =>
+  it.scopedLive("start: on-active and on-stop are called although the server stops as soon as it is active", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const peer = yield* foreignPeer("backup", at)
