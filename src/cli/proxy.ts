@@ -19,8 +19,7 @@ import * as logging from "./logging.ts"
 import type { Parsed, proxy } from "./options.ts"
 import { backends } from "./options.ts"
 import type { Output } from "./output.ts"
-import { hooksOf, memberOptions, securityOf, withHttp } from "./server.ts"
-import * as systemd from "./systemd.ts"
+import { memberOptions, securityOf, withOperations } from "./server.ts"
 
 const Settings = Schema.Struct({ backend: Endpoint.Bindable })
 
@@ -44,12 +43,7 @@ export const run = (
       : ZmqBackend.layerCurve({ ...workers, security })
     const ports = Layer.merge(Zmq.layer({ ...options, security }), backend)
     return yield* Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(
-      Effect.provide(
-        Layer.provideMerge(
-          Layer.merge(hooksOf(parsed), systemd.layer),
-          withHttp(parsed, security, Layer.provide(Proxy.layer(options), ports))
-        )
-      )
+      Effect.provide(withOperations(parsed, security, Layer.provide(Proxy.layer(options), ports)))
     )
   }).pipe(
     Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),

@@ -17,8 +17,7 @@ import * as Zmq from "../zeromq/Zmq.ts"
 import * as logging from "./logging.ts"
 import type { Parsed, run as options } from "./options.ts"
 import type { Output } from "./output.ts"
-import { hooksOf, memberOptions, securityOf, withHttp } from "./server.ts"
-import * as systemd from "./systemd.ts"
+import { memberOptions, securityOf, withOperations } from "./server.ts"
 
 /** The command has ended by itself, and not well. Its exit code is that of `bstar` too. */
 export class CommandEnded extends Data.TaggedError("CommandEnded")<{ readonly code: number }> {}
@@ -39,9 +38,7 @@ export const run = (
       grace: Option.getOrUndefined(parsed.grace) as Duration.DurationInput | undefined,
       restart: parsed.restart
     }).pipe(
-      Effect.provide(
-        Layer.provideMerge(Layer.merge(hooksOf(parsed), systemd.layer), withHttp(parsed, security, member))
-      )
+      Effect.provide(withOperations(parsed, security, member))
     )
     if (code !== 0) {
       return yield* new CommandEnded({ code })

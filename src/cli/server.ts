@@ -49,11 +49,13 @@ export const memberOptions = (
 /** It is checked with the rest. */
 const durationOf = (given: Option.Option<string>) => Option.getOrUndefined(given) as Duration.DurationInput | undefined
 
-/** The hooks that were given, whose code is loaded only then. */
-export const hooksOf = (parsed: Parsed<typeof hooks>): Layer.Layer<never, InvalidConfig, BinaryStar.BinaryStar> =>
+/** The hooks that were given. Their code is loaded only if there are any. */
+const hooksOf = (
+  parsed: Parsed<typeof hooks>
+): Effect.Effect<Layer.Layer<never, InvalidConfig, BinaryStar.BinaryStar>> =>
   [parsed.onActive, parsed.onPassive, parsed.onStop].some(Option.isSome)
-    ? Layer.unwrapEffect(Effect.map(Effect.promise(() => import("./hooks.ts")), ({ layer }) => layer(parsed)))
-    : Layer.empty
+    ? Effect.map(Effect.promise(() => import("./hooks.ts")), ({ layer }) => layer(parsed))
+    : Effect.succeed(Layer.empty)
 
 /** The keys that were given, whose code is loaded only then. */
 export const securityOf = (
@@ -70,7 +72,7 @@ export const securityOf = (
   })
 
 /** A member with its status server, if that was asked for; its code is loaded only then. */
-export const withHttp = <A, E, R>(
+const withHttp = <A, E, R>(
   parsed: Parsed<typeof http>,
   security: Curve.Server | undefined,
   member: Layer.Layer<A | BinaryStar.BinaryStar, E, R>
@@ -86,6 +88,20 @@ export const withHttp = <A, E, R>(
       )
   })
 
+/**
+ * A member with its hooks, its messages to systemd and its status server. Code that is loaded on demand is loaded before
+ * the member starts: a server that stops at once calls `--on-stop` too. Hooks are built before the status server answers.
+ */
+export const withOperations = <A, E, R>(
+  parsed: Parsed<typeof hooks> & Parsed<typeof http>,
+  security: Curve.Server | undefined,
+  member: Layer.Layer<A | BinaryStar.BinaryStar, E, R>
+): Layer.Layer<A | BinaryStar.BinaryStar, E | InvalidConfig | SocketError, R> =>
+  Layer.unwrapEffect(
+    Effect.map(Effect.all([hooksOf(parsed), systemd.load]), ([hooks, notifications]) =>
+      withHttp(parsed, security, Layer.provideMerge(Layer.merge(hooks, notifications), member)))
+  )
+
 export const run = (
   role: Role,
   parsed: Parsed<typeof server>
@@ -95,9 +111,7 @@ export const run = (
     const security = yield* securityOf(role, parsed)
     const member = Layer.provide(BinaryStar.layer(options, Handler.echo), Zmq.layer({ ...options, security }))
     return yield* Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join).pipe(
-      Effect.provide(
-        Layer.provideMerge(Layer.merge(hooksOf(parsed), systemd.layer), withHttp(parsed, security, member))
-      )
+      Effect.provide(withOperations(parsed, security, member))
     )
   }).pipe(
     // The Guide's server says so whatever it was that ended its loop.

@@ -22,13 +22,14 @@ const environment = Effect.gen(function*() {
   return { socket, watchdog: isWatched ? Duration.millis(Number(usec) / 1000) : undefined }
 })
 
-/** Its code is loaded only where there is a systemd. */
-export const layer: Layer.Layer<never, never, BinaryStar> = Layer.unwrapEffect(
-  Effect.flatMap(environment, ({ socket, watchdog }) =>
+/** The layer that notifies systemd. Its code is loaded only if systemd has started this process. */
+export const load: Effect.Effect<Layer.Layer<never, never, BinaryStar>> = Effect.flatMap(
+  environment,
+  ({ socket, watchdog }) =>
     socket === undefined || socket === ""
       ? Effect.succeed(Layer.empty)
       : Effect.map(
         Effect.promise(() => import("../operations/systemd.ts")),
         (systemd) => systemd.layer({ socket, watchdog })
-      ))
+      )
 )

@@ -14,6 +14,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { monotonicMillis } from "../internal/clock.ts"
 import type { Observation, Seen, Unseen } from "./doctor.ts"
+import * as ErrorBody from "./errorBody.ts"
 import * as History from "./History.ts"
 import * as Status from "./Status.ts"
 
@@ -153,6 +154,9 @@ const innermost = (error: unknown): { readonly code: string | undefined; readonl
     : { code: "code" in error ? String(error.code) : undefined, message: error.message }
 }
 
+/** Whether orders are accepted, by the status of the answer to one that is not JSON. */
+const probed: { readonly [code: number]: "On" | "Off" | "Denied" } = { 400: "On", 401: "Denied", 404: "Off" }
+
 interface Answer {
   readonly code: number
   readonly body: string
@@ -193,14 +197,17 @@ export const make = (options: {
         })
       )
 
-    const decode = <A, I>(schema: Schema.Schema<A, I>, { body, code }: Answer): Effect.Effect<A, OperatorError> =>
-      code !== 200
-        ? fail(
-          "Unexpected",
-          refusalIn(body) ??
-            (code === 503 ? "not ready to answer (HTTP 503)" : `no status server of bstar answers there (HTTP ${code})`)
-        )
-        : Either.match(Schema.decodeEither(Schema.parseJson(schema))(body), {
+    const unexpected = ({ body, code }: Answer): OperatorError =>
+      fail(
+        "Unexpected",
+        ErrorBody.messageIn(body) ??
+          (code === 503 ? "not ready to answer (HTTP 503)" : `no status server of bstar answers there (HTTP ${code})`)
+      )
+
+    const decode = <A, I>(schema: Schema.Schema<A, I>, answer: Answer): Effect.Effect<A, OperatorError> =>
+      answer.code !== 200
+        ? unexpected(answer)
+        : Either.match(Schema.decodeEither(Schema.parseJson(schema))(answer.body), {
           onLeft: () => fail("Unexpected", "whoever answers there is no status server of this version of bstar"),
           onRight: Effect.succeed
         })
@@ -233,9 +240,9 @@ export const make = (options: {
           case 404:
             return fail("NoOrders", "takes no orders, since it was started without a token (--http-token-file)")
           case 409:
-            return fail("Refused", refusalIn(answer.body) ?? "refused")
+            return fail("Refused", ErrorBody.messageIn(answer.body) ?? "refused")
           case 504:
-            return fail("Unfinished", refusalIn(answer.body) ?? "not done in time")
+            return fail("Unfinished", ErrorBody.messageIn(answer.body) ?? "not done in time")
           default:
             return decode(schema, answer)
         }
@@ -247,11 +254,11 @@ export const make = (options: {
       history: (limit) => get(`/history?limit=${Math.min(limit, History.capacity)}`, Schema.Array(Status.HistoryEntry)),
       orders: token === undefined
         ? Effect.map(get("/openapi.json", Description), ({ paths }) => "/pause" in paths ? "On" : "Off")
-        // No JSON, so that nobody can take it for an order.
-        : Effect.map(
-          post("/pause", "{", patience),
-          ({ code }) => code === 404 ? "Off" : code === 401 ? "Denied" : "On"
-        ),
+        // The body is not JSON: a server that accepts the token answers 400 and does nothing.
+        : Effect.flatMap(post("/pause", "{", patience), (answer) => {
+          const orders = probed[answer.code]
+          return orders === undefined ? unexpected(answer) : Effect.succeed(orders)
+        }),
       switchover: (reason, patience) =>
         order("/switchover", { reason }, Status.SwitchedOver, Duration.decode(patience)),
       pause: (reason) => order("/pause", { reason }, Status.Done),
@@ -262,13 +269,6 @@ export const make = (options: {
 
 /** What the server says that it can be asked and ordered. */
 const Description = Schema.Struct({ paths: Schema.Record({ key: Schema.String, value: Schema.Unknown }) })
-
-/** The server's own sentence, if that is what it has answered. */
-const refusalIn = (body: string): string | undefined =>
-  Either.match(Schema.decodeEither(Schema.parseJson(Status.Refusal))(body), {
-    onLeft: () => undefined,
-    onRight: ({ error }) => error
-  })
 
 /**
  * Asks one or two servers, and where only one is given the other one too, if that one knows it. A server that cannot be

@@ -13,6 +13,7 @@ import type { History } from "./History.ts"
 import type { Pair } from "./pair.ts"
 import type * as Status from "./Status.ts"
 import { Busy } from "./statusApi.ts"
+import * as Turns from "./turns.ts"
 
 export interface Events {
   /** Listens as long as the scope. */
@@ -24,6 +25,9 @@ const maxListeners = 200
 
 /** Who is further behind does not read, and is cut off: a browser connects again by itself and loses nothing. */
 const maxBytesBehind = 64 * 1024
+
+/** A message is sent to so many in a turn of the event loop: heartbeats are sent in between. */
+const listenersPerTurn = 10
 
 /** A comment, and after how many milliseconds to connect again. */
 const hello = ": events of a Binary Star pair\nretry: 1000\n\n"
@@ -42,28 +46,42 @@ export const make = (
     let producer: Fiber.RuntimeFiber<void> | undefined
     let latest: Buffer | undefined
 
-    const tell = (message: Buffer) => {
-      for (const listener of listeners) {
-        if (listener.readableLength > maxBytesBehind) {
-          listeners.delete(listener)
-          listener.destroy()
-        } else {
-          listener.push(message)
-        }
+    const inTurns = Turns.makeCounted(listenersPerTurn)
+
+    const send = (listener: Readable, message: Buffer) => {
+      // It may have left since the message was made.
+      if (!listeners.has(listener)) {
+        return
+      }
+      if (listener.readableLength > maxBytesBehind) {
+        listeners.delete(listener)
+        listener.destroy()
+      } else {
+        listener.push(message)
       }
     }
+    /** Sends to those that listen now. Done when all have it, so that messages do not pile up in a process that is slow. */
+    const tell = (message: Buffer) =>
+      Effect.async<void>((resume) => {
+        for (const listener of listeners) {
+          inTurns(() => send(listener, message))
+        }
+        inTurns(() => resume(Effect.void))
+      })
     const tellPair = (status: Status.PairStatus) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         latest = encode("pair", status)
-        tell(latest)
+        return tell(latest)
       })
     const tellTransition = (entry: Status.HistoryEntry) =>
       Effect.suspend(() => {
         if (listeners.size === 0) {
           return Effect.void
         }
-        tell(encode("transition", { role, ...entry } satisfies Status.TransitionEvent))
-        return Effect.flatMap(pair.known, tellPair)
+        return Effect.zipRight(
+          tell(encode("transition", { role, ...entry } satisfies Status.TransitionEvent)),
+          Effect.flatMap(pair.known, tellPair)
+        )
       })
     const produce = Effect.flatMap(pair.asked, tellPair).pipe(
       Effect.repeat(Schedule.fixed("1 second")),

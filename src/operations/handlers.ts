@@ -23,6 +23,7 @@ import type { Refusals } from "../security/Refusals.ts"
 import * as dashboard from "./dashboard.ts"
 import * as Events from "./events.ts"
 import * as History from "./History.ts"
+import * as Hosts from "./hosts.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Orders from "./orders.ts"
 import * as Pair from "./pair.ts"
@@ -30,7 +31,7 @@ import * as PeerStatus from "./peerStatus.ts"
 import * as prometheus from "./prometheus.ts"
 import * as RequestBody from "./requestBody.ts"
 import * as Status from "./Status.ts"
-import { Authorization, StatusApi, Unauthorized, WatchApi } from "./statusApi.ts"
+import { Authorization, ForeignOrigin, StatusApi, Unauthorized, WatchApi } from "./statusApi.ts"
 
 /** What there is to tell. It comes with each request, so that all else is built before there is a member. */
 export class Watch extends Context.Tag("effect-binary-star/operations/Watch")<Watch, {
@@ -61,7 +62,8 @@ const page = HttpServerResponse.text(dashboard.html, { contentType: "text/html; 
   HttpServerResponse.setHeader("content-security-policy", dashboard.csp)
 )
 
-const watch = (document: OpenApi.OpenAPISpec) =>
+/** `description` is the answer to `/openapi.json`, rendered once: it is large and never changes. */
+const watch = (description: HttpServerResponse.HttpServerResponse) =>
   HttpApiBuilder.group(StatusApi, "watch", (handlers) =>
     handlers
       .handleRaw("live", () => ask(() => true))
@@ -91,7 +93,7 @@ const watch = (document: OpenApi.OpenAPISpec) =>
           const body = request.method === "HEAD" ? "" : yield* events.listen
           return HttpServerResponse.raw(body, { contentType: "text/event-stream" })
         }))
-      .handleRaw("openapi", () => Effect.succeed(HttpServerResponse.unsafeJson(document)))
+      .handleRaw("openapi", () => Effect.succeed(description))
       .handleRaw("dashboard", () => Effect.succeed(page)))
 
 /** Tells who orders what. */
@@ -136,6 +138,12 @@ const hashOf = (token: Redacted.Redacted): Buffer => crypto.createHash("sha256")
 /** The library takes whatever has six letters for the scheme. */
 const isBearer = (header: string | undefined): boolean => /^bearer [\x21-\x7e]+$/i.test(header ?? "")
 
+const refuseOrigin = (origin: string, host: string | undefined) =>
+  new ForeignOrigin({
+    error: `orders of a page at ${JSON.stringify(origin.slice(0, 255))} are refused: this server's own pages are at ` +
+      `${JSON.stringify(host ?? "")} (a proxy in between has to keep the Host header)`
+  })
+
 /** Constant-time comparison. */
 const authorization = (token: Redacted.Redacted) =>
   Effect.gen(function*() {
@@ -144,13 +152,16 @@ const authorization = (token: Redacted.Redacted) =>
     const expected = hashOf(token)
     return Authorization.of({
       bearer: (given) =>
-        Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
-          isBearer(headers.authorization) && crypto.timingSafeEqual(hashOf(given), expected)
-            ? Effect.void
-            : Effect.zipRight(
-              isFirst(now()) ? Effect.logWarning("an order without the right token was refused") : Effect.void,
-              new Unauthorized({ error: "the token is missing or wrong" })
-            ))
+        Effect.gen(function*() {
+          const { headers } = yield* HttpServerRequest.HttpServerRequest
+          if (headers.origin !== undefined && !Hosts.isOwnOrigin(headers.origin, headers.host)) {
+            return yield* refuseOrigin(headers.origin, headers.host)
+          }
+          if (!isBearer(headers.authorization) || !crypto.timingSafeEqual(hashOf(given), expected)) {
+            yield* isFirst(now()) ? Effect.logWarning("an order without the right token was refused") : Effect.void
+            return yield* new Unauthorized({ error: "the token is missing or wrong" })
+          }
+        })
     })
   })
 
@@ -166,9 +177,9 @@ const withHeaders = HttpServerResponse.setHeaders({
 export const make = (token: Redacted.Redacted | undefined) =>
   Effect.gen(function*() {
     const routes = token === undefined
-      ? Layer.provide(HttpApiBuilder.api(WatchApi), watch(OpenApi.fromApi(WatchApi)))
+      ? Layer.provide(HttpApiBuilder.api(WatchApi), watch(HttpServerResponse.unsafeJson(OpenApi.fromApi(WatchApi))))
       : Layer.provide(HttpApiBuilder.api(StatusApi), [
-        watch(OpenApi.fromApi(StatusApi)),
+        watch(HttpServerResponse.unsafeJson(OpenApi.fromApi(StatusApi))),
         Layer.provide(steer, Layer.effect(Authorization, authorization(token)))
       ])
     // Built by itself, so that two servers in one process have a router each.

@@ -13,11 +13,36 @@ const nameIn = (header: string): string => {
 
 const canonical = (name: string): string => name.toLowerCase().replace(/\.$/, "")
 
-/** Accepts IP literals, `localhost`, the machine's own name, the address listened on and the configured names. */
+/** Names of this machine in every network (RFC 6761). */
+const loopback = /^(?:[^.]+\.)*localhost$/
+
+/** Header fields named `Host`: Node keeps the first and hides the others, which a proxy in between may have gone by. */
+export const countIn = (rawHeaders: ReadonlyArray<string>): number =>
+  rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length
+
+/** The message to a client that has used a name which is not accepted. */
+export const explain = (header: string | undefined): string =>
+  header === undefined || header === ""
+    ? "the request names no host: use a client that sends the Host header"
+    : `${JSON.stringify(header.slice(0, 255))} is not a name of this server: use its IP address, or start it with ` +
+      "--http-host and this name"
+
+const urlIn = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
+
+/**
+ * Whether an `Origin` header is that of the page that this server has sent. A browser sends the header with every order of a
+ * page. The scheme may differ: a proxy that keeps the `Host` header may have ended TLS.
+ */
+export const isOwnOrigin = (origin: string, host = ""): boolean => {
+  const page = urlIn(origin)
+  return page !== undefined && /^https?:$/.test(page.protocol) && urlIn(`${page.protocol}//${host}`)?.host === page.host
+}
+
+/** Accepts IP literals, `localhost` and names that end with it, the machine's own name, the address listened on and the configured names. */
 export const make = (listening: string, configured: ReadonlyArray<string>) => {
-  const names = new Set(["localhost", hostname(), listening, ...configured].map(canonical))
+  const names = new Set([hostname(), listening, ...configured].map(canonical))
   return (header: string | undefined): boolean => {
     const name = nameIn(header ?? "")
-    return name !== "" && (isIP(name) !== 0 || names.has(name))
+    return name !== "" && (isIP(name) !== 0 || loopback.test(name) || names.has(name))
   }
 }

@@ -14,6 +14,7 @@ import type { SocketReason } from "../BinaryStarError.ts"
 import { SocketError } from "../BinaryStarError.ts"
 import * as Descriptors from "../internal/descriptors.ts"
 import * as Hosts from "./hosts.ts"
+import type * as Status from "./Status.ts"
 import * as Turns from "./turns.ts"
 
 export interface Listener {
@@ -46,6 +47,9 @@ const unreadMillis = 5_000
 /** Output that may wait for one client. */
 const maxUnreadBytes = 256 * 1024
 
+/** Requests without a complete answer that are ended in a turn of the event loop, since each interrupts a fiber. */
+const endsPerTurn = 10
+
 /** How long the rest of a body may take after its request has been answered. */
 const lingerMillis = 1_000
 
@@ -55,7 +59,14 @@ const isHealthCheck = ({ method, url = "" }: IncomingMessage): boolean =>
   (method === "GET" || method === "HEAD") && healthChecks.has(url.split("?", 1)[0]!)
 
 const refuse = (response: ServerResponse, status: number, message: string): void => {
-  response.writeHead(status, { "content-type": "text/plain", connection: "close" }).end(`${message}\n`)
+  const body = JSON.stringify({ error: message } satisfies typeof Status.Refusal.Type)
+  response.writeHead(status, {
+    "content-length": Buffer.byteLength(body),
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    connection: "close"
+  }).end(body)
 }
 
 const limits = {
@@ -159,16 +170,15 @@ const make = (isOwnHost: (header: string | undefined) => boolean, warn: (error: 
     if (response.destroyed || request.socket.destroyed) {
       return
     }
+    if (Hosts.countIn(request.rawHeaders) > 1) {
+      return refuse(response, 400, "a request has one Host header, and this one has several")
+    }
     const isCheck = isHealthCheck(request)
     if (!isCheck && reserved.has(request.socket)) {
       return refuse(response, 503, "too many connections")
     }
     if (!isCheck && !isOwnHost(request.headers.host)) {
-      return refuse(
-        response,
-        421,
-        `this is not ${JSON.stringify(request.headers.host ?? "")}: allow it with --http-host`
-      )
+      return refuse(response, 421, Hosts.explain(request.headers.host))
     }
     handler(request, response)
   }
@@ -199,7 +209,20 @@ const make = (isOwnHost: (header: string | undefined) => boolean, warn: (error: 
       refuse(response, 503, "too many requests")
     }
   }
+  const endInTurns = Turns.makeCounted(endsPerTurn)
+  /** The handler learns in turns that a client has left: hundreds of clients may leave at once. */
+  const delayEnd = (response: ServerResponse) => {
+    const emit = response.emit.bind(response)
+    response.emit = (event: string, ...args: Array<unknown>) => {
+      if (event !== "close" || response.writableFinished) {
+        return emit(event, ...args)
+      }
+      endInTurns(() => emit("close"))
+      return true
+    }
+  }
   server.on("request", (request, response) => {
+    delayEnd(response)
     const connection = connections.get(request.socket)
     if (connection === undefined) {
       return

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as ErrorBody from "./errorBody.ts"
 import * as Status from "./Status.ts"
 
 /** Why the peer has no answer, for people. */
@@ -51,6 +52,13 @@ export const make = (url: string): Effect.Effect<PeerStatus, never, HttpClient.H
           onTimeout: () => new NoAnswer({ message: `${url} has not answered within ${Duration.format(patience)}` })
         })
       )
+    const failureOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<never, NoAnswer> =>
+      Effect.flatMap(Effect.orElseSucceed(response.text, () => ""), (body) => {
+        const message = ErrorBody.messageIn(body)
+        return new NoAnswer({
+          message: `${url} answers with HTTP status ${response.status}${message === undefined ? "" : `: ${message}`}`
+        })
+      })
     return {
       url,
       status: ask(
@@ -60,7 +68,7 @@ export const make = (url: string): Effect.Effect<PeerStatus, never, HttpClient.H
             ? Effect.flatMap(response.text, decode).pipe(
               Effect.mapError(() => new NoAnswer({ message: `what answers at ${url} is no server of a pair` }))
             )
-            : new NoAnswer({ message: `${url} answers with HTTP status ${response.status}` }),
+            : failureOf(response),
         patience
       ),
       promote: (reason, token) =>
@@ -72,10 +80,7 @@ export const make = (url: string): Effect.Effect<PeerStatus, never, HttpClient.H
           (response) =>
             response.status === 200
               ? Effect.void
-              : Effect.flatMap(
-                Effect.orElseSucceed(response.text, () => ""),
-                (text) => new NoAnswer({ message: `${url} answers with HTTP status ${response.status} ${text}`.trim() })
-              ),
+              : failureOf(response),
           patience
         )
     }

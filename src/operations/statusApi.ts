@@ -26,6 +26,12 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()(
   HttpApiSchema.annotations({ status: 401, description: "The token is missing or wrong" })
 ) {}
 
+export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()(
+  "ForeignOrigin",
+  refusal,
+  HttpApiSchema.annotations({ status: 403, description: "A page of another origin has sent the request" })
+) {}
+
 export class Refused extends Schema.TaggedError<Refused>()(
   "Refused",
   refusal,
@@ -102,10 +108,10 @@ const watch = HttpApiGroup.make("watch", { topLevel: true })
       .annotate(OpenApi.Summary, "A page that shows the pair")
   )
 
-/** Lets in who has the token. */
+/** Accepts requests with the token, unless a page of another origin has sent them. */
 export class Authorization extends HttpApiMiddleware.Tag<Authorization>()(
   "effect-binary-star/operations/Authorization",
-  { failure: Unauthorized, security: { bearer: HttpApiSecurity.bearer } }
+  { failure: Schema.Union(Unauthorized, ForeignOrigin), security: { bearer: HttpApiSecurity.bearer } }
 ) {}
 
 const steer = HttpApiGroup.make("steer", { topLevel: true })

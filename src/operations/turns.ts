@@ -43,3 +43,42 @@ export const make = (): Turns => {
     }
   }
 }
+
+/**
+ * Runs jobs in their order, at most `jobsPerTurn` in a turn of the event loop and the first ones at once. For jobs that cause
+ * work in a later turn, which a budget of time does not include.
+ */
+export const makeCounted = (jobsPerTurn: number): (job: () => void) => void => {
+  const waiting: Array<() => void> = []
+  let left = jobsPerTurn
+  let isScheduled = false
+  let isRunning = false
+  const run = () => {
+    if (!isScheduled) {
+      isScheduled = true
+      setImmediate(renew)
+    }
+    if (isRunning) {
+      return
+    }
+    isRunning = true
+    try {
+      for (; left > 0 && waiting.length > 0; left--) {
+        waiting.shift()!()
+      }
+    } finally {
+      isRunning = false
+    }
+  }
+  const renew = () => {
+    left = jobsPerTurn
+    isScheduled = false
+    if (waiting.length > 0) {
+      run()
+    }
+  }
+  return (job) => {
+    waiting.push(job)
+    run()
+  }
+}

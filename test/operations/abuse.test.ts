@@ -1,8 +1,14 @@
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as net from "node:net"
 import { hostname } from "node:os"
 import type * as BinaryStar from "../../src/BinaryStar.ts"
+import * as OperatorClient from "../../src/operations/OperatorClient.ts"
+import * as PeerStatus from "../../src/operations/peerStatus.ts"
 import { eventually, unhandledRejections } from "../suites/support.ts"
 import { call, codeOf, post, soon, startPair, statusOf, token } from "./nodes.ts"
 
@@ -205,7 +211,72 @@ describe("the status server is not impressed by", () => {
       for (const host of ["localhost", "LOCALHOST:1", "127.0.0.1:5011", "[::1]:5011", "10.1.2.3", hostname()]) {
         assert.strictEqual(yield* codeWith("/status", host), 200, host)
       }
-      assert.match(yield* say(primary.url, "GET /status HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 421 [^]*--http-host\n$/)
+      for (const host of ["app.localhost", "a.b.LOCALHOST.:80"]) {
+        assert.strictEqual(yield* codeWith("/status", host), 200, host)
+      }
+      for (const host of ["notlocalhost", ".localhost", "localhost.example"]) {
+        assert.strictEqual(yield* codeWith("/status", host), 421, host)
+      }
+    }), 60_000)
+
+  it.scopedLive(
+    "F11 Host: the refusal is JSON that names the host and the remedy, and clients report it",
+    () =>
+      Effect.gen(function*() {
+        const { primary } = yield* startPair(settings)
+        const answer = yield* say(primary.url, "GET /status HTTP/1.1\r\nhost: evil.example\r\n\r\n")
+        assert.match(answer, /^HTTP\/1\.1 421 [^]*content-type: application\/json\r\n/)
+        const { error } = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))
+        assert.match(error, /^"evil\.example" is not a name of this server: .*--http-host/)
+        assert.match(
+          yield* say(primary.url, "GET /status HTTP/1.0\r\n\r\n"),
+          /^HTTP\/1\.1 421 [^]*"error":"the request names no host/
+        )
+
+        // A client that connects to this machine under a name that the server does not know.
+        const named = Effect.map(HttpClient.HttpClient, (client) =>
+          HttpClient.mapRequest(client, (request) =>
+            HttpClientRequest.setHeader(request, "host", "evil.example")))
+        const ofOperator = yield* Effect.flip(
+          (yield* Effect.provideServiceEffect(
+            OperatorClient.make({ address: primary.url }),
+            HttpClient.HttpClient,
+            named
+          )).pair
+        )
+        assert.strictEqual(ofOperator.reason, "Unexpected")
+        assert.include(ofOperator.message, error)
+        const orders = yield* Effect.flip(
+          (yield* Effect.provideServiceEffect(
+            OperatorClient.make({ address: primary.url, token: Redacted.make(token) }),
+            HttpClient.HttpClient,
+            named
+          )).orders
+        )
+        assert.include(orders.message, error)
+        const peer = yield* Effect.provideServiceEffect(PeerStatus.make(primary.url), HttpClient.HttpClient, named)
+        for (const request of [peer.status, peer.promote("reason", Redacted.make(token))]) {
+          assert.include(
+            (yield* Effect.flip(request)).message,
+            `${primary.url} answers with HTTP status 421: ${error}`
+          )
+        }
+      }).pipe(Effect.provide(NodeHttpClient.layer)),
+    60_000
+  )
+
+  it.scopedLive("F11 Host: a request with several Host headers is refused", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair(settings)
+      for (
+        const hosts of [["localhost", "evil.example"], ["evil.example", "localhost"], ["localhost", "localhost"]]
+      ) {
+        for (const path of ["/status", "/active"]) {
+          const lines = hosts.map((host, index) => `${["host", "Host"][index]}: ${host}\r\n`).join("")
+          const answer = yield* say(primary.url, `GET ${path} HTTP/1.1\r\n${lines}connection: close\r\n\r\n`)
+          assert.match(answer, /^HTTP\/1\.1 400 [^]*"error":"a request has one Host header/, `${path} of ${hosts}`)
+        }
+      }
     }), 60_000)
 
   it.scopedLive("F11 Authorization: a scheme that is not Bearer", () =>

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
+import type { OutgoingHttpHeaders } from "node:http"
 import { request } from "node:http"
 import { BinaryStar } from "../../src/BinaryStar.ts"
 import * as Orders from "../../src/operations/orders.ts"
@@ -28,6 +29,60 @@ describe("orders", () => {
         }
       }
       assert.deepInclude(yield* statusOf(primary.url), { hold: null, state: "ACTIVE" })
+    }))
+
+  it.scopedLive("F11 Origin: a page of another origin gives no orders, although it has the token", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      const { host, port } = new URL(primary.url)
+      /** `fetch` does not send these headers as they are given. */
+      const resume = (headers: OutgoingHttpHeaders) =>
+        Effect.async<{ readonly status: number | undefined; readonly answer: string }>((resolve) => {
+          request(`${primary.url}/resume`, {
+            method: "POST",
+            headers: { authorization: `Bearer ${token}`, ...headers }
+          }, async (response) => {
+            const answer = String(Buffer.concat(await response.toArray()))
+            resolve(Effect.succeed({ status: response.statusCode, answer }))
+          }).end()
+        })
+      for (
+        const origin of [
+          "http://evil.example",
+          `http://evil.example:${port}`,
+          "http://127.0.0.1:1",
+          "http://127.0.0.1",
+          `http://localhost:${port}`,
+          `http://${host}.evil.example`,
+          "file://",
+          "null",
+          "",
+          `http://${host}, http://evil.example`
+        ]
+      ) {
+        const { answer, status } = yield* resume({ origin })
+        assert.strictEqual(status, 403, String(origin))
+        assert.match(JSON.parse(answer).error, /^orders of a page at .* are refused/)
+      }
+      for (
+        const headers of [
+          {},
+          { origin: `http://${host}` },
+          { origin: `http://LOCALHOST:${port}`, host: `localhost:${port}` },
+          // Behind a proxy that keeps the host.
+          { origin: "https://app.localhost", host: "app.localhost" },
+          { origin: "https://app.localhost", host: "app.localhost:443" }
+        ]
+      ) {
+        assert.strictEqual((yield* resume(headers)).status, 200, JSON.stringify(headers))
+      }
+      assert.strictEqual((yield* resume({ origin: `http://${host}`, authorization: "Bearer x" })).status, 401)
+      const { paths } = yield* get<
+        { readonly paths: { readonly [path: string]: { readonly post: { readonly responses: object } } } }
+      >(
+        `${primary.url}/openapi.json`
+      )
+      assert.containsAllKeys(paths["/resume"]!.post.responses, ["401", "403"])
     }))
 
   it.scopedLive("need a reason, as JSON, that is not too long", () =>

@@ -7,10 +7,13 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as net from "node:net"
 import type { Readable } from "node:stream"
 import * as Events from "../../src/operations/events.ts"
+import * as Listener from "../../src/operations/listener.ts"
 import type * as Status from "../../src/operations/Status.ts"
 import { settle } from "../suites/nodes.ts"
+import { eventually } from "../suites/support.ts"
 import { call, eventsOf, soon, startPair } from "./nodes.ts"
 
 /** A producer whose pair is what a test says, with a count of how often it was looked at. */
@@ -50,6 +53,29 @@ const makeEvents = Effect.gen(function*() {
 const read = (listener: Readable): string => String(listener.read() ?? "")
 
 const countOf = (text: string, part: string) => text.split(part).length - 1
+
+/** Counts how often something happens in each turn of the event loop. */
+const countTurns = Effect.acquireRelease(
+  Effect.sync(() => {
+    let total = 0
+    let now = 0
+    let most = 0
+    let turn = setImmediate(function next() {
+      now = 0
+      turn = setImmediate(next)
+    })
+    return {
+      add: () => {
+        total++
+        most = Math.max(most, ++now)
+      },
+      total: () => total,
+      most: () => most,
+      stop: () => clearImmediate(turn)
+    }
+  }),
+  ({ stop }) => Effect.sync(stop)
+)
 
 describe("events", () => {
   it.scopedLive("tell the pair at once, and a transition when it happens", () =>
@@ -121,6 +147,66 @@ describe("events", () => {
       assert.isTrue(slow.destroyed)
       assert.isFalse(good.destroyed)
     }))
+
+  it.scoped("F10 turns: a message reaches at most 10 listeners a turn of the event loop, each in the order of the messages", () =>
+    Effect.gen(function*() {
+      const { change, listen } = yield* makeEvents
+      const listeners = yield* Effect.all(Array.from({ length: 35 }, () => listen))
+      yield* settle
+      const before = listeners.map(read)
+      assert.isTrue(before.every((text) => countOf(text, "event: pair\n") === 1))
+
+      const counts = yield* countTurns
+      for (const listener of listeners) {
+        const push = listener.push.bind(listener)
+        listener.push = (chunk: unknown) => {
+          counts.add()
+          return push(chunk)
+        }
+      }
+      for (const say of ["first", "second"]) {
+        yield* change(say)
+      }
+      yield* eventually(Effect.sync(() => counts.total() === 4 * listeners.length))
+      assert.isAtMost(counts.most(), 10)
+      for (const listener of listeners) {
+        assert.deepStrictEqual(read(listener).match(/^event: \w+|"say":"\w+"/gm), [
+          "event: transition",
+          "\"say\":\"first\"",
+          "event: pair",
+          "event: transition",
+          "\"say\":\"second\"",
+          "event: pair"
+        ])
+      }
+    }))
+
+  it.scopedLive(
+    "F10 turns: when many clients leave at once, at most 10 requests are ended in a turn of the event loop",
+    () =>
+      Effect.gen(function*() {
+        const { serve, url } = yield* Listener.listen({ host: "127.0.0.1", port: 0 })
+        const counts = yield* countTurns
+        const { port } = new URL(url)
+        let begun = 0
+        serve((_, response) => {
+          begun++
+          response.on("close", counts.add).writeHead(200).write("x")
+        })
+        const sockets = yield* Effect.acquireRelease(
+          Effect.sync(() => Array.from({ length: 100 }, () => net.connect(Number(port), "127.0.0.1"))),
+          (sockets) => Effect.sync(() => sockets.forEach((socket) => socket.destroy()))
+        )
+        for (const socket of sockets) {
+          socket.on("error", () => {}).resume().write("GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        }
+        yield* soon(eventually(Effect.sync(() => begun === sockets.length)))
+        sockets.forEach((socket) => socket.destroy())
+        yield* soon(eventually(Effect.sync(() => counts.total() === sockets.length)))
+        assert.isAtMost(counts.most(), 10)
+      }),
+    30_000
+  )
 
   it.scopedLive("are not for more than can be served", () =>
     Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -33,6 +33,28 @@ const questions = ["live", "ready", "active", "passive"] as const
 const answers = (url: string) => Effect.forEach(questions, (question) => codeOf(`${url}/${question}`))
 
 describe("the status server", () => {
+  it.scopedLive("F10 turns: renders its document once", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      const rendered = yield* Effect.acquireRelease(
+        Effect.sync(() => vi.spyOn(JSON, "stringify")),
+        (spy) => Effect.sync(() => spy.mockRestore())
+      )
+      const texts = yield* Effect.forEach([1, 2], () =>
+        Effect.flatMap(call(`${primary.url}/openapi.json`), (response) => {
+          assert.match(String(response.headers.get("content-type")), /^application\/json/)
+          return Effect.promise(() =>
+            response.text()
+          )
+        }))
+      assert.strictEqual(texts[0], texts[1])
+      assert.isTrue("paths" in JSON.parse(texts[0]!))
+      assert.deepStrictEqual(
+        rendered.mock.calls.filter(([value]) => typeof value === "object" && value !== null && "openapi" in value),
+        []
+      )
+    }))
+
   it.scopedLive("has all routes that its document describes, for GET and HEAD", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })

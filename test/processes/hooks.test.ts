@@ -33,7 +33,37 @@ const variables = "$BSTAR_NODE_HOOK $BSTAR_NODE_ROLE $BSTAR_NODE_PREVIOUS $BSTAR
 /** A hook that writes to a file what it is told. */
 const noting = (file: string) => `echo "${variables}" >> ${file}; cat >> ${file}; echo >> ${file}`
 
+/** Options of Node for a process that takes 300 ms to load the code of hooks. */
+const slowToLoad = (() => {
+  const script = (source: string) => `data:text/javascript,${encodeURIComponent(source)}`
+  const hook = script(`export const load = async (url, context, next) => {
+    await new Promise((resolve) => setTimeout(resolve, url.includes("/chunks/hooks-") ? 300 : 0))
+    return next(url, context)
+  }`)
+  return `--import ${script(`import { register } from "node:module"; register(${JSON.stringify(hook)})`)}`
+})()
+
 describe("hooks that are commands", () => {
+  it.scopedLive("start: on-active and on-stop are called although the server stops as soon as it is active", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const peer = yield* foreignPeer("backup", at)
+      const server = yield* bstar([
+        ...serverArgs("primary", at, "400 millis"),
+        ...["--policy", "hardened", "--on-active", "echo active", "--on-stop", "echo stopped", "--http", "127.0.0.1:0"]
+      ], { NODE_OPTIONS: slowToLoad })
+      yield* server.waitForLine(startLine.primary)
+      yield* peer.listened
+      yield* peer.say("2")
+      yield* server.waitForLine(/ready as active$/)
+      yield* server.kill("SIGTERM")
+      assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
+      assert.deepStrictEqual(server.lines.filter((line) => /: on-/.test(line)), [
+        "I: on-active: active",
+        "I: on-stop: stopped"
+      ])
+    }))
+
   it.scopedLive("are told what has happened, and a stopped server waits for the last one before it says goodbye", () =>
     Effect.gen(function*() {
       const { file } = yield* makeLog
