@@ -177,6 +177,23 @@ describe("a broken rule is seen", () => {
     assert.isTrue(finds({ policy: change("backup", slept), kills: 1, pauses: 1, ...atOnce }, "dual-answer"))
   })
 
+  it("H4: an active server without a peer that keeps its term after its peer could have become active", () => {
+    const budgets = { evidence: true, kills: 2, pauses: 1, ...atOnce }
+    assert.isTrue(finds({ policy: Fsm.hardened, ...budgets, keepTicks: 5 }, "stale-term"))
+    assert.deepStrictEqual(found({ policy: Fsm.hardened, ...budgets, keepTicks: 4 }), {})
+    assert.throws(() => Model.make(hardened({ keepTicks: Model.maxKeepTicks + 1 })), RangeError)
+  })
+
+  it("H4: an active server that keeps its term without proof that it has no peer", () => {
+    const keep = (role: Fsm.Role): Fsm.Policy => {
+      const cell = Fsm.hardened[role].ACTIVE!.Slept
+      assert(cell._tag === "KeepIfAlone")
+      return change(role, { ACTIVE: { Slept: { ...cell, otherwise: stay } } })
+    }
+    assert.isTrue(finds({ policy: keep("primary"), evidence: true, pauses: 1 }, "dual-answer"))
+    assert.isTrue(finds({ policy: keep("backup"), evidence: true, kills: 1, pauses: 1, ...atOnce }, "dual-answer"))
+  })
+
   it("H4: a backup that starts over as if it had never been paired", () => {
     const policy: Fsm.Policy = {
       ...Fsm.hardened,
