@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Fsm from "../../src/Fsm.ts"
 import { explore, type Progress } from "../../src/verify/explore.ts"
 import * as Model from "../../src/verify/Model.ts"
@@ -15,6 +15,9 @@ const exhaust = (options: Model.Options): { readonly model: Model.Model; readonl
     }
   }
 }
+
+// Explorations hold the event loop, and vitest gives up on a worker that does not answer for a minute.
+afterEach(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
 type Name = Model.Property["name"]
 
