@@ -114,7 +114,9 @@ export interface Evidence {
  * - `ClientRequest`: a request of a client, which is a vote. `hasSubscriber` is whether a subscriber is connected to this
  *   server's own state port. Defaults to `false`.
  * - `Late`: the server itself stalled briefly; its peer cannot have taken over meanwhile; see {@link isLate}.
- * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}.
+ * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}. `isAlone` is
+ *   whether no peer can have been active meanwhile, and none listens now: the peer had expired before the stall, its state
+ *   port refused a connection after it, and that was soon enough; see {@link mayKeepTerm}. Defaults to `false`.
  * - `Stopping`: the server is asked to stop and has answered what it had accepted.
  * - `Yield`: an operator wants the peer to be active, and the server has answered what it had accepted.
  * - `Promote`: an operator wants this server to be active, which counts as a vote.
@@ -133,7 +135,7 @@ export type Event =
   | { readonly _tag: "LinkLost"; readonly now: number }
   | { readonly _tag: "ClientRequest"; readonly now: number; readonly hasSubscriber?: boolean }
   | { readonly _tag: "Late"; readonly now: number }
-  | { readonly _tag: "Slept"; readonly now: number }
+  | { readonly _tag: "Slept"; readonly now: number; readonly isAlone?: boolean }
   | { readonly _tag: "Stopping"; readonly now: number }
   | { readonly _tag: "Yield"; readonly now: number }
   | { readonly _tag: "Promote"; readonly now: number }
@@ -252,7 +254,8 @@ export interface Outcome {
  * - `H2` dual actives heal: the backup steps down, the primary stays. Nobody ends.
  * - `H3` dual passives heal: the primary becomes active, the backup stays. Nobody ends.
  * - `H4` sleep: a server that stood still does not know any more who is active; it says its role and starts over. One that
- *   stood still for less gives its peer one more heartbeat to be heard.
+ *   stood still for less gives its peer one more heartbeat to be heard. An active one that has no peer keeps its term, if its
+ *   peer could not have become active since its last heartbeat.
  * - `H5` goodbye: a server that is stopped says its role as its last word. A passive primary is active at once; a backup,
  *   because of `H8`, with the first vote after evidence, some milliseconds later.
  * - `H7` crash evidence: a peer whose process is gone has expired now. The vote is still required.
@@ -288,6 +291,8 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9" | "H10"
  * - `TakeOver`: when the peer has expired, become `ACTIVE` and answer, or do as the operator says; refuse otherwise.
  * - `Expire`: the peer counts as dead from now on, if the evidence is not older than its last word.
  * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
+ * - `KeepIfAlone`: a server that has no peer keeps its state and reports it, and its peer is known to be gone; any other does
+ *   what `otherwise` does.
  * - `Ignore`: nothing changes, not even the peer's expiry.
  * - `GiveUp`: when the peer has expired, start over; refuse otherwise.
  * - `PutOff`: a peer that is only silent does not expire within the next heartbeat.
@@ -320,6 +325,7 @@ export type Cell =
       readonly say: string
     }
     | { readonly _tag: "GiveUp"; readonly state: State; readonly publish: Word; readonly say: string }
+    | { readonly _tag: "KeepIfAlone"; readonly say: string; readonly otherwise: Cell }
     | { readonly _tag: "Ignore" }
     | { readonly _tag: "PutOff" }
     | { readonly _tag: "Await" }
@@ -449,6 +455,12 @@ const startOver = (state: State, publish: Word, say: string): Cell => ({
   say: `${slept}${say}`,
   rule: "H4"
 })
+const keepIfAlone = (otherwise: Cell): Cell => ({
+  _tag: "KeepIfAlone",
+  say: "this process stood still, but it has no peer (connection refused), still active",
+  otherwise,
+  rule: "H4"
+})
 const goodbye = (role: Extract<State, Word>): Cell => ({
   _tag: "StartOver",
   state: role,
@@ -553,6 +565,7 @@ export const hardened: Policy = {
       ...primaryMoves,
       ...noted,
       Late: stay,
+      Slept: keepIfAlone(primaryMoves.Slept),
       PeerActive: {
         _tag: "ByReceived",
         received: { ...stay, rule: "H2" },
@@ -601,6 +614,7 @@ export const hardened: Policy = {
       ...backupMoves,
       ...noted,
       Late: stay,
+      Slept: keepIfAlone(backupMoves.Slept),
       PeerActive: {
         _tag: "StartOver",
         state: "CONTESTED",
@@ -731,6 +745,21 @@ export const isLate = (rules: Pick<Rules, "expiryMillis">, lastBeat: number, now
   now - lastBeat > rules.expiryMillis * 0.625
 
 /**
+ * Whether an active member whose last heartbeat was at `lastHeartbeatAt` may keep its term, if its peer's host has refused a
+ * connection by `refusedAt`: within one expiry. A peer that received that heartbeat becomes active strictly after an expiry. One
+ * that starts later gives this member at least as long (H1): the port of a stalled process accepts connections, so that it finds
+ * no crash evidence. So a peer that listens no longer was never active.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const mayKeepTerm = (
+  rules: Pick<Rules, "expiryMillis">,
+  lastHeartbeatAt: number,
+  refusedAt: number
+): boolean => refusedAt - lastHeartbeatAt <= rules.expiryMillis
+
+/**
  * What follows when `event` happens to `member`. Total. Every heartbeat of the peer that is not fatal renews the peer's
  * expiry, and every change of state is published at once.
  *
@@ -769,12 +798,7 @@ const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome 
     case "Expire":
       return event._tag === "PeerGone" && isNews(member, event.evidence)
         ? go(
-          {
-            ...member,
-            peerExpiry: Number.NEGATIVE_INFINITY,
-            connectionExpiry: Number.NEGATIVE_INFINITY,
-            awaited: "Down"
-          },
+          withoutPeer(member),
           accept,
           `the peer is gone (connection to ${event.evidence.endpoint} refused)`
         )
@@ -785,6 +809,10 @@ const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome 
       return isPeerExpired(member, event.now)
         ? go(startOverIn(rules, member, cell.state, event.now), reject, cell.say, cell.publish)
         : go(member, reject)
+    case "KeepIfAlone":
+      return event._tag === "Slept" && event.isAlone === true
+        ? go(withoutPeer(member), accept, cell.say, wordOf[member.state])
+        : react(rules, member, event, cell.otherwise)
     case "Ignore":
       return go(member, accept)
     case "PutOff":
@@ -820,6 +848,13 @@ const go = (member: Member, verdict: Verdict, say?: string, publish?: Word): Out
   verdict,
   publish,
   say
+})
+
+const withoutPeer = (member: Member): Member => ({
+  ...member,
+  peerExpiry: Number.NEGATIVE_INFINITY,
+  connectionExpiry: Number.NEGATIVE_INFINITY,
+  awaited: "Down"
 })
 
 const startOverIn = (rules: Rules, member: Member, state: State, now: number, patience = 1): Member => {

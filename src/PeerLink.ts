@@ -58,6 +58,11 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   readonly events: Stream.Stream<LinkEvent>
   /** Whether a subscriber is connected to this server's own state port. */
   readonly hasSubscriber: Effect.Effect<boolean>
+  /**
+   * Whether the peer's host refuses a connection to the peer's state port now: no process listens there. A connection, any
+   * other failure, and no answer within `timeoutMillis` are no refusal.
+   */
+  readonly isRefused: (timeoutMillis: number) => Effect.Effect<boolean>
   /** Proof that the peer is gone, each time that some turns up. Never ends by itself. To be run once. */
   readonly gone: Stream.Stream<Evidence>
 }>() {}
@@ -121,6 +126,8 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
             (isThere): ReadonlyArray<LinkEvent> => isThere ? ["Connected", "Joined"] : ["Lost"]
           ),
           hasSubscriber: SubscriptionRef.get(there[peer]),
+          isRefused: () =>
+            Effect.zipRight(afterWords, Effect.map(SubscriptionRef.get(there[peer]), (isThere) => !isThere)),
           gone: Stream.filterMapEffect(there[peer].changes, (isThere) =>
             isThere ? Option.none() : Option.some(Effect.map(afterWords, (asOf) => refused(peer, asOf))))
         })

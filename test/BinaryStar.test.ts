@@ -212,6 +212,7 @@ const silentPeer = (hears: () => void) =>
     forget: Effect.void,
     events: Stream.never,
     hasSubscriber: Effect.succeed(false),
+    isRefused: () => Effect.succeed(false),
     gone: Stream.never,
     publish: () => Effect.sync(hears)
   })

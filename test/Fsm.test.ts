@@ -417,6 +417,8 @@ describe("the classic policy", () => {
             { member: { ...member, link }, verdict: { _tag: "Accept" }, publish: undefined, say: undefined }
           )
         }
+        const alone = Fsm.step(rules(role), member, { _tag: "Slept", now: 9000, isAlone: true })
+        assert.deepStrictEqual([alone.member, alone.publish], [member, undefined])
       }
     }
   })
@@ -651,7 +653,7 @@ describe("the hardened policy", () => {
         now += after
         const before = member
         // What starts over keeps what it knows; only a state that follows on the peer's has to know it.
-        const isIgnored = ["Ignore", "StartOver"].includes(Fsm.hardened[role][before.state]![tag]._tag)
+        const isIgnored = ["Ignore", "StartOver", "KeepIfAlone"].includes(Fsm.hardened[role][before.state]![tag]._tag)
         member = Fsm.step(hardened, before, eventOf(tag, now)).member
         const isBegun = member.state === "PRIMARY" &&
           (before.state !== "PRIMARY" || tag === "Slept" || tag === "Stopping")
@@ -707,6 +709,44 @@ describe("the hardened policy", () => {
   it("has slept after an expiry but for half a heartbeat", () => {
     assert.isFalse(Fsm.hasSlept(rules(), 100, 1600))
     assert.isTrue(Fsm.hasSlept(rules(), 100, 1601))
+  })
+
+  it("H4: an active server without a peer keeps its term after a stall, publishes it, and knows its peer to be gone", () => {
+    for (const role of ["primary", "backup"] as const) {
+      for (const hasReceived of [true, false]) {
+        const member = memberIn("ACTIVE", 5000, { hasReceived, connectionExpiry: 6000, link: "Connecting" })
+        const outcome = Fsm.step(rules(role, Fsm.hardened), member, { _tag: "Slept", now: 9000, isAlone: true })
+        assert.deepStrictEqual(outcome, {
+          member: {
+            ...member,
+            peerExpiry: Number.NEGATIVE_INFINITY,
+            connectionExpiry: Number.NEGATIVE_INFINITY,
+            awaited: "Down"
+          },
+          verdict: { _tag: "Accept" },
+          publish: "ACTIVE",
+          say: "this process stood still, but it has no peer (connection refused), still active"
+        })
+        // A peer that starts later is followed as before.
+        const followed = Fsm.step(rules(role, Fsm.hardened), outcome.member, eventOf("PeerPassive", 9500)).member
+        assert.deepStrictEqual([followed.state, deadlineOf(followed)], ["ACTIVE", 9500 + expiryMillis])
+      }
+    }
+  })
+
+  it("H4: a server that is not active starts over, whether it has a peer or not", () => {
+    for (const role of ["primary", "backup"] as const) {
+      for (const state of Fsm.states.filter((state) => state !== "ACTIVE" && state in Fsm.hardened[role])) {
+        const slept = (isAlone: boolean) =>
+          Fsm.step(rules(role, Fsm.hardened), memberIn(state, 5000), { _tag: "Slept", now: 9000, isAlone })
+        assert.deepStrictEqual(slept(true), slept(false))
+      }
+    }
+  })
+
+  it("H4: may keep its term until one expiry after its last heartbeat", () => {
+    assert.isTrue(Fsm.mayKeepTerm(rules(), 100, 2100))
+    assert.isFalse(Fsm.mayKeepTerm(rules(), 100, 2101))
   })
 
   it.prop(

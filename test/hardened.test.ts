@@ -8,6 +8,7 @@ import * as TestClock from "effect/TestClock"
 import * as Frames from "../src/Frames.ts"
 import type { Role } from "../src/Fsm.ts"
 import * as Handler from "../src/Handler.ts"
+import type { PeerLink } from "../src/PeerLink.ts"
 import type { Node, NodeOptions } from "./suites/nodes.ts"
 import { foreignPeer, makePair, settle } from "./suites/nodes.ts"
 
@@ -538,6 +539,135 @@ describe("H4: a server that stood still", () => {
       yield* TestClock.adjust("1500 millis")
       yield* node.goOn
       assert.strictEqual(yield* member.state, "PRIMARY")
+    }))
+
+  /** An active server that has lost its peer, right after a heartbeat, and what runs while it is active. */
+  const startLone = (role: Role, options: NodeOptions = {}, link: Partial<PeerLink["Type"]> = {}) =>
+    Effect.gen(function*() {
+      const { handler, finish } = gated()
+      const pair = yield* makePair(handler, "hardened", options, { [role]: link })
+      const peers = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
+      const peer = yield* Scope.extend(foreignPeer(pair.links[other[role]]), peers)
+      const node = pair[role]
+      const member = yield* node.start
+      yield* peer.says(role === "primary" ? "2" : "3")
+      yield* Scope.close(peers, Exit.void)
+      yield* TestClock.adjust("3 seconds")
+      yield* node.ask("now")
+      assert.strictEqual(yield* member.state, "ACTIVE")
+      yield* TestClock.adjust("3 seconds")
+      const term: Array<string> = []
+      yield* member.whileActive(Effect.acquireUseRelease(
+        Effect.sync(() => term.push("begins")),
+        () => Effect.never,
+        () => Effect.sync(() => term.push("ends"))
+      )).pipe(Effect.forkScoped)
+      yield* settle
+      return { finish, links: pair.links, member, node, peers, term }
+    })
+
+  const keepsTerm = "this process stood still, but it has no peer (connection refused), still active"
+
+  for (const role of ["primary", "backup"] as const) {
+    it.scoped(`F23 keeps its term if it is active and the state port of its peer refuses connections (${role})`, () =>
+      Effect.gen(function*() {
+        const { finish, member, node, term } = yield* startLone(role)
+        const pending = yield* node.request("pending")
+        yield* node.standStill
+        const waiting = yield* node.request("now")
+        yield* finish("pending")
+        // Up to two heartbeats after its last one.
+        yield* TestClock.adjust(role === "primary" ? 1600 : 1997)
+        yield* node.goOn
+        assert.strictEqual(yield* member.state, "ACTIVE")
+        assert.deepStrictEqual(term, ["begins"])
+        assert.strictEqual(node.said.at(-1), keepsTerm)
+        assert.deepStrictEqual([[...pending], [...waiting]], [["pending"], ["now"]])
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* node.ask("now"), "now")
+      }))
+  }
+
+  it.scoped("F23 keeps its term, and a peer that starts right after that stands by", () =>
+    Effect.gen(function*() {
+      const { links, member, node } = yield* startLone("primary")
+      yield* node.standStill
+      yield* TestClock.adjust("1600 millis")
+      yield* node.goOn
+      const peer = yield* foreignPeer(links.backup)
+      yield* settle
+      assert.deepStrictEqual(peer.heard, ["3"])
+      yield* peer.says("4")
+      assert.strictEqual(yield* member.state, "ACTIVE")
+    }))
+
+  const ends: ReadonlyArray<readonly [string, number, NodeOptions]> = [
+    ["the stall is longer than two heartbeats", 1998, {}],
+    ["crash detection is off", 1600, { crashDetection: false }]
+  ]
+  for (const [why, millis, options] of ends) {
+    it.scoped(`F23 ends its term where ${why}`, () =>
+      Effect.gen(function*() {
+        const { member, node, term } = yield* startLone("primary", options)
+        yield* node.standStill
+        yield* TestClock.adjust(millis)
+        yield* node.goOn
+        assert.strictEqual(yield* member.state, "PRIMARY")
+        assert.deepStrictEqual(term, ["begins", "ends"])
+        assert.strictEqual(node.said.at(-1), `${stoodStill}waiting for backup`)
+      }))
+  }
+
+  it.scoped("F23 ends its term where the state port of its peer is open, with or without a heartbeat", () =>
+    Effect.gen(function*() {
+      for (const word of ["4", undefined]) {
+        const { links, member, node, term } = yield* startLone("primary")
+        yield* node.standStill
+        const peer = yield* foreignPeer(links.backup)
+        yield* word === undefined ? Effect.void : peer.says(word)
+        yield* TestClock.adjust("1600 millis")
+        yield* node.goOn
+        assert.strictEqual(yield* member.state, "PRIMARY")
+        assert.deepStrictEqual(term, ["begins", "ends"])
+      }
+    }))
+
+  it.scoped("F23 ends its term where its peer had not expired before the stall, also if it is gone after it", () =>
+    Effect.gen(function*() {
+      const { links, primary } = yield* hardenedPair()
+      const peers = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
+      const peer = yield* Scope.extend(foreignPeer(links.backup), peers)
+      const member = yield* primary.start
+      yield* peer.says("2")
+      yield* TestClock.adjust("1 second")
+      yield* peer.says("4")
+      yield* primary.standStill
+      yield* Scope.close(peers, Exit.void)
+      yield* TestClock.adjust("1600 millis")
+      yield* primary.goOn
+      assert.strictEqual(yield* member.state, "PRIMARY")
+      assert.strictEqual(primary.said.at(-1), `${stoodStill}waiting for backup`)
+    }))
+
+  it.scoped("F23 ends its term where the refusal is late, or it stalls again after it, and answers nobody meanwhile", () =>
+    Effect.gen(function*() {
+      for (const [probeMillis, drainMillis] of [[401, 0], [0, 1501]] as const) {
+        const { finish, member, node, term } = yield* startLone("primary", {}, {
+          isRefused: () => Effect.delay(Effect.succeed(true), probeMillis),
+          forget: Effect.sleep(drainMillis)
+        })
+        const pending = yield* node.request("pending")
+        yield* node.standStill
+        const waiting = yield* node.request("now")
+        yield* finish("pending")
+        yield* TestClock.adjust("1600 millis")
+        yield* node.goOn
+        assert.deepStrictEqual([[...pending], [...waiting], term], [[], [], ["begins"]])
+        yield* TestClock.adjust(probeMillis + drainMillis)
+        assert.strictEqual(yield* member.state, "PRIMARY")
+        assert.deepStrictEqual([[...pending], [...waiting], term], [[], [], ["begins", "ends"]])
+        yield* TestClock.adjust(drainMillis)
+      }
     }))
 
   it.scoped("in a pair: the other takes over, this one follows, and never do both answer", () =>

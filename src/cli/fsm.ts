@@ -9,13 +9,19 @@ import type { fsm, Parsed } from "./options.ts"
 export const run = ({ format, policy }: Parsed<typeof fsm>): Effect.Effect<void> =>
   Console.log(render(format, Fsm.policies[policy]))
 
+/** What a question says of the peer. */
+type Asked = "alive" | "expired" | "unheard" | "none"
+
 /** One question to the reducer and its answer. */
 export interface Transition {
   readonly role: Fsm.Role | "any"
   readonly state: Fsm.State
   readonly event: Fsm.Event["_tag"]
-  /** `unheard`: expired, too, and never heard, where that makes a difference; `heard` is alive or expired then. */
-  readonly peer: "alive" | "expired" | "unheard" | "heard" | "any"
+  /**
+   * `unheard`: expired, too, and never heard, where that makes a difference; `heard` is alive or expired then. `none`: a stall
+   * is over and no peer was active meanwhile, where that makes a difference; it is `possible` otherwise.
+   */
+  readonly peer: Asked | "heard" | "possible" | "any"
   readonly verdict: Fsm.Verdict["_tag"]
   readonly next: Fsm.State
   /** The word that is published at once, if any. */
@@ -38,8 +44,10 @@ const questioned = {
   awaited: "Down"
 } as const
 
-const eventOf = (tag: Fsm.Event["_tag"], now: number): Fsm.Event =>
-  tag === "PeerGone"
+const eventOf = (tag: Fsm.Event["_tag"], now: number, isAlone: boolean): Fsm.Event =>
+  tag === "Slept"
+    ? { _tag: tag, now, isAlone }
+    : tag === "PeerGone"
     ? { _tag: tag, now, evidence: { _tag: "ConnectionRefused", endpoint: "its endpoint", asOf: now } }
     : { _tag: tag, now }
 
@@ -47,11 +55,11 @@ const ask = (
   rules: Fsm.Rules,
   state: Fsm.State,
   event: Fsm.Event["_tag"],
-  peer: "alive" | "expired" | "unheard"
+  peer: Asked
 ): Transition => {
   const now = peer === "alive" ? peerExpiry : peerExpiry + 1
   const asked: Fsm.Member = { ...questioned, state, peerExpiry, hasReceived: peer !== "unheard" }
-  const { member, publish, say, verdict } = Fsm.step(rules, asked, eventOf(event, now))
+  const { member, publish, say, verdict } = Fsm.step(rules, asked, eventOf(event, now, peer === "none"))
   const rule = rules.policy[rules.role][state]?.[event].rule
   return { role: rules.role, state, event, peer, verdict: verdict._tag, next: member.state, publish, rule, say }
 }
@@ -67,30 +75,32 @@ const reachable = (rules: Fsm.Rules): ReadonlyArray<Fsm.State> => {
   return Fsm.states.filter((state) => seen.has(state))
 }
 
-/** Everything that the reducer can be asked: each role, with a peer that is alive, has expired, or was never heard. */
+/** Everything that the reducer can be asked: each role, with a peer that is alive, has expired, was never heard, or is none. */
 export const transitions = (policy: Fsm.Policy): ReadonlyArray<Transition> =>
   (["primary", "backup"] as const).flatMap((role) => {
     const rules: Fsm.Rules = { role, policy, expiryMillis, handshakeMillis: 4 * expiryMillis, lone: "wait" }
     return reachable(rules).flatMap((state) =>
       Fsm.eventTags.flatMap((event) => {
         const [alive, expired] = [ask(rules, state, event, "alive"), ask(rules, state, event, "expired")]
-        const unheard = ask(rules, state, event, "unheard")
-        return [alive, expired, ...(keyOf(unheard, "peer") === keyOf(expired, "peer") ? [] : [unheard])]
+        const others = (["unheard", "none"] as const).map((peer) => ask(rules, state, event, peer))
+        return [alive, expired, ...others.filter((other) => keyOf(other, "peer") !== keyOf(expired, "peer"))]
       })
     )
   })
+
+/** What every other peer is, where one of these makes a difference. */
+const contraryOf = { unheard: "heard", none: "possible" } as const
 
 /** The same with what does not depend on the peer, or on the role, told once. */
 export const condensed = (all: ReadonlyArray<Transition>): ReadonlyArray<Transition> =>
   Fsm.states.flatMap((state) => {
     const ofState = all.filter((t) => t.state === state)
-    const unheard = ofState.filter(({ peer }) => peer === "unheard")
-    const heard = merge(ofState.filter(({ peer }) => peer !== "unheard"), "peer", 2).map((row): Transition =>
-      row.peer === "any" && unheard.some(({ event, role }) => event === row.event && role === row.role)
-        ? { ...row, peer: "heard" }
-        : row
-    )
-    return merge([...heard, ...unheard], "role", new Set(ofState.map(({ role }) => role)).size)
+    const special = ofState.filter(({ peer }) => peer in contraryOf)
+    const others = merge(ofState.filter(({ peer }) => !(peer in contraryOf)), "peer", 2).map((row): Transition => {
+      const { peer = undefined } = special.find(({ event, role }) => event === row.event && role === row.role) ?? {}
+      return row.peer === "any" && (peer === "unheard" || peer === "none") ? { ...row, peer: contraryOf[peer] } : row
+    })
+    return merge([...others, ...special], "role", new Set(ofState.map(({ role }) => role)).size)
   })
 
 const keyOf = (row: Transition, column: "peer" | "role"): string => JSON.stringify({ ...row, [column]: "any" })
@@ -138,7 +148,8 @@ const table = (all: ReadonlyArray<Transition>): string => {
     ...rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()),
     "",
     "H6: what the peer has said is applied before a request that waits (in every policy, by whoever feeds the reducer).",
-    "A peer is unheard that a backup has not heard since it was started, and a primary since it last was PRIMARY."
+    "A peer is unheard that a backup has not heard since it was started, and a primary since it last was PRIMARY.",
+    "There is none if it had expired before a stall and refuses a connection within two heartbeats of this server's last one."
   ].join("\n")
 }
 

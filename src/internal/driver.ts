@@ -69,6 +69,8 @@ type Input =
   | { readonly _tag: "TimeUp" }
   | { readonly _tag: "Released" }
 
+const isHeartbeat = ({ _tag }: Input): boolean => _tag === "Heard"
+
 const isEvidence = ({ _tag }: Input): boolean => _tag === "Gone"
 
 /** What a step of the connection to the peer is to the state machine. */
@@ -618,14 +620,51 @@ export const make = <R>(
           const hasMore = inputs.some(isEvidence) && (yield* link.waiting)
           return yield* apply(hasMore ? [...inputs, ...(yield* inbox.takeAll)] : inputs, true)
         }
-        yield* apply(inputs, false)
-        const stood = now() - lastBeat
+        const evidence = `stood still for ${Math.round(now() - lastBeat)} ms`
+        const found = yield* findPeer(inputs)
+        if (found.aloneSince !== undefined) {
+          return yield* keepTerm(found.inputs, found.aloneSince, evidence)
+        }
+        yield* apply(found.inputs, false)
         lastBeat = now()
-        yield* advance({ _tag: "Slept", now: lastBeat }, { evidence: `stood still for ${Math.round(stood)} ms` })
+        yield* advance({ _tag: "Slept", now: lastBeat }, { evidence })
         // What the peer sent before is dropped, and the time that it has to be heard counts from then on.
         yield* apply(yield* drain(), false)
         lastBeat = now()
         member = Fsm.step(rules, member, { _tag: "Slept", now: lastBeat }).member
+      }
+
+      /**
+       * Since when this member, which has stalled, is known to have no peer; undefined where there may be one. That is probed only
+       * if the member was active, and its peer had expired, before the stall. Meanwhile the member replies to no request and
+       * publishes nothing. What it receives is added to `inputs`.
+       */
+      function* findPeer(inputs: ReadonlyArray<Input>) {
+        const at = now()
+        if (
+          !config.crashDetection || member.state !== "ACTIVE" || !Fsm.isPeerExpired(member, lastBeat) ||
+          !Fsm.mayKeepTerm(rules, lastBeat, at) || inputs.some(isHeartbeat) ||
+          // An answer that is too late to keep the term does not delay its end.
+          !(yield* link.isRefused(Math.min(config.expiryMillis / 8, lastBeat + config.expiryMillis - at))) ||
+          !Fsm.mayKeepTerm(rules, lastBeat, now())
+        ) {
+          return { aloneSince: undefined, inputs }
+        }
+        const received = yield* drain()
+        // A peer that starts after the refusal gives this member as much time as one that received a heartbeat then.
+        const isAlone = !received.some(isHeartbeat) && !Fsm.hasSlept(rules, at, now())
+        return { aloneSince: isAlone ? at : undefined, inputs: [...inputs, ...received] }
+      }
+
+      /** The member stays active and publishes that. Replies that were made during the stall are sent. */
+      function* keepTerm(inputs: ReadonlyArray<Input>, aloneSince: number, evidence: string) {
+        const at = now()
+        lastBeat = aloneSince
+        yield* advance({ _tag: "Slept", now: at, isAlone: true }, { evidence })
+        // If the process stalled again while it published, that is noticed next.
+        const isTrusted = slept() === undefined
+        lastBeat = isTrusted ? at : lastBeat
+        yield* apply(inputs, isTrusted)
       }
 
       /** All that the peer has sent, batch by batch, until nothing is left. What it sends meanwhile does not keep this up. */
@@ -637,7 +676,7 @@ export const make = <R>(
         while (isMore && now() < until) {
           isMore = yield* link.waiting
           const inputs = inbox.poll()
-          isMore ||= inputs.some(({ _tag }) => _tag === "Heard")
+          isMore ||= inputs.some(isHeartbeat)
           all.push(...inputs)
         }
         return all

@@ -7,13 +7,18 @@
 import * as Fsm from "../Fsm.ts"
 
 /**
- * What a member can be told. Evidence is news, or is older than the peer's last sign of life. A request is watched where a
- * subscriber is connected to the member's own state port.
+ * What a member can be told. Evidence is news, or is older than the peer's last sign of life. A member that has slept may know
+ * that it has no peer. A request is watched where a subscriber is connected to the member's own state port.
  *
  * @since 0.1.0
  * @category models
  */
-export type Stimulus = Exclude<Fsm.Event["_tag"], "PeerGone"> | "FreshEvidence" | "StaleEvidence" | "WatchedRequest"
+export type Stimulus =
+  | Exclude<Fsm.Event["_tag"], "PeerGone">
+  | "FreshEvidence"
+  | "StaleEvidence"
+  | "WatchedRequest"
+  | "SleptAlone"
 
 /**
  * A member as far as the reducer can tell it from others.
@@ -117,6 +122,7 @@ export const make = (rules: Fsm.Rules, tickMillis: number): Member => {
       WatchedRequest: react({ _tag: "ClientRequest", now: 0, hasSubscriber: true }),
       Late: react({ _tag: "Late", now: 0 }),
       Slept: react({ _tag: "Slept", now: 0 }),
+      SleptAlone: react({ _tag: "Slept", now: 0, isAlone: true }),
       Stopping: react({ _tag: "Stopping", now: 0 }),
       Yield: react({ _tag: "Yield", now: 0 }),
       Promote: react({ _tag: "Promote", now: 0 })

@@ -34,6 +34,11 @@ export interface Options {
   readonly handshake?: number | undefined
   /** Whether a server may find that its peer's process is gone, or has let go of its port. Defaults to `false`. */
   readonly evidence?: boolean | undefined
+  /**
+   * How many ticks after the last heartbeat of an active server a refused connection may still keep its term, up to
+   * {@link maxKeepTicks}. Defaults to what runs in production, an expiry.
+   */
+  readonly keepTicks?: number | undefined
   /** What a backup does that has never heard its primary. Defaults to `wait`. */
   readonly lone?: Fsm.Lone | undefined
 }
@@ -92,6 +97,14 @@ export const maxDelay = heartbeatTicks
  */
 export const maxHandshake = 3
 
+/**
+ * The largest bound on keeping a term that can be explored, in ticks.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxKeepTicks = 6
+
 /** For how many ticks at most a TCP connection to a port that is open takes to be accepted. */
 const connectTicks = 1
 
@@ -108,9 +121,12 @@ export interface Process {
   readonly member: Member.Member
   /** Ticks since the last beat, or the start. */
   readonly beat: number
-  readonly evidence: "none" | "fresh" | "stale"
+  /** `refused`: a server that stalls finds, in time, that its peer's state port refuses connections. */
+  readonly evidence: "none" | "fresh" | "stale" | "refused"
   /** Ticks since the evidence was gathered. */
   readonly evidenceAge: number
+  /** Whether the peer has answered while this process, which was active, stood still. */
+  readonly isOvertaken: boolean
 }
 
 /**
@@ -176,6 +192,8 @@ export interface World {
   /** For how many ticks nobody would answer, be it of two that run on a whole link or of one that runs alone. */
   readonly unanswered: number
   readonly hasAborted: boolean
+  /** Whether a server has kept its term because it has no peer, although its peer has answered meanwhile; the link was whole. */
+  readonly hasKeptStaleTerm: boolean
 }
 
 type Draft = {
@@ -299,6 +317,7 @@ export const make = (options: Options): Model => {
     evidence = false,
     handovers = 0,
     handshake = 2,
+    keepTicks = defaultKeepTicks,
     kills = 0,
     lone = "wait",
     pauses = 0,
@@ -310,6 +329,7 @@ export const make = (options: Options): Model => {
   while (!Fsm.hasSlept({ expiryMillis }, -sleepTicks * tickMillis, 0)) {
     sleepTicks++
   }
+  const longestBeat = evidence ? Math.max(sleepTicks, keepTicks + 1) : sleepTicks
   // A stall that goes unnoticed may hold up a handshake.
   const handshakeTicks = handshake + Math.max(1, pauses) * sleepTicks
 
@@ -337,7 +357,8 @@ export const make = (options: Options): Model => {
   })
   const waiting = delay + 1
   if (
-    delay > maxDelay || handshake > maxHandshake || Math.max(kills, stops, pauses, cuts, handovers) > maxBudget
+    delay > maxDelay || handshake > maxHandshake || keepTicks > maxKeepTicks ||
+    Math.max(kills, stops, pauses, cuts, handovers) > maxBudget
   ) {
     throw new RangeError(
       `budgets go up to ${maxBudget}, the delay up to ${maxDelay} ticks, the handshake up to ${maxHandshake}`
@@ -354,7 +375,8 @@ export const make = (options: Options): Model => {
     member: Member.make(rulesOf(side), tickMillis),
     beat: 0,
     evidence: "none",
-    evidenceAge: 0
+    evidenceAge: 0,
+    isOvertaken: false
   }))
   const down = born.map((process): Process => ({ ...process, status: "down" }))
 
@@ -371,7 +393,8 @@ export const make = (options: Options): Model => {
     cuts,
     handovers,
     unanswered: 0,
-    hasAborted: false
+    hasAborted: false,
+    hasKeptStaleTerm: false
   }
 
   const needs: { readonly [T in Move["_tag"]]?: number } = {
@@ -394,6 +417,16 @@ export const make = (options: Options): Model => {
 
   /** Whether it would start over before it does anything else. */
   const startsOver = (process: Process): boolean => hasSlept(process) && process.member.on.Slept.isEffective
+
+  /**
+   * Whether a refused connection lets a server that stalls keep its term. That its peer must have expired before the stall, as
+   * the driver has it, is left out: what holds without that holds with it.
+   */
+  const mayKeepTerm = (process: Process): boolean =>
+    process.status === "paused" && hasSlept(process) && process.beat <= keepTicks && isKept(process)
+
+  /** Whether it makes a difference to a server that has slept whether it has a peer. */
+  const isKept = ({ member: { on } }: Process): boolean => evidence && on.SleptAlone.member !== on.Slept.member
 
   const answers = (world: World, side: Side): boolean => {
     const process = world.processes[side]
@@ -436,8 +469,10 @@ export const make = (options: Options): Model => {
       case "Hear":
         return isRunning && world.flights[move.side].length > 0
       case "Suspect":
-        return evidence && isRunning && known !== "fresh" && !world.isCut && isEvident(world, other(move.side)) &&
-          world.processes[move.side].member.on.FreshEvidence.isEffective
+        return evidence && !world.isCut && (isRunning
+          ? known !== "fresh" && isEvident(world, other(move.side)) &&
+            world.processes[move.side].member.on.FreshEvidence.isEffective
+          : known !== "refused" && mayKeepTerm(world.processes[move.side]) && isClosed(world, other(move.side)))
       case "Learn":
         return isRunning && known !== "none"
       case "Ask":
@@ -461,9 +496,12 @@ export const make = (options: Options): Model => {
    * Whether the peer finds that nobody listens on this side: the process is gone, or yields. That is looked for when a
    * connection has closed, after all that was said over it.
    */
-  const isEvident = ({ flights, processes }: World, side: Side): boolean =>
-    (processes[side].status === "down" || processes[side].member.state === "YIELDING") &&
-    flights[other(side)].length === 0
+  const isEvident = (world: World, side: Side): boolean =>
+    isClosed(world, side) && world.flights[other(side)].length === 0
+
+  /** Whether connections to the state port of a side are refused. */
+  const isClosed = ({ processes }: World, side: Side): boolean =>
+    processes[side].status === "down" || processes[side].member.state === "YIELDING"
 
   /** Whether the next step of a side's connection can be made. The system accepts connections for a process that is paused. */
   const canGoOn = ({ connections, isCut, processes }: World, side: Side): boolean => {
@@ -530,9 +568,11 @@ export const make = (options: Options): Model => {
       cuts: world.cuts,
       handovers: world.handovers,
       unanswered: world.unanswered,
-      hasAborted: world.hasAborted
+      hasAborted: world.hasAborted,
+      hasKeptStaleTerm: world.hasKeptStaleTerm
     }
     perform(draft, move, observe)
+    overtake(draft)
     if (companyOf(draft) !== companyOf(world)) {
       draft.unanswered = 0
     }
@@ -592,7 +632,10 @@ export const make = (options: Options): Model => {
       case "Hear":
         return hear(draft, side, observe)
       case "Suspect":
-        return set(draft, side, { evidence: "fresh", evidenceAge: 0 })
+        return set(draft, side, {
+          evidence: draft.processes[side].status === "paused" ? "refused" : "fresh",
+          evidenceAge: 0
+        })
       case "Learn":
         return learn(draft, side, observe)
       case "Ask":
@@ -617,7 +660,18 @@ export const make = (options: Options): Model => {
       member: part.member ?? process.member,
       beat: part.beat ?? process.beat,
       evidence: part.evidence ?? process.evidence,
-      evidenceAge: part.evidenceAge ?? process.evidenceAge
+      evidenceAge: part.evidenceAge ?? process.evidenceAge,
+      isOvertaken: part.isOvertaken ?? process.isOvertaken
+    }
+  }
+
+  /** Notes that a server answers while its peer, which was active, stands still. */
+  const overtake = (draft: Draft): void => {
+    for (const side of sides) {
+      const process = draft.processes[side]
+      if (process.status === "paused" && !process.isOvertaken && isKept(process) && answers(draft, other(side))) {
+        set(draft, side, { isOvertaken: true })
+      }
     }
   }
 
@@ -676,11 +730,24 @@ export const make = (options: Options): Model => {
       if (isSubscriptionDue) {
         draft.connections[other(side)] = subscribed
       }
+      if (process.evidence === "refused" && due + early === 0) {
+        draft.hasKeptStaleTerm ||= process.isOvertaken && isLinkProven(draft)
+        tell(draft, side, "SleptAlone", observe)
+        notice(draft, side, observe)
+        return set(draft, side, { beat: 0, isOvertaken: false, ...noEvidence })
+      }
       lose(draft, side, due + early)
       tell(draft, side, "Slept", observe)
       notice(draft, side, observe)
-      set(draft, side, { beat: 0, ...(isDue ? noEvidence : {}) })
+      set(draft, side, {
+        beat: 0,
+        isOvertaken: false,
+        ...(isDue || process.evidence === "refused" ? noEvidence : {})
+      })
       return
+    }
+    if (process.isOvertaken) {
+      set(draft, side, { isOvertaken: false })
     }
     if (isSubscriptionDue) {
       subscribe(draft, other(side))
@@ -764,8 +831,11 @@ export const make = (options: Options): Model => {
       }
       set(draft, side, {
         member: process.member.later,
-        beat: Math.min(process.beat + 1, sleepTicks),
-        evidenceAge: process.evidence === "none" ? 0 : Math.min(process.evidenceAge + 1, waiting)
+        beat: Math.min(process.beat + 1, longestBeat),
+        ...(process.evidence === "refused" && process.evidenceAge + 1 === sleepTicks
+          // A server that stalls again after the refusal cannot keep its term.
+          ? noEvidence
+          : { evidenceAge: evidenceAgeAfter(process) })
       })
       draft.flights[side] = draft.flights[side].map(({ age, word }) => flightOf(word, Math.min(age + 1, waiting)))
       if (hasSlept(draft.processes[side])) {
@@ -774,6 +844,9 @@ export const make = (options: Options): Model => {
     }
   }
 
+  const evidenceAgeAfter = ({ evidence, evidenceAge }: Process): number =>
+    evidence === "none" ? 0 : evidence === "refused" ? evidenceAge + 1 : Math.min(evidenceAge + 1, waiting)
+
   /**
    * A process may stand still for ever while words heap up. One that will start over loses what waits; to any other it is
    * the same to hear a word twice in a row.
@@ -781,8 +854,10 @@ export const make = (options: Options): Model => {
   const forget = (draft: Draft, side: Side): void => {
     const process = draft.processes[side]
     if (startsOver(process)) {
-      lose(draft, side, draft.flights[side].filter(({ age }) => age === waiting).length)
-      if (process.evidenceAge === waiting) {
+      const due = draft.flights[side].filter(({ age }) => age === waiting).length
+      lose(draft, side, due)
+      // A server that has received something from its peer since the refusal is not alone.
+      if (process.evidence === "refused" ? due > 0 : process.evidenceAge === waiting) {
         set(draft, side, noEvidence)
       }
       return
@@ -803,6 +878,15 @@ export const make = (options: Options): Model => {
     standsStill: (world, side) => hasSlept(world.processes[side])
   }
 }
+
+/** For how long a term can be kept in production. */
+const defaultKeepTicks = (() => {
+  let ticks = 0
+  while (Fsm.mayKeepTerm({ expiryMillis }, -(ticks + 1) * tickMillis, 0)) {
+    ticks++
+  }
+  return ticks
+})()
 
 const noEvidence = { evidence: "none", evidenceAge: 0 } as const
 
@@ -854,7 +938,7 @@ const companyOf = ({ isCut, processes: [primary, backup] }: World): Company | un
  * @category models
  */
 export interface Property {
-  readonly name: "dual-answer" | "dual-answer-under-cut" | "abort" | "both-passive" | "no-answer"
+  readonly name: "dual-answer" | "dual-answer-under-cut" | "stale-term" | "abort" | "both-passive" | "no-answer"
   /** What must never be, with the time that it may take in this model. */
   readonly sentence: (model: Model) => string
   /** Where it may be all the same. */
@@ -869,7 +953,7 @@ const bothAnswer = (model: Model, world: World): boolean =>
 
 const heartbeats = (ticks: number): string => `${ticks / heartbeatTicks} heartbeats`
 
-const isLinkProven = ({ rounds }: World): boolean => rounds === 0
+const isLinkProven = ({ rounds }: Pick<World, "rounds">): boolean => rounds === 0
 
 /**
  * All properties.
@@ -889,6 +973,13 @@ export const properties: ReadonlyArray<Property> = [
     sentence: () => "both servers answer while the link between them is cut, or until it has healed",
     isInformative: true,
     isViolated: (model, world) => !isLinkProven(world) && bothAnswer(model, world)
+  },
+  {
+    name: "stale-term",
+    sentence: () =>
+      "a server that stalled keeps its term because it has no peer, although its peer has answered meanwhile",
+    isInformative: false,
+    isViolated: (_, { hasKeptStaleTerm }) => hasKeptStaleTerm
   },
   {
     name: "abort",

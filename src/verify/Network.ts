@@ -242,6 +242,14 @@ export const make = (
           forget: Effect.sleep(arrivalMillis),
           events: Mailbox.toStream(station.events),
           hasSubscriber: Effect.sync(() => listening.has(peerOf(life.role))),
+          isRefused: (timeoutMillis) =>
+            Effect.gen(function*() {
+              const [there, back] = [delay(), delay()]
+              yield* Effect.sleep(Math.min(there, timeoutMillis))
+              const isRefused = stations[peerOf(life.role)] === undefined && weather.cut.size === 0
+              yield* Effect.sleep(Math.min(back, timeoutMillis - Math.min(there, timeoutMillis)))
+              return isRefused && there + back <= timeoutMillis
+            }),
           gone: Mailbox.toStream(station.evidence)
         }
         const frontend: Frontend["Type"] = {

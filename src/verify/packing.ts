@@ -102,7 +102,8 @@ export const make = (): Packing => {
         unproven: [rest >>> 8 & 15, rest >>> 12 & 15],
         rounds: rest >>> 16 & 3,
         isCut: (rest >>> 18 & 1) === 1,
-        hasAborted: (rest >>> 19 & 1) === 1
+        hasAborted: (rest >>> 19 & 1) === 1,
+        hasKeptStaleTerm: (rest >>> 20 & 1) === 1
       }
     }
   }
@@ -123,15 +124,16 @@ const restKey = (world: Model.World): number =>
   world.unproven[1] << 12 |
   world.rounds << 16 |
   Number(world.isCut) << 18 |
-  Number(world.hasAborted) << 19
+  Number(world.hasAborted) << 19 |
+  Number(world.hasKeptStaleTerm) << 20
 
-const processKey = ({ beat, evidence, evidenceAge, member, status }: Model.Process): number =>
+const processKey = ({ beat, evidence, evidenceAge, isOvertaken, member, status }: Model.Process): number =>
   status === "down"
     ? 0
     : 1 | Number(status === "paused") << 1 | evidenceDigit[evidence] << 2 | evidenceAge << 4 | beat << 6 |
-      member.id << 9
+      Number(isOvertaken) << 9 | member.id << 10
 
-const evidenceDigit = { none: 0, fresh: 1, stale: 2 } as const
+const evidenceDigit = { none: 0, fresh: 1, stale: 2, refused: 3 } as const
 
 /** Sixteen to the power of so many is exact as a number. */
 const longestQueue = 12

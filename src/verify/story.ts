@@ -67,6 +67,7 @@ export const tell = (model: Model.Model, { property, trace }: Explore.Violation)
       lines.push({ tick, who: "pair", what: `has not answered for ${world.unanswered} ticks` })
       break
     case "abort":
+    case "stale-term":
       break
   }
   return lines
@@ -120,6 +121,7 @@ const stimulusText: { readonly [S in Exclude<Member.Stimulus, "ClientRequest" | 
   StaleEvidence: "learns that its peer was gone before its last word",
   Late: "was late",
   Slept: "has slept",
+  SleptAlone: "has slept, and finds that it has no peer",
   Stopping: "is stopped",
   Yield: "hands over",
   Promote: "is promoted"

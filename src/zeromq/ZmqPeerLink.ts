@@ -10,6 +10,7 @@ import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
 import type { SocketError } from "../BinaryStarError.ts"
 import { PeerLink } from "../PeerLink.ts"
+import * as Probe from "./probe.ts"
 import * as StatePort from "./statePort.ts"
 import * as Subscription from "./subscription.ts"
 import type * as ZmqSocket from "./ZmqSocket.ts"
@@ -63,6 +64,7 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         forget: Effect.sleep(arrival),
         events: Stream.merge(subscription.events, Stream.as(port.joined, "Joined" as const)),
         hasSubscriber: port.hasSubscriber,
+        isRefused: (timeoutMillis) => Probe.isRefused(options.peer, timeoutMillis),
         gone: Mailbox.toStream(subscription.evidence)
       })
     })

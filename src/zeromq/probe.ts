@@ -32,7 +32,7 @@ export const isConnectedToItself = (
   >
 ): boolean => localPort === remotePort && localAddress === remoteAddress
 
-const isAddressRefused = (endpoint: string): Effect.Effect<boolean> => {
+const isAddressRefused = (endpoint: string, timeoutMillis: number): Effect.Effect<boolean> => {
   const address = addressOf(endpoint)
   return address === undefined ? Effect.succeed(false) : Effect.async((resume) => {
     const socket = net.connect(address)
@@ -40,7 +40,8 @@ const isAddressRefused = (endpoint: string): Effect.Effect<boolean> => {
       socket.destroy()
       resume(Effect.succeed(isRefused))
     }
-    socket.setTimeout(patienceMillis, () => end(false))
+    // A process that stood still runs its timers first, and reads an answer that has arrived one turn later.
+    socket.setTimeout(timeoutMillis, () => setImmediate(end, false))
     socket.once("connect", () => end(isConnectedToItself(socket)))
     // A missing file says nothing about the process that made it, so only one code counts.
     socket.on("error", (error: NodeJS.ErrnoException) => end(error.code === "ECONNREFUSED"))
@@ -51,18 +52,19 @@ const isAddressRefused = (endpoint: string): Effect.Effect<boolean> => {
 /**
  * Whether the system refuses connections to an endpoint, because no process listens there. A connection, no answer or any other
  * failure is no refusal. Names are not looked up: what counts is the address of the last connection, or, before there was one,
- * each that is known.
+ * each that is known. `timeoutMillis` is for all of them.
  *
  * @internal
  */
-export const isRefused = (endpoint: string): Effect.Effect<boolean> =>
+export const isRefused = (endpoint: string, timeoutMillis = patienceMillis): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     const addresses = Addresses.whereabouts(endpoint)
+    const each = Math.max(1, Math.ceil(timeoutMillis / addresses.length))
     return addresses.length === 0
       ? Effect.succeed(false)
       // One after the other: interrupted, a concurrent `forEach` was seen never to end.
       : Effect.map(
-        Effect.forEach(addresses, isAddressRefused),
+        Effect.forEach(addresses, (address) => isAddressRefused(address, each)),
         (refusals) => refusals.every((isRefused) => isRefused)
       )
   })

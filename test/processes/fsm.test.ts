@@ -51,7 +51,9 @@ describe("bstar fsm", () => {
         const told = (entry: Entry) =>
           cells.filter(([state, event, role, peer]) =>
             state === entry.state && event === entry.event && [entry.role, "any"].includes(role!) &&
-            [entry.peer, entry.peer === "unheard" ? undefined : "heard", "any"].includes(peer)
+            [entry.peer, ...(["unheard", "none"].includes(entry.peer!) ? [] : ["heard", "possible"]), "any"].includes(
+              peer
+            )
           )
         for (const entry of entries) {
           const [row, ...others] = told(entry)
@@ -66,6 +68,15 @@ describe("bstar fsm", () => {
         }
       }))
   }
+
+  it.scopedLive("H4: shows that an active server without a peer stays active after a stall", () =>
+    Effect.gen(function*() {
+      assert.match(
+        yield* print("table", "hardened"),
+        /^ACTIVE +Slept +any +none +accept +ACTIVE +ACTIVE +H4 +this process stood still, but it has no peer/m
+      )
+      assert.notMatch((yield* print("table")).split("\n\n")[0]!, / none /)
+    }))
 
   it.scopedLive("shows every rule of the hardened policy", () =>
     Effect.gen(function*() {

@@ -7,7 +7,7 @@ import { eventually } from "../suites/support.ts"
 import type { Log } from "./commands.ts"
 import { assertOneAtATime, child, makeLog, runArgs, startRun } from "./commands.ts"
 import type { Endpoints, Process, Role } from "./support.ts"
-import { bstar, freeEndpoints } from "./support.ts"
+import { bstar, freeEndpoints, publications } from "./support.ts"
 
 /** Slow enough for a machine that stalls now and then. */
 const heartbeat = "400 millis"
@@ -239,6 +239,27 @@ describe("bstar run", () => {
       assert.strictEqual((yield* server.exit).code, 0)
       assert.deepStrictEqual(server.lines.filter((line) => /was killed/.test(line)), [])
       assert.isTrue(log.lives()[0]!.wasAsked)
+    }))
+
+  it.scopedLive("F23 SIGSTOP for 1.6 heartbeats of a server without a peer: its command keeps its process", () =>
+    Effect.gen(function*() {
+      const log = yield* makeLog
+      const at = yield* freeEndpoints
+      const server = yield* startRun("primary", at, "1 second", [], child(log))
+      const { group } = yield* log.started(1)
+      const published = yield* publications(at.primary.state)
+      // The first is for the subscriber.
+      yield* published.find(() => true)
+      for (let stall = 0; stall < 2; stall++) {
+        const from = server.lines.length
+        yield* published.find(({ frames }) => String(frames[0]) === "3", published.entries.length)
+        yield* server.kill("SIGSTOP")
+        yield* Effect.sleep("1600 millis")
+        yield* server.kill("SIGCONT")
+        yield* server.waitForLine(/^I: this process stood still, but it has no peer/, from)
+      }
+      yield* Effect.sleep("500 millis")
+      assert.deepStrictEqual(log.lives().map((life) => [life.group, life.wasAsked]), [[group, false]])
     }))
 
   it.scopedLive("F23 a server that stands still loses its command to a peer that starts meanwhile, and never late", () =>

@@ -43,7 +43,8 @@ const makeNode = (
   options: Options,
   link: Layer.Layer<PeerLink.PeerLink>,
   handler: Handler.Handler,
-  isCut: () => boolean
+  isCut: () => boolean,
+  altered: Partial<PeerLink.PeerLink["Type"]>
 ) =>
   Effect.gen(function*() {
     const frontend = yield* Frontend.makeMemory
@@ -56,6 +57,7 @@ const makeNode = (
       frontend.layer,
       Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
         ...link,
+        ...altered,
         waiting: awake.whenOpen(link.waiting),
         publish: (message) => isMute || isCut() ? Effect.void : link.publish(message),
         farewell: (message) => isMute || isCut() ? Effect.void : link.farewell(message)
@@ -109,11 +111,12 @@ const makeNode = (
     return node
   })
 
-/** The two servers of a pair in memory, not started yet. */
+/** The two servers of a pair in memory, not started yet. `altered` replaces operations of their links. */
 export const makePair = (
   handler: Handler.Handler = Handler.echo,
   policy: PolicyName | { readonly [R in Role]: PolicyName } = "classic",
-  options: NodeOptions = {}
+  options: NodeOptions = {},
+  altered: { readonly [R in Role]?: Partial<PeerLink.PeerLink["Type"]> } = {}
 ) =>
   Effect.gen(function*() {
     const links = yield* PeerLink.makeMemory
@@ -123,7 +126,8 @@ export const makePair = (
         { role, policy: typeof policy === "string" ? policy : policy[role], ...options },
         links[role],
         handler,
-        () => isCut
+        () => isCut,
+        altered[role] ?? {}
       )
     return {
       links,

@@ -146,13 +146,14 @@ export const peerLinkSuite = (
       () =>
         Effect.gen(function*() {
           const ends = yield* make
-          const { gone, messages, publish } = yield* build(ends.primary)
+          const { gone, isRefused, messages, publish } = yield* build(ends.primary)
           const heard = yield* listen(messages)
           const primary = { publish, heard: Effect.map(heard.take, texts) }
           const evidence = yield* Mailbox.fromStream(gone)
           const proven = (since: number) =>
             Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
           assert.strictEqual((yield* proven(0))._tag, "ConnectionRefused")
+          assert.isTrue(yield* isRefused(1000))
           for (let life = 0; life < 3; life++) {
             const scope = yield* Scope.make()
             const backup = yield* Scope.extend(join(ends.backup), scope)
@@ -160,9 +161,11 @@ export const peerLinkSuite = (
             const since = yield* monotonicMillis
             yield* Effect.replicateEffect(Effect.zipRight(meet(primary, backup), meet(backup, primary)), 5)
             assert.deepStrictEqual([...yield* evidence.clear].filter(({ asOf }) => asOf > since), [])
+            assert.isFalse(yield* isRefused(1000))
             const before = yield* monotonicMillis
             yield* Scope.close(scope, Exit.void)
             yield* proven(before)
+            assert.isTrue(yield* isRefused(1000))
           }
         })
     )

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Fsm from "../../src/Fsm.ts"
 import { explore, type Progress } from "../../src/verify/explore.ts"
 import * as Model from "../../src/verify/Model.ts"
@@ -15,6 +15,9 @@ const exhaust = (options: Model.Options): { readonly model: Model.Model; readonl
     }
   }
 }
+
+// Explorations hold the event loop, and vitest gives up on a worker that does not answer for a minute.
+afterEach(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
 type Name = Model.Property["name"]
 
@@ -175,6 +178,23 @@ describe("a broken rule is seen", () => {
     const slept = { ACTIVE: { Slept: stay } }
     assert.isTrue(finds({ policy: change("primary", slept), pauses: 1 }, "dual-answer"))
     assert.isTrue(finds({ policy: change("backup", slept), kills: 1, pauses: 1, ...atOnce }, "dual-answer"))
+  })
+
+  it("H4: an active server without a peer that keeps its term after its peer could have become active", () => {
+    const budgets = { evidence: true, kills: 2, pauses: 1, ...atOnce }
+    assert.isTrue(finds({ policy: Fsm.hardened, ...budgets, keepTicks: 5 }, "stale-term"))
+    assert.deepStrictEqual(found({ policy: Fsm.hardened, ...budgets, keepTicks: 4 }), {})
+    assert.throws(() => Model.make(hardened({ keepTicks: Model.maxKeepTicks + 1 })), RangeError)
+  })
+
+  it("H4: an active server that keeps its term without proof that it has no peer", () => {
+    const keep = (role: Fsm.Role): Fsm.Policy => {
+      const cell = Fsm.hardened[role].ACTIVE!.Slept
+      assert(cell._tag === "KeepIfAlone")
+      return change(role, { ACTIVE: { Slept: { ...cell, otherwise: stay } } })
+    }
+    assert.isTrue(finds({ policy: keep("primary"), evidence: true, pauses: 1 }, "dual-answer"))
+    assert.isTrue(finds({ policy: keep("backup"), evidence: true, kills: 1, pauses: 1, ...atOnce }, "dual-answer"))
   })
 
   it("H4: a backup that starts over as if it had never been paired", () => {

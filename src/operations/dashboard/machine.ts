@@ -19,6 +19,8 @@ const nextOf = (cell: Fsm.Cell): ReadonlyArray<Fsm.State> => {
       return [...nextOf(cell.received), ...nextOf(cell.unreceived)]
     case "ServeAlone":
       return nextOf(cell.cell)
+    case "KeepIfAlone":
+      return nextOf(cell.otherwise)
     default:
       return "state" in cell ? [cell.state] : []
   }
