@@ -1,5 +1,10 @@
 /** Who may import whom. Arrows point down; nothing imports upwards or in a circle. */
 const core = "^src/(BinaryStar|BinaryStarClient|LazyPirate)\\.ts$"
+const protocol = "^src/protocol/(StateMachine|Policies|Timing)\\.ts$"
+const pureCore = "^src/member/(Member|data|failoverLimit|lifecycle|stall|takeover|transition)\\.ts$"
+const model = "^src/verify/(Model|explore|packing|reactions|story)\\.ts$"
+const coreSimulation = "^src/verify/(CoreSimulation|core[A-Z][^/]*|challenge|heap)\\.ts$"
+const dataPlane = "^src/member/(requests|responder|counters)\\.ts$"
 const ports = "^src/(Backend|BinaryStarConfig|BinaryStarError|ClientLink|Frontend|Handler|PeerLink)\\.ts$"
 const http =
   "^src/operations/(OperatorClient|StatusServer|events|handlers|listener|orders|pair|peerStatus|requestBody|statusApi)\\.ts$"
@@ -9,10 +14,10 @@ module.exports = {
     { name: "no-circles", severity: "error", from: {}, to: { circular: true } },
     {
       name: "the-reducer-is-pure",
-      comment: "Fsm knows no clock, no socket and no Effect",
+      comment: "the protocol knows no clock, no socket and no Effect",
       severity: "error",
-      from: { path: "^src/Fsm\\.ts$" },
-      to: { path: "." }
+      from: { path: protocol },
+      to: { path: ".", pathNot: protocol }
     },
     {
       name: "only-zeromq-knows-the-binding",
@@ -46,11 +51,36 @@ module.exports = {
       to: { path: ["^src/(zeromq|cli)/", "^src/bin\\.ts$"] }
     },
     {
-      name: "the-model-asks-the-reducer",
-      comment: "the model checker explores the reducer that runs, and nothing else",
+      name: "the-model-asks-the-core",
+      comment: "the model checker explores the core that runs, and nothing else",
       severity: "error",
-      from: { path: "^src/verify/(Member|Model|explore|packing|story)\\.ts$" },
-      to: { path: "^src/", pathNot: "^src/(Fsm\\.ts$|verify/(Member|Model|explore|packing|story)\\.ts$)" }
+      from: { path: model },
+      to: { path: "^src/", pathNot: [model, pureCore, protocol] }
+    },
+    {
+      name: "the-core-simulation-has-no-fibers",
+      comment: "it drives the core and the data plane in a plain loop",
+      severity: "error",
+      from: { path: coreSimulation },
+      to: {
+        path: ["^src/", "node_modules/effect/"],
+        pathNot: [
+          coreSimulation,
+          pureCore,
+          protocol,
+          dataPlane,
+          "^src/Frames\\.ts$",
+          "^src/verify/(History|Simulation)\\.ts$",
+          "node_modules/effect/.*/Exit\\."
+        ]
+      }
+    },
+    {
+      name: "the-core-is-pure",
+      comment: "what a member decides knows no clock, no socket and no Effect",
+      severity: "error",
+      from: { path: pureCore },
+      to: { path: ".", pathNot: [pureCore, protocol] }
     },
     {
       name: "only-commands-use-verify",

@@ -21,10 +21,10 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as BinaryStarConfig from "./BinaryStarConfig.ts"
 import type { BinaryStarError, InvalidConfig, OrderRefused, SocketError } from "./BinaryStarError.ts"
 import type { Frontend } from "./Frontend.ts"
-import * as Fsm from "./Fsm.ts"
 import type { Handler } from "./Handler.ts"
-import * as Driver from "./internal/driver.ts"
+import * as Runtime from "./member/runtime.ts"
 import type { PeerLink } from "./PeerLink.ts"
+import * as StateMachine from "./protocol/StateMachine.ts"
 import type { Counters, Report, Transition } from "./Report.ts"
 
 /**
@@ -48,13 +48,13 @@ export interface Term {
  */
 export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<BinaryStar, {
   /** Which server of the pair this is. */
-  readonly role: Fsm.Role
+  readonly role: StateMachine.Role
   /** What it was configured with, all defaults filled in. */
   readonly config: BinaryStarConfig.BinaryStarConfig
   /** The state now: it answers in `ACTIVE`, and stands by in `PASSIVE`, `RESUMING` and `CONTESTED`. Fails when the member has ended. */
-  readonly state: Effect.Effect<Fsm.State, BinaryStarError | SocketError>
+  readonly state: Effect.Effect<StateMachine.State, BinaryStarError | SocketError>
   /** The state now, and then each other state that it changes to. Fails when the member ends. */
-  readonly changes: Stream.Stream<Fsm.State, BinaryStarError | SocketError>
+  readonly changes: Stream.Stream<StateMachine.State, BinaryStarError | SocketError>
   /** The latest transition, and then each that follows. Fails when the member ends. */
   readonly transitions: Stream.Stream<Transition, BinaryStarError | SocketError>
   /** What the member has seen since it started. */
@@ -100,10 +100,10 @@ export const make = <R = never>(
 ): Effect.Effect<BinaryStar["Type"], InvalidConfig, Frontend | PeerLink | Scope.Scope | R> =>
   Effect.gen(function*() {
     const config = yield* BinaryStarConfig.make(options)
-    const driver = yield* Driver.make(config, handler)
-    const { ended, latest } = driver
-    yield* Effect.forkScoped(Effect.interruptible(driver.run))
-    yield* Effect.addFinalizer(() => driver.stop)
+    const handle = yield* Runtime.make(config, handler)
+    const { ended, latest } = handle
+    yield* Effect.forkScoped(Effect.interruptible(handle.run))
+    yield* Effect.addFinalizer(() => handle.stop)
     const transitions = Stream.unwrap(Effect.map(
       Deferred.isDone(ended),
       (isOver) =>
@@ -119,14 +119,14 @@ export const make = <R = never>(
       ),
       changes: Stream.map(transitions, ({ to }) => to),
       transitions,
-      whileActive: driver.whileActive,
-      stop: driver.stop,
-      counters: Effect.map(driver.report, ({ counters }) => counters),
-      report: driver.report,
-      pause: driver.pause,
-      resume: driver.resume,
-      promote: driver.promote,
-      handOver: driver.handOver,
+      whileActive: handle.whileActive,
+      stop: handle.stop,
+      counters: Effect.map(handle.report, ({ counters }) => counters),
+      report: handle.report,
+      pause: handle.pause,
+      resume: handle.resume,
+      promote: handle.promote,
+      handOver: handle.handOver,
       join: Deferred.await(ended)
     })
   })
@@ -205,7 +205,7 @@ export const layerWhileActive = <A, E, R, R2 = never>(
     Layer.scopedDiscard
   )
 
-const awaitState = (isWanted: (state: Fsm.State) => boolean) =>
+const awaitState = (isWanted: (state: StateMachine.State) => boolean) =>
   Effect.flatMap(BinaryStar, ({ changes }) =>
     changes.pipe(
       Stream.filter(isWanted),
@@ -231,7 +231,9 @@ export const awaitActive: Effect.Effect<void, BinaryStarError | SocketError, Bin
  * @since 0.1.0
  * @category combinators
  */
-export const awaitPassive: Effect.Effect<void, BinaryStarError | SocketError, BinaryStar> = awaitState(Fsm.standsBy)
+export const awaitPassive: Effect.Effect<void, BinaryStarError | SocketError, BinaryStar> = awaitState(
+  StateMachine.standsBy
+)
 
 /**
  * Lets the event loop turn every 2 milliseconds, so that no busy fiber of the application can delay a heartbeat.

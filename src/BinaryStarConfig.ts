@@ -9,10 +9,12 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { InvalidConfig } from "./BinaryStarError.ts"
 import * as Endpoint from "./Endpoint.ts"
-import type { Lone, PolicyName, Role } from "./Fsm.ts"
-import { policyNames } from "./Fsm.ts"
 import { DurationInput, loneIssues, oneOf, validate } from "./internal/config.ts"
 import * as Limits from "./Limits.ts"
+import type { PolicyName } from "./protocol/Policies.ts"
+import { policyNames } from "./protocol/Policies.ts"
+import type { Lone, Role } from "./protocol/StateMachine.ts"
+import { timing } from "./protocol/Timing.ts"
 
 /**
  * Time between two heartbeats: 10 milliseconds to 1 hour, as a duration or as text such as `"250 millis"`.
@@ -63,15 +65,14 @@ const Fields = Schema.Struct({
  * @category models
  */
 export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-binary-star/BinaryStarConfig")(Fields) {
-  /** How long a peer may be silent before it counts as dead: two heartbeats, in milliseconds. */
+  /** Peer timeout: how long a peer may be silent before it counts as lost, two heartbeats, in milliseconds. */
   get expiryMillis(): number {
-    return 2 * Duration.toMillis(this.heartbeat)
+    return timing.peerTimeout * Duration.toMillis(this.heartbeat)
   }
 
-  /** How long the handshake with a peer whose host accepts the connection is waited for: six heartbeats, in milliseconds. Three round trips
-   * with keys at the longest delay, and a stall that goes unnoticed, take four and a half. */
+  /** How long the handshake of an accepted connection to the peer is waited for: six heartbeats, in milliseconds. */
   get handshakeMillis(): number {
-    return 6 * Duration.toMillis(this.heartbeat)
+    return timing.handshake * Duration.toMillis(this.heartbeat)
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import * as Data from "effect/Data"
 import type { Frames } from "./Frames.ts"
-import type { FatalReason } from "./Fsm.ts"
+import type { FatalReason } from "./protocol/StateMachine.ts"
 
 /**
  * Why a member of a pair ended by itself.

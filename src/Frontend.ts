@@ -31,6 +31,14 @@ export interface Connections {
 }
 
 /**
+ * Receives a batch of requests. Returns replies that are ready, or a promise that is fulfilled when the next batch is wanted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OnBatch = (requests: ReadonlyArray<Frames.Frames>) => ReadonlyArray<Frames.Frames> | Promise<void>
+
+/**
  * Carries requests from clients and replies to them as they are. A request begins with a frame that names its client to
  * this frontend; a reply must begin with the same. A reply to a client that has gone, or that does not read, is dropped;
  * 4,000 of them may wait for a client that reads late.
@@ -40,15 +48,12 @@ export interface Connections {
  */
 export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Frontend, {
   /**
-   * Runs the stream of requests: hands them to `take` in batches, in order for each client, and goes on when the promise
-   * that `take` gave is fulfilled. Until then further requests stay with the clients, who are slowed down by it. `room` tells
-   * how many requests are wanted at the moment; a frontend that can hands over no more of them. Never ends by itself. To be
-   * run once.
+   * Runs the stream of requests: passes them to `onBatch` in batches, in order for each client. Replies that `onBatch` returns
+   * are sent at once, in order. A promise that it returns instead delays the next batch until it is fulfilled; meanwhile further
+   * requests stay with the clients, who are slowed down by it. `demand` is how many requests are wanted at the moment; a frontend
+   * that can passes no more. Never ends by itself. To be run once.
    */
-  readonly run: (
-    take: (requests: ReadonlyArray<Frames.Frames>) => Promise<void>,
-    room: () => number
-  ) => Effect.Effect<never, SocketError>
+  readonly run: (onBatch: OnBatch, demand: () => number) => Effect.Effect<never, SocketError>
   /** Sends replies, in order. */
   readonly reply: (replies: ReadonlyArray<Frames.Frames>) => Effect.Effect<void, SocketError>
   /** What has become of the clients' connections. */
@@ -123,18 +128,19 @@ export const makeMemory: Effect.Effect<Memory> = Effect.gen(function*() {
         })
         clients.forEach(deliver)
         yield* SubscriptionRef.set(isThere, true)
+        const reply = (replies: ReadonlyArray<Frames.Frames>) =>
+          Effect.sync(() => {
+            for (const [client, ...reply] of replies) {
+              clients.get(String(client))?.inbox.unsafeOffer(reply)
+            }
+          })
         return Frontend.of({
-          run: (take) =>
-            Batches.run(inbox, (requests) => {
+          run: (onBatch) =>
+            Batches.serve(inbox, (requests) => {
               clients.forEach(deliver)
-              return take(requests)
-            }),
-          reply: (replies) =>
-            Effect.sync(() => {
-              for (const [client, ...reply] of replies) {
-                clients.get(String(client))?.inbox.unsafeOffer(reply)
-              }
-            }),
+              return onBatch(requests)
+            }, reply),
+          reply,
           connections: Effect.sync(() => ({ open: clients.size, refused: 0, cut: 0 }))
         })
       })

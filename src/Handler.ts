@@ -7,7 +7,7 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Frames from "./Frames.ts"
-import type { State } from "./Fsm.ts"
+import type { State } from "./protocol/StateMachine.ts"
 
 /**
  * A client's request, apart from the envelope that leads the reply back to it.

@@ -14,8 +14,8 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { SocketError } from "./BinaryStarError.ts"
 import type * as Frames from "./Frames.ts"
-import type { Evidence, Role } from "./Fsm.ts"
 import { monotonicMillis } from "./internal/clock.ts"
+import type { Evidence, Role } from "./protocol/StateMachine.ts"
 
 /**
  * A step of the two connections of a link.
@@ -42,6 +42,8 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
   /** Lets come in what has arrived from the peer, and tells whether there is something that `messages` has yet to emit. */
   readonly waiting: Effect.Effect<boolean>
+  /** `waiting` for the hot path, where a link has that without an Effect. */
+  readonly poll?: (onPolled: (isWaiting: boolean) => void) => void
   /** Publishes a message to the peer, if it listens; after a farewell it can find us again, and hears what comes later. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /**

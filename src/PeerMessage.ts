@@ -9,8 +9,8 @@
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Frames from "./Frames.ts"
-import type { Event, Word } from "./Fsm.ts"
-import { eventOf, words } from "./Fsm.ts"
+import type { Event, Word } from "./protocol/StateMachine.ts"
+import { eventOf, words } from "./protocol/StateMachine.ts"
 
 const firstDigit = 0x31
 

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import type { Connections } from "./Frontend.ts"
-import type * as Fsm from "./Fsm.ts"
-import type * as Statistics from "./internal/statistics.ts"
+import type { Histogram } from "./member/histogram.ts"
+import type * as StateMachine from "./protocol/StateMachine.ts"
 
 /**
  * What a member has seen since it started.
@@ -42,7 +42,7 @@ export interface Counters {
  * @since 0.1.0
  * @category models
  */
-export interface Distribution extends Statistics.Distribution {}
+export interface Distribution extends Histogram {}
 
 /**
  * A change of a member's state, and what caused it: an event of the state machine, the `Start` of the member, or its `End`
@@ -53,9 +53,9 @@ export interface Distribution extends Statistics.Distribution {}
  */
 export interface Transition {
   /** `undefined` for the start. */
-  readonly from: Fsm.State | undefined
-  readonly to: Fsm.State
-  readonly cause: Fsm.Event["_tag"] | "Start" | "End"
+  readonly from: StateMachine.State | undefined
+  readonly to: StateMachine.State
+  readonly cause: StateMachine.Event["_tag"] | "Start" | "End"
   /** What has happened, for people. */
   readonly say: string
   /** What has led to it, for people: how long the peer was silent, and who voted. */
@@ -95,7 +95,7 @@ export interface Report {
   readonly answers: boolean
   readonly peer: {
     /** Its last word, and when it came. */
-    readonly said: Fsm.Word | undefined
+    readonly said: StateMachine.Word | undefined
     readonly heardAt: number | undefined
     readonly isExpired: boolean
   }

@@ -1,7 +1,7 @@
 /**
  * What has to be known of the command line before it is parsed: which file holds the rest of the configuration.
  */
-import type { Role } from "../Fsm.ts"
+import type { Role } from "../protocol/StateMachine.ts"
 
 /** What a command line says of the configuration file. */
 export interface CommandLine {

@@ -1,33 +1,34 @@
 /**
- * `bstar fsm`: the state machine as text, derived from the reducer itself: every row is what `Fsm.step` did when asked.
+ * `bstar fsm`: the state machine as text, derived from the reducer itself: every row is what `StateMachine.step` did when asked.
  */
 import * as Console from "effect/Console"
 import type * as Effect from "effect/Effect"
-import * as Fsm from "../Fsm.ts"
+import * as Policies from "../protocol/Policies.ts"
+import * as StateMachine from "../protocol/StateMachine.ts"
 import type { fsm, Parsed } from "./options.ts"
 
 export const run = ({ format, policy }: Parsed<typeof fsm>): Effect.Effect<void> =>
-  Console.log(render(format, Fsm.policies[policy]))
+  Console.log(render(format, Policies.policies[policy]))
 
 /** What a question says of the peer. */
 type Asked = "alive" | "expired" | "unheard" | "none"
 
 /** One question to the reducer and its answer. */
 export interface Transition {
-  readonly role: Fsm.Role | "any"
-  readonly state: Fsm.State
-  readonly event: Fsm.Event["_tag"]
+  readonly role: StateMachine.Role | "any"
+  readonly state: StateMachine.State
+  readonly event: StateMachine.Event["_tag"]
   /**
    * `unheard`: expired, too, and never heard, where that makes a difference; `heard` is alive or expired then. `none`: a stall
    * is over and no peer was active meanwhile, where that makes a difference; it is `possible` otherwise.
    */
   readonly peer: Asked | "heard" | "possible" | "any"
-  readonly verdict: Fsm.Verdict["_tag"]
-  readonly next: Fsm.State
+  readonly verdict: StateMachine.Verdict["_tag"]
+  readonly next: StateMachine.State
   /** The word that is published at once, if any. */
-  readonly publish: Fsm.Word | undefined
+  readonly publish: StateMachine.Word | undefined
   /** The rule behind it, where it is not the Guide's. */
-  readonly rule: Fsm.Rule | undefined
+  readonly rule: StateMachine.Rule | undefined
   readonly say: string | undefined
 }
 
@@ -44,7 +45,7 @@ const questioned = {
   awaited: "Down"
 } as const
 
-const eventOf = (tag: Fsm.Event["_tag"], now: number, isAlone: boolean): Fsm.Event =>
+const eventOf = (tag: StateMachine.Event["_tag"], now: number, isAlone: boolean): StateMachine.Event =>
   tag === "Slept"
     ? { _tag: tag, now, isAlone }
     : tag === "PeerGone"
@@ -52,35 +53,35 @@ const eventOf = (tag: Fsm.Event["_tag"], now: number, isAlone: boolean): Fsm.Eve
     : { _tag: tag, now }
 
 const ask = (
-  rules: Fsm.Rules,
-  state: Fsm.State,
-  event: Fsm.Event["_tag"],
+  rules: StateMachine.Rules,
+  state: StateMachine.State,
+  event: StateMachine.Event["_tag"],
   peer: Asked
 ): Transition => {
   const now = peer === "alive" ? peerExpiry : peerExpiry + 1
-  const asked: Fsm.Member = { ...questioned, state, peerExpiry, hasReceived: peer !== "unheard" }
-  const { member, publish, say, verdict } = Fsm.step(rules, asked, eventOf(event, now, peer === "none"))
+  const asked: StateMachine.Member = { ...questioned, state, peerExpiry, hasReceived: peer !== "unheard" }
+  const { member, publish, say, verdict } = StateMachine.step(rules, asked, eventOf(event, now, peer === "none"))
   const rule = rules.policy[rules.role][state]?.[event].rule
   return { role: rules.role, state, event, peer, verdict: verdict._tag, next: member.state, publish, rule, say }
 }
 
 /** The states that a server can come to. */
-const reachable = (rules: Fsm.Rules): ReadonlyArray<Fsm.State> => {
-  const seen = new Set([Fsm.start(rules, 0).member.state])
+const reachable = (rules: StateMachine.Rules): ReadonlyArray<StateMachine.State> => {
+  const seen = new Set([StateMachine.start(rules, 0).member.state])
   for (const state of seen) {
-    for (const event of Fsm.eventTags) {
+    for (const event of StateMachine.eventTags) {
       seen.add(ask(rules, state, event, "expired").next)
     }
   }
-  return Fsm.states.filter((state) => seen.has(state))
+  return StateMachine.states.filter((state) => seen.has(state))
 }
 
 /** Everything that the reducer can be asked: each role, with a peer that is alive, has expired, was never heard, or is none. */
-export const transitions = (policy: Fsm.Policy): ReadonlyArray<Transition> =>
+export const transitions = (policy: StateMachine.Policy): ReadonlyArray<Transition> =>
   (["primary", "backup"] as const).flatMap((role) => {
-    const rules: Fsm.Rules = { role, policy, expiryMillis, handshakeMillis: 4 * expiryMillis, lone: "wait" }
+    const rules: StateMachine.Rules = { role, policy, expiryMillis, handshakeMillis: 4 * expiryMillis, lone: "wait" }
     return reachable(rules).flatMap((state) =>
-      Fsm.eventTags.flatMap((event) => {
+      StateMachine.eventTags.flatMap((event) => {
         const [alive, expired] = [ask(rules, state, event, "alive"), ask(rules, state, event, "expired")]
         const others = (["unheard", "none"] as const).map((peer) => ask(rules, state, event, peer))
         return [alive, expired, ...others.filter((other) => keyOf(other, "peer") !== keyOf(expired, "peer"))]
@@ -93,7 +94,7 @@ const contraryOf = { unheard: "heard", none: "possible" } as const
 
 /** The same with what does not depend on the peer, or on the role, told once. */
 export const condensed = (all: ReadonlyArray<Transition>): ReadonlyArray<Transition> =>
-  Fsm.states.flatMap((state) => {
+  StateMachine.states.flatMap((state) => {
     const ofState = all.filter((t) => t.state === state)
     const special = ofState.filter(({ peer }) => peer in contraryOf)
     const others = merge(ofState.filter(({ peer }) => !(peer in contraryOf)), "peer", 2).map((row): Transition => {
@@ -117,7 +118,7 @@ const merge = (rows: ReadonlyArray<Transition>, column: "peer" | "role", count: 
     : [...groups.values()].flatMap((group) => group.length === count ? [{ ...group[0]!, [column]: "any" }] : group)
 }
 
-export const render = (format: Parsed<typeof fsm>["format"], policy: Fsm.Policy): string => {
+export const render = (format: Parsed<typeof fsm>["format"], policy: StateMachine.Policy): string => {
   switch (format) {
     case "json":
       return JSON.stringify(transitions(policy), undefined, 2)

@@ -4,16 +4,17 @@
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Fsm from "../Fsm.ts"
 import { monotonicMillis } from "../internal/clock.ts"
 import { nextTurn } from "../internal/scheduler.ts"
+import * as Policies from "../protocol/Policies.ts"
+import type * as StateMachine from "../protocol/StateMachine.ts"
 import { explore, type Progress, type Violation } from "../verify/explore.ts"
 import * as Model from "../verify/Model.ts"
 import * as Story from "../verify/story.ts"
 
 export interface Options {
-  readonly policy: Fsm.PolicyName
-  readonly lone: Fsm.Lone
+  readonly policy: Policies.PolicyName
+  readonly lone: StateMachine.Lone
   readonly kills: number
   readonly stops: number
   readonly pauses: number
@@ -39,7 +40,7 @@ export const run = (options: Options): Effect.Effect<void, TooLarge | Violations
   Effect.gen(function*() {
     const { format: _, policy, ...budgets } = options
     const model = yield* orTooLarge(() =>
-      Model.make({ ...budgets, policy: Fsm.policies[policy], evidence: policy === "hardened" })
+      Model.make({ ...budgets, policy: Policies.policies[policy], evidence: policy === "hardened" })
     )
     const start = yield* monotonicMillis
     const result = yield* exhaust(model, start)

@@ -12,6 +12,26 @@ export const batches = <A>(mailbox: Mailbox.ReadonlyMailbox<A>): Stream.Stream<R
   Stream.map(Stream.chunks(Mailbox.toStream(mailbox)), Chunk.toReadonlyArray)
 
 /**
+ * Serves `batches`: sends the replies that `onBatch` returns, or goes on when the promise that it returns instead is fulfilled.
+ * Does not end with the mailbox.
+ *
+ * @internal
+ */
+export const serve = <A, E>(
+  mailbox: Mailbox.ReadonlyMailbox<A>,
+  onBatch: (batch: ReadonlyArray<A>) => ReadonlyArray<A> | Promise<void>,
+  reply: (replies: ReadonlyArray<A>) => Effect.Effect<void, E>
+): Effect.Effect<never, E> =>
+  Effect.zipRight(
+    Stream.runForEach(batches(mailbox), (batch) =>
+      Effect.suspend(() => {
+        const result = onBatch(batch)
+        return result instanceof Promise ? Effect.promise(() => result) : reply(result)
+      })),
+    Effect.never
+  )
+
+/**
  * Hands `batches` to `take`, and goes on when the promise that it gave is fulfilled. Does not end with the mailbox.
  *
  * @internal

@@ -4,7 +4,15 @@ import * as Effect from "effect/Effect"
 
 const nanosPerMilli = 1_000_000
 
-const millis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / nanosPerMilli
+const liveClock = Object.getPrototypeOf(Clock.make())
+
+/** The clock of Effect makes big integers, which are most of what reading the time costs. */
+const isLive = (clock: Clock.Clock): boolean => Object.getPrototypeOf(clock) === liveClock
+
+const millis = (clock: Clock.Clock): number =>
+  isLive(clock) ? performance.now() : Number(clock.unsafeCurrentTimeNanos()) / nanosPerMilli
+
+const nanos = (clock: Clock.Clock): bigint => BigInt(Math.round(millis(clock) * nanosPerMilli))
 
 /**
  * Monotonic time in milliseconds, from an arbitrary origin. The wall clock may be set; this one only goes forward.
@@ -19,7 +27,7 @@ export const monotonicMillis: Effect.Effect<number> = Effect.clockWith((clock) =
  * @internal
  */
 export const monotonicReader: Effect.Effect<() => number> = Effect.clockWith((clock) =>
-  Effect.succeed(() => millis(clock))
+  Effect.succeed(isLive(clock) ? () => performance.now() : () => millis(clock))
 )
 
 /**
@@ -40,9 +48,9 @@ export const withMonotonicTime = <A, E, R>(self: Effect.Effect<A, E, R>): Effect
       [Clock.ClockTypeId]: Clock.ClockTypeId,
       // Whole milliseconds: in fractions of them a Schedule may find that no time is left until the next beat, again and again.
       unsafeCurrentTimeMillis: () => Math.floor(millis(clock)),
-      unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+      unsafeCurrentTimeNanos: () => nanos(clock),
       currentTimeMillis: Effect.sync(() => Math.floor(millis(clock))),
-      currentTimeNanos: clock.currentTimeNanos,
+      currentTimeNanos: Effect.sync(() => nanos(clock)),
       sleep: (duration) => Effect.suspend(() => sleepUntil(millis(clock) + Duration.toMillis(duration)))
     })
   })

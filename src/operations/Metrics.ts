@@ -15,8 +15,8 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { BinaryStar } from "../BinaryStar.ts"
-import * as Fsm from "../Fsm.ts"
 import { isSliceOver, nextTurn } from "../internal/scheduler.ts"
+import * as StateMachine from "../protocol/StateMachine.ts"
 import type { Distribution, Report } from "../Report.ts"
 
 /**
@@ -100,8 +100,8 @@ const histogram = (name: string, description: string, labels: Labels, { bounds }
   }
 }
 
-const makeUpdate = (role: Fsm.Role, first: Report) => {
-  const states = Fsm.states.map((state) => ({
+const makeUpdate = (role: StateMachine.Role, first: Report) => {
+  const states = StateMachine.states.map((state) => ({
     state,
     set: gauge("bstar_state", "1 for the state that the server is in, 0 for all others.", { role, state })
   }))

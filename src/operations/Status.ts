@@ -14,9 +14,10 @@ import * as Schema from "effect/Schema"
 import * as os from "node:os"
 import * as process from "node:process"
 import { BinaryStar } from "../BinaryStar.ts"
-import * as Fsm from "../Fsm.ts"
 import { droppedLogLines } from "../internal/droppedLogLines.ts"
 import { version } from "../internal/version.ts"
+import * as Policies from "../protocol/Policies.ts"
+import * as StateMachine from "../protocol/StateMachine.ts"
 import type { Distribution, Transition } from "../Report.ts"
 import type { Refusals } from "../security/Refusals.ts"
 
@@ -34,10 +35,10 @@ export const Time = Schema.String.annotations({
 
 const Count = Schema.NonNegative
 const Millis = Schema.Finite
-const State = Schema.Literal(...Fsm.states).annotations({ identifier: "State" })
+const State = Schema.Literal(...StateMachine.states).annotations({ identifier: "State" })
 const Role = Schema.Literal("primary", "backup").annotations({ identifier: "Role" })
-const Word = Schema.Literal(...Fsm.words).annotations({ identifier: "Word" })
-const Cause = Schema.Literal(...Fsm.eventTags, "Start", "End").annotations({ identifier: "Cause" })
+const Word = Schema.Literal(...StateMachine.words).annotations({ identifier: "Word" })
+const Cause = Schema.Literal(...StateMachine.eventTags, "Start", "End").annotations({ identifier: "Cause" })
 
 /** What there is to say about a change of state, beside the states and the time. */
 const why = {
@@ -118,7 +119,7 @@ export const NodeStatus = Schema.Struct({
   /** Since when it is in this state. */
   since: Time,
   ...why,
-  policy: Schema.Literal(...Fsm.policyNames),
+  policy: Schema.Literal(...Policies.policyNames),
   hold: Schema.NullOr(Hold),
   peer: Schema.Struct({
     endpoint: Schema.String,

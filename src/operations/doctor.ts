@@ -8,7 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Endpoint from "../Endpoint.ts"
-import * as Fsm from "../Fsm.ts"
+import * as StateMachine from "../protocol/StateMachine.ts"
 import type { NodeStatus, PairStatus } from "./Status.ts"
 
 /**
@@ -137,7 +137,7 @@ const isSame = (a: NodeStatus, b: NodeStatus): boolean => a.host === b.host && a
  */
 export interface Known {
   readonly name: string
-  readonly state: Fsm.State
+  readonly state: StateMachine.State
   readonly answers: boolean
   readonly status: NodeStatus | undefined
 }
@@ -160,7 +160,7 @@ export const knownOf = (observations: ReadonlyArray<Observation>): ReadonlyArray
   const [only, another] = seen
   const state = only === undefined || another !== undefined ? undefined : reportedState(only.status)
   return only === undefined || state === undefined ? known : [...known, {
-    name: `${Fsm.peerOf(only.status.role)} (by its heartbeats)`,
+    name: `${StateMachine.peerOf(only.status.role)} (by its heartbeats)`,
     state,
     answers: state === "ACTIVE",
     status: undefined
@@ -168,7 +168,7 @@ export const knownOf = (observations: ReadonlyArray<Observation>): ReadonlyArray
 }
 
 /** The state that the peer of a server reports, unless its last heartbeat is older than the peer timeout. */
-const reportedState = ({ config, peer }: NodeStatus): Fsm.Word | undefined =>
+const reportedState = ({ config, peer }: NodeStatus): StateMachine.Word | undefined =>
   peer.said !== null && !peer.isExpired && (peer.ageMillis ?? 0) <= 2 * config.heartbeatMillis ? peer.said : undefined
 
 /** A server and what to call it. */
@@ -286,7 +286,9 @@ const alone = (self: Named, other: Named | undefined): ReadonlyArray<Finding> =>
       severity: "warning",
       check: "peer-http",
       what: `${name} does not know where its peer's status is: it can neither show it nor see a switchover through`,
-      remedy: `start it with --peer-http ${other?.status.http ?? `HOST:PORT, the --http of the ${Fsm.peerOf(role)}`}`
+      remedy: `start it with --peer-http ${
+        other?.status.http ?? `HOST:PORT, the --http of the ${StateMachine.peerOf(role)}`
+      }`
     })
   }
   return findings
@@ -436,8 +438,8 @@ const endpoints = (self: Named, other: Named): ReadonlyArray<Finding> => {
 }
 
 /** What a server in a state may be heard to say, once it has been in it for some time. */
-const wordsOf = (state: Fsm.State): ReadonlyArray<Fsm.Word> => {
-  const word = Fsm.wordOf[state]
+const wordsOf = (state: StateMachine.State): ReadonlyArray<StateMachine.Word> => {
+  const word = StateMachine.wordOf[state]
   return word === undefined ? [] : state === "RESUMING" ? [word, "PRIMARY", "BACKUP"] : [word]
 }
 

@@ -13,7 +13,7 @@
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { InvalidConfig } from "../BinaryStarError.ts"
-import type { Role } from "../Fsm.ts"
+import type { Role } from "../protocol/StateMachine.ts"
 import type { Accepted, KeyPair } from "./CurveKey.ts"
 import { isKey } from "./CurveKey.ts"
 import { issue, publicKeys, readKeyPair } from "./keyFiles.ts"

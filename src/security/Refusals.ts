@@ -5,7 +5,7 @@
  */
 import * as Metric from "effect/Metric"
 import * as MetricKey from "effect/MetricKey"
-import type { Role } from "../Fsm.ts"
+import type { Role } from "../protocol/StateMachine.ts"
 
 /**
  * A port of a server that clients, the peer or workers connect to.

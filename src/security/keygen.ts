@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { InvalidConfig } from "../BinaryStarError.ts"
-import type { Role } from "../Fsm.ts"
+import type { Role } from "../protocol/StateMachine.ts"
 import { publicText, secretText } from "./certificate.ts"
 import * as CurveKey from "./CurveKey.ts"
 

@@ -14,10 +14,10 @@ import * as Stream from "effect/Stream"
 import type { Term } from "../BinaryStar.ts"
 import { BinaryStar } from "../BinaryStar.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
-import type { Role, State } from "../Fsm.ts"
-import { standsBy } from "../Fsm.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import { DurationInput, validate } from "../internal/config.ts"
+import type { Role, State } from "../protocol/StateMachine.ts"
+import { standsBy } from "../protocol/StateMachine.ts"
 import type { Transition } from "../Report.ts"
 
 /**

@@ -18,10 +18,10 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as BinaryStarConfig from "../BinaryStarConfig.ts"
 import type { InvalidConfig } from "../BinaryStarError.ts"
 import type * as Frames from "../Frames.ts"
-import type { Word } from "../Fsm.ts"
 import { monotonicReader } from "../internal/clock.ts"
 import { PeerLink } from "../PeerLink.ts"
 import * as PeerMessage from "../PeerMessage.ts"
+import type { Word } from "../protocol/StateMachine.ts"
 
 /**
  * The lease of an active server.

@@ -1,4 +1,4 @@
-import type { Role } from "../Fsm.ts"
+import type { Role } from "../protocol/StateMachine.ts"
 import type { Transition } from "../Report.ts"
 
 /**

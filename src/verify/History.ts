@@ -3,23 +3,33 @@
  *
  * @since 0.1.0
  */
-import type { Role, State } from "../Fsm.ts"
-import { peerOf } from "../Fsm.ts"
+import type { Role, State } from "../protocol/StateMachine.ts"
+import { peerOf } from "../protocol/StateMachine.ts"
+import * as Challenge from "./challenge.ts"
 
 /**
  * A promise that was broken.
  *
  * - `DualAnswer`: a server answered while the other was answering too.
+ * - `DualAccept`: both servers would accept a request at one instant.
  * - `Ended`: a server ended because of what it heard.
  * - `WrongReply`: a client got a reply that is not to its request.
  * - `SentTwice`: a request that must not be sent twice was executed twice, though the network doubles nothing.
  * - `NoService`: nobody answered although both servers had been well for long enough.
+ * - `CommandLost`: an operator's command was neither done nor rejected.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Violation {
-  readonly promise: "DualAnswer" | "Ended" | "WrongReply" | "SentTwice" | "NoService"
+  readonly promise:
+    | "DualAnswer"
+    | "DualAccept"
+    | "Ended"
+    | "WrongReply"
+    | "SentTwice"
+    | "NoService"
+    | "CommandLost"
   readonly at: number
   readonly detail: string
 }
@@ -55,13 +65,9 @@ export interface History {
   readonly lines: ReadonlyArray<string>
 }
 
-interface Server {
+interface Server extends Challenge.Challenge {
   state: State | "down"
   isPaused: boolean
-  /** Whether it has answered since it last became active. */
-  hasAnswered: boolean
-  /** Whether the other one has answered since then. */
-  isChallenged: boolean
 }
 
 /**
@@ -71,7 +77,7 @@ interface Server {
  * @category constructors
  */
 export const make = (now: () => number, options: { readonly keepLines: boolean }): History => {
-  const server = (): Server => ({ state: "down", isPaused: false, hasAnswered: false, isChallenged: false })
+  const server = (): Server => ({ state: "down", isPaused: false, ...Challenge.make() })
   const servers: { readonly [R in Role]: Server } = { primary: server(), backup: server() }
   const violations: Array<Violation> = []
   const lines: Array<string> = []
@@ -110,7 +116,8 @@ export const make = (now: () => number, options: { readonly keepLines: boolean }
     moved: (role, state) => {
       note(`${role} ${state}`)
       takeOvers += state === "ACTIVE" ? 1 : 0
-      Object.assign(servers[role], { state, hasAnswered: false, isChallenged: false })
+      servers[role].state = state
+      Challenge.reset(servers[role])
     },
     paused: (role, isPaused) => {
       note(`${role} ${isPaused ? "stands still" : "goes on"}`)
@@ -127,15 +134,12 @@ export const make = (now: () => number, options: { readonly keepLines: boolean }
       for (const role of fresh) {
         const one = servers[role]
         const two = servers[peerOf(role)]
-        if (one.isChallenged) {
+        if (Challenge.answer(one, two, one.state === "ACTIVE" || one.state === "PRIMARY")) {
           answersTwice(role, `before and after the ${peerOf(role)} did`)
         }
         if (two.state === "ACTIVE" && !two.isPaused && one.state !== "down") {
           answersTwice(role, `while the ${peerOf(role)} was active`)
         }
-        one.isChallenged = false
-        one.hasAnswered = one.state === "ACTIVE" || one.state === "PRIMARY"
-        two.isChallenged = two.hasAnswered
       }
       fresh.clear()
     },

@@ -1,14 +1,16 @@
 /**
- * A pair, the link between its servers and everything that may befall them, as a finite set of states and moves. What a
- * server does is asked of the reducer that runs in production; only the world around it is made up here.
+ * A pair, the link between its servers and everything that may happen to them, as a finite set of states and moves. What a
+ * member does is asked of the core that runs in production, step by step; only the world around it is modelled here: processes,
+ * clocks, connections whose making costs time, messages under way, operators, and budgets.
  *
- * Time goes in ticks of half a heartbeat. All times are kept relative to now and no longer than the reducer can tell them
- * apart, so that the states are finitely many.
+ * Time passes in ticks of half a heartbeat. All times are relative to now and no longer than a decision can depend on them, so
+ * that the states are finitely many.
  *
  * @since 0.1.0
  */
-import * as Fsm from "../Fsm.ts"
-import * as Member from "./Member.ts"
+import type * as Core from "../member/Member.ts"
+import * as StateMachine from "../protocol/StateMachine.ts"
+import * as Reactions from "./reactions.ts"
 
 /**
  * How far the world may go. Each budget is for the whole pair, up to {@link maxBudget}.
@@ -17,7 +19,7 @@ import * as Member from "./Member.ts"
  * @category models
  */
 export interface Options {
-  readonly policy: Fsm.Policy
+  readonly policy: StateMachine.Policy
   /** How often a process dies without a word. */
   readonly kills?: number | undefined
   /** How often a server is stopped in good order. */
@@ -26,7 +28,7 @@ export interface Options {
   readonly pauses?: number | undefined
   /** How often the link between the servers is cut. */
   readonly cuts?: number | undefined
-  /** How often an operator hands over. If there is one at all, he may promote a server at any time, too. */
+  /** How often an operator hands over. If at all, a member may be promoted at any time, too. */
   readonly handovers?: number | undefined
   /** For how many ticks at most a word or evidence is under way, up to {@link maxDelay}. Defaults to `1`. */
   readonly delay?: number | undefined
@@ -34,13 +36,14 @@ export interface Options {
   readonly handshake?: number | undefined
   /** Whether a server may find that its peer's process is gone, or has let go of its port. Defaults to `false`. */
   readonly evidence?: boolean | undefined
-  /**
-   * How many ticks after the last heartbeat of an active server a refused connection may still keep its term, up to
-   * {@link maxKeepTicks}. Defaults to what runs in production, an expiry.
-   */
-  readonly keepTicks?: number | undefined
-  /** What a backup does that has never heard its primary. Defaults to `wait`. */
-  readonly lone?: Fsm.Lone | undefined
+  /** What a backup does that has never received from its primary. Defaults to `wait`. */
+  readonly lone?: StateMachine.Lone | undefined
+  /** How many failovers each member allows, ever. Defaults to no limit. */
+  readonly maxFailovers?: number | undefined
+  /** The core to be explored. Defaults to the one that runs. */
+  readonly core?: Reactions.Options["core"]
+  /** Whether what has arrived is delivered before a vote, as the core asks for (H6). Defaults to `true`. */
+  readonly readsLink?: boolean | undefined
 }
 
 /**
@@ -57,7 +60,7 @@ export type Side = 0 | 1
  * @since 0.1.0
  * @category constants
  */
-export const roles = ["primary", "backup"] as const satisfies readonly [Fsm.Role, Fsm.Role]
+export const roles = ["primary", "backup"] as const satisfies readonly [StateMachine.Role, StateMachine.Role]
 
 const sides = [0, 1] as const
 
@@ -97,13 +100,8 @@ export const maxDelay = heartbeatTicks
  */
 export const maxHandshake = 3
 
-/**
- * The largest bound on keeping a term that can be explored, in ticks.
- *
- * @since 0.1.0
- * @category constants
- */
-export const maxKeepTicks = 6
+/** For how many ticks at most a member that hands over completes what it has accepted. One that stops does so at once. */
+const drainTicks = 1
 
 /** For how many ticks at most a TCP connection to a port that is open takes to be accepted. */
 const connectTicks = 1
@@ -118,14 +116,11 @@ const expiryMillis = 2 * heartbeatTicks * tickMillis
  */
 export interface Process {
   readonly status: "down" | "running" | "paused"
-  readonly member: Member.Member
-  /** Ticks since the last beat, or the start. */
-  readonly beat: number
-  /** `refused`: a server that stalls finds, in time, that its peer's state port refuses connections. */
-  readonly evidence: "none" | "fresh" | "stale" | "refused"
+  readonly node: Reactions.Node
+  readonly evidence: "none" | "fresh" | "stale"
   /** Ticks since the evidence was gathered. */
   readonly evidenceAge: number
-  /** Whether the peer has answered while this process, which was active, stood still. */
+  /** Whether the peer has answered while this process, whose member was active, did not run. */
   readonly isOvertaken: boolean
 }
 
@@ -136,7 +131,7 @@ export interface Process {
  * @category models
  */
 export interface Flight {
-  readonly word: Fsm.Word
+  readonly word: StateMachine.Word
   readonly age: number
 }
 
@@ -192,7 +187,7 @@ export interface World {
   /** For how many ticks nobody would answer, be it of two that run on a whole link or of one that runs alone. */
   readonly unanswered: number
   readonly hasAborted: boolean
-  /** Whether a server has kept its term because it has no peer, although its peer has answered meanwhile; the link was whole. */
+  /** Whether a member has kept its term over a stall although its peer has answered meanwhile; the link was whole. */
   readonly hasKeptStaleTerm: boolean
 }
 
@@ -216,7 +211,9 @@ export type Move =
       | "Kill"
       | "Stop"
       | "Pause"
-      | "Yield"
+      | "HandOver"
+      | "Drain"
+      | "EndTerm"
       | "Connect"
       | "Greet"
       | "Subscribe"
@@ -259,7 +256,9 @@ export const moves: ReadonlyArray<Move> = [
     "Kill",
     "Stop",
     "Pause",
-    "Yield",
+    "HandOver",
+    "Drain",
+    "EndTerm",
     "Suspect",
     "Connect",
     "Greet",
@@ -279,7 +278,7 @@ export const moves: ReadonlyArray<Move> = [
  * @since 0.1.0
  * @category models
  */
-export type Observer = (side: Side, stimulus: Member.Stimulus, reaction: Member.Reaction) => void
+export type Observer = (side: Side, stimulus: Reactions.Stimulus, reaction: Reactions.Reaction) => void
 
 /**
  * A world to explore.
@@ -312,24 +311,25 @@ export interface Model {
  */
 export const make = (options: Options): Model => {
   const {
+    core,
     cuts = 0,
     delay = 1,
     evidence = false,
     handovers = 0,
     handshake = 2,
-    keepTicks = defaultKeepTicks,
     kills = 0,
     lone = "wait",
+    maxFailovers = Number.POSITIVE_INFINITY,
     pauses = 0,
     policy,
+    readsLink = true,
     stops = 0
   } = options
   // Any longer stall is the same stall. A shorter one, which goes unnoticed, may hold up a handshake.
   let sleepTicks = heartbeatTicks
-  while (!Fsm.hasSlept({ expiryMillis }, -sleepTicks * tickMillis, 0)) {
+  while (!StateMachine.isStalled({ expiryMillis }, -sleepTicks * tickMillis, 0)) {
     sleepTicks++
   }
-  const longestBeat = evidence ? Math.max(sleepTicks, keepTicks + 1) : sleepTicks
   // A stall that goes unnoticed may hold up a handshake.
   const handshakeTicks = handshake + Math.max(1, pauses) * sleepTicks
 
@@ -343,22 +343,23 @@ export const make = (options: Options): Model => {
     lone: 2 * handshakeTicks + (handovers > 0 ? 4 : 2) * expiryTicks
   }
 
-  let lateTicks = 0
-  while (!Fsm.isLate({ expiryMillis }, -lateTicks * tickMillis, 0)) {
-    lateTicks++
-  }
-
-  const rulesOf = (side: Side): Fsm.Rules => ({
+  const rulesOf = (side: Side): Core.Rules => ({
     role: roles[side],
     policy,
     expiryMillis,
     handshakeMillis: handshakeTicks * tickMillis,
-    lone
+    lone,
+    isSelfVoting: false,
+    drainMillis: handovers > 0 ? drainTicks * tickMillis : 0,
+    maxFailovers,
+    failoverWindowMillis: Number.POSITIVE_INFINITY,
+    crashDetection: evidence,
+    peerEndpoint: "its peer",
+    stateEndpoint: "its state port"
   })
   const waiting = delay + 1
   if (
-    delay > maxDelay || handshake > maxHandshake || keepTicks > maxKeepTicks ||
-    Math.max(kills, stops, pauses, cuts, handovers) > maxBudget
+    delay > maxDelay || handshake > maxHandshake || Math.max(kills, stops, pauses, cuts, handovers) > maxBudget
   ) {
     throw new RangeError(
       `budgets go up to ${maxBudget}, the delay up to ${maxDelay} ticks, the handshake up to ${maxHandshake}`
@@ -367,13 +368,19 @@ export const make = (options: Options): Model => {
   /** For how many ticks at most each step of a connection takes. */
   const patience = { down: connectTicks, accepted: handshake, greeted: delay, subscribed: 0, closed: 0 }
 
-  const flightTable = Fsm.words.map((word) => Array.from({ length: waiting + 1 }, (_, age): Flight => ({ word, age })))
-  const flightOf = (word: Fsm.Word, age: number): Flight => flightTable[Fsm.words.indexOf(word)]![age]!
+  const flightTable = StateMachine.words.map((word) =>
+    Array.from({ length: waiting + 1 }, (_, age): Flight => ({ word, age }))
+  )
+  const flightOf = (word: StateMachine.Word, age: number): Flight =>
+    flightTable[StateMachine.words.indexOf(word)]![age]!
 
   const born = sides.map((side): Process => ({
     status: "running",
-    member: Member.make(rulesOf(side), tickMillis),
-    beat: 0,
+    node: Reactions.make(rulesOf(side), {
+      tickMillis,
+      remembersPeer: handovers > 0 || Number.isFinite(maxFailovers),
+      core
+    }),
     evidence: "none",
     evidenceAge: 0,
     isOvertaken: false
@@ -405,7 +412,9 @@ export const make = (options: Options): Model => {
     Cut: cuts,
     Heal: cuts,
     Break: cuts,
-    Yield: handovers,
+    HandOver: handovers,
+    Drain: handovers + stops,
+    EndTerm: handovers + stops,
     Promote: handovers,
     Suspect: Number(evidence),
     Learn: Number(evidence)
@@ -413,28 +422,19 @@ export const make = (options: Options): Model => {
   const allMoves = moves.filter(({ _tag }) => needs[_tag] !== 0)
   const movesAwake = allMoves.filter(({ _tag }) => _tag !== "Resume")
 
-  const hasSlept = (process: Process): boolean => process.beat >= sleepTicks
-
-  /** Whether it would start over before it does anything else. */
-  const startsOver = (process: Process): boolean => hasSlept(process) && process.member.on.Slept.isEffective
-
-  /**
-   * Whether a refused connection lets a server that stalls keep its term. That its peer must have expired before the stall, as
-   * the driver has it, is left out: what holds without that holds with it.
-   */
-  const mayKeepTerm = (process: Process): boolean =>
-    process.status === "paused" && hasSlept(process) && process.beat <= keepTicks && isKept(process)
-
-  /** Whether it makes a difference to a server that has slept whether it has a peer. */
-  const isKept = ({ member: { on } }: Process): boolean => evidence && on.SleptAlone.member !== on.Slept.member
-
+  /** A client that sends a request to this side now is answered; what has arrived comes before a vote. */
   const answers = (world: World, side: Side): boolean => {
-    const process = world.processes[side]
-    const member = startsOver(process) ? process.member.on.Slept.member : process.member
-    // What has arrived comes before a vote.
-    return process.status === "running" && Member.answers(member) &&
-      !(member.on.ClientRequest.isEffective && isStepDue(world, side))
+    const { node: { isStalled, on }, status } = world.processes[side]
+    if (status !== "running") {
+      return false
+    }
+    const request = (isStalled ? on("Run").node.on : on)("Request")
+    return request.isAccepted && !(request.isEffective && isStepDue(world, side))
   }
+
+  /** The same for a client whose request is not under way yet: a member that drains takes no new ones. */
+  const serves = (world: World, side: Side): boolean =>
+    world.processes[side].node.member.phase._tag === "Serving" && answers(world, side)
 
   const isEnabled = (world: World, move: Move): boolean => {
     switch (move._tag) {
@@ -445,7 +445,7 @@ export const make = (options: Options): Model => {
       case "Heal":
         return world.isCut
     }
-    const { evidence: known, status } = world.processes[move.side]
+    const { evidence: known, node, status } = world.processes[move.side]
     const isRunning = status === "running"
     switch (move._tag) {
       case "Start":
@@ -453,31 +453,32 @@ export const make = (options: Options): Model => {
       case "Kill":
         return status !== "down" && world.kills > 0
       case "Stop":
-        return isRunning && world.stops > 0
+        return isRunning && world.stops > 0 && node.on("Stop").isEffective
       case "Pause":
         return isRunning && world.pauses > 0
-      case "Yield":
-        return isRunning && world.handovers > 0 && world.processes[move.side].member.state === "ACTIVE" &&
-          !startsOver(world.processes[move.side])
+      case "HandOver":
+        return isRunning && world.handovers > 0 && node.on("HandOver").isEffective
+      case "Drain":
+        return isRunning && node.member.phase._tag === "Draining"
+      case "EndTerm":
+        return isRunning && node.member.phase._tag === "EndingTerm"
       case "Resume":
         return status === "paused" && (move.early === 0 ||
-          startsOver(world.processes[move.side]) &&
+          node.forgets &&
             move.early <= world.flights[move.side].filter(({ age }) => age < waiting).length)
       case "Beat":
-        return isRunning && world.processes[move.side].beat >= heartbeatTicks &&
+        return isRunning && node.beat >= heartbeatTicks &&
           (world.connections[other(move.side)].status !== "greeted" || !isStepDue(world, other(move.side)))
       case "Hear":
         return isRunning && world.flights[move.side].length > 0
       case "Suspect":
-        return evidence && !world.isCut && (isRunning
-          ? known !== "fresh" && isEvident(world, other(move.side)) &&
-            world.processes[move.side].member.on.FreshEvidence.isEffective
-          : known !== "refused" && mayKeepTerm(world.processes[move.side]) && isClosed(world, other(move.side)))
+        return evidence && isRunning && known !== "fresh" && !world.isCut && isEvident(world, other(move.side)) &&
+          node.on("FreshEvidence").isEffective
       case "Learn":
         return isRunning && known !== "none"
       case "Ask":
         return isRunning && !isStepDue(world, move.side) &&
-          world.processes[move.side].member.on[requestAt(world, move.side)].isEffective
+          node.on(requestAt(world, move.side)).isEffective
       case "Connect":
         return world.connections[move.side].status === "down" && canGoOn(world, move.side)
       case "Greet":
@@ -488,7 +489,7 @@ export const make = (options: Options): Model => {
         return world.isCut && world.connections[move.side].status !== "down" &&
           world.connections[move.side].status !== "closed"
       case "Promote":
-        return isRunning && handovers > 0 && isMoreThanVote(world.processes[move.side].member)
+        return isRunning && handovers > 0 && node.member.promotion === undefined && node.on("Promote").isEffective
     }
   }
 
@@ -496,18 +497,15 @@ export const make = (options: Options): Model => {
    * Whether the peer finds that nobody listens on this side: the process is gone, or yields. That is looked for when a
    * connection has closed, after all that was said over it.
    */
-  const isEvident = (world: World, side: Side): boolean =>
-    isClosed(world, side) && world.flights[other(side)].length === 0
-
-  /** Whether connections to the state port of a side are refused. */
-  const isClosed = ({ processes }: World, side: Side): boolean =>
-    processes[side].status === "down" || processes[side].member.state === "YIELDING"
+  const isEvident = ({ flights, processes }: World, side: Side): boolean =>
+    (processes[side].status === "down" || isPortClosed(processes[side])) &&
+    flights[other(side)].length === 0
 
   /** Whether the next step of a side's connection can be made. The system accepts connections for a process that is paused. */
   const canGoOn = ({ connections, isCut, processes }: World, side: Side): boolean => {
     const { status } = connections[side]
     const peer = processes[other(side)]
-    if (isCut || peer.status === "down" || peer.member.state === "YIELDING") {
+    if (isCut || peer.status === "down" || isPortClosed(peer)) {
       return false
     }
     switch (status) {
@@ -533,20 +531,18 @@ export const make = (options: Options): Model => {
   const isGoingOn = ({ connections, isCut, processes }: World, side: Side): boolean => {
     const { status } = connections[side]
     const peer = processes[other(side)]
-    return !isCut && processes[side].status !== "down" && peer.status !== "down" && peer.member.state !== "YIELDING" &&
+    return !isCut && processes[side].status !== "down" && peer.status !== "down" && !isPortClosed(peer) &&
       (status === "down" || status === "greeted")
   }
 
-  /** An operator's word is a vote, but where it does something else. */
-  const isMoreThanVote = ({ on }: Member.Member): boolean => on.Promote.member !== on.ClientRequest.member
-
   /** Whether nothing keeps time from going on. */
   const isUpToDate = (world: World, side: Side): boolean => {
-    const { beat, evidence, evidenceAge, status } = world.processes[side]
+    const { evidence, evidenceAge, node: { beat, member: { phase } }, status } = world.processes[side]
     return status !== "running" || (
       !isStepDue(world, side) && beat < heartbeatTicks &&
       (world.flights[side].length === 0 || world.flights[side][0]!.age < delay) &&
-      (evidence === "none" || evidenceAge < delay)
+      (evidence === "none" || evidenceAge < delay) &&
+      phase._tag !== "EndingTerm" && (phase._tag !== "Draining" || phase.until > 0)
     )
   }
 
@@ -601,8 +597,10 @@ export const make = (options: Options): Model => {
         return die(draft, side, observe)
       case "Stop":
         draft.stops--
-        tell(draft, side, "Stopping", observe)
-        return die(draft, side, observe)
+        // It answered until now.
+        draft.unanswered = answers(draft, side) ? 0 : draft.unanswered
+        tell(draft, side, "Stop", observe)
+        return draft.processes[side].node.member.protocol.state === "ACTIVE" ? undefined : finish(draft, side, observe)
       case "Connect":
         draft.connections[side] = { status: "accepted", age: 0 }
         return tell(draft, side, "LinkConnecting", observe)
@@ -610,7 +608,7 @@ export const make = (options: Options): Model => {
         draft.connections[side] = { status: "greeted", age: 0 }
         return tell(draft, side, "LinkConnected", observe)
       case "Subscribe":
-        return subscribe(draft, side)
+        return subscribe(draft, side, observe)
       case "Break":
         return disconnect(draft, side, observe)
       case "Pause":
@@ -618,38 +616,35 @@ export const make = (options: Options): Model => {
         return set(draft, side, { status: "paused" })
       case "Resume":
         set(draft, side, { status: "running" })
-        return wake(draft, side, move.early, observe)
+        return readsLink ? wake(draft, side, move.early, observe) : undefined
       case "Beat":
         wake(draft, side, 0, observe)
-        if (draft.processes[side].beat >= heartbeatTicks) {
-          const word = Fsm.wordOf[draft.processes[side].member.state]
-          if (word !== undefined) {
-            publish(draft, side, word)
-          }
-          set(draft, side, { beat: 0 })
-        }
-        return
+        return draft.processes[side].node.beat >= heartbeatTicks
+          ? tell(draft, side, "HeartbeatDue", observe)
+          : undefined
       case "Hear":
         return hear(draft, side, observe)
       case "Suspect":
-        return set(draft, side, {
-          evidence: draft.processes[side].status === "paused" ? "refused" : "fresh",
-          evidenceAge: 0
-        })
+        return set(draft, side, { evidence: "fresh", evidenceAge: 0 })
       case "Learn":
         return learn(draft, side, observe)
       case "Ask":
-        wake(draft, side, 0, observe)
+        if (readsLink) {
+          wake(draft, side, 0, observe)
+        }
         return tell(draft, side, requestAt(draft, side), observe)
       case "Promote":
         wake(draft, side, 0, observe)
         return tell(draft, side, "Promote", observe)
-      case "Yield":
+      case "HandOver":
         draft.handovers--
         // It answered until now.
         draft.unanswered = 0
-        wake(draft, side, 0, observe)
-        return tell(draft, side, "Yield", observe)
+        return tell(draft, side, "HandOver", observe)
+      case "Drain":
+        return tell(draft, side, "Drained", observe)
+      case "EndTerm":
+        return tell(draft, side, "TermEnded", observe)
     }
   }
 
@@ -657,22 +652,51 @@ export const make = (options: Options): Model => {
     const process = draft.processes[side]
     draft.processes[side] = {
       status: part.status ?? process.status,
-      member: part.member ?? process.member,
-      beat: part.beat ?? process.beat,
+      node: part.node ?? process.node,
       evidence: part.evidence ?? process.evidence,
       evidenceAge: part.evidenceAge ?? process.evidenceAge,
       isOvertaken: part.isOvertaken ?? process.isOvertaken
     }
   }
 
-  /** Notes that a server answers while its peer, which was active, stands still. */
+  /** Whether it makes a difference to a process that runs again whether its peer is there. */
+  const mayKeepTerm = ({ node }: Process): boolean =>
+    evidence && node.member.protocol.state === "ACTIVE" && node.on("RunAlone").node !== node.on("Run").node
+
+  /** Notes that a member answers while its peer, which was active, does not run. */
   const overtake = (draft: Draft): void => {
     for (const side of sides) {
       const process = draft.processes[side]
-      if (process.status === "paused" && !process.isOvertaken && isKept(process) && answers(draft, other(side))) {
+      if (
+        process.status === "paused" && !process.isOvertaken && process.node.member.protocol.state === "ACTIVE" &&
+        answers(draft, other(side))
+      ) {
         set(draft, side, { isOvertaken: true })
       }
     }
+  }
+
+  /** A member that has received nothing, and whose peer's port is refused, is alone. */
+  const run = (draft: Draft, side: Side, received: number, observe: Observer | undefined): void => {
+    const process = draft.processes[side]
+    const isAlone = received === 0 && !draft.isCut && mayKeepTerm(process) &&
+      (draft.processes[other(side)].status === "down" || isPortClosed(draft.processes[other(side)]))
+    draft.hasKeptStaleTerm ||= isAlone && process.isOvertaken && isLinkProven(draft)
+    if (isAlone) {
+      tell(draft, side, "RunAlone", observe)
+      return notice(draft, side, observe)
+    }
+    const isDisconnected = draft.connections[side].status === "closed" && draft.flights[side].length === received
+    if (isDisconnected) {
+      draft.connections[side] = disconnected
+    }
+    tell(draft, side, isDisconnected ? "RunDisconnected" : "Run", observe)
+  }
+
+  /** A member that has accepted nothing stops at once. */
+  const finish = (draft: Draft, side: Side, observe: Observer | undefined): void => {
+    tell(draft, side, "Drained", observe)
+    tell(draft, side, "TermEnded", observe)
   }
 
   const die = (draft: Draft, side: Side, observe: Observer | undefined): void => {
@@ -683,18 +707,17 @@ export const make = (options: Options): Model => {
   }
 
   /** The subscription of a side arrives at its peer, which publishes its state at once. */
-  const subscribe = (draft: Draft, side: Side): void => {
+  const subscribe = (draft: Draft, side: Side, observe: Observer | undefined): void => {
     draft.connections[side] = subscribed
-    const word = Fsm.wordOf[draft.processes[other(side)].member.state]
-    if (word !== undefined) {
-      publish(draft, other(side), word)
-    }
+    tell(draft, other(side), "SubscriberJoined", observe)
   }
 
   /** The peer of a side closes its connection, which the side notices after all that was said over it. */
   const close = (draft: Draft, side: Side, observe: Observer | undefined): void => {
-    if (draft.flights[side].length > 0) {
-      draft.connections[side] = { status: "closed", age: 0 }
+    if (draft.flights[side].length > 0 || draft.processes[side].status === "paused") {
+      draft.connections[side] = draft.connections[side].status === "down"
+        ? disconnected
+        : { status: "closed", age: 0 }
     } else {
       disconnect(draft, side, observe)
     }
@@ -709,7 +732,10 @@ export const make = (options: Options): Model => {
 
   /** A side that has received everything of a closed connection notices the loss. */
   const notice = (draft: Draft, side: Side, observe: Observer | undefined): void => {
-    if (draft.connections[side].status === "closed" && draft.flights[side].length === 0) {
+    if (
+      draft.connections[side].status === "closed" && draft.flights[side].length === 0 &&
+      draft.processes[side].status === "running"
+    ) {
       disconnect(draft, side, observe)
     }
   }
@@ -720,46 +746,39 @@ export const make = (options: Options): Model => {
     draft.unproven[side] = Math.min(draft.unproven[side], Math.max(draft.unproven[side] - count, 1))
   }
 
-  /** Whoever stood still starts over without what was waiting, or takes it in before anything else. */
+  /** A process that runs again receives what has arrived before anything else; the core ignores it after a stall. */
   const wake = (draft: Draft, side: Side, early: number, observe: Observer | undefined): void => {
-    const process = draft.processes[side]
+    const { evidence, evidenceAge, isOvertaken, node } = draft.processes[side]
     const due = draft.flights[side].filter(({ age }) => age === waiting).length
-    const isDue = process.evidence !== "none" && process.evidenceAge === waiting
+    const isEvidenceDue = evidence !== "none" && evidenceAge === waiting
     const isSubscriptionDue = draft.connections[other(side)].status === "greeted" && isStepDue(draft, other(side))
-    if (startsOver(process)) {
+    if (node.forgets) {
       if (isSubscriptionDue) {
         draft.connections[other(side)] = subscribed
       }
-      if (process.evidence === "refused" && due + early === 0) {
-        draft.hasKeptStaleTerm ||= process.isOvertaken && isLinkProven(draft)
-        tell(draft, side, "SleptAlone", observe)
-        notice(draft, side, observe)
-        return set(draft, side, { beat: 0, isOvertaken: false, ...noEvidence })
+      run(draft, side, due + early, observe)
+      for (const { word } of draft.flights[side].slice(0, due + early)) {
+        tell(draft, side, staleOf[word], observe)
       }
       lose(draft, side, due + early)
-      tell(draft, side, "Slept", observe)
       notice(draft, side, observe)
-      set(draft, side, {
-        beat: 0,
-        isOvertaken: false,
-        ...(isDue || process.evidence === "refused" ? noEvidence : {})
-      })
-      return
+      return set(draft, side, { isOvertaken: false, ...(isEvidenceDue ? noEvidence : {}) })
     }
-    if (process.isOvertaken) {
+    if (isOvertaken) {
       set(draft, side, { isOvertaken: false })
     }
+    if (node.isStalled) {
+      tell(draft, side, "Run", observe)
+    }
     if (isSubscriptionDue) {
-      subscribe(draft, other(side))
+      subscribe(draft, other(side), observe)
     }
     for (let i = 0; i < due && draft.flights[side].length > 0 && !draft.hasAborted; i++) {
       hear(draft, side, observe)
     }
-    if (isDue) {
+    notice(draft, side, observe)
+    if (isEvidenceDue) {
       learn(draft, side, observe)
-    }
-    if (process.beat >= lateTicks) {
-      tell(draft, side, "Late", observe)
     }
   }
 
@@ -776,7 +795,7 @@ export const make = (options: Options): Model => {
     if (draft.rounds > 0 && draft.unproven[0] === 0 && draft.unproven[1] === 0) {
       prove(draft, draft.rounds - 1)
     }
-    tell(draft, side, Fsm.eventOf[first!.word], observe)
+    tell(draft, side, StateMachine.eventOf[first!.word], observe)
     notice(draft, side, observe)
   }
 
@@ -785,22 +804,23 @@ export const make = (options: Options): Model => {
     set(draft, side, noEvidence)
   }
 
-  const tell = (draft: Draft, side: Side, stimulus: Member.Stimulus, observe: Observer | undefined): void => {
+  const tell = (draft: Draft, side: Side, stimulus: Reactions.Stimulus, observe: Observer | undefined): void => {
     const process = draft.processes[side]
-    const reaction = process.member.on[stimulus]
-    set(draft, side, { member: reaction.member, ...(reaction.isRenewed ? outdated(process, reaction.member) : {}) })
-    draft.hasAborted ||= reaction.outcome.verdict._tag === "Fatal"
-    if (reaction.outcome.publish !== undefined) {
-      publish(draft, side, reaction.outcome.publish)
+    const reaction = process.node.on(stimulus)
+    set(draft, side, { node: reaction.node, ...(reaction.isRenewed ? outdated(process, reaction.node) : {}) })
+    draft.hasAborted ||= reaction.isAborted
+    for (const word of reaction.published) {
+      publish(draft, side, word)
     }
     observe?.(side, stimulus, reaction)
-    // A server that hands over closes its port.
-    if (reaction.member.state === "YIELDING") {
+    if (reaction.isExited) {
+      die(draft, side, observe)
+    } else if (reaction.isPortClosed) {
       close(draft, other(side), observe)
     }
   }
 
-  const publish = (draft: Draft, from: Side, word: Fsm.Word): void => {
+  const publish = (draft: Draft, from: Side, word: StateMachine.Word): void => {
     const to = other(from)
     const last = draft.flights[to].at(-1)
     // Two of the same at one instant arrive like one.
@@ -813,7 +833,7 @@ export const make = (options: Options): Model => {
   const pass = (draft: Draft): void => {
     const company = companyOf(draft)
     const isAnswered = company === undefined ||
-      sides.some((side) => answers(draft, side) || (company === "lone" && mayRefuse(draft, side)))
+      sides.some((side) => serves(draft, side) || (company === "lone" && mayRefuse(draft, side)))
     draft.unanswered = isAnswered
       ? 0
       : sides.some((side) => awaitsVote(draft, side))
@@ -830,22 +850,15 @@ export const make = (options: Options): Model => {
         continue
       }
       set(draft, side, {
-        member: process.member.later,
-        beat: Math.min(process.beat + 1, longestBeat),
-        ...(process.evidence === "refused" && process.evidenceAge + 1 === sleepTicks
-          // A server that stalls again after the refusal cannot keep its term.
-          ? noEvidence
-          : { evidenceAge: evidenceAgeAfter(process) })
+        node: process.node.later(),
+        evidenceAge: process.evidence === "none" ? 0 : Math.min(process.evidenceAge + 1, waiting)
       })
       draft.flights[side] = draft.flights[side].map(({ age, word }) => flightOf(word, Math.min(age + 1, waiting)))
-      if (hasSlept(draft.processes[side])) {
+      if (draft.processes[side].node.isStalled) {
         forget(draft, side)
       }
     }
   }
-
-  const evidenceAgeAfter = ({ evidence, evidenceAge }: Process): number =>
-    evidence === "none" ? 0 : evidence === "refused" ? evidenceAge + 1 : Math.min(evidenceAge + 1, waiting)
 
   /**
    * A process may stand still for ever while words heap up. One that will start over loses what waits; to any other it is
@@ -853,11 +866,9 @@ export const make = (options: Options): Model => {
    */
   const forget = (draft: Draft, side: Side): void => {
     const process = draft.processes[side]
-    if (startsOver(process)) {
-      const due = draft.flights[side].filter(({ age }) => age === waiting).length
-      lose(draft, side, due)
-      // A server that has received something from its peer since the refusal is not alone.
-      if (process.evidence === "refused" ? due > 0 : process.evidenceAge === waiting) {
+    if (process.node.forgets) {
+      lose(draft, side, draft.flights[side].filter(({ age }) => age === waiting).length)
+      if (process.evidenceAge === waiting) {
         set(draft, side, noEvidence)
       }
       return
@@ -875,18 +886,16 @@ export const make = (options: Options): Model => {
     limits,
     after,
     answers,
-    standsStill: (world, side) => hasSlept(world.processes[side])
+    standsStill: (world, side) => world.processes[side].node.isStalled
   }
 }
 
-/** For how long a term can be kept in production. */
-const defaultKeepTicks = (() => {
-  let ticks = 0
-  while (Fsm.mayKeepTerm({ expiryMillis }, -(ticks + 1) * tickMillis, 0)) {
-    ticks++
-  }
-  return ticks
-})()
+const staleOf = {
+  PRIMARY: "StalePrimary",
+  BACKUP: "StaleBackup",
+  ACTIVE: "StaleActive",
+  PASSIVE: "StalePassive"
+} as const satisfies { readonly [W in StateMachine.Word]: Reactions.Stimulus }
 
 const noEvidence = { evidence: "none", evidenceAge: 0 } as const
 
@@ -895,24 +904,28 @@ const disconnected: Connection = { status: "down", age: 0 }
 const subscribed: Connection = { status: "subscribed", age: 0 }
 
 /** What a request is to a side: a subscriber at its state port shows that its peer may be there. */
-const requestAt = ({ connections }: World, side: Side): "ClientRequest" | "WatchedRequest" =>
-  connections[other(side)].status === "subscribed" ? "WatchedRequest" : "ClientRequest"
+const requestAt = ({ connections }: World, side: Side): "Request" | "WatchedRequest" =>
+  connections[other(side)].status === "subscribed" ? "WatchedRequest" : "Request"
 
-/** Whether it goes on as soon as it is asked, without an answer. */
+/** Whether the state port of a member is closed, because it hands over. */
+const isPortClosed = ({ node }: Process): boolean => StateMachine.wordOf[node.member.protocol.state] === undefined
+
+/** Whether a request makes it go on without being answered. */
 const awaitsVote = (world: World, side: Side): boolean => {
-  const { member, status } = world.processes[side]
-  return status === "running" && member.on[requestAt(world, side)].isEffective && !Member.answers(member)
+  const { node, status } = world.processes[side]
+  const reaction = node.on(requestAt(world, side))
+  return status === "running" && reaction.isEffective && !reaction.isAccepted
 }
 
-/** The evidence is older than what the observer has heard or done since. What changes nothing is not kept. */
-const outdated = ({ evidence }: Process, member: Member.Member): Partial<Process> =>
-  evidence === "none" ? {} : member.on.StaleEvidence.isEffective ? { evidence: "stale" } : noEvidence
+/** The evidence is older than what the observer has received or done since. What changes nothing is not kept. */
+const outdated = ({ evidence }: Process, node: Reactions.Node): Partial<Process> =>
+  evidence === "none" ? {} : node.on("StaleEvidence").isEffective ? { evidence: "stale" } : noEvidence
 
-/** The exception: a backup that is alone and has never heard its primary refuses for ever. */
+/** The exceptions: a lone backup that has never received from its primary, and a member that failed over too often. */
 const mayRefuse = (world: World, side: Side): boolean => {
-  const { member, status } = world.processes[side]
-  return status === "running" && member.state === "BACKUP" && !member.hasReceived &&
-    (!member.later.on[requestAt(world, side)].isEffective)
+  const { node: { later, member: { failovers, protocol } }, status } = world.processes[side]
+  return status === "running" && (failovers.length > 0 ||
+    protocol.state === "BACKUP" && !protocol.hasReceived && !later().on(requestAt(world, side)).isEffective)
 }
 
 /**
@@ -976,8 +989,7 @@ export const properties: ReadonlyArray<Property> = [
   },
   {
     name: "stale-term",
-    sentence: () =>
-      "a server that stalled keeps its term because it has no peer, although its peer has answered meanwhile",
+    sentence: () => "a member that stalled keeps its term because it has no peer, although its peer answered meanwhile",
     isInformative: false,
     isViolated: (_, { hasKeptStaleTerm }) => hasKeptStaleTerm
   },

@@ -14,10 +14,10 @@ import type { ClientLink } from "../ClientLink.ts"
 import * as Envelope from "../Envelope.ts"
 import * as Frames from "../Frames.ts"
 import type { Frontend } from "../Frontend.ts"
-import type { Evidence, Role } from "../Fsm.ts"
-import { peerOf } from "../Fsm.ts"
 import * as Batches from "../internal/batches.ts"
 import type { LinkEvent, PeerLink } from "../PeerLink.ts"
+import type { Evidence, Role } from "../protocol/StateMachine.ts"
+import { peerOf } from "../protocol/StateMachine.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
 /**
@@ -252,20 +252,21 @@ export const make = (
             }),
           gone: Mailbox.toStream(station.evidence)
         }
-        const frontend: Frontend["Type"] = {
-          run: (take) => Batches.run(station.requests, take),
-          reply: (replies) =>
-            Effect.sync(() => {
-              for (const [client, ...message] of life.isThere() ? replies : []) {
-                if (Envelope.isFromActive(Envelope.read(message)?.status)) {
-                  replied(life.role)
-                }
-                const line = station.clients.get(String(client))?.answers
-                if (line !== undefined) {
-                  carry(line, message)
-                }
+        const reply = (replies: ReadonlyArray<Frames.Frames>) =>
+          Effect.sync(() => {
+            for (const [client, ...message] of life.isThere() ? replies : []) {
+              if (Envelope.isFromActive(Envelope.read(message)?.status)) {
+                replied(life.role)
               }
-            }),
+              const line = station.clients.get(String(client))?.answers
+              if (line !== undefined) {
+                carry(line, message)
+              }
+            }
+          })
+        const frontend: Frontend["Type"] = {
+          run: (onBatch) => Batches.serve(station.requests, onBatch, reply),
+          reply,
           connections: Effect.sync(() => ({ open: station.clients.size, refused: 0, cut: 0 }))
         }
         return { frontend, link }

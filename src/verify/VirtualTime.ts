@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scheduler from "effect/Scheduler"
+import * as Heap from "./heap.ts"
 
 /**
  * A process of its own for the fibers that are given its scheduler: it can be made to stand still.
@@ -42,49 +43,8 @@ export interface VirtualTime {
   readonly clock: (wallOffset: () => number) => Clock.Clock
 }
 
-/** Something to be done at a time; of two at the same time the one that was planned first. */
-interface Planned {
-  readonly at: number
-  readonly order: number
+interface Planned extends Heap.Planned {
   what: (() => void) | undefined
-}
-
-const isBefore = (a: Planned, b: Planned) => a.at < b.at || (a.at === b.at && a.order < b.order)
-
-/** A binary heap: the earliest is at 0. */
-const push = (heap: Array<Planned>, item: Planned) => {
-  let i = heap.length
-  heap.push(item)
-  while (i > 0) {
-    const parent = (i - 1) >> 1
-    if (!isBefore(item, heap[parent]!)) {
-      break
-    }
-    heap[i] = heap[parent]!
-    i = parent
-  }
-  heap[i] = item
-}
-
-const pop = (heap: Array<Planned>): Planned => {
-  const first = heap[0]!
-  const item = heap.pop()!
-  if (heap.length > 0) {
-    let i = 0
-    for (;;) {
-      let child = 2 * i + 1
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) {
-        child++
-      }
-      if (child >= heap.length || !isBefore(heap[child]!, item)) {
-        break
-      }
-      heap[i] = heap[child]!
-      i = child
-    }
-    heap[i] = item
-  }
-  return first
 }
 
 /** Time is kept in whole microseconds, so that it is never a rounding error short of what somebody sleeps for. */
@@ -107,7 +67,7 @@ export const make = (): VirtualTime => {
 
   const after = (millis: number, what: () => void) => {
     const planned: Planned = { at: time + Math.max(0, Math.ceil(millis * micro)), order: order++, what }
-    push(heap, planned)
+    Heap.push(heap, planned)
     return () => {
       planned.what = undefined
     }
@@ -128,7 +88,7 @@ export const make = (): VirtualTime => {
     runUntil: async (end, afterEach) => {
       await rest()
       while (heap.length > 0 && heap[0]!.at <= end * micro) {
-        const { at, what } = pop(heap)
+        const { at, what } = Heap.pop(heap)
         if (what !== undefined) {
           time = at
           const before = ready

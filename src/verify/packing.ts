@@ -127,13 +127,14 @@ const restKey = (world: Model.World): number =>
   Number(world.hasAborted) << 19 |
   Number(world.hasKeptStaleTerm) << 20
 
-const processKey = ({ beat, evidence, evidenceAge, isOvertaken, member, status }: Model.Process): number =>
+const processKey = ({ evidence, evidenceAge, isOvertaken, node, status }: Model.Process): number =>
   status === "down"
     ? 0
-    : 1 | Number(status === "paused") << 1 | evidenceDigit[evidence] << 2 | evidenceAge << 4 | beat << 6 |
-      Number(isOvertaken) << 9 | member.id << 10
+    : 1 | Number(status === "paused") << 1 | evidenceDigit[evidence] << 2 | evidenceAge << 4 |
+      Number(isOvertaken) << 6 |
+      node.id << 7
 
-const evidenceDigit = { none: 0, fresh: 1, stale: 2, refused: 3 } as const
+const evidenceDigit = { none: 0, fresh: 1, stale: 2 } as const
 
 /** Sixteen to the power of so many is exact as a number. */
 const longestQueue = 12

@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-import * as Fsm from "../Fsm.ts"
+import type * as StateMachine from "../protocol/StateMachine.ts"
 import type * as Explore from "./explore.ts"
-import type * as Member from "./Member.ts"
 import * as Model from "./Model.ts"
+import type * as Reactions from "./reactions.ts"
 
 /**
  * One thing that happens, so many ticks after the beginning.
@@ -16,7 +16,7 @@ import * as Model from "./Model.ts"
  */
 export interface Line {
   readonly tick: number
-  readonly who: Fsm.Role | "link" | "pair"
+  readonly who: StateMachine.Role | "link" | "pair"
   readonly what: string
 }
 
@@ -36,7 +36,7 @@ export const tell = (model: Model.Model, { property, trace }: Explore.Violation)
       reactions.push({
         tick,
         who: Model.roles[side],
-        what: tellReaction(stimulus, reaction, world.processes[side].member)
+        what: tellReaction(stimulus, reaction, world.processes[side].node)
       })
     })
     if (after === undefined) {
@@ -66,8 +66,8 @@ export const tell = (model: Model.Model, { property, trace }: Explore.Violation)
     case "no-answer":
       lines.push({ tick, who: "pair", what: `has not answered for ${world.unanswered} ticks` })
       break
-    case "abort":
     case "stale-term":
+    case "abort":
       break
   }
   return lines
@@ -81,15 +81,13 @@ const tellMove = (move: Model.Move, { processes }: Model.World): string | undefi
     case "Heal":
       return "is whole again"
     case "Start":
-      return `starts as ${processes[move.side].member.state}`
+      return `starts as ${processes[move.side].node.member.protocol.state}`
     case "Kill":
       return "dies"
     case "Pause":
       return "stands still"
     case "Resume":
       return "goes on"
-    case "Beat":
-      return `says ${Fsm.wordOf[processes[move.side].member.state] ?? "nothing"}`
     case "Suspect":
       return "finds that its peer's state port refuses connections"
     case "Subscribe":
@@ -102,40 +100,54 @@ const tellMove = (move: Model.Move, { processes }: Model.World): string | undefi
     case "Stop":
     case "Hear":
     case "Learn":
-    case "Yield":
+    case "Beat":
+    case "HandOver":
+    case "Drain":
+    case "EndTerm":
     case "Ask":
     case "Promote":
       return undefined
   }
 }
 
-const stimulusText: { readonly [S in Exclude<Member.Stimulus, "ClientRequest" | "WatchedRequest">]: string } = {
+const stimulusText: { readonly [S in Exclude<Reactions.Stimulus, "Request" | "WatchedRequest">]: string } = {
   LinkConnecting: "is being connected to its peer",
   LinkConnected: "is connected to its peer",
   LinkLost: "has lost the connection to its peer",
-  PeerPrimary: "hears PRIMARY",
-  PeerBackup: "hears BACKUP",
-  PeerActive: "hears ACTIVE",
-  PeerPassive: "hears PASSIVE",
-  FreshEvidence: "learns that its peer is gone",
-  StaleEvidence: "learns that its peer was gone before its last word",
-  Late: "was late",
-  Slept: "has slept",
-  SleptAlone: "has slept, and finds that it has no peer",
-  Stopping: "is stopped",
-  Yield: "hands over",
-  Promote: "is promoted"
+  PeerPrimary: "receives PRIMARY",
+  PeerBackup: "receives BACKUP",
+  PeerActive: "receives ACTIVE",
+  PeerPassive: "receives PASSIVE",
+  StalePrimary: "receives PRIMARY from before its stall",
+  StaleBackup: "receives BACKUP from before its stall",
+  StaleActive: "receives ACTIVE from before its stall",
+  StalePassive: "receives PASSIVE from before its stall",
+  FreshEvidence: "finds its peer down",
+  StaleEvidence: "finds that its peer was down before its last heartbeat",
+  SubscriberJoined: "has a subscriber",
+  HeartbeatDue: "sends a heartbeat",
+  Run: "has stalled",
+  RunAlone: "has stalled, and its peer's state port refuses connections",
+  RunDisconnected: "has stalled, and has lost the connection to its peer",
+  Promote: "is promoted",
+  HandOver: "is to hand over",
+  Stop: "is to stop",
+  Drained: "has completed its requests",
+  Woken: "has no more time to drain",
+  TermEnded: "has ended its term"
 }
 
 const tellReaction = (
-  stimulus: Member.Stimulus,
-  { member, outcome: { publish, say, verdict } }: Member.Reaction,
-  before: Member.Member
+  stimulus: Reactions.Stimulus,
+  { isAccepted, isExited, messages, node, published }: Reactions.Reaction,
+  before: Reactions.Node
 ): string => {
-  const told = stimulus === "ClientRequest" || stimulus === "WatchedRequest"
-    ? verdict._tag === "Accept" ? "answers a client" : "refuses a client"
+  const what = stimulus === "Request" || stimulus === "WatchedRequest"
+    ? isAccepted ? "answers a client" : "rejects a client"
     : stimulusText[stimulus]
-  const becomes = member.state === before.state ? "" : `, is ${member.state}`
-  const says = publish === undefined ? "" : `, says ${publish}`
-  return `${told}${becomes}${says}${say === undefined ? "" : `: "${say}"`}`
+  const { state } = node.member.protocol
+  const becomes = state === before.member.protocol.state ? "" : `, becomes ${state}`
+  const publishes = published.length === 0 ? "" : `, publishes ${published.join(" and ")}`
+  const logs = messages.map((message) => `: "${message}"`).join("")
+  return `${what}${becomes}${publishes}${isExited ? ", exits" : ""}${logs}`
 }

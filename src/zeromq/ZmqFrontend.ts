@@ -118,7 +118,13 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
         return router === undefined ? Effect.void : sendAway(router)
       })
       return Frontend.of({
-        run: (take, room) => run((router) => router.run(take, room)),
+        run: (onBatch, demand) =>
+          run((router) =>
+            router.run((requests) => {
+              const result = onBatch(requests)
+              return result instanceof Promise ? result : router.sendNow(result)
+            }, demand)
+          ),
         reply: (replies) => Effect.suspend(() => current()?.sendAll(replies) ?? Effect.void),
         connections: Effect.map(
           Effect.suspend(() => current()?.connections ?? Effect.succeed({ open: 0, refused: 0 })),

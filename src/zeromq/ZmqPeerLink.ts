@@ -59,6 +59,7 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       return PeerLink.of({
         messages: Stream.repeatEffect(subscription.receive),
         waiting: subscription.waiting,
+        poll: subscription.poll,
         publish: port.publish,
         farewell: port.farewell,
         forget: Effect.sleep(arrival),

@@ -19,7 +19,7 @@ import { SocketError } from "../BinaryStarError.ts"
 import * as Endpoint from "../Endpoint.ts"
 import type * as Frames from "../Frames.ts"
 import * as Descriptors from "../internal/descriptors.ts"
-import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/scheduler.ts"
+import { beginSlice, isSliceOver, nextPoll, onNextPoll, onNextTurn } from "../internal/scheduler.ts"
 import * as Addresses from "./addresses.ts"
 import type { ConnectionEvent, Link } from "./connector.ts"
 import * as Connector from "./connector.ts"
@@ -72,6 +72,8 @@ export interface Receiver {
   readonly receive: Effect.Effect<ReadonlyArray<Frames.Frames>, SocketError>
   /** Lets the event loop turn, so that what has arrived comes in, and tells whether that is waiting to be taken. */
   readonly waiting: Effect.Effect<boolean>
+  /** The same for the hot path. */
+  readonly poll: (onPolled: (isWaiting: boolean) => void) => void
 }
 
 /**
@@ -82,13 +84,13 @@ export interface Receiver {
  */
 export interface Runnable {
   /**
-   * What `messages` gives, for the hot path: hands each batch to `take`, and reads on when the promise that it gave is fulfilled. A
-   * stream costs about 7 microseconds a batch more, which is a tenth of a round trip. `room` is asked for each batch how many
-   * messages it may have.
+   * What `messages` gives, for the hot path: passes each batch to `onBatch`, and reads on at once, or when the promise that it
+   * returned is fulfilled. A stream costs about 7 microseconds a batch more, which is a tenth of a round trip. A batch has at most
+   * `demand` messages. A {@link SocketError} that `onBatch` throws ends the run.
    */
   readonly run: (
-    take: (batch: ReadonlyArray<Frames.Frames>) => Promise<void>,
-    room?: () => number
+    onBatch: (batch: ReadonlyArray<Frames.Frames>) => Promise<void> | void,
+    demand?: () => number
   ) => Effect.Effect<never, SocketError>
 }
 
@@ -126,7 +128,9 @@ export interface Connections {
  */
 export interface Router extends Socket, Sender, Receiver, Runnable {
   /** Sends messages in order, in one go. What the one whom it is for does not take is dropped. */
-  readonly sendAll: (messages: Iterable<Frames.Frames>) => Effect.Effect<void, SocketError>
+  readonly sendAll: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<void, SocketError>
+  /** The same for the hot path: throws a {@link SocketError}. */
+  readonly sendNow: (messages: ReadonlyArray<Frames.Frames>) => void
   readonly connections: Effect.Effect<Connections>
   /** Why connections are refused, the latest; to be run by one at a time. */
   readonly refusals: Stream.Stream<string>
@@ -301,21 +305,24 @@ export const makeRouter = (options?: RouterOptions): Effect.Effect<Router, Socke
       options,
       "observed"
     )
+    const { failed, socket } = handle
+    const sendNow = (messages: ReadonlyArray<Frames.Frames>) => {
+      try {
+        for (const message of messages) {
+          // A ROUTER drops what it cannot send, and says so to nobody.
+          socket.send(message as Array<Uint8Array>).then(undefined, ignore)
+        }
+      } catch (cause) {
+        throw failed("send", cause)
+      }
+    }
     return {
       ...endpoints(handle),
       ...sender(handle),
       ...receiver(handle, batchSize),
       ...(yield* count(handle)),
-      sendAll: (messages) =>
-        Effect.try({
-          try: () => {
-            for (const message of messages) {
-              // A ROUTER drops what it cannot send, and says so to nobody.
-              handle.socket.send(message as Array<Uint8Array>).then(undefined, ignore)
-            }
-          },
-          catch: (cause) => handle.failed("send", cause)
-        })
+      sendAll: (messages) => Effect.try({ try: () => sendNow(messages), catch: (error) => error as SocketError }),
+      sendNow
     }
   })
 
@@ -760,45 +767,64 @@ const sendSome = ({ failed, socket }: Handle<Sending>): Dealer["sendSome"] => {
 
 const ignore = () => {}
 
+/**
+ * After a batch of so many messages the next one is read until a receive fails. `readable` is a system call for each message; a
+ * receive that fails costs as much as 8 of them.
+ */
+const burstSize = 16
+
 const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver & Runnable => {
   // A receive cannot be taken back, so what it gives outlives whoever was waiting for it.
   let coming: Promise<ReadonlyArray<Frames.Frames>> | undefined
   let arrived = false
-  let isBusy = false
+  let lastSize = 0
 
-  const receiveBatch = async (room: () => number): Promise<ReadonlyArray<Frames.Frames>> => {
-    socket.receiveTimeout = -1
-    const receiving = socket.receive()
-    const isIdle = await isPending(receiving)
+  let timeout = NaN
+  const setTimeout = (millis: number) => {
+    if (timeout !== millis) {
+      socket.receiveTimeout = timeout = millis
+    }
+  }
+
+  const receiveBatch = async (demand: () => number): Promise<ReadonlyArray<Frames.Frames>> => {
+    // No receive is pending here, so that asking swallows no signal.
+    const isIdle = !socket.readable
     arrived = !isIdle
-    if (!isIdle && isSliceOver()) {
+    const isToWait = !isIdle && isSliceOver()
+    if (isToWait) {
       await new Promise<void>((resolve) => onNextTurn(resolve))
     }
-    const first = await receiving
+    // A receive with a timeout of 0 that is known to succeed takes no detour through the event loop. What makes a REQ readable may be
+    // discarded.
+    setTimeout(isIdle || isToWait || size === 1 ? -1 : 0)
+    const batch: Array<Frames.Frames> = [await socket.receive()]
     arrived = true
     if (isIdle) {
       beginSlice()
-      // Asking whether there is more costs as much as a receive. A message that comes alone after another is no burst.
-      if (!isBusy) {
-        return [first]
+      // Asking whether there is more costs as much as a receive. One message after another is no burst.
+      if (lastSize < 2) {
+        return batch
       }
     }
-    const limit = Math.min(size, room())
-    isBusy = limit > 1 && socket.readable
-    if (!isBusy) {
-      return [first]
+    const limit = Math.min(size, demand())
+    const isBurst = lastSize >= burstSize
+    while (batch.length < limit && (isBurst || socket.readable)) {
+      setTimeout(0)
+      try {
+        batch.push(await socket.receive())
+      } catch (cause) {
+        if (isBurst && reasonOf(cause) === "Full") {
+          break
+        }
+        throw cause
+      }
     }
-    // A receive with a timeout of 0 that is known to succeed takes no detour through the event loop.
-    socket.receiveTimeout = 0
-    const rest: Array<Promise<Frames.Frames>> = []
-    do {
-      rest.push(socket.receive())
-    } while (rest.length < limit - 1 && socket.readable)
-    return [first, ...(await Promise.all(rest))]
+    lastSize = batch.length
+    return batch
   }
 
   const all = () => size
-  const next = (room = all) => coming ??= receiveBatch(room)
+  const next = (demand = all) => coming ??= receiveBatch(demand)
   const taken = () => {
     coming = undefined
     arrived = false
@@ -810,7 +836,7 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
   return {
     receive,
     messages: Stream.repeatEffect(receive),
-    run: (take, room) =>
+    run: (onBatch, demand) =>
       // Not the cleanup of Effect.async: an interruption right behind the registration would miss it.
       Effect.acquireUseRelease(
         Effect.sync(() => ({ isRunning: true })),
@@ -818,14 +844,26 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
           Effect.async((resume) => {
             const loop = async () => {
               while (turn.isRunning) {
-                const batch = await next(room)
+                const batch = await next(demand)
                 if (turn.isRunning) {
                   taken()
-                  await take(batch)
+                  const isTaken = onBatch(batch)
+                  if (isTaken !== undefined) {
+                    await isTaken
+                  }
                 }
               }
             }
-            loop().catch((cause) => resume(Effect.fail(failed("receive", cause))))
+            // What fails without a code is not of the binding, but a defect of whoever takes the batch.
+            loop().catch((cause) =>
+              resume(
+                cause instanceof SocketError
+                  ? Effect.fail(cause)
+                  : cause instanceof Error && "code" in cause
+                  ? Effect.fail(failed("receive", cause))
+                  : Effect.die(cause)
+              )
+            )
           }),
         (turn) =>
           Effect.sync(() => {
@@ -834,19 +872,9 @@ const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver
       ),
     // Asking the socket itself whether it is readable while it is being read would swallow the signal that the pending
     // receive waits for: it would never come back, whatever else arrives.
-    waiting: Effect.map(nextPoll, () => arrived)
+    waiting: Effect.map(nextPoll, () => arrived),
+    poll: (onPolled) => onNextPoll(() => onPolled(arrived))
   }
-}
-
-/** Whether a promise is still open, found out without leaving this turn of the event loop. */
-const isPending = async (promise: Promise<unknown>): Promise<boolean> => {
-  let isOpen = true
-  const close = () => {
-    isOpen = false
-  }
-  promise.then(close, close)
-  await undefined
-  return isOpen
 }
 
 const reasonOf = (cause: unknown): SocketReason =>

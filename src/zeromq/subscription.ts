@@ -9,11 +9,11 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { SocketError } from "../BinaryStarError.ts"
 import type * as Frames from "../Frames.ts"
-import type { Evidence } from "../Fsm.ts"
 import * as Burst from "../internal/burst.ts"
 import { monotonicMillis, monotonicReader } from "../internal/clock.ts"
 import { nextTurn } from "../internal/scheduler.ts"
 import type { LinkEvent } from "../PeerLink.ts"
+import type { Evidence } from "../protocol/StateMachine.ts"
 import * as Addresses from "./addresses.ts"
 import { isRefused } from "./probe.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
@@ -34,6 +34,7 @@ export interface Options {
 export interface Subscription {
   readonly receive: Effect.Effect<ReadonlyArray<Frames.Frames>, SocketError>
   readonly waiting: Effect.Effect<boolean>
+  readonly poll: (onPolled: (isWaiting: boolean) => void) => void
   readonly events: Stream.Stream<Exclude<LinkEvent, "Joined">>
   readonly evidence: Mailbox.ReadonlyMailbox<Evidence>
 }
@@ -280,6 +281,7 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
     return {
       receive,
       waiting: Effect.suspend(() => current?.waiting ?? Effect.succeed(false)),
+      poll: (onPolled) => current === undefined ? onPolled(false) : current.poll(onPolled),
       events: Mailbox.toStream(events),
       evidence
     }

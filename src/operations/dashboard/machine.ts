@@ -1,17 +1,18 @@
 /**
  * The state machine as it is drawn, taken from the policies themselves, and the words for what moves it.
  */
-import * as Fsm from "../../Fsm.ts"
+import * as Policies from "../../protocol/Policies.ts"
+import * as StateMachine from "../../protocol/StateMachine.ts"
 
 /** An arrow of the drawing: by which events a server goes from one state to another. */
 export interface Edge {
-  readonly from: Fsm.State
-  readonly to: Fsm.State
-  readonly events: ReadonlyArray<Fsm.Event["_tag"]>
+  readonly from: StateMachine.State
+  readonly to: StateMachine.State
+  readonly events: ReadonlyArray<StateMachine.Event["_tag"]>
 }
 
 /** The states that a cell can lead to, whatever it depends on. */
-const nextOf = (cell: Fsm.Cell): ReadonlyArray<Fsm.State> => {
+const nextOf = (cell: StateMachine.Cell): ReadonlyArray<StateMachine.State> => {
   switch (cell._tag) {
     case "TakeOver":
       return ["ACTIVE"]
@@ -27,10 +28,10 @@ const nextOf = (cell: Fsm.Cell): ReadonlyArray<Fsm.State> => {
 }
 
 /** All arrows of a policy, those of both roles in one drawing. */
-export const edgesOf = (policy: Fsm.Policy): ReadonlyArray<Edge> =>
-  Fsm.states.flatMap((from) =>
-    Fsm.states.flatMap((to) => {
-      const events = Fsm.eventTags.filter((event) =>
+export const edgesOf = (policy: StateMachine.Policy): ReadonlyArray<Edge> =>
+  StateMachine.states.flatMap((from) =>
+    StateMachine.states.flatMap((to) => {
+      const events = StateMachine.eventTags.filter((event) =>
         from !== to && [policy.primary, policy.backup].some((table) => {
           const cell = table[from]?.[event]
           return cell !== undefined && nextOf(cell).includes(to)
@@ -42,11 +43,11 @@ export const edgesOf = (policy: Fsm.Policy): ReadonlyArray<Edge> =>
 
 /** The arrows of every policy. */
 export const edges = Object.fromEntries(
-  Fsm.policyNames.map((name) => [name, edgesOf(Fsm.policies[name])])
+  Policies.policyNames.map((name) => [name, edgesOf(Policies.policies[name])])
 )
 
 /** What moved a server, for people. */
-export const causes: { readonly [C in Fsm.Event["_tag"] | "Start" | "End"]: string } = {
+export const causes: { readonly [C in StateMachine.Event["_tag"] | "Start" | "End"]: string } = {
   Start: "it was started",
   End: "it ended",
   PeerPrimary: "the peer says PRIMARY",

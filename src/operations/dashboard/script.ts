@@ -1,7 +1,7 @@
 /**
  * The script of the page: its parts in order, in a scope of their own.
  */
-import * as Fsm from "../../Fsm.ts"
+import * as StateMachine from "../../protocol/StateMachine.ts"
 import { causes, edges } from "./machine.ts"
 import { cards } from "./scriptCards.ts"
 import { charts } from "./scriptCharts.ts"
@@ -12,9 +12,9 @@ import { orders } from "./scriptOrders.ts"
 import { pair } from "./scriptPair.ts"
 import { timeline } from "./scriptTimeline.ts"
 
-const constants = Object.entries({ causes, edges, states: Fsm.states, words: Fsm.wordOf }).map(([name, value]) =>
-  `const ${name} = ${JSON.stringify(value)}`
-)
+const constants = Object.entries({ causes, edges, states: StateMachine.states, words: StateMachine.wordOf }).map((
+  [name, value]
+) => `const ${name} = ${JSON.stringify(value)}`)
 
 export const script: string = [
   `"use strict"`,

@@ -1,26 +1,25 @@
 import * as Effect from "effect/Effect"
 
 /**
- * Where several streams of events come together for one fiber.
+ * Where several streams of events merge for one fiber.
  *
- * A `Mailbox` would do; it takes two more steps of the scheduler from an event to its reader, which is a twentieth of a
- * round trip over a socket. This one holds no more than those who fill it have in hand: whoever puts waits.
- *
- * @internal
+ * A `Mailbox` takes two more steps of the scheduler from an event to its reader, which is a twentieth of a round trip over a
+ * socket. Streams use `put`, which waits, so that they hold no more than one item each.
  */
-export interface Inbox<A> {
-  /** Leaves an item. */
+export interface EventQueue<A> {
+  /** Adds an item. */
   readonly offer: (item: A) => void
-  /** Leaves an item and waits until the reader has taken it. */
+  /** Adds an item and waits until the reader has taken it. */
   readonly put: (item: A) => Effect.Effect<void>
-  /** All that has come in, waiting for something where nothing has. There may be one reader. */
+  /** Everything in the queue; waits for an item if it is empty. For one reader. */
   readonly takeAll: Effect.Effect<ReadonlyArray<A>>
-  /** All that has come in, be it nothing. */
+  /** Everything in the queue, which may be nothing. */
   readonly poll: () => ReadonlyArray<A>
+  /** Whether the reader waits for an item, so that the queue is empty. */
+  readonly isAwaited: () => boolean
 }
 
-/** @internal */
-export const make = <A>(): Inbox<A> => {
+export const make = <A>(): EventQueue<A> => {
   let items: Array<A> = []
   let writers: Array<() => void> = []
   let reader: (() => void) | undefined
@@ -44,6 +43,9 @@ export const make = <A>(): Inbox<A> => {
     return taken
   }
   const arrival = Effect.async<void>((resume) => {
+    if (items.length > 0) {
+      return resume(Effect.void)
+    }
     reader = () => resume(Effect.void)
     return Effect.sync(() => {
       reader = undefined
@@ -58,6 +60,7 @@ export const make = <A>(): Inbox<A> => {
         offer(item)
       }),
     takeAll: Effect.suspend(() => items.length > 0 ? Effect.sync(poll) : Effect.map(arrival, poll)),
-    poll
+    poll,
+    isAwaited: () => reader !== undefined
   }
 }

@@ -7,6 +7,8 @@
  * @since 0.1.0
  */
 
+import { inMillis, timing } from "./Timing.ts"
+
 /**
  * Which server of the pair this is. Fixed by configuration; a role never changes.
  *
@@ -113,8 +115,8 @@ export interface Evidence {
  *   handshake is under way), is made, or is there no more.
  * - `ClientRequest`: a request of a client, which is a vote. `hasSubscriber` is whether a subscriber is connected to this
  *   server's own state port. Defaults to `false`.
- * - `Late`: the server itself stalled briefly; its peer cannot have taken over meanwhile; see {@link isLate}.
- * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link hasSlept}. `isAlone` is
+ * - `Late`: the server itself stalled briefly; its peer cannot have taken over meanwhile; see {@link isBriefStall}.
+ * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link isStalled}. `isAlone` is
  *   whether no peer can have been active meanwhile, and none listens now: the peer had expired before the stall, its state
  *   port refused a connection after it, and that was soon enough; see {@link mayKeepTerm}. Defaults to `false`.
  * - `Stopping`: the server is asked to stop and has answered what it had accepted.
@@ -377,315 +379,7 @@ export interface Rules {
  */
 export type Lone = "wait" | "serve"
 
-const stay: Cell = { _tag: "Stay" }
 const refuse: Cell = { _tag: "Refuse" }
-const become = (state: State, say: string): Cell => ({ _tag: "Become", state, say })
-const takeOver: Cell = { _tag: "TakeOver", say: "failover successful, ready as active" }
-const expire: Cell = { _tag: "Expire" }
-const promote: Cell = { _tag: "TakeOver", say: "promoted by an operator, ready as active" }
-const note: Cell = { _tag: "Note" }
-const noted = { LinkConnecting: note, LinkConnected: note, LinkLost: note } as const
-const putOff: Cell = { _tag: "PutOff", rule: "H4" }
-const awaited = {
-  LinkConnecting: { _tag: "Await", rule: "H10" },
-  LinkConnected: { _tag: "Await", rule: "H10" },
-  LinkLost: note
-} as const satisfies { readonly [E in Event["_tag"]]?: Cell }
-
-/** The events that the Guide does not have do nothing, except those that have to be asked for. */
-const theGuides = {
-  PeerGone: { ...expire, rule: "H7" },
-  ...noted,
-  Late: stay,
-  Slept: stay,
-  Stopping: stay,
-  Yield: stay,
-  Promote: promote
-} as const
-
-const seed = {
-  PRIMARY: {
-    PeerPrimary: stay,
-    PeerBackup: become("ACTIVE", "connected to backup (passive), ready as active"),
-    PeerActive: become("PASSIVE", "connected to backup (active), ready as passive"),
-    PeerPassive: stay,
-    ClientRequest: stay,
-    ...theGuides
-  },
-  BACKUP: {
-    PeerPrimary: stay,
-    PeerBackup: stay,
-    PeerActive: become("PASSIVE", "connected to primary (active), ready as passive"),
-    PeerPassive: stay,
-    ClientRequest: refuse,
-    ...theGuides
-  },
-  ACTIVE: {
-    PeerPrimary: stay,
-    PeerBackup: stay,
-    PeerActive: { _tag: "Abort", reason: "DualActive", say: "fatal error - dual actives, aborting" },
-    PeerPassive: stay,
-    ClientRequest: stay,
-    ...theGuides,
-    Promote: stay
-  },
-  PASSIVE: {
-    PeerPrimary: become("ACTIVE", "primary (passive) is restarting, ready as active"),
-    PeerBackup: become("ACTIVE", "backup (passive) is restarting, ready as active"),
-    PeerActive: stay,
-    PeerPassive: { _tag: "Abort", reason: "DualPassive", say: "fatal error - dual passives, aborting" },
-    ClientRequest: takeOver,
-    ...theGuides
-  }
-} as const satisfies { readonly [S in State]?: Row }
-
-/**
- * The rules of the ZeroMQ Guide's proof of concept, texts included. Both roles have the same table.
- *
- * @since 0.1.0
- * @category constants
- */
-export const classic: Policy = { primary: seed, backup: seed }
-
-const slept = "this process stood still for too long to know who is active, "
-const startOver = (state: State, publish: Word, say: string): Cell => ({
-  _tag: "StartOver",
-  state,
-  publish,
-  say: `${slept}${say}`,
-  rule: "H4"
-})
-const keepIfAlone = (otherwise: Cell): Cell => ({
-  _tag: "KeepIfAlone",
-  say: "this process stood still, but it has no peer (connection refused), still active",
-  otherwise,
-  rule: "H4"
-})
-const goodbye = (role: Extract<State, Word>): Cell => ({
-  _tag: "StartOver",
-  state: role,
-  publish: role,
-  say: "stopped in good order",
-  rule: "H5"
-})
-/** Its peer may have to wait for one expiry before it can take over, and has to come first. */
-const yieldingPatience = 2
-const handOver = (publish: Word): Cell => ({
-  _tag: "StartOver",
-  state: "YIELDING",
-  publish,
-  patience: yieldingPatience,
-  say: "handing over, waiting for the peer to be active",
-  rule: "H9"
-})
-
-const primaryMoves = {
-  PeerGone: { ...expire, rule: "H7" },
-  ...awaited,
-  Late: putOff,
-  Slept: startOver("PRIMARY", "PRIMARY", "waiting for backup"),
-  Stopping: goodbye("PRIMARY"),
-  Yield: stay,
-  Promote: promote
-} as const
-
-const backupMoves = {
-  PeerGone: { ...expire, rule: "H7" },
-  ...awaited,
-  Late: putOff,
-  Slept: startOver("RESUMING", "BACKUP", "waiting for primary"),
-  Stopping: goodbye("BACKUP"),
-  Yield: stay,
-  Promote: promote
-} as const
-
-const ignore: Cell = { _tag: "Ignore", rule: "H9" }
-
-const startAnew: Cell = {
-  _tag: "GiveUp",
-  state: "PRIMARY",
-  publish: "PRIMARY",
-  say: "the peer is still not active, starting over",
-  rule: "H9"
-}
-
-/** What it hears from a peer that is not active does not put off the end of its patience. */
-const waiting = (publish: Word, peerActive: Cell, vote: Cell) => ({
-  PeerPrimary: ignore,
-  PeerBackup: ignore,
-  PeerActive: peerActive,
-  PeerPassive: ignore,
-  ClientRequest: vote,
-  Slept: startOver("RESUMING", publish, "waiting for the peer"),
-  Promote: vote
-})
-
-const yielding = (publish: Word) => ({
-  ...waiting(
-    publish,
-    { _tag: "Become", state: "PASSIVE", publish: "PASSIVE", say: "the peer is active, ready as passive", rule: "H9" },
-    {
-      _tag: "GiveUp",
-      state: "RESUMING",
-      publish,
-      say: "the peer is not active, waiting whether it will be",
-      rule: "H9"
-    }
-  )
-} as const)
-
-/** Says that it is there, and gives a primary that only starts the time to become active. */
-const resume = (say: string, rule: Rule): Cell => ({ _tag: "GiveUp", state: "RESUMING", publish: "BACKUP", say, rule })
-
-const uncontested: Cell = { ...become("ACTIVE", "primary is not active any more, ready as active"), rule: "H11" }
-const standBy: Cell = {
-  _tag: "GiveUp",
-  state: "PASSIVE",
-  publish: "PASSIVE",
-  say: "both are active, ready as passive",
-  rule: "H2"
-}
-
-/**
- * Rules that need no luck: no two answers after a restart or a pause, no end because of what a peer says, failover as soon
- * as the peer is gone. Every peer of another make understands them on the wire.
- *
- * @since 0.1.0
- * @category constants
- */
-export const hardened: Policy = {
-  primary: {
-    PRIMARY: {
-      ...seed.PRIMARY,
-      ...primaryMoves,
-      ClientRequest: { _tag: "TakeOver", say: "no word from backup, ready as active", rule: "H1" }
-    },
-    ACTIVE: {
-      ...seed.ACTIVE,
-      ...primaryMoves,
-      ...noted,
-      Late: stay,
-      Slept: keepIfAlone(primaryMoves.Slept),
-      PeerActive: {
-        _tag: "ByReceived",
-        received: { ...stay, rule: "H2" },
-        unreceived: { ...become("PASSIVE", "the backup was active all along, ready as passive"), rule: "H11" },
-        rule: "H11"
-      },
-      Yield: handOver("PRIMARY"),
-      Promote: stay
-    },
-    PASSIVE: {
-      ...seed.PASSIVE,
-      ...primaryMoves,
-      PeerPassive: { ...become("ACTIVE", "both are passive, ready as active"), rule: "H3" }
-    },
-    YIELDING: { ...primaryMoves, ...yielding("PRIMARY") },
-    // It has yielded, and its peer may be about to take over because it found the port closed. What the peer said before
-    // that tells nothing; only once it has had time to be active, too, does a word of it count again.
-    RESUMING: {
-      ...primaryMoves,
-      ...waiting(
-        "PRIMARY",
-        { ...become("PASSIVE", "connected to backup (active), ready as passive"), rule: "H9" },
-        startAnew
-      )
-    }
-  },
-  backup: {
-    BACKUP: {
-      ...seed.BACKUP,
-      ...backupMoves,
-      PeerGone: { _tag: "ByReceived", received: expire, unreceived: { _tag: "Ignore" }, rule: "H12" },
-      ClientRequest: {
-        _tag: "ByReceived",
-        received: resume("primary was lost before it was active, waiting whether it is there", "H12"),
-        unreceived: {
-          _tag: "ServeAlone",
-          cell: resume("primary was never heard, waiting whether it is there", "H12")
-        },
-        rule: "H12"
-      },
-      Slept: startOver("BACKUP", "BACKUP", "waiting for primary (active)"),
-      Promote: resume("promoted by an operator, waiting whether primary is there", "H8")
-    },
-    ACTIVE: {
-      ...seed.ACTIVE,
-      ...backupMoves,
-      ...noted,
-      Late: stay,
-      Slept: keepIfAlone(backupMoves.Slept),
-      PeerActive: {
-        _tag: "StartOver",
-        state: "CONTESTED",
-        publish: "ACTIVE",
-        say: "both are active, waiting whether primary stands by",
-        rule: "H11"
-      },
-      Yield: handOver("BACKUP"),
-      Promote: stay
-    },
-    // A primary that has just started stands by as soon as it learns of this server; any other stays active.
-    CONTESTED: {
-      ...backupMoves,
-      PeerPrimary: uncontested,
-      PeerBackup: uncontested,
-      PeerActive: { _tag: "Ignore", rule: "H11" },
-      PeerPassive: uncontested,
-      ClientRequest: standBy,
-      Promote: standBy
-    },
-    PASSIVE: {
-      ...seed.PASSIVE,
-      ...backupMoves,
-      PeerPrimary: {
-        _tag: "StartOver",
-        state: "RESUMING",
-        publish: "BACKUP",
-        say: "primary is restarting, waiting for it",
-        rule: "H8"
-      },
-      PeerPassive: { ...stay, rule: "H3" }
-    },
-    // It has been paired before, so unlike a backup that never was it may take over from a silent primary. It cannot do so
-    // as BACKUP: a primary that just starts becomes active on that word while the other takes over. So it says that word
-    // only when it begins and in answer to a primary that waits for it, each time two heartbeats before it may take over.
-    RESUMING: {
-      ...backupMoves,
-      PeerPrimary: { ...stay, publish: "BACKUP", rule: "H4" },
-      PeerBackup: stay,
-      PeerActive: { ...become("PASSIVE", "connected to primary (active), ready as passive"), rule: "H4" },
-      PeerPassive: { ...stay, publish: "BACKUP", rule: "H4" },
-      ClientRequest: { ...takeOver, rule: "H4" }
-    },
-    YIELDING: { ...backupMoves, ...yielding("BACKUP") }
-  }
-}
-
-/**
- * Every policy by its name.
- *
- * @since 0.1.0
- * @category constants
- */
-export const policies = { classic, hardened } as const satisfies { readonly [name: string]: Policy }
-
-/**
- * The name of a policy, as it stands in a configuration.
- *
- * @since 0.1.0
- * @category models
- */
-export type PolicyName = keyof typeof policies
-
-/**
- * The names of all policies.
- *
- * @since 0.1.0
- * @category constants
- */
-export const policyNames = Object.keys(policies) as [PolicyName, ...Array<PolicyName>]
-
 const accept: Verdict = { _tag: "Accept" }
 const reject: Verdict = { _tag: "Reject" }
 
@@ -725,24 +419,24 @@ export const isPeerExpired = (member: Member, now: number): boolean =>
   now > member.peerExpiry && now > member.connectionExpiry
 
 /**
- * Whether a member whose last heartbeat was at `lastBeat` has stood still for so long that its peer may be about to take
+ * Whether a member whose last heartbeat was at `lastHeartbeatAt` has stood still for so long that its peer may be about to take
  * over: an expiry but for half a heartbeat.
  *
  * @since 0.1.0
  * @category guards
  */
-export const hasSlept = (rules: Pick<Rules, "expiryMillis">, lastBeat: number, now: number): boolean =>
-  now - lastBeat > rules.expiryMillis * 0.75
+export const isStalled = (rules: Pick<Rules, "expiryMillis">, lastHeartbeatAt: number, now: number): boolean =>
+  now - lastHeartbeatAt > inMillis(rules, timing.stall)
 
 /**
- * Whether a member whose last heartbeat was at `lastBeat` has stood still for a while: a heartbeat and a quarter. What its
+ * Whether a member whose last heartbeat was at `lastHeartbeatAt` has stood still for a while: a heartbeat and a quarter. What its
  * peer said meanwhile may not have come in yet, so that it cannot take its peer for silent.
  *
  * @since 0.1.0
  * @category guards
  */
-export const isLate = (rules: Pick<Rules, "expiryMillis">, lastBeat: number, now: number): boolean =>
-  now - lastBeat > rules.expiryMillis * 0.625
+export const isBriefStall = (rules: Pick<Rules, "expiryMillis">, lastHeartbeatAt: number, now: number): boolean =>
+  now - lastHeartbeatAt > inMillis(rules, timing.briefStall)
 
 /**
  * Whether an active member whose last heartbeat was at `lastHeartbeatAt` may keep its term, if its peer's host has refused a
@@ -817,8 +511,8 @@ const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome 
       return go(member, accept)
     case "PutOff":
       return go(
-        Number.isFinite(member.peerExpiry) && member.peerExpiry < event.now + rules.expiryMillis / 2
-          ? { ...member, peerExpiry: event.now + rules.expiryMillis / 2 }
+        Number.isFinite(member.peerExpiry) && member.peerExpiry < event.now + inMillis(rules, timing.briefStallGrace)
+          ? { ...member, peerExpiry: event.now + inMillis(rules, timing.briefStallGrace) }
           : member,
         accept
       )
@@ -896,9 +590,6 @@ const withLink = (member: Member, { _tag }: Event): Member => {
     : { ...member, link }
 }
 
-/** A subscription arrives at the peer within half a heartbeat, as any message does; from then on the peer can be heard. */
-const subscriptionShare = 0.25
-
 const steps: { readonly [L in Link]: number } = { Down: 0, Connecting: 1, Connected: 2 }
 
 /** Any step is a sign of life. One that was taken before since the peer was last heard puts nothing off, so that it ends. */
@@ -906,6 +597,8 @@ const awaitConnection = (rules: Rules, member: Member, now: number): Member => {
   if (steps[member.link] <= steps[member.awaited]) {
     return { ...member, quietSince: now }
   }
-  const millis = member.link === "Connecting" ? rules.handshakeMillis : rules.expiryMillis * (1 + subscriptionShare)
+  const millis = member.link === "Connecting"
+    ? rules.handshakeMillis
+    : inMillis(rules, timing.peerTimeout + timing.subscription)
   return { ...member, connectionExpiry: now + millis, quietSince: now, awaited: member.link }
 }

@@ -1,17 +1,12 @@
-/**
- * How often values have lain between which bounds.
- *
- * @internal
- */
-export interface Distribution {
-  /** The highest value that each bucket takes. Another bucket, for what is higher, follows. */
+/** How many values fell into each bucket. */
+export interface Histogram {
+  /** The highest value that each bucket takes. One more bucket, for everything higher, follows. */
   readonly bounds: ReadonlyArray<number>
   readonly counts: ReadonlyArray<number>
   /** The sum of the values in each bucket. */
   readonly sums: ReadonlyArray<number>
 }
 
-/** @internal */
 export const make = (bounds: ReadonlyArray<number>) => {
   const counts = new Array<number>(bounds.length + 1).fill(0)
   const sums = new Array<number>(bounds.length + 1).fill(0)
@@ -25,6 +20,6 @@ export const make = (bounds: ReadonlyArray<number>) => {
       counts[bucket]! += times
       sums[bucket]! += value * times
     },
-    get: (): Distribution => ({ bounds, counts: [...counts], sums: [...sums] })
+    get: (): Histogram => ({ bounds, counts: [...counts], sums: [...sums] })
   }
 }

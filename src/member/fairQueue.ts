@@ -1,0 +1,80 @@
+import type * as Frames from "../Frames.ts"
+
+/** An accepted request that waits for others to complete. */
+export interface QueuedRequest {
+  readonly request: Frames.Frames
+  /** When it was received. */
+  readonly at: number
+}
+
+/** Fair queue: round robin over clients, first in first out within one. */
+export interface FairQueue {
+  readonly size: () => number
+  /** How many requests of a request's client are queued. */
+  readonly sizeOf: (request: Frames.Frames) => number
+  readonly add: (queued: QueuedRequest) => void
+  /** The next one. */
+  readonly first: () => QueuedRequest | undefined
+  /** Removes the next one. */
+  readonly shift: () => void
+}
+
+/** The client of a request as a key. */
+export const clientOf = (request: Frames.Frames): string => String.fromCharCode(...request[0]!)
+
+/** Whether one client sends more than all others together. */
+export const hasDominantClient = (requests: ReadonlyArray<Frames.Frames>): boolean => {
+  // The vote of Boyer and Moore: only the client that is left can have a majority.
+  let candidate = requests[0]
+  let lead = 0
+  for (const request of requests) {
+    candidate = lead === 0 ? request : candidate
+    lead += isSameClient(request, candidate!) ? 1 : -1
+  }
+  return 2 * requests.filter((request) => isSameClient(request, candidate!)).length > requests.length
+}
+
+const isSameClient = ([one]: Frames.Frames, [other]: Frames.Frames): boolean => {
+  let i = one!.length
+  if (i !== other!.length) {
+    return false
+  }
+  // The last bytes are those that differ.
+  while (i > 0 && one![i - 1] === other![i - 1]) {
+    i--
+  }
+  return i === 0
+}
+
+export const make = (): FairQueue => {
+  // The client whose turn it is comes first; a Map keeps the order.
+  const clients = new Map<string, Array<QueuedRequest>>()
+  let size = 0
+  return {
+    size: () => size,
+    sizeOf: (request) => size === 0 ? 0 : clients.get(clientOf(request))?.length ?? 0,
+    add: (queued) => {
+      const client = clientOf(queued.request)
+      const own = clients.get(client)
+      if (own === undefined) {
+        clients.set(client, [queued])
+      } else {
+        own.push(queued)
+      }
+      size++
+    },
+    first: () => clients.values().next().value?.[0],
+    shift: () => {
+      const next = clients.entries().next().value
+      if (next !== undefined) {
+        const [client, own] = next
+        own.shift()
+        size--
+        clients.delete(client)
+        if (own.length > 0) {
+          clients.set(client, own)
+        }
+      }
+    }
+  }
+}

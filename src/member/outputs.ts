@@ -1,0 +1,284 @@
+/** Gives inputs to the core and does what it says, in order. */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { BinaryStarError } from "../BinaryStarError.ts"
+import * as Envelope from "../Envelope.ts"
+import type * as Frames from "../Frames.ts"
+import * as PeerMessage from "../PeerMessage.ts"
+import { inMillis, timing } from "../protocol/Timing.ts"
+import type { Transition } from "../Report.ts"
+import type { Event, Failure, Runtime } from "./context.ts"
+import * as Member from "./Member.ts"
+import type { Completion } from "./responder.ts"
+
+const decode = Schema.decodeEither(PeerMessage.PeerMessage)
+const encode = Schema.encodeSync(PeerMessage.PeerMessage)
+
+/** A step of the core, with what follows from it. */
+export const step = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Effect.Effect<void, Failure> =>
+  Effect.suspend(() => {
+    const { rules, state } = runtime
+    const { member, outputs } = Member.step(rules, state.member, inputs, runtime.now())
+    state.member = member
+    return performAll(runtime, outputs)
+  })
+
+/**
+ * Does what the core says. Some outputs are answered while they are performed: what follows from the answer comes after all that
+ * was to be done before, so that nothing which it has overtaken is done later.
+ */
+export const performAll = (
+  runtime: Runtime,
+  outputs: ReadonlyArray<Member.Output>
+): Effect.Effect<void, Failure> => {
+  const { pending } = runtime.state
+  pending.push(...outputs)
+  return pending.length === 0 ? Effect.void : Effect.whileLoop({
+    while: () => pending.length > 0,
+    body: () => perform(runtime, pending.shift()!),
+    step: () => {}
+  })
+}
+
+const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, Failure> => {
+  const { counters, latest, terms } = runtime
+  switch (output._tag) {
+    case "Publish":
+      return publish(runtime, output)
+    case "ReadLink":
+      return readLink(runtime)
+    case "ResetLink":
+      return resetLink(runtime, output)
+    case "EndTerm":
+      return endTerm(runtime, output)
+    case "BeginTerm":
+      return Effect.sync(() => terms.begin(transitionOf(output.transition)))
+    case "Transitioned":
+      return SubscriptionRef.set(latest, transitionOf(output.transition))
+    case "FailedOver":
+      counters.failovers++
+      counters.failover.add(output.silentMillis)
+      return Effect.void
+    case "Conflict":
+      counters.conflicts++
+      return Effect.void
+    case "WakeAt":
+      return wakeAt(runtime, output.at)
+    case "Complete":
+      return Effect.sync(() => runtime.commands.get(output.id)?.(output.rejection, output.since))
+    case "Log":
+      return log(runtime, output)
+    case "Abort":
+      return abort(runtime, output.reason)
+    case "Exit":
+      return Effect.sync(() => {
+        runtime.state.isOver = true
+      })
+  }
+}
+
+const publish = (
+  runtime: Runtime,
+  { isFinal, isHeartbeat, state }: Extract<Member.Output, { _tag: "Publish" }>
+): Effect.Effect<void, Failure> => {
+  const message = encode(state)
+  if (!isHeartbeat) {
+    return isFinal ? runtime.link.farewell(message) : runtime.link.publish(message)
+  }
+  const startedAt = runtime.now()
+  runtime.counters.heartbeat(startedAt, runtime.state.member.peer?.receivedAt)
+  return Effect.zipRight(runtime.link.publish(message), step(runtime, [{ _tag: "HeartbeatSent", startedAt }]))
+}
+
+/** Delivers everything that the peer has sent before now, batch by batch, and then says so. */
+const readLink = (runtime: Runtime): Effect.Effect<void, Failure> =>
+  Effect.gen(function*() {
+    const { link, now, queue, state } = runtime
+    let at = now()
+    while (yield* link.waiting) {
+      yield* takeIn(runtime, yield* queue.takeAll)
+      at = now()
+    }
+    state.linkReadAt = at
+    const hasSubscriber = yield* link.hasSubscriber
+    yield* takeIn(runtime, queue.poll(), [{ _tag: "LinkRead", at, hasSubscriber }])
+  })
+
+/** Delivers everything that the peer sent during a stall, batch by batch. What it sends meanwhile does not keep this up. */
+const resetLink = (
+  runtime: Runtime,
+  { epoch, probeMillis }: Extract<Member.Output, { _tag: "ResetLink" }>
+): Effect.Effect<void, Failure> =>
+  Effect.gen(function*() {
+    const { link, now, queue, rules, state } = runtime
+    const triedAt = now()
+    const isRefused = probeMillis !== undefined && (yield* link.isRefused(probeMillis))
+    const refusal = isRefused ? { triedAt, knownAt: now() } : undefined
+    yield* link.forget
+    const until = now() + inMillis(rules, timing.linkReset)
+    const all: Array<Event> = []
+    let isMore = true
+    while (isMore && now() < until) {
+      isMore = yield* link.waiting
+      const events = queue.poll()
+      isMore ||= events.some(({ _tag }) => _tag === "Received")
+      all.push(...events)
+    }
+    state.linkEpoch = epoch
+    yield* takeIn(runtime, all, [{ _tag: "LinkReset", refusal }])
+  })
+
+/** Finalizes everything that runs while the member is active. */
+const endTerm = (
+  runtime: Runtime,
+  { end, isSilent, transition }: Extract<Member.Output, { _tag: "EndTerm" }>
+): Effect.Effect<void, Failure> => {
+  const release = releaseTerm(runtime, transitionOf(transition))
+  return isSilent
+    ? Effect.zipRight(release, step(runtime, [{ _tag: "TermEnded", end }]))
+    : Effect.sync(() => runtime.fork(Effect.zipRight(release, runtime.queue.put({ _tag: "TermEnded", end }))))
+}
+
+export const releaseTerm = (
+  { responder, terms }: Pick<Runtime, "responder" | "terms">,
+  transition: Transition
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    terms.end(transition)
+    return Effect.zipRight(responder.endTerm, terms.ended)
+  })
+
+const wakeAt = ({ fork, now, queue }: Runtime, at: number) =>
+  Effect.sync(() =>
+    fork(Effect.interruptible(
+      Effect.delay(Effect.sync(() => queue.offer({ _tag: "Woken" })), Math.max(0, at - now()))
+    ))
+  )
+
+const log = (
+  { logOnce, now }: Runtime,
+  { burst, level, message, transition }: Extract<Member.Output, { _tag: "Log" }>
+): Effect.Effect<void> => {
+  if (burst !== undefined && !logOnce[burst](now())) {
+    return Effect.void
+  }
+  const line = { Info: Effect.logInfo, Warning: Effect.logWarning, Error: Effect.logError }[level](message)
+  return transition === undefined ? line : Effect.annotateLogs(line, annotationsOf(transition))
+}
+
+/** The clients of requests that were interrupted are told before the member ends. */
+const abort = (runtime: Runtime, reason: BinaryStarError["reason"]) =>
+  Effect.suspend(() => {
+    const completions = runtime.queue.poll().flatMap((event) => event._tag === "Completed" ? [event.completion] : [])
+    runtime.requests.complete(completions)
+    return Effect.zipRight(flush(runtime), new BinaryStarError({ reason }))
+  })
+
+type Received = Extract<Event, { _tag: "Received" }>
+
+/** What comes behind handlers that have ended: the member's own heartbeat, votes, and the end of a drain. */
+const isLast = ({ _tag }: Member.Input): boolean =>
+  _tag === "HeartbeatDue" || _tag === "LinkRead" || _tag === "LinkReset" || _tag === "TermEnded" || _tag === "Woken"
+
+/**
+ * Takes in what has come: what the peer sent, commands and evidence, then what handlers have completed, then the rest. Replies
+ * that are ready go first, before a stall is noticed that voids them.
+ */
+export const takeIn = (
+  runtime: Runtime,
+  events: ReadonlyArray<Event>,
+  more: ReadonlyArray<Member.Input> = []
+): Effect.Effect<void, Failure> => {
+  const inputs: Array<Member.Input> = []
+  const completions: Array<Completion> = []
+  for (const event of events) {
+    switch (event._tag) {
+      case "Received":
+        inputs.push(...event.messages.map((message) => decodeOne(runtime, event, message)))
+        break
+      case "Completed":
+        completions.push(event.completion)
+        break
+      case "Pending":
+        break
+      default:
+        inputs.push(event)
+    }
+  }
+  inputs.push(...more)
+  const send = flush(runtime)
+  return completions.length === 0
+    ? Effect.zipRight(send, stepAndCount(runtime, inputs))
+    : send.pipe(
+      Effect.zipRight(stepAndCount(runtime, inputs.filter((input) => !isLast(input)))),
+      Effect.zipRight(Effect.suspend(() => {
+        runtime.requests.complete(completions)
+        return flush(runtime)
+      })),
+      Effect.zipRight(step(runtime, inputs.filter(isLast)))
+    )
+}
+
+/** Heartbeats that were received before a stall do not count. */
+const stepAndCount = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Effect.Effect<void, Failure> =>
+  Effect.tap(step(runtime, inputs), () => {
+    for (const input of inputs) {
+      if (input._tag === "PeerHeartbeat" && input.linkEpoch >= runtime.state.member.linkEpoch) {
+        runtime.counters.heard++
+      }
+    }
+    return Effect.void
+  })
+
+const decodeOne = ({ counters }: Runtime, { at, linkEpoch }: Received, message: Frames.Frames): Member.Input => {
+  const decoded = decode(message)
+  if (Either.isRight(decoded)) {
+    return { _tag: "PeerHeartbeat", state: decoded.right, receivedAt: at, linkEpoch }
+  }
+  counters.malformed++
+  return { _tag: "PeerMalformed", problem: decoded.left.message }
+}
+
+/** Replies as they are, unless the peer may have taken over since they were made: then their clients have to ask again. */
+export const unlessStalled = (
+  { now, rules, state }: Runtime,
+  replies: ReadonlyArray<Frames.Frames>
+): ReadonlyArray<Frames.Frames> =>
+  Member.mayReply(rules, state.member, now()) ? replies : replies.flatMap(Envelope.withdraw)
+
+/** Sends what is in the outbox. */
+export const flush = (runtime: Runtime): Effect.Effect<void, Failure> => {
+  const outbox = runtime.requests.takeOutbox()
+  if (outbox === undefined) {
+    return Effect.void
+  }
+  const { logs } = outbox
+  const replies = unlessStalled(runtime, outbox.replies)
+  const send = replies.length === 0 ? Effect.void : runtime.frontend.reply(replies)
+  return logs.length === 0 ? send : Effect.zipRight(Effect.all(logs, { discard: true }), send)
+}
+
+/** A transition as watchers see it. */
+export const transitionOf = (
+  { at, cause, explanation, from, message, reason, to }: Member.Transition
+): Transition => ({
+  from,
+  to,
+  cause,
+  say: message,
+  ...(explanation === undefined ? {} : { evidence: explanation }),
+  ...(reason === undefined ? {} : { reason }),
+  at
+})
+
+/** What a log has of a transition besides its message. */
+const annotationsOf = ({ cause, explanation, from, reason, to }: Member.Transition) => ({
+  event: "transition",
+  from,
+  to,
+  cause,
+  ...(explanation === undefined ? {} : { evidence: explanation }),
+  ...(reason === undefined ? {} : { reason })
+})

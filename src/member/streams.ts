@@ -1,0 +1,51 @@
+/** The streams that a member merges: requests, heartbeats of the peer, and its own clock. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { BinaryStarConfig } from "../BinaryStarConfig.ts"
+import type { SocketError } from "../BinaryStarError.ts"
+import { withMonotonicTime } from "../internal/clock.ts"
+import type { LinkEvent } from "../PeerLink.ts"
+import type { Event, Runtime } from "./context.ts"
+import * as FastPath from "./fastPath.ts"
+
+const linkInputs = {
+  Connecting: { _tag: "LinkConnecting" },
+  Connected: { _tag: "LinkConnected" },
+  Lost: { _tag: "LinkLost" },
+  Joined: { _tag: "SubscriberJoined" }
+} as const satisfies { readonly [E in LinkEvent]: Event }
+
+const endless = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
+
+/** Feeds the queue for as long as it runs. */
+export const run = (
+  runtime: Runtime,
+  { crashDetection, heartbeat }: BinaryStarConfig
+): Effect.Effect<void, SocketError> => {
+  const { frontend, link, now, queue, requests, state } = runtime
+  const fromFrontend = frontend.run(FastPath.make(runtime), () => requests.demand())
+  const fromPeer = Stream.runForEach(
+    link.messages,
+    (messages) => queue.put({ _tag: "Received", messages, at: now(), linkEpoch: state.linkEpoch })
+  )
+  const fromLink = Stream.runForEach(link.events, (event) => queue.put(linkInputs[event]))
+  const fromEvidence = crashDetection
+    ? Stream.runForEach(
+      link.gone,
+      (evidence) => queue.put({ _tag: "PeerDown", evidence, linkEpoch: state.linkEpoch })
+    )
+    : Effect.never
+  const fromClock = Stream.fromSchedule(Schedule.fixed(Duration.decode(heartbeat))).pipe(
+    Stream.runForEach(() => queue.put({ _tag: "HeartbeatDue" })),
+    withMonotonicTime
+  )
+  return Effect.all([
+    fromFrontend,
+    Effect.zipRight(fromPeer, endless("messages from the peer")),
+    Effect.zipRight(fromClock, endless("heartbeats")),
+    Effect.zipRight(fromEvidence, endless("crash evidence")),
+    Effect.zipRight(fromLink, endless("link events"))
+  ], { concurrency: "unbounded", discard: true })
+}
