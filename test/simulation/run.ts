@@ -4,13 +4,14 @@
 import { fork } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
-import { type PolicyName, policyNames } from "../../src/Fsm.ts"
+import { policies, type PolicyName, policyNames } from "../../src/protocol/Policies.ts"
+import * as CoreSimulation from "../../src/verify/CoreSimulation.ts"
 import { type Regime, type Report, run } from "../../src/verify/Simulation.ts"
 import { makeSummary, regimes, type Summary, table } from "./summary.ts"
 
 const usage = `Usage: npm run simulate -- [--runs N] [--seed S] [--regime bounded|wild|both] [--policy ${
   policyNames.join("|")
-}] [--heartbeats N] [--workers N] [--trace]
+}] [--heartbeats N] [--workers N] [--core] [--trace]
 
   --runs N        how many runs of each regime; 1000 by default
   --seed S        the seed of the first; the others count on; 1 by default
@@ -18,6 +19,7 @@ const usage = `Usage: npm run simulate -- [--runs N] [--seed S] [--regime bounde
   --policy P      whose rules; hardened by default
   --heartbeats N  how long faults go on in each run; 10 by default
   --workers N     how many processes do it; one for each core by default
+  --core          the core and its data plane in a plain loop, instead of whole servers: a hundred times as many runs
   --trace         prints all that happens; for a single run`
 
 /** What one worker has to do: every `of`-th run. */
@@ -27,14 +29,31 @@ interface Part {
   readonly regimes: ReadonlyArray<Regime>
   readonly policy: PolicyName
   readonly heartbeats: number | undefined
+  readonly isCore: boolean
   readonly worker: number
   readonly of: number
 }
 
-const work = async (part: Part, done: (report: Report) => void) => {
+/** So many runs of the core are reported at once. */
+const coreBatch = 200
+
+type Run = Pick<Part, "policy" | "heartbeats" | "isCore"> & { readonly seed: number; readonly regime: Regime }
+
+const runOne = ({ isCore, policy, ...options }: Run, keepLines = false): Report | Promise<Report> =>
+  isCore
+    ? CoreSimulation.run({ ...options, policy: policies[policy], keepLines })
+    : run({ ...options, policy, keepLines })
+
+const work = async (part: Part, done: (reports: ReadonlyArray<Report>) => void) => {
+  const { heartbeats, isCore, policy } = part
+  let reports: Array<Report> = []
   for (let i = part.worker; i < part.runs; i += part.of) {
     for (const regime of part.regimes) {
-      done(await run({ seed: part.seed + i, regime, policy: part.policy, heartbeats: part.heartbeats }))
+      reports.push(await runOne({ seed: part.seed + i, regime, policy, heartbeats, isCore }))
+    }
+    if (!isCore || reports.length >= coreBatch || i + part.of >= part.runs) {
+      done(reports)
+      reports = []
     }
   }
 }
@@ -59,6 +78,7 @@ const main = async () => {
       policy: { type: "string", default: "hardened" },
       heartbeats: { type: "string" },
       workers: { type: "string", default: String(availableParallelism()) },
+      core: { type: "boolean", default: false },
       trace: { type: "boolean", default: false }
     }
   })
@@ -69,9 +89,10 @@ const main = async () => {
   const policy = oneOf("policy", values.policy, policyNames)
   const regime = oneOf("regime", values.regime, [...regimes, "both"])
   const chosen = regimes.filter((one) => regime === one || regime === "both")
+  const isCore = values.core
   if (values.trace) {
     for (const one of chosen) {
-      const { lines, violations } = await run({ seed, regime: one, policy, heartbeats, keepLines: true })
+      const { lines, violations } = await runOne({ seed, regime: one, policy, heartbeats, isCore }, true)
       process.stdout.write(`${one}\n${lines.map((line) => `  ${line}`).join("\n")}\n`)
       process.exitCode = violations.length > 0 ? 1 : process.exitCode
     }
@@ -84,10 +105,10 @@ const main = async () => {
   const progress = setInterval(() => process.stderr.write(`${bar(summary, runs * chosen.length, seconds())}\r`), 1000)
   await Promise.all(
     Array.from({ length: workers }, (_, worker) => {
-      const part: Part = { seed, runs, regimes: chosen, policy, heartbeats, worker, of: workers }
+      const part: Part = { seed, runs, regimes: chosen, policy, heartbeats, isCore, worker, of: workers }
       const child = fork(import.meta.filename, [JSON.stringify(part)], { env: { ...process.env, BSTAR_WORKER: "1" } })
       return new Promise<void>((resolve, reject) => {
-        child.on("message", (report) => summary.add(report as Report))
+        child.on("message", (reports) => (reports as ReadonlyArray<Report>).forEach(summary.add))
         child.on("exit", (code) => code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`)))
       })
     })
@@ -95,6 +116,11 @@ const main = async () => {
   clearInterval(progress)
   process.stderr.write(`${bar(summary, runs * chosen.length, seconds())}\n`)
   process.stdout.write(`${table(summary, { policy, seed, seconds: seconds(), workers })}\n`)
+  const [first] = summary.broken
+  if (isCore && first !== undefined) {
+    const { lines } = await runOne({ seed: first.seed, regime: first.regime, policy, heartbeats, isCore }, true)
+    process.stdout.write(`${lines.map((line) => `  ${line}`).join("\n")}\n`)
+  }
   process.exitCode = summary.broken.length > 0 ? 1 : 0
 }
 
@@ -104,7 +130,7 @@ const bar = ({ runs }: Summary, of: number, seconds: number): string => {
 }
 
 if (process.env["BSTAR_WORKER"] === "1") {
-  await work(JSON.parse(process.argv[2]!) as Part, (report) => process.send!(report))
+  await work(JSON.parse(process.argv[2]!) as Part, (reports) => process.send!(reports))
   process.disconnect()
 } else {
   await main()

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import type { PolicyName } from "../../src/Fsm.ts"
+import type { PolicyName } from "../../src/protocol/Policies.ts"
 import { type Regime, type Report, run } from "../../src/verify/Simulation.ts"
 
 /** Together with the other regime, a thousand runs. */
