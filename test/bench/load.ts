@@ -40,9 +40,12 @@ export interface Echo {
 /** Latencies are in microseconds, CPU times in milliseconds. */
 export interface EchoResult {
   readonly replies: number
+  /** All replies, with those that were not measured. */
+  readonly allReplies: number
   readonly seconds: number
   readonly p50: number
   readonly p99: number
+  readonly p999: number
   readonly cpu: number
   readonly loopCpu: number
 }
@@ -127,7 +130,9 @@ const echo = async (job: Echo): Promise<EchoResult> => {
   let start = 0
   let cpuAtStart = { all: 0, loop: 0 }
   let replies = 0
-  let result: EchoResult | undefined
+  // Each client has had one to connect.
+  let allReplies = job.clients
+  let result: Omit<EchoResult, "allReplies"> | undefined
 
   const nextPhase = (now: number) => {
     const cpu = proc.cpu(job.pid)
@@ -143,6 +148,7 @@ const echo = async (job: Echo): Promise<EchoResult> => {
         seconds: (now - start) / 1000,
         p50: percentile(latencies, replies, 0.5),
         p99: percentile(latencies, replies, 0.99),
+        p999: percentile(latencies, replies, 0.999),
         cpu: cpu.all - cpuAtStart.all,
         loopCpu: cpu.loop - cpuAtStart.loop
       }
@@ -161,6 +167,7 @@ const echo = async (job: Echo): Promise<EchoResult> => {
     while (inFlight > 0) {
       const count = await receiveBatch(socket)
       const now = performance.now()
+      allReplies += count
       if (phase !== "over" && (now >= phaseEnd || replies >= job.requests)) {
         nextPhase(now)
       }
@@ -182,7 +189,7 @@ const echo = async (job: Echo): Promise<EchoResult> => {
   }
 
   await Promise.all(sockets.map(run))
-  return result!
+  return { ...result!, allReplies }
 }
 
 /** The value below which the given share of `total` values lies; `counts[v]` says how often there was the value `v`. */

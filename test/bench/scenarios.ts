@@ -19,6 +19,7 @@ import {
   startAbuse,
   startEffect,
   startLoad,
+  startMeasured,
   startMember,
   startPlain,
   startProxy,
@@ -77,13 +78,15 @@ const ask = (load: Load, server: Server, shape: Shape): Promise<EchoResult> =>
     ...shape
   })
 
-/** Asks both in turns, after a round for nothing in which compilers get warm. */
+/** How long each server is asked before it is measured, so that compilers are warm. */
+const warmUpSeconds = 2
+
+/** Asks both in turns, after the warm-up. */
 const askInTurns = async (rounds: number, shape: Shape, start = startBoth): Promise<Rounds<EchoResult>> => {
   const load = startLoad()
   const servers = await start()
-  const measure = (name: Name) => ask(load, servers[name], shape)
-  await inTurns(1, measure)
-  return inTurns(rounds, measure)
+  await inTurns(1, (name) => ask(load, servers[name], { ...shape, seconds: warmUpSeconds }))
+  return inTurns(rounds, (name) => ask(load, servers[name], shape))
 }
 
 const cpuPerRequest = (result: EchoResult) => result.cpu * 1000 / result.replies
@@ -158,8 +161,26 @@ const latency = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>
   return [
     row("latency p50, us", results, (result) => result.p50),
     row("latency p99, us", results, (result) => result.p99),
+    row("latency p99.9, us", results, (result) => result.p999),
     row("server CPU per request, us", results, cpuPerRequest)
   ]
+}
+
+/** Requests that are sent for each figure of the garbage. */
+const garbageRequests = 20_000
+
+/** What a server allocates in V8's heap for a request, which its garbage collector has to free. */
+const garbage = async ({ rounds }: Options): Promise<ReadonlyArray<Row>> => {
+  const oneRequest = { clients: 1, window: 1 }
+  const load = startLoad()
+  const servers = { plain: await startMeasured("plain"), project: await startMeasured("project") }
+  await inTurns(1, (name) => ask(load, servers[name], { ...oneRequest, seconds: warmUpSeconds }))
+  const results = await inTurns(rounds, async (name) => {
+    await servers[name].allocated()
+    const { allReplies } = await ask(load, servers[name], { ...oneRequest, requests: garbageRequests })
+    return await servers[name].allocated() / allReplies
+  })
+  return [row("garbage per request, KB", results, (bytes) => bytes / 1000)]
 }
 
 const clients = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
@@ -463,6 +484,7 @@ const memory = async ({ requests }: Options): Promise<ReadonlyArray<Row>> => {
 export const scenarios: { readonly [name: string]: (options: Options) => Promise<ReadonlyArray<Row>> } = {
   throughput,
   latency,
+  garbage,
   clients,
   effects,
   proxy,

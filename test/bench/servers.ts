@@ -1,7 +1,7 @@
 /**
  * The processes of a benchmark: servers and the load. All of them are children of this one and end with it.
  */
-import type { ChildProcess } from "node:child_process"
+import type { ChildProcess, StdioOptions } from "node:child_process"
 import { fork, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
@@ -23,6 +23,12 @@ export interface Server {
   readonly startedAt: number
   readonly firstLineAt: number
   readonly stop: () => Promise<void>
+}
+
+/** A server that measures its heap. */
+export interface MeasuredServer extends Server {
+  /** The bytes that it has allocated in V8's heap since the last call, or since it was started. */
+  readonly allocated: () => Promise<number>
 }
 
 export interface Load {
@@ -72,14 +78,19 @@ export const stopAll = async (): Promise<void> => {
 // What is set in the environment of whoever runs a benchmark must not configure its servers.
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(BSTAR|NODE)_/.test(name)))
 
-const start = async (what: string, args: ReadonlyArray<string>, frontend: string): Promise<Server> => {
+const start = async (
+  what: string,
+  args: ReadonlyArray<string>,
+  frontend: string,
+  stdio: StdioOptions = ["ignore", "pipe", "inherit"]
+): Promise<Server & { readonly child: ChildProcess }> => {
   const startedAt = performance.now()
-  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "inherit"] })
+  const child = spawn(process.execPath, args, { env, stdio })
   adopt(child, what)
-  await once(child.stdout, "data")
+  await once(child.stdout!, "data")
   const firstLineAt = performance.now()
-  child.stdout.resume()
-  return { pid: child.pid!, frontend, startedAt, firstLineAt, stop: () => stop(child) }
+  child.stdout!.resume()
+  return { pid: child.pid!, frontend, startedAt, firstLineAt, stop: () => stop(child), child }
 }
 
 /** Starts the plain loop. */
@@ -115,17 +126,23 @@ export interface Endpoints {
   readonly peer: string
 }
 
+const memberArgs = (
+  role: "primary" | "backup",
+  { frontend, peer, state }: Endpoints,
+  options: ReadonlyArray<string>
+): ReadonlyArray<string> => [
+  file("../../dist/bstar.js"),
+  `--${role}`,
+  ...["--frontend", frontend, "--state", state, "--peer", peer],
+  ...options
+]
+
 /** Starts a member of a pair, as a user would. */
 export const startMember = (
   role: "primary" | "backup",
-  { frontend, peer, state }: Endpoints,
+  endpoints: Endpoints,
   options: ReadonlyArray<string> = []
-): Promise<Server> =>
-  start(
-    `bstar --${role}`,
-    [file("../../dist/bstar.js"), `--${role}`, "--frontend", frontend, "--state", state, "--peer", peer, ...options],
-    frontend
-  )
+): Promise<Server> => start(`bstar --${role}`, memberArgs(role, endpoints, options), endpoints.frontend)
 
 /** Starts either of two proxies: the plain loop, or a primary whose peer is not there. */
 export const startProxy = async (name: Name, backend: string): Promise<Server> => {
@@ -148,6 +165,29 @@ export const startWorker = (backends: ReadonlyArray<string>): Promise<Server> =>
 export const startServer = async (name: Name): Promise<Server> => {
   const [frontend, state, peer] = await freeEndpoints()
   return name === "plain" ? startPlain(frontend) : startMember("primary", { frontend, state, peer })
+}
+
+/** Starts either of those that are compared with a script that measures its heap. The project's has the policy `hardened`. */
+export const startMeasured = async (name: Name): Promise<MeasuredServer> => {
+  const [frontend, state, peer] = await freeEndpoints()
+  const args = name === "plain"
+    ? [file("plain.mjs"), frontend]
+    : memberArgs("primary", { frontend, state, peer }, ["--policy", "hardened"])
+  const preload = ["--import", new URL("garbage.mjs", import.meta.url).href]
+  const { child, ...server } = await start(`${name}, measured`, [...preload, ...args], frontend, [
+    "ignore",
+    "pipe",
+    "inherit",
+    "ipc"
+  ])
+  return {
+    ...server,
+    allocated: async () => {
+      child.send("allocated")
+      const [bytes] = await once(child, "message")
+      return bytes
+    }
+  }
 }
 
 /** Starts the load. */

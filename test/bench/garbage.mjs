@@ -1,0 +1,25 @@
+/**
+ * A preload script (`node --import`) that measures what a server allocates in V8's heap. On each message it answers with the bytes
+ * that were allocated since the message before: what every garbage collection freed, and the growth of the heap.
+ */
+import { GCProfiler, getHeapStatistics } from "node:v8"
+
+const usedBytes = () => getHeapStatistics().used_heap_size
+
+let before = usedBytes()
+let profiler = new GCProfiler()
+profiler.start()
+
+process.on("message", () => {
+  const freed = profiler.stop().statistics.reduce(
+    (sum, { afterGC, beforeGC }) => sum + beforeGC.heapStatistics.usedHeapSize - afterGC.heapStatistics.usedHeapSize,
+    0
+  )
+  const used = usedBytes()
+  process.send(freed + used - before)
+  profiler = new GCProfiler()
+  profiler.start()
+  before = usedBytes()
+})
+// Whoever measures ends this process. The channel must not keep it alive.
+process.channel.unref()
