@@ -3,8 +3,8 @@ import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
 import * as Frames from "../src/Frames.ts"
-import * as Fsm from "../src/Fsm.ts"
 import { PeerMessage, toEvent } from "../src/PeerMessage.ts"
+import * as StateMachine from "../src/protocol/StateMachine.ts"
 
 const decode = Schema.decodeUnknownEither(PeerMessage)
 const encode = Schema.encodeSync(PeerMessage)
@@ -49,8 +49,8 @@ describe("PeerMessage", () => {
 
   it("has an event for every word", () => {
     assert.deepStrictEqual(
-      Fsm.words.map((word) => toEvent(word, 7)),
-      ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive"].map((_tag) => ({ _tag, now: 7 }) as Fsm.Event)
+      StateMachine.words.map((word) => toEvent(word, 7)),
+      ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive"].map((_tag) => ({ _tag, now: 7 }) as StateMachine.Event)
     )
   })
 })

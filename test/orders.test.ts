@@ -42,7 +42,7 @@ describe("handing over", () => {
       yield* TestClock.adjust(heartbeat)
       assert.deepStrictEqual([yield* restarted.state, yield* members.backup.state], ["ACTIVE", "PASSIVE"])
       const { transition } = yield* restarted.report
-      assert.deepStrictEqual([transition.cause, transition.evidence], ["PeerBackup", "the peer says BACKUP"])
+      assert.deepStrictEqual([transition.cause, transition.evidence], ["PeerBackup", "the peer reports BACKUP"])
     }))
 
   it.scoped("from a primary makes the backup active with the next vote, as it finds the primary gone", () =>
@@ -253,7 +253,7 @@ describe("promoting", () => {
       const { transition } = yield* member.report
       assert.deepStrictEqual([transition.to, transition.evidence, transition.reason], [
         "ACTIVE",
-        "no word from the peer yet",
+        "no heartbeat from the peer yet",
         "the primary is not coming back"
       ])
     }))
@@ -354,7 +354,7 @@ describe("damping", () => {
       assert.strictEqual(yield* failOver, "x")
       assert.strictEqual((yield* member.report).hold?._tag, "Damped")
       assert.isUndefined(yield* failOver)
-      assert.include(pair.backup.said.at(-1), "more than 2 failovers in 1m")
+      assert.include(pair.backup.said.at(-1), "more than 2 failovers in 1 min")
       yield* TestClock.adjust("1 minute")
       assert.isUndefined((yield* member.report).hold)
       assert.strictEqual(yield* pair.backup.ask("x"), "x")
@@ -379,7 +379,7 @@ describe("a report", () => {
       assert.isUndefined((yield* members.backup.report).transition.reason)
       assert.strictEqual(yield* backup.ask("x"), "x")
       const { counters, failover, peer, transition } = yield* members.backup.report
-      assert.match(transition.evidence ?? "", /^no word from the peer for 2\d{3} ms; vote by client [0-9a-f]+$/)
+      assert.match(transition.evidence ?? "", /^no heartbeat from the peer for 2\d{3} ms; vote by client [0-9a-f]+$/)
       assert.strictEqual(failover.counts.reduce((a, b) => a + b), 1)
       assert.deepInclude(counters, { votes: 1, failovers: 1, conflicts: 0 })
       assert.isAtLeast(counters.missed, 1)

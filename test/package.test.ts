@@ -122,10 +122,12 @@ describe("the package", () => {
         "import('effect-binary-star').then((library) => console.log(Object.keys(library).join()))"
       )
       assert.deepStrictEqual(
-        ["BinaryStar", "BinaryStarClient", "Fsm"].filter((name) => !exported.trim().split(",").includes(name)),
+        ["BinaryStar", "BinaryStarClient", "StateMachine"].filter((name) => !exported.trim().split(",").includes(name)),
         []
       )
-      yield* node("import { step } from 'effect-binary-star/Fsm'; if (typeof step !== 'function') process.exit(1)")
+      yield* node(
+        "import { step } from 'effect-binary-star/protocol/StateMachine'; if (typeof step !== 'function') process.exit(1)"
+      )
       for (const inside of ["internal/clock", "cli/fsm", "bin"]) {
         assert.strictEqual(
           yield* node(`import('effect-binary-star/${inside}').catch(({ code }) => console.log(code))`),
@@ -137,16 +139,16 @@ describe("the package", () => {
       fs.writeFileSync(
         path.join(consumer, "consumer.ts"),
         `import { BinaryStar, Handler } from "effect-binary-star"
-import * as Fsm from "effect-binary-star/Fsm"
+import * as StateMachine from "effect-binary-star/protocol/StateMachine"
 import * as Zmq from "effect-binary-star/zeromq/Zmq"
 import { Layer } from "effect"
 const options = { role: "primary", policy: "classic" } as const
 export const layer: Layer.Layer<BinaryStar.BinaryStar, unknown> = BinaryStar.layer(options, Handler.echo).pipe(
   Layer.provide(Zmq.layer(options))
 )
-export const state: Fsm.State = "ACTIVE"
+export const state: StateMachine.State = "ACTIVE"
 // @ts-expect-error
-export const none: Fsm.State = "NONE"
+export const none: StateMachine.State = "NONE"
 `
       )
       fs.writeFileSync(

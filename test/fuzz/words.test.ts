@@ -8,8 +8,8 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as BinaryStar from "../../src/BinaryStar.ts"
 import type { Options } from "../../src/BinaryStarConfig.ts"
-import * as Fsm from "../../src/Fsm.ts"
 import * as Handler from "../../src/Handler.ts"
+import * as StateMachine from "../../src/protocol/StateMachine.ts"
 import * as Zmq from "../../src/zeromq/Zmq.ts"
 import { foreignPeer, freeEndpoints, other } from "../processes/support.ts"
 import { makePair, memory } from "../suites/rpcPair.ts"
@@ -60,7 +60,7 @@ describe("a hardened server over tcp", () => {
         yield* peer.say("3")
         yield* eventually(Effect.map(member.report, ({ peer }) => peer.said === "ACTIVE"))
         const { transition } = yield* member.report
-        assert.include(Fsm.states, transition.to)
+        assert.include(StateMachine.states, transition.to)
         assert.isNull(joined.unsafePoll())
         yield* Fiber.interrupt(joined)
         assert.deepStrictEqual(rejections, [])

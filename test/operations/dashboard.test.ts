@@ -4,11 +4,12 @@ import { Effect, Schedule } from "effect"
 import type { BrowserContext, Page } from "playwright-core"
 import * as ts from "typescript"
 import { transitions } from "../../src/cli/fsm.ts"
-import * as Fsm from "../../src/Fsm.ts"
 import { csp, html } from "../../src/operations/dashboard.ts"
 import { edgesOf } from "../../src/operations/dashboard/machine.ts"
 import { script } from "../../src/operations/dashboard/script.ts"
 import type { PairStatus } from "../../src/operations/Status.ts"
+import * as Policies from "../../src/protocol/Policies.ts"
+import type * as StateMachine from "../../src/protocol/StateMachine.ts"
 import type { Role } from "../processes/support.ts"
 import { bstar, freeEndpoints, other, serverArgs } from "../processes/support.ts"
 import * as audit from "./audit.ts"
@@ -17,7 +18,7 @@ import * as Fake from "./fakeStatusServer.ts"
 
 describe("the dashboard's parts", () => {
   it("draws the transitions that the reducer makes, and no others", () => {
-    for (const policy of Object.values(Fsm.policies)) {
+    for (const policy of Object.values(Policies.policies)) {
       const made = transitions(policy).filter(({ next, state }) => next !== state).map((t) => `${t.state} ${t.next}`)
       const drawn = edgesOf(policy).map(({ from, to }) => `${from} ${to}`)
       assert.deepStrictEqual([...drawn].sort(), [...new Set(made)].sort())
@@ -84,7 +85,7 @@ const both = (self = Fake.statusOf("primary"), status = Fake.statusOf("backup"))
   peer: { status, error: null }
 })
 
-const heard = (said: Fsm.Word | null, isExpired: boolean) => ({
+const heard = (said: StateMachine.Word | null, isExpired: boolean) => ({
   peer: { endpoint: "tcp://127.0.0.1:5004", said, ageMillis: said === null ? null : 4000, isExpired }
 })
 

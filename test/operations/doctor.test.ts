@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Fsm } from "effect-binary-star"
+import type { StateMachine } from "effect-binary-star"
 import { examine, type Finding, type Observation, type Seen, whyNot } from "../../src/operations/doctor.ts"
 import { judge } from "../../src/operations/health.ts"
 import type { NodeStatus } from "../../src/operations/Status.ts"
@@ -20,7 +20,7 @@ const merge = <A>(base: A, patch: DeepPartial<A>): A =>
 const now = "2026-01-31T12:00:00.000Z"
 
 /** One of a pair in which all is well: the primary is active for an hour, on a machine of its own. */
-const statusOf = (role: Fsm.Role): NodeStatus => ({
+const statusOf = (role: StateMachine.Role): NodeStatus => ({
   role,
   state: role === "primary" ? "ACTIVE" : "PASSIVE",
   answers: role === "primary",
@@ -365,10 +365,10 @@ describe("health", () => {
 
   describe("without the status of the peer", () => {
     const active: Patch = { state: "ACTIVE", answers: true }
-    const hears = (said: Fsm.Word, ageMillis = 300, isExpired = false): Patch => ({
+    const hears = (said: StateMachine.Word, ageMillis = 300, isExpired = false): Patch => ({
       peer: { said, ageMillis, isExpired }
     })
-    const of = (role: Fsm.Role, ...patches: ReadonlyArray<Patch>) =>
+    const of = (role: StateMachine.Role, ...patches: ReadonlyArray<Patch>) =>
       seen(patches.reduce<NodeStatus>((status, patch) => merge(status, patch), statusOf(role)), { peer: null })
 
     it("F6 two actives: heartbeats of the peer count, while they are fresh", () => {

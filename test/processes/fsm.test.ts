@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import * as Fsm from "../../src/Fsm.ts"
+import * as Policies from "../../src/protocol/Policies.ts"
+import * as StateMachine from "../../src/protocol/StateMachine.ts"
 import { bstar, root } from "./support.ts"
 
 const print = (format: string, policy = "classic") =>
@@ -24,7 +25,7 @@ describe("bstar fsm", () => {
     Effect.gen(function*() {
       const entries = parse(yield* print("json"))
       // Three states of each role, a peer alive and expired.
-      assert.strictEqual(entries.length, 2 * 3 * Fsm.eventTags.length * 2)
+      assert.strictEqual(entries.length, 2 * 3 * StateMachine.eventTags.length * 2)
       assert.strictEqual(
         new Set(entries.map(({ event, peer, role, state }) => [role, state, event, peer].join())).size,
         entries.length
@@ -40,7 +41,7 @@ describe("bstar fsm", () => {
       assert.strictEqual(fatal.length, 8)
     }))
 
-  for (const policy of Fsm.policyNames) {
+  for (const policy of Policies.policyNames) {
     it.scopedLive(`table: the same as json, what does not depend on role or peer told once (${policy})`, () =>
       Effect.gen(function*() {
         const entries = parse(yield* print("json", policy))
@@ -93,7 +94,7 @@ describe("bstar fsm", () => {
       assert.strictEqual(process.stdout(), yield* print("table"))
     }))
 
-  for (const policy of Fsm.policyNames) {
+  for (const policy of Policies.policyNames) {
     it.scopedLive(`mermaid: the diagram in README is this output (${policy})`, () =>
       Effect.gen(function*() {
         const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")

@@ -21,7 +21,7 @@ const takenOver = (...options: ReadonlyArray<string>) =>
     return { backup, primary }
   })
 
-const silence = /^no word from the peer for (\d+) ms; vote by client [0-9a-f]+$/
+const silence = /^no heartbeat from the peer for (\d+) ms; vote by client [0-9a-f]+$/
 
 describe("logs", () => {
   it.scopedLive("in JSON annotate each transition", () =>
@@ -42,7 +42,7 @@ describe("logs", () => {
       assert.isAtLeast(Number(millis), 400)
       assert.isBelow(Math.abs(Date.now() - Date.parse(timestamp)), 60_000)
       const passive = JSON.parse(yield* backup.waitForLine(/ready as passive/))
-      assert.strictEqual(passive.annotations.evidence, "the peer says ACTIVE")
+      assert.strictEqual(passive.annotations.evidence, "the peer reports ACTIVE")
       // What is no transition has none of this.
       yield* backup.kill("SIGTERM")
       assert.notProperty(JSON.parse(yield* backup.waitForLine(/interrupted/)).annotations, "event")
@@ -55,9 +55,9 @@ describe("logs", () => {
       const [first, second, third] = backup.stdout().split("\n")
       assert.deepStrictEqual([first, second], [
         startLine.backup,
-        "I: connected to primary (active), ready as passive (the peer says ACTIVE)"
+        "I: connected to primary (active), ready as passive (the peer reports ACTIVE)"
       ])
-      assert.match(third!, /^I: failover successful, ready as active \(no word .*; vote by client [0-9a-f]+\)$/)
+      assert.match(third!, /^I: failover successful, ready as active \(no heartbeat .*; vote by client [0-9a-f]+\)$/)
     }))
 
   it.scopedLive("are the Guide's with the Guide's rules", () =>

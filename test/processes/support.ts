@@ -104,7 +104,7 @@ export interface RunOptions {
 }
 
 /** A line of a hardened server tells behind a transition what it was decided by, often in milliseconds. */
-const evidence = / \((?:the peer says|no word from the peer|the peer is gone|stood still) .*\)$/
+const evidence = / \((?:the peer reports|no heartbeat from the peer|the peer is gone|this process did not run) .*\)$/
 
 /** Starts a program. With the scope it is killed, if it has not ended by then. */
 export const run = (

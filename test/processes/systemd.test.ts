@@ -81,7 +81,7 @@ describe.skipIf(!isPossible)("a server that systemd has started", () => {
           "STOPPING=1",
           "STATUS=backup: stopping"
         ])
-        assert.include(systemd.stdout(), "ready as passive (the peer says ACTIVE)\n")
+        assert.include(systemd.stdout(), "ready as passive (the peer reports ACTIVE)\n")
         assert.strictEqual(backup.stderr(), "")
       }))
   }

@@ -10,9 +10,10 @@ import * as BinaryStar from "../../src/BinaryStar.ts"
 import type { Options } from "../../src/BinaryStarConfig.ts"
 import * as Frames from "../../src/Frames.ts"
 import * as Frontend from "../../src/Frontend.ts"
-import type { PolicyName, Role } from "../../src/Fsm.ts"
 import * as Handler from "../../src/Handler.ts"
 import * as PeerLink from "../../src/PeerLink.ts"
+import type { PolicyName } from "../../src/protocol/Policies.ts"
+import type { Role } from "../../src/protocol/StateMachine.ts"
 
 /** A server that can be started and stopped, and whatever it said since it was first started. */
 export interface Node {

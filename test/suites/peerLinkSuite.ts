@@ -7,9 +7,9 @@ import * as Mailbox from "effect/Mailbox"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { SocketError } from "../../src/BinaryStarError.ts"
-import type { Role } from "../../src/Fsm.ts"
 import { monotonicMillis } from "../../src/internal/clock.ts"
 import { type LinkEvent, PeerLink } from "../../src/PeerLink.ts"
+import type { Role } from "../../src/protocol/StateMachine.ts"
 import { eventually, listen, message, texts } from "./support.ts"
 
 /** Both ends of one link. */

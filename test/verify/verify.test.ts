@@ -1,5 +1,7 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
-import * as Fsm from "../../src/Fsm.ts"
+import * as Core from "../../src/member/Member.ts"
+import * as Policies from "../../src/protocol/Policies.ts"
+import type * as StateMachine from "../../src/protocol/StateMachine.ts"
 import { explore, type Progress } from "../../src/verify/explore.ts"
 import * as Model from "../../src/verify/Model.ts"
 import * as Packing from "../../src/verify/packing.ts"
@@ -40,8 +42,8 @@ const finds = (options: Model.Options, ...names: ReadonlyArray<Name>): boolean =
 /** A world in which connections and heartbeats take no time, where that makes no difference, is smaller. */
 const atOnce = { handshake: 0, delay: 0 }
 
-const classic = (budgets: Omit<Model.Options, "policy">) => ({ ...budgets, policy: Fsm.classic })
-const hardened = (budgets: Omit<Model.Options, "policy">) => ({ ...budgets, policy: Fsm.hardened, evidence: true })
+const classic = (budgets: Omit<Model.Options, "policy">) => ({ ...budgets, policy: Policies.classic })
+const hardened = (budgets: Omit<Model.Options, "policy">) => ({ ...budgets, policy: Policies.hardened, evidence: true })
 
 describe("classic", () => {
   it("is safe as long as nothing happens", () => {
@@ -75,9 +77,15 @@ describe("hardened", () => {
 
   it("breaks no promise when an operator hands over and promotes", () => {
     assert.deepStrictEqual(found(hardened({ handovers: 1 })), {})
+    assert.deepStrictEqual(found(hardened({ handovers: 2, ...atOnce })), {})
     assert.deepStrictEqual(found(hardened({ handovers: 1, kills: 1, ...atOnce })), {})
     assert.deepStrictEqual(found(hardened({ handovers: 1, pauses: 1, ...atOnce })), {})
     assert.deepStrictEqual(found({ ...hardened({ handovers: 1 }), evidence: false }), {})
+  })
+
+  it("answers from one member where failovers are limited", () => {
+    assert.deepStrictEqual(found(hardened({ kills: 2, maxFailovers: 1 })), {})
+    assert.deepStrictEqual(found(hardened({ kills: 1, pauses: 1, maxFailovers: 1, ...atOnce })), {})
   })
 
   it("breaks no promise where a lone backup serves", () => {
@@ -147,17 +155,19 @@ describe("an exploration", () => {
 
 describe("a broken rule is seen", () => {
   const change = (
-    role: Fsm.Role,
-    cells: { readonly [S in Fsm.State]?: { readonly [E in Fsm.Event["_tag"]]?: Fsm.Cell } }
-  ): Fsm.Policy => ({
-    ...Fsm.hardened,
+    role: StateMachine.Role,
+    cells: { readonly [S in StateMachine.State]?: { readonly [E in StateMachine.Event["_tag"]]?: StateMachine.Cell } }
+  ): StateMachine.Policy => ({
+    ...Policies.hardened,
     [role]: Object.fromEntries(
-      Object.entries(Fsm.hardened[role]).map(([state, row]) => [state, { ...row, ...cells[state as Fsm.State] }])
+      Object.entries(Policies.hardened[role]).map((
+        [state, row]
+      ) => [state, { ...row, ...cells[state as StateMachine.State] }])
     )
   })
-  const stay: Fsm.Cell = { _tag: "Stay" }
-  const refuse: Fsm.Cell = { _tag: "Refuse" }
-  const note: Fsm.Cell = { _tag: "Note" }
+  const stay: StateMachine.Cell = { _tag: "Stay" }
+  const refuse: StateMachine.Cell = { _tag: "Refuse" }
+  const note: StateMachine.Cell = { _tag: "Note" }
 
   it("H1: a primary that answers before it knows", () => {
     const policy = change("primary", { PRIMARY: { ClientRequest: stay } })
@@ -181,15 +191,22 @@ describe("a broken rule is seen", () => {
   })
 
   it("H4: an active server without a peer that keeps its term after its peer could have become active", () => {
-    const budgets = { evidence: true, kills: 2, pauses: 1, ...atOnce }
-    assert.isTrue(finds({ policy: Fsm.hardened, ...budgets, keepTicks: 5 }, "stale-term"))
-    assert.deepStrictEqual(found({ policy: Fsm.hardened, ...budgets, keepTicks: 4 }), {})
-    assert.throws(() => Model.make(hardened({ keepTicks: Model.maxKeepTicks + 1 })), RangeError)
+    const budgets = hardened({ kills: 2, pauses: 1, ...atOnce })
+    // A stall of any length counts as one of two heartbeats.
+    const core: Model.Options["core"] = {
+      start: Core.start,
+      step: (rules, member, inputs, now) => {
+        const stalledAt = Math.max(member.lastHeartbeatAt, now - rules.expiryMillis)
+        return Core.step(rules, { ...member, lastHeartbeatAt: stalledAt }, inputs, now)
+      }
+    }
+    assert.isTrue(finds({ ...budgets, core }, "stale-term"))
+    assert.deepStrictEqual(found(budgets), {})
   })
 
   it("H4: an active server that keeps its term without proof that it has no peer", () => {
-    const keep = (role: Fsm.Role): Fsm.Policy => {
-      const cell = Fsm.hardened[role].ACTIVE!.Slept
+    const keep = (role: StateMachine.Role): StateMachine.Policy => {
+      const cell = Policies.hardened[role].ACTIVE!.Slept
       assert(cell._tag === "KeepIfAlone")
       return change(role, { ACTIVE: { Slept: { ...cell, otherwise: stay } } })
     }
@@ -198,9 +215,9 @@ describe("a broken rule is seen", () => {
   })
 
   it("H4: a backup that starts over as if it had never been paired", () => {
-    const policy: Fsm.Policy = {
-      ...Fsm.hardened,
-      backup: { ...Fsm.hardened.backup, RESUMING: Fsm.hardened.backup.BACKUP! }
+    const policy: StateMachine.Policy = {
+      ...Policies.hardened,
+      backup: { ...Policies.hardened.backup, RESUMING: Policies.hardened.backup.BACKUP! }
     }
     assert.isTrue(finds({ policy, pauses: 1 }, "no-answer"))
   })
@@ -211,16 +228,16 @@ describe("a broken rule is seen", () => {
   })
 
   it("H8: a backup that takes over from a primary that just starts", () => {
-    const policy = change("backup", { PASSIVE: { PeerPrimary: Fsm.classic.backup.PASSIVE!.PeerPrimary } })
+    const policy = change("backup", { PASSIVE: { PeerPrimary: Policies.classic.backup.PASSIVE!.PeerPrimary } })
     assert.isTrue(finds({ policy, evidence: true, kills: 1 }, "dual-answer"))
     assert.isTrue(finds({ policy, evidence: true, stops: 1 }, "dual-answer"))
   })
 
   it("H9: a server that has handed over and believes an old state, or takes its peer for gone, too soon", () => {
-    const again: Fsm.Cell = { _tag: "GiveUp", state: "PRIMARY", publish: "PRIMARY", say: "" }
+    const again: StateMachine.Cell = { _tag: "GiveUp", state: "PRIMARY", publish: "PRIMARY", say: "" }
     const old = change("primary", { YIELDING: { ClientRequest: again, Promote: again } })
     const gone = change("primary", { RESUMING: { ClientRequest: { _tag: "TakeOver", say: "" } } })
-    assert.isTrue(finds({ policy: old, evidence: true, handovers: 1 }, "dual-answer"))
+    assert.isTrue(finds({ policy: old, evidence: true, kills: 1, handovers: 1, ...atOnce }, "dual-answer"))
     assert.isTrue(finds({ policy: gone, evidence: true, pauses: 1, handovers: 1 }, "dual-answer"))
   })
 
@@ -251,13 +268,40 @@ describe("a broken rule is seen", () => {
   })
 
   it("H12: a lone backup that is active at once, without giving a primary the time to be", () => {
-    const takeOver: Fsm.Cell = { _tag: "TakeOver", say: "" }
+    const takeOver: StateMachine.Cell = { _tag: "TakeOver", say: "" }
     const promoted = change("backup", { BACKUP: { ClientRequest: takeOver } })
     assert.isTrue(finds({ policy: promoted }, "dual-answer"))
     const served = change("backup", { BACKUP: { ClientRequest: { _tag: "ServeAlone", cell: takeOver } } })
     assert.isTrue(
       finds({ policy: served, evidence: true, lone: "serve", stops: 1, kills: 1, ...atOnce }, "dual-answer")
     )
+  })
+})
+
+describe("a rule of the core that is taken away is seen", () => {
+  it("H6: a vote that is judged before what has arrived", () => {
+    assert.isTrue(finds({ ...hardened({ pauses: 1 }), readsLink: false }, "dual-answer"))
+  })
+
+  it("H4: a member that takes its peer for silent although it did not run itself a moment ago", () => {
+    const core: Model.Options["core"] = {
+      start: Core.start,
+      step: (rules, member, inputs, now) => {
+        const isBrief = !Core.isStalled(rules, member, now) && !inputs.some(({ _tag }) => _tag === "HeartbeatDue")
+        const forgotten = { ...member, briefStallAt: Number.NEGATIVE_INFINITY, lastHeartbeatAt: now }
+        return Core.step(rules, isBrief ? forgotten : member, inputs, now)
+      }
+    }
+    assert.isTrue(finds({ ...hardened({ pauses: 1 }), core }, "dual-answer"))
+  })
+
+  it("H4: a member that never takes itself for stalled", () => {
+    const core: Model.Options["core"] = {
+      start: Core.start,
+      step: (rules, member, inputs, now) =>
+        Core.step(rules, { ...member, lastHeartbeatAt: Math.max(member.lastHeartbeatAt, now - 1000) }, inputs, now)
+    }
+    assert.isTrue(finds({ ...hardened({ pauses: 1 }), core }, "dual-answer"))
   })
 })
 
@@ -312,16 +356,19 @@ describe("traces", () => {
       "0 primary is connected to its peer",
       "0 backup is connected to its peer",
       "0 primary has subscribed to its peer",
-      `0 primary hears BACKUP, is ACTIVE, says ACTIVE: "connected to backup (passive), ready as active"`,
+      "0 backup has a subscriber, publishes BACKUP",
+      `0 primary receives BACKUP, becomes ACTIVE, publishes ACTIVE: "connected to backup (passive), ready as active"`,
       "0 backup has subscribed to its peer",
-      `0 backup hears ACTIVE, is PASSIVE, says PASSIVE: "connected to primary (active), ready as passive"`,
+      "0 primary has a subscriber, publishes ACTIVE",
+      `0 backup receives ACTIVE, becomes PASSIVE, publishes PASSIVE: "connected to primary (active), ready as passive"`,
       "0 primary dies",
       "0 backup has lost the connection to its peer",
       "0 primary starts as PRIMARY",
       "0 backup is being connected to its peer",
       "0 backup is connected to its peer",
       "0 backup has subscribed to its peer",
-      `0 backup hears PRIMARY, is ACTIVE, says ACTIVE: "primary (passive) is restarting, ready as active"`,
+      "0 primary has a subscriber, publishes PRIMARY",
+      `0 backup receives PRIMARY, becomes ACTIVE, publishes ACTIVE: "primary (passive) is restarting, ready as active"`,
       "0 primary answers a client",
       "0 backup answers a client"
     ])

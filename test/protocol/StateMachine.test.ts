@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Fsm from "../src/Fsm.ts"
+import * as Policies from "../../src/protocol/Policies.ts"
+import * as StateMachine from "../../src/protocol/StateMachine.ts"
 
 const expiryMillis = 2000
 const handshakeMillis = 8000
-const rules = (role: Fsm.Role = "primary", policy: Fsm.Policy = Fsm.classic, lone: Fsm.Lone = "wait"): Fsm.Rules => ({
+const rules = (
+  role: StateMachine.Role = "primary",
+  policy: StateMachine.Policy = Policies.classic,
+  lone: StateMachine.Lone = "wait"
+): StateMachine.Rules => ({
   role,
   policy,
   expiryMillis,
@@ -13,7 +18,11 @@ const rules = (role: Fsm.Role = "primary", policy: Fsm.Policy = Fsm.classic, lon
 })
 
 /** A member that last received from its peer one expiry before its deadline, over a connection that it does not have any more. */
-const memberIn = (state: Fsm.State, peerExpiry: number, part: Partial<Fsm.Member> = {}): Fsm.Member => ({
+const memberIn = (
+  state: StateMachine.State,
+  peerExpiry: number,
+  part: Partial<StateMachine.Member> = {}
+): StateMachine.Member => ({
   state,
   peerExpiry,
   connectionExpiry: Number.NEGATIVE_INFINITY,
@@ -24,7 +33,7 @@ const memberIn = (state: Fsm.State, peerExpiry: number, part: Partial<Fsm.Member
   ...part
 })
 
-const eventOf = (tag: Fsm.Event["_tag"], now: number, asOf = now): Fsm.Event =>
+const eventOf = (tag: StateMachine.Event["_tag"], now: number, asOf = now): StateMachine.Event =>
   tag === "PeerGone"
     ? { _tag: tag, now, evidence: { _tag: "ConnectionRefused", endpoint: "tcp://peer:5003", asOf } }
     : { _tag: tag, now }
@@ -34,7 +43,8 @@ const guideTags = ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive", "Cl
 const guideStates = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"] as const
 
 /** After which a member takes its peer for dead. */
-const deadlineOf = ({ connectionExpiry, peerExpiry }: Fsm.Member): number => Math.max(peerExpiry, connectionExpiry)
+const deadlineOf = ({ connectionExpiry, peerExpiry }: StateMachine.Member): number =>
+  Math.max(peerExpiry, connectionExpiry)
 
 /**
  * The table of the specification, every cell written out: state, event, peer, then verdict, next state and what is said.
@@ -84,8 +94,8 @@ PASSIVE ClientRequest expired | accept ACTIVE  | failover successful, ready as a
 
 const cells = table.trim().split("\n").map((line) => {
   const [question, answer, say] = line.split("|").map((part) => part.trim().split(/\s+/))
-  const [state, event, peer] = question as [Fsm.State, Fsm.Event["_tag"], "alive" | "expired"]
-  const [verdict, next] = answer as [string, Fsm.State]
+  const [state, event, peer] = question as [StateMachine.State, StateMachine.Event["_tag"], "alive" | "expired"]
+  const [verdict, next] = answer as [string, StateMachine.State]
   return { state, event, peer, verdict, next, say: say!.join(" ") }
 })
 
@@ -246,12 +256,12 @@ primary RESUMING  Promote        expired any   | reject PRIMARY   PRIMARY new  H
 const hardenedCells = hardenedTable.trim().split("\n").flatMap((line) => {
   const [who, state, event, when, been, , verdict, next, publish, expiry, rule] = line.split(/\s+/)
   const orAny = <A extends string>(given: string, all: ReadonlyArray<A>) => given === "any" ? all : [given as A]
-  return orAny<Fsm.Role>(who!, ["primary", "backup"]).flatMap((role) =>
+  return orAny<StateMachine.Role>(who!, ["primary", "backup"]).flatMap((role) =>
     orAny(when!, ["alive", "expired"]).flatMap((peer) =>
       orAny(been!, ["yes", "no"]).map((received) => ({
         role,
-        state: state as Fsm.State,
-        event: event as Fsm.Event["_tag"],
+        state: state as StateMachine.State,
+        event: event as StateMachine.Event["_tag"],
         peer,
         received,
         verdict,
@@ -264,14 +274,14 @@ const hardenedCells = hardenedTable.trim().split("\n").flatMap((line) => {
   )
 })
 
-const role = FastCheck.constantFrom<Fsm.Role>("primary", "backup")
-const anyLink = FastCheck.constantFrom<Fsm.Link>("Down", "Connecting", "Connected")
+const role = FastCheck.constantFrom<StateMachine.Role>("primary", "backup")
+const anyLink = FastCheck.constantFrom<StateMachine.Link>("Down", "Connecting", "Connected")
 const anyDeadline = FastCheck.oneof(
   FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
   FastCheck.constant(Number.NEGATIVE_INFINITY)
 )
-const anyMember = FastCheck.record<Fsm.Member>({
-  state: FastCheck.constantFrom(...Fsm.states),
+const anyMember = FastCheck.record<StateMachine.Member>({
+  state: FastCheck.constantFrom(...StateMachine.states),
   peerExpiry: anyDeadline,
   connectionExpiry: anyDeadline,
   quietSince: FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
@@ -285,14 +295,16 @@ const history = FastCheck.array(
 )
 
 /** Runs a member from its start through a history, until its end or a fatal verdict. */
-const run = (role: Fsm.Role, events: typeof history extends FastCheck.Arbitrary<infer A> ? A : never) => {
+const run = (role: StateMachine.Role, events: typeof history extends FastCheck.Arbitrary<infer A> ? A : never) => {
   let now = 0
-  let member = Fsm.start(rules(role), now).member
-  const trail: Array<{ readonly before: Fsm.Member; readonly event: Fsm.Event; readonly outcome: Fsm.Outcome }> = []
+  let member = StateMachine.start(rules(role), now).member
+  const trail: Array<
+    { readonly before: StateMachine.Member; readonly event: StateMachine.Event; readonly outcome: StateMachine.Outcome }
+  > = []
   for (const { after, tag } of events) {
     now += after
     const event = eventOf(tag, now)
-    const outcome = Fsm.step(rules(role), member, event)
+    const outcome = StateMachine.step(rules(role), member, event)
     trail.push({ before: member, event, outcome })
     if (outcome.verdict._tag === "Fatal") {
       break
@@ -302,7 +314,7 @@ const run = (role: Fsm.Role, events: typeof history extends FastCheck.Arbitrary<
   return trail
 }
 
-describe("Fsm", () => {
+describe("StateMachine", () => {
   it("has 40 cells in its table, each of them once", () => {
     assert.strictEqual(cells.length, 40)
     assert.strictEqual(new Set(cells.map(({ event, peer, state }) => `${state} ${event} ${peer}`)).size, 40)
@@ -312,11 +324,11 @@ describe("Fsm", () => {
     for (const role of ["primary", "backup"] as const) {
       const peerExpiry = 5000
       const now = peer === "alive" ? peerExpiry : peerExpiry + 0.001
-      const outcome = Fsm.step(rules(role), memberIn(state, peerExpiry), eventOf(event, now))
+      const outcome = StateMachine.step(rules(role), memberIn(state, peerExpiry), eventOf(event, now))
       assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
       assert.strictEqual(outcome.member.state, next)
       assert.strictEqual(outcome.say ?? "", say)
-      assert.strictEqual(outcome.publish, next === state ? undefined : Fsm.wordOf[next])
+      assert.strictEqual(outcome.publish, next === state ? undefined : StateMachine.wordOf[next])
       assert.strictEqual(
         outcome.member.peerExpiry,
         event === "ClientRequest" || verdict === "fatal" ? peerExpiry : now + expiryMillis
@@ -325,21 +337,21 @@ describe("Fsm", () => {
   })
 
   it("names the reason of a fatal verdict", () => {
-    const fatal = (state: Fsm.State, event: Fsm.Event["_tag"]) =>
-      Fsm.step(rules(), memberIn(state, 0), eventOf(event, 0)).verdict
+    const fatal = (state: StateMachine.State, event: StateMachine.Event["_tag"]) =>
+      StateMachine.step(rules(), memberIn(state, 0), eventOf(event, 0)).verdict
     assert.deepStrictEqual(fatal("ACTIVE", "PeerActive"), { _tag: "Fatal", reason: "DualActive" })
     assert.deepStrictEqual(fatal("PASSIVE", "PeerPassive"), { _tag: "Fatal", reason: "DualPassive" })
   })
 
   it("starts in the state of its role, which it publishes, with two heartbeats to hear its peer", () => {
     const waiting = memberIn("PRIMARY", 2010, { hasReceived: false })
-    assert.deepStrictEqual(Fsm.start(rules("primary"), 10), {
+    assert.deepStrictEqual(StateMachine.start(rules("primary"), 10), {
       member: waiting,
       verdict: { _tag: "Accept" },
       publish: "PRIMARY",
       say: "Primary active, waiting for backup (passive)"
     })
-    assert.deepStrictEqual(Fsm.start(rules("backup"), 10), {
+    assert.deepStrictEqual(StateMachine.start(rules("backup"), 10), {
       member: { ...waiting, state: "BACKUP" },
       verdict: { _tag: "Accept" },
       publish: "BACKUP",
@@ -350,16 +362,16 @@ describe("Fsm", () => {
   it.prop("gives the same answer to the same question, changes nothing it was given, and publishes every change", {
     member: anyMember,
     role,
-    policy: FastCheck.constantFrom(...Object.values(Fsm.policies)),
-    lone: FastCheck.constantFrom<Fsm.Lone>("wait", "serve"),
-    tag: FastCheck.constantFrom(...Fsm.eventTags),
+    policy: FastCheck.constantFrom(...Object.values(Policies.policies)),
+    lone: FastCheck.constantFrom<StateMachine.Lone>("wait", "serve"),
+    tag: FastCheck.constantFrom(...StateMachine.eventTags),
     now: FastCheck.double({ min: 0, max: 1e13, noNaN: true })
   }, ({ lone, member, now, policy, role, tag }) => {
     const frozen = Object.freeze(member)
     const event = Object.freeze(eventOf(tag, now))
-    const outcome = Fsm.step(rules(role, policy, lone), frozen, event)
-    assert.deepStrictEqual(outcome, Fsm.step(rules(role, policy, lone), frozen, event))
-    assert.include(Fsm.states, outcome.member.state)
+    const outcome = StateMachine.step(rules(role, policy, lone), frozen, event)
+    assert.deepStrictEqual(outcome, StateMachine.step(rules(role, policy, lone), frozen, event))
+    assert.include(StateMachine.states, outcome.member.state)
     assert.isFalse(Number.isNaN(outcome.member.peerExpiry))
     if (outcome.member.state !== member.state) {
       assert.isDefined(outcome.publish)
@@ -413,11 +425,11 @@ describe("the classic policy", () => {
         for (const tag of ["Slept", "Stopping", "Yield", "LinkConnecting", "LinkConnected", "LinkLost"] as const) {
           const link = tag in links ? links[tag as keyof typeof links] : member.link
           assert.deepStrictEqual(
-            Fsm.step(rules(role), member, eventOf(tag, 9000)),
+            StateMachine.step(rules(role), member, eventOf(tag, 9000)),
             { member: { ...member, link }, verdict: { _tag: "Accept" }, publish: undefined, say: undefined }
           )
         }
-        const alone = Fsm.step(rules(role), member, { _tag: "Slept", now: 9000, isAlone: true })
+        const alone = StateMachine.step(rules(role), member, { _tag: "Slept", now: 9000, isAlone: true })
         assert.deepStrictEqual([alone.member, alone.publish], [member, undefined])
       }
     }
@@ -426,7 +438,7 @@ describe("the classic policy", () => {
   it("lets an operator decide once the peer has expired", () => {
     for (const role of ["primary", "backup"] as const) {
       for (const state of guideStates) {
-        const promote = (now: number) => Fsm.step(rules(role), memberIn(state, 5000), eventOf("Promote", now))
+        const promote = (now: number) => StateMachine.step(rules(role), memberIn(state, 5000), eventOf("Promote", now))
         const isActive = state === "ACTIVE"
         assert.deepStrictEqual(promote(5000).verdict, { _tag: isActive ? "Accept" : "Reject" })
         assert.strictEqual(promote(5000).member.state, state)
@@ -439,8 +451,8 @@ describe("the classic policy", () => {
 
   it("refuses everything in a state that it does not have", () => {
     for (const state of ["RESUMING", "YIELDING", "CONTESTED"] as const) {
-      for (const tag of Fsm.eventTags) {
-        const { member, verdict } = Fsm.step(rules(), memberIn(state, 5000), eventOf(tag, 9000))
+      for (const tag of StateMachine.eventTags) {
+        const { member, verdict } = StateMachine.step(rules(), memberIn(state, 5000), eventOf(tag, 9000))
         assert.deepStrictEqual([member.state, verdict._tag], [state, "Reject"])
       }
     }
@@ -450,7 +462,7 @@ describe("the classic policy", () => {
 describe("the hardened policy", () => {
   it("has every cell in its table, each of them once", () => {
     // Five states of a primary, six of a backup, a peer alive and expired, received from or not.
-    assert.strictEqual(hardenedCells.length, (5 + 6) * Fsm.eventTags.length * 2 * 2)
+    assert.strictEqual(hardenedCells.length, (5 + 6) * StateMachine.eventTags.length * 2 * 2)
     assert.strictEqual(
       new Set(
         hardenedCells.map(({ event, peer, received, role, state }) => `${role} ${state} ${event} ${peer} ${received}`)
@@ -465,15 +477,15 @@ describe("the hardened policy", () => {
     ({ event, expiry, next, peer, publish, received, role, rule, state, verdict }) => {
       const now = peer === "alive" ? 5000 : 5000.001
       const hasReceived = received === "yes"
-      const outcome = Fsm.step(
-        rules(role, Fsm.hardened),
+      const outcome = StateMachine.step(
+        rules(role, Policies.hardened),
         memberIn(state, 5000, { hasReceived }),
         eventOf(event, now)
       )
       assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
       assert.strictEqual(outcome.member.state, next)
       assert.strictEqual(outcome.publish ?? "-", publish)
-      const cell = Fsm.hardened[role][state]![event]
+      const cell = Policies.hardened[role][state]![event]
       const chosen = cell._tag === "ByReceived" ? (hasReceived ? cell.received : cell.unreceived) : cell
       assert.strictEqual(chosen.rule ?? cell.rule ?? "-", rule)
       const expiries: Record<string, number> = {
@@ -494,49 +506,49 @@ describe("the hardened policy", () => {
   )
 
   it("lets a vote succeed at once when the peer is known to be gone", () => {
-    const backup = rules("backup", Fsm.hardened)
-    const gone = Fsm.step(backup, memberIn("PASSIVE", 3000), eventOf("PeerGone", 1500, 1400))
+    const backup = rules("backup", Policies.hardened)
+    const gone = StateMachine.step(backup, memberIn("PASSIVE", 3000), eventOf("PeerGone", 1500, 1400))
     assert.strictEqual(gone.say, "the peer is gone (connection to tcp://peer:5003 refused)")
     assert.strictEqual(gone.member.state, "PASSIVE")
-    const vote = Fsm.step(backup, gone.member, eventOf("ClientRequest", 1500))
+    const vote = StateMachine.step(backup, gone.member, eventOf("ClientRequest", 1500))
     assert.deepStrictEqual([vote.verdict._tag, vote.member.state], ["Accept", "ACTIVE"])
   })
 
   it.prop("takes no evidence that is older than the peer's last sign of life", {
     heardAt: FastCheck.integer({ min: 0, max: 10_000 }),
-    sign: FastCheck.constantFrom<Fsm.Event["_tag"]>("PeerActive", "LinkConnecting", "LinkConnected"),
+    sign: FastCheck.constantFrom<StateMachine.Event["_tag"]>("PeerActive", "LinkConnecting", "LinkConnected"),
     asOf: FastCheck.integer({ min: 0, max: 10_000 })
   }, ({ asOf, heardAt, sign }) => {
-    const backup = rules("backup", Fsm.hardened)
-    const { member } = Fsm.step(backup, memberIn("PASSIVE", expiryMillis), eventOf(sign, heardAt))
-    const { member: after, say } = Fsm.step(backup, member, eventOf("PeerGone", 10_000, asOf))
+    const backup = rules("backup", Policies.hardened)
+    const { member } = StateMachine.step(backup, memberIn("PASSIVE", expiryMillis), eventOf(sign, heardAt))
+    const { member: after, say } = StateMachine.step(backup, member, eventOf("PeerGone", 10_000, asOf))
     assert.strictEqual(deadlineOf(after), asOf >= heardAt ? Number.NEGATIVE_INFINITY : deadlineOf(member))
     assert.strictEqual(say !== undefined, asOf >= heardAt)
   })
 
   it("hands over to a peer that finds nobody any more, and gives up in three steps when it does not", () => {
-    const [primary, backup] = [rules("primary", Fsm.hardened), rules("backup", Fsm.hardened)]
-    const yielding = Fsm.step(primary, memberIn("ACTIVE", 2500), eventOf("Yield", 1000))
+    const [primary, backup] = [rules("primary", Policies.hardened), rules("backup", Policies.hardened)]
+    const yielding = StateMachine.step(primary, memberIn("ACTIVE", 2500), eventOf("Yield", 1000))
     assert.strictEqual(yielding.say, "handing over, waiting for the peer to be active")
-    assert.isUndefined(Fsm.wordOf[yielding.member.state])
+    assert.isUndefined(StateMachine.wordOf[yielding.member.state])
 
-    const waiting = Fsm.step(backup, memberIn("PASSIVE", 2500), eventOf("PeerPrimary", 1010))
-    const known = Fsm.step(backup, waiting.member, eventOf("PeerGone", 1030, 1020))
-    const promoted = Fsm.step(backup, known.member, eventOf("Promote", 1030))
+    const waiting = StateMachine.step(backup, memberIn("PASSIVE", 2500), eventOf("PeerPrimary", 1010))
+    const known = StateMachine.step(backup, waiting.member, eventOf("PeerGone", 1030, 1020))
+    const promoted = StateMachine.step(backup, known.member, eventOf("Promote", 1030))
     assert.deepStrictEqual([promoted.verdict._tag, promoted.member.state], ["Accept", "ACTIVE"])
-    assert.strictEqual(Fsm.step(primary, yielding.member, eventOf("PeerActive", 2000)).member.state, "PASSIVE")
+    assert.strictEqual(StateMachine.step(primary, yielding.member, eventOf("PeerActive", 2000)).member.state, "PASSIVE")
 
     let member = yielding.member
     const states = [5000, 5000.1, 5001, 7001, 7002, 9002].map((now) => {
-      member = Fsm.step(primary, member, eventOf("ClientRequest", now)).member
+      member = StateMachine.step(primary, member, eventOf("ClientRequest", now)).member
       return member.state
     })
     assert.deepStrictEqual(states, ["YIELDING", "RESUMING", "RESUMING", "PRIMARY", "PRIMARY", "ACTIVE"])
   })
 
   it("H10: a handshake is a reason to wait, once, and no longer than the connection is there", () => {
-    const primary = rules("primary", Fsm.hardened)
-    let member = Fsm.start(primary, 0).member
+    const primary = rules("primary", Policies.hardened)
+    let member = StateMachine.start(primary, 0).member
     const deadlines = ([
       ["LinkConnecting", 100],
       ["LinkLost", 200],
@@ -550,7 +562,7 @@ describe("the hardened policy", () => {
       ["LinkLost", 1200],
       ["LinkConnecting", 1300]
     ] as const).map(([tag, now]) => {
-      member = Fsm.step(primary, member, eventOf(tag, now)).member
+      member = StateMachine.step(primary, member, eventOf(tag, now)).member
       return deadlineOf(member)
     })
     assert.deepStrictEqual(deadlines, [
@@ -569,12 +581,12 @@ describe("the hardened policy", () => {
   })
 
   it("H10: a connection that takes the place of another one counts like one after a loss", () => {
-    const primary = rules("primary", Fsm.hardened)
-    const after = (...tags: ReadonlyArray<Fsm.Event["_tag"]>) =>
+    const primary = rules("primary", Policies.hardened)
+    const after = (...tags: ReadonlyArray<StateMachine.Event["_tag"]>) =>
       deadlineOf(
         tags.reduce(
-          (member, tag, i) => Fsm.step(primary, member, eventOf(tag, 100 * i)).member,
-          Fsm.start(primary, 0).member
+          (member, tag, i) => StateMachine.step(primary, member, eventOf(tag, 100 * i)).member,
+          StateMachine.start(primary, 0).member
         )
       )
     assert.strictEqual(after("LinkConnecting", "LinkConnected", "LinkConnecting"), expiryMillis)
@@ -587,22 +599,22 @@ describe("the hardened policy", () => {
   it("H10: a server that starts over while a connection is being made waits for that", () => {
     for (const [role, tag] of [["primary", "Slept"], ["backup", "Slept"], ["primary", "Yield"]] as const) {
       const member = memberIn("ACTIVE", 5000, { link: "Connecting" })
-      const again = Fsm.step(rules(role, Fsm.hardened), member, eventOf(tag, 9000)).member
+      const again = StateMachine.step(rules(role, Policies.hardened), member, eventOf(tag, 9000)).member
       assert.strictEqual(deadlineOf(again), 9000 + handshakeMillis)
     }
   })
 
   const linkHistory = FastCheck.array(FastCheck.record({
-    tag: FastCheck.constantFrom<Fsm.Event["_tag"]>("LinkConnecting", "LinkConnected", "LinkLost"),
+    tag: FastCheck.constantFrom<StateMachine.Event["_tag"]>("LinkConnecting", "LinkConnected", "LinkLost"),
     after: FastCheck.integer({ min: 0, max: 2 * handshakeMillis })
   }))
 
   it.prop("H10: connections on which nothing is received do not keep a lone primary from serving", {
     history: linkHistory
   }, ({ history }) => {
-    const primary = rules("primary", Fsm.hardened)
+    const primary = rules("primary", Policies.hardened)
     let now = 0
-    let member = Fsm.start(primary, now).member
+    let member = StateMachine.start(primary, now).member
     let beganAt = Number.NEGATIVE_INFINITY
     let madeAt = Number.NEGATIVE_INFINITY
     for (const { after, tag } of history) {
@@ -610,28 +622,28 @@ describe("the hardened policy", () => {
       // Half-open ones count once, whenever the first of them is.
       beganAt = tag === "LinkConnecting" && beganAt < 0 ? now : beganAt
       madeAt = tag === "LinkConnected" ? now : madeAt
-      member = Fsm.step(primary, member, eventOf(tag, now)).member
+      member = StateMachine.step(primary, member, eventOf(tag, now)).member
       assert.strictEqual(member.state, "PRIMARY")
       assert.isAtMost(
         deadlineOf(member),
         Math.max(expiryMillis, beganAt + handshakeMillis, madeAt + 1.25 * expiryMillis)
       )
     }
-    const vote = Fsm.step(primary, member, eventOf("ClientRequest", deadlineOf(member) + 0.001))
+    const vote = StateMachine.step(primary, member, eventOf("ClientRequest", deadlineOf(member) + 0.001))
     assert.strictEqual(vote.member.state, "ACTIVE")
   }, { fastCheck: { numRuns: 2000 } })
 
   it("H11: a primary that became active by silence alone stands by when its peer is active, any other stays", () => {
-    const primary = rules("primary", Fsm.hardened)
-    const started = Fsm.start(primary, 0).member
-    const alone = Fsm.step(primary, started, eventOf("ClientRequest", 2001)).member
-    const heard = Fsm.step(primary, started, eventOf("PeerBackup", 100)).member
+    const primary = rules("primary", Policies.hardened)
+    const started = StateMachine.start(primary, 0).member
+    const alone = StateMachine.step(primary, started, eventOf("ClientRequest", 2001)).member
+    const heard = StateMachine.step(primary, started, eventOf("PeerBackup", 100)).member
     assert.deepStrictEqual([alone.state, heard.state], ["ACTIVE", "ACTIVE"])
-    assert.strictEqual(Fsm.step(primary, alone, eventOf("PeerActive", 2100)).member.state, "PASSIVE")
-    assert.strictEqual(Fsm.step(primary, heard, eventOf("PeerActive", 2100)).member.state, "ACTIVE")
+    assert.strictEqual(StateMachine.step(primary, alone, eventOf("PeerActive", 2100)).member.state, "PASSIVE")
+    assert.strictEqual(StateMachine.step(primary, heard, eventOf("PeerActive", 2100)).member.state, "ACTIVE")
     // Once its peer has followed it, it has been active for longer.
-    const followed = Fsm.step(primary, alone, eventOf("PeerPassive", 2100)).member
-    assert.strictEqual(Fsm.step(primary, followed, eventOf("PeerActive", 2200)).member.state, "ACTIVE")
+    const followed = StateMachine.step(primary, alone, eventOf("PeerPassive", 2100)).member
+    assert.strictEqual(StateMachine.step(primary, followed, eventOf("PeerActive", 2200)).member.state, "ACTIVE")
   })
 
   const heartbeats = { PeerPrimary: true, PeerBackup: true, PeerActive: true, PeerPassive: true }
@@ -641,20 +653,22 @@ describe("the hardened policy", () => {
     {
       role,
       history: FastCheck.array(FastCheck.record({
-        tag: FastCheck.constantFrom(...Fsm.eventTags),
+        tag: FastCheck.constantFrom(...StateMachine.eventTags),
         after: FastCheck.integer({ min: 0, max: 5000 })
       }))
     },
     ({ history, role }) => {
-      const hardened = rules(role, Fsm.hardened)
+      const hardened = rules(role, Policies.hardened)
       let now = 0
-      let member = Fsm.start(hardened, now).member
+      let member = StateMachine.start(hardened, now).member
       for (const { after, tag } of history) {
         now += after
         const before = member
         // What starts over keeps what it knows; only a state that follows on the peer's has to know it.
-        const isIgnored = ["Ignore", "StartOver", "KeepIfAlone"].includes(Fsm.hardened[role][before.state]![tag]._tag)
-        member = Fsm.step(hardened, before, eventOf(tag, now)).member
+        const isIgnored = ["Ignore", "StartOver", "KeepIfAlone"].includes(
+          Policies.hardened[role][before.state]![tag]._tag
+        )
+        member = StateMachine.step(hardened, before, eventOf(tag, now)).member
         const isBegun = member.state === "PRIMARY" &&
           (before.state !== "PRIMARY" || tag === "Slept" || tag === "Stopping")
         const isHeartbeat = tag in heartbeats && !isIgnored
@@ -665,30 +679,36 @@ describe("the hardened policy", () => {
   )
 
   it("H12: a backup that has received from its primary and lost it takes over by way of RESUMING", () => {
-    const backup = rules("backup", Fsm.hardened)
-    const heard = Fsm.step(backup, Fsm.start(backup, 0).member, eventOf("PeerPrimary", 100)).member
-    assert.isFalse(Fsm.step(backup, heard, eventOf("ClientRequest", 2100)).member.state === "RESUMING")
-    const resuming = Fsm.step(backup, heard, eventOf("ClientRequest", 2101))
+    const backup = rules("backup", Policies.hardened)
+    const heard = StateMachine.step(backup, StateMachine.start(backup, 0).member, eventOf("PeerPrimary", 100)).member
+    assert.isFalse(StateMachine.step(backup, heard, eventOf("ClientRequest", 2100)).member.state === "RESUMING")
+    const resuming = StateMachine.step(backup, heard, eventOf("ClientRequest", 2101))
     assert.deepStrictEqual([resuming.verdict._tag, resuming.member.state, resuming.publish], [
       "Reject",
       "RESUMING",
       "BACKUP"
     ])
-    assert.strictEqual(Fsm.step(backup, resuming.member, eventOf("ClientRequest", 4101)).member.state, "RESUMING")
-    assert.strictEqual(Fsm.step(backup, resuming.member, eventOf("ClientRequest", 4102)).member.state, "ACTIVE")
+    assert.strictEqual(
+      StateMachine.step(backup, resuming.member, eventOf("ClientRequest", 4101)).member.state,
+      "RESUMING"
+    )
+    assert.strictEqual(
+      StateMachine.step(backup, resuming.member, eventOf("ClientRequest", 4102)).member.state,
+      "ACTIVE"
+    )
   })
 
   it("H12: a backup that has never received from its primary serves alone only if it may and no subscriber is connected", () => {
     for (const lone of ["wait", "serve"] as const) {
       for (const hasSubscriber of [true, false, undefined]) {
         for (const now of [2000, 2001]) {
-          const backup = rules("backup", Fsm.hardened, lone)
+          const backup = rules("backup", Policies.hardened, lone)
           const vote = {
             _tag: "ClientRequest",
             now,
             ...(hasSubscriber === undefined ? {} : { hasSubscriber })
           } as const
-          const { member, verdict } = Fsm.step(backup, Fsm.start(backup, 0).member, vote)
+          const { member, verdict } = StateMachine.step(backup, StateMachine.start(backup, 0).member, vote)
           assert.strictEqual(verdict._tag, "Reject")
           assert.strictEqual(
             member.state,
@@ -701,21 +721,25 @@ describe("the hardened policy", () => {
 
   it("tells of evidence once", () => {
     const known = memberIn("PASSIVE", Number.NEGATIVE_INFINITY, { quietSince: 0 })
-    const outcome = Fsm.step(rules("backup", Fsm.hardened), known, eventOf("PeerGone", 10))
+    const outcome = StateMachine.step(rules("backup", Policies.hardened), known, eventOf("PeerGone", 10))
     assert.strictEqual(outcome.member, known)
     assert.isUndefined(outcome.say)
   })
 
   it("has slept after an expiry but for half a heartbeat", () => {
-    assert.isFalse(Fsm.hasSlept(rules(), 100, 1600))
-    assert.isTrue(Fsm.hasSlept(rules(), 100, 1601))
+    assert.isFalse(StateMachine.isStalled(rules(), 100, 1600))
+    assert.isTrue(StateMachine.isStalled(rules(), 100, 1601))
   })
 
   it("H4: an active server without a peer keeps its term after a stall, publishes it, and knows its peer to be gone", () => {
     for (const role of ["primary", "backup"] as const) {
       for (const hasReceived of [true, false]) {
         const member = memberIn("ACTIVE", 5000, { hasReceived, connectionExpiry: 6000, link: "Connecting" })
-        const outcome = Fsm.step(rules(role, Fsm.hardened), member, { _tag: "Slept", now: 9000, isAlone: true })
+        const outcome = StateMachine.step(rules(role, Policies.hardened), member, {
+          _tag: "Slept",
+          now: 9000,
+          isAlone: true
+        })
         assert.deepStrictEqual(outcome, {
           member: {
             ...member,
@@ -728,7 +752,8 @@ describe("the hardened policy", () => {
           say: "this process stood still, but it has no peer (connection refused), still active"
         })
         // A peer that starts later is followed as before.
-        const followed = Fsm.step(rules(role, Fsm.hardened), outcome.member, eventOf("PeerPassive", 9500)).member
+        const followed =
+          StateMachine.step(rules(role, Policies.hardened), outcome.member, eventOf("PeerPassive", 9500)).member
         assert.deepStrictEqual([followed.state, deadlineOf(followed)], ["ACTIVE", 9500 + expiryMillis])
       }
     }
@@ -736,29 +761,35 @@ describe("the hardened policy", () => {
 
   it("H4: a server that is not active starts over, whether it has a peer or not", () => {
     for (const role of ["primary", "backup"] as const) {
-      for (const state of Fsm.states.filter((state) => state !== "ACTIVE" && state in Fsm.hardened[role])) {
+      for (
+        const state of StateMachine.states.filter((state) => state !== "ACTIVE" && state in Policies.hardened[role])
+      ) {
         const slept = (isAlone: boolean) =>
-          Fsm.step(rules(role, Fsm.hardened), memberIn(state, 5000), { _tag: "Slept", now: 9000, isAlone })
+          StateMachine.step(rules(role, Policies.hardened), memberIn(state, 5000), {
+            _tag: "Slept",
+            now: 9000,
+            isAlone
+          })
         assert.deepStrictEqual(slept(true), slept(false))
       }
     }
   })
 
   it("H4: may keep its term until one expiry after its last heartbeat", () => {
-    assert.isTrue(Fsm.mayKeepTerm(rules(), 100, 2100))
-    assert.isFalse(Fsm.mayKeepTerm(rules(), 100, 2101))
+    assert.isTrue(StateMachine.mayKeepTerm(rules(), 100, 2100))
+    assert.isFalse(StateMachine.mayKeepTerm(rules(), 100, 2101))
   })
 
   it.prop(
     "never ends, whatever it hears",
-    { role, history: FastCheck.array(FastCheck.constantFrom(...Fsm.eventTags)) },
+    { role, history: FastCheck.array(FastCheck.constantFrom(...StateMachine.eventTags)) },
     (
       given
     ) => {
-      const hardened = rules(given.role, Fsm.hardened)
-      let member = Fsm.start(hardened, 0).member
+      const hardened = rules(given.role, Policies.hardened)
+      let member = StateMachine.start(hardened, 0).member
       given.history.forEach((tag, i) => {
-        const outcome = Fsm.step(hardened, member, eventOf(tag, i * 700))
+        const outcome = StateMachine.step(hardened, member, eventOf(tag, i * 700))
         assert.notStrictEqual(outcome.verdict._tag, "Fatal")
         member = outcome.member
       })

@@ -1,0 +1,94 @@
+/** Prints what the core says and what a member is, one line each. Instants are relative to now, in milliseconds. */
+import type { Input, Member, Output, Rules, Transition } from "../../src/member/Member.ts"
+import { admission } from "../../src/member/Member.ts"
+
+const relative = (at: number, now: number): string => at < now ? `${at - now}` : `+${at - now}`
+
+const quoted = (text: string | undefined): string => text === undefined ? "" : ` "${text}"`
+
+const printLog = ({ burst, level, message, transition }: Extract<Output, { _tag: "Log" }>): string =>
+  `${level}${burst === undefined ? "" : ` (${burst})`}: ${message}${transition === undefined ? "" : " [transition]"}`
+
+const printTransition = ({ cause, explanation, from, reason, to }: Transition): string =>
+  `${from} -> ${to} because of ${cause}${explanation === undefined ? "" : `, ${explanation}`}${
+    reason === undefined ? "" : `, reason${quoted(reason)}`
+  }`
+
+/** An output in a line. */
+export const printOutput = (output: Output, now: number): string => {
+  switch (output._tag) {
+    case "Publish":
+      return `publish ${output.state}${output.isFinal ? " (final)" : ""}${output.isHeartbeat ? " (heartbeat)" : ""}`
+    case "ReadLink":
+      return "read link"
+    case "ResetLink":
+      return `reset link, epoch ${output.epoch}`
+    case "BeginTerm":
+      return "begin term"
+    case "EndTerm":
+      return `end term${output.isSilent ? " (silent)" : ""}: ${printTransition(output.transition)}`
+    case "Transitioned":
+      return `transitioned ${printTransition(output.transition)}`
+    case "FailedOver":
+      return `failed over, ${output.silentMillis} ms after the last heartbeat`
+    case "Conflict":
+      return `conflict: both report ${output.state}`
+    case "WakeAt":
+      return `wake at ${relative(output.at, now)}`
+    case "Complete":
+      return `complete command ${output.id}: ${output.rejection ?? "done"}`
+    case "Log":
+      return printLog(output)
+    case "Abort":
+      return `abort: ${output.reason}`
+    case "Exit":
+      return "exit"
+  }
+}
+
+const answers: { readonly [T in Input["_tag"]]?: string } = {
+  HeartbeatSent: "heartbeat sent",
+  LinkRead: "link read",
+  LinkReset: "link reset",
+  TermEnded: "term ended"
+}
+
+/** Inputs that the harness gives by itself. */
+export const printAnswer = (inputs: ReadonlyArray<Input>): string =>
+  inputs.map((input) => input._tag === "PeerHeartbeat" ? `peer ${input.state}` : answers[input._tag] ?? input._tag)
+    .join(" & ")
+
+const printPhase = ({ phase }: Member, now: number): string => {
+  switch (phase._tag) {
+    case "Draining":
+      return `Draining until ${relative(phase.until, now)}${phase.handOver === undefined ? "" : ", handing over"}`
+    case "EndingTerm":
+      return `EndingTerm${phase.handOver === undefined ? "" : ", handing over"}`
+    case "Serving":
+    case "Stopped":
+      return phase._tag
+  }
+}
+
+/** What a member remembers, and what it does with requests. */
+export const printMember = (rules: Rules, member: Member, now: number): string => {
+  const { failovers, paused, peer, promotion, protocol, wait } = member
+  const { connectionExpiry, hasReceived, link, peerExpiry, state } = protocol
+  return [
+    `= ${state}`,
+    printPhase(member, now),
+    admission(rules, member),
+    `peer deadline ${Number.isFinite(peerExpiry) ? relative(peerExpiry, now) : "over: it is down"}`,
+    ...(Number.isFinite(connectionExpiry) ? [`connection deadline ${relative(connectionExpiry, now)}`] : []),
+    ...(link === "Down" ? [] : [`link ${link}`]),
+    ...(peer === undefined
+      ? []
+      : [`peer ${peer.state} ${relative(peer.receivedAt, now)}${hasReceived ? "" : " (void)"}`]),
+    ...(promotion === undefined ? [] : [`promotion ${promotion.waiting === undefined ? "pending" : "waiting"}`]),
+    ...(paused === undefined ? [] : [`paused${quoted(paused.reason)}`]),
+    ...(failovers.length === 0 ? [] : [`failovers ${failovers.map((at) => relative(at, now)).join(" ")}`]),
+    ...(wait === undefined
+      ? []
+      : [`waits for ${wait._tag}, deferred [${wait.deferred.map(({ _tag }) => _tag).join(" ")}]`])
+  ].join("; ")
+}
