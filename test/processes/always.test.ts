@@ -54,11 +54,13 @@ describe("F1 never none", () => {
   it.scopedLive("F1 SIGTERM of the primary 50 ms after it became active: the backup answers within three heartbeats", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
-      yield* start("backup", at, 1000)
+      const backup = yield* start("backup", at, 1000)
       const replies = yield* requests(at.backup.frontend)
       const primary = yield* start("primary", at, 1000)
       yield* primary.waitForLine(readyAsActive)
       yield* Effect.sleep("50 millis")
+      // Without waiting for a heartbeat.
+      yield* within(500, "the backup is passive")(backup.waitForLine(readyAsPassive))
       yield* primary.kill("SIGTERM")
       yield* threeHeartbeats(1000, "backup")(replies.find(() => true))
     }))
