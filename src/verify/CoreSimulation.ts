@@ -73,6 +73,7 @@ const makeWorld = ({ heartbeats = 10, keepLines, policy, regime, seed }: Options
     lines: keepLines === true ? [] : undefined,
     end: heartbeats * heartbeatMillis,
     isExtreme: draw() < 0.3,
+    delayMillis: World.longestDelays[Math.floor(draw() * World.longestDelays.length)]!,
     hasCommands: draw() < 0.3,
     gapMillis: [0.3, 1, 2][Math.floor(draw() * 3)]! * heartbeatMillis,
     dual: { count: 0, last: 0 },

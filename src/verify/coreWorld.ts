@@ -16,8 +16,11 @@ import type { Violation } from "./History.ts"
 export const heartbeatMillis = 100
 export const expiryMillis = 2 * heartbeatMillis
 
-/** Any message takes at most so long while the network is sound. */
-export const delayMillis = heartbeatMillis / 2
+/**
+ * Any message takes at most so long while the network is sound. In some runs it is far quicker, so that a probe after a stall is
+ * answered in time.
+ */
+export const longestDelays: ReadonlyArray<number> = [0.5, 0.5, 0.1].map((heartbeats) => heartbeats * heartbeatMillis)
 
 /** The primary is 0, the backup 1. */
 export type Side = 0 | 1
@@ -132,6 +135,8 @@ export interface World {
   readonly end: number
   /** Whether messages take the shortest or the longest time only. */
   readonly isExtreme: boolean
+  /** The longest time that a message takes in this run. */
+  readonly delayMillis: number
   readonly hasCommands: boolean
   readonly gapMillis: number
   readonly dual: { count: number; last: number }
@@ -169,7 +174,7 @@ export const anyOf = <A>(world: World, all: ReadonlyArray<A>): A => all[integer(
 
 /** How long a message is under way. */
 export const delay = (world: World): number =>
-  world.isExtreme ? (draw(world) < 0.5 ? 0 : delayMillis) : draw(world) * delayMillis
+  world.isExtreme ? (draw(world) < 0.5 ? 0 : world.delayMillis) : draw(world) * world.delayMillis
 
 export const plan = (world: World, millis: number, what: Happening): void => {
   Heap.push(world.planned, { at: world.now + millis, order: world.order++, what })
