@@ -39,8 +39,4 @@ export const serve = <A, E>(
 export const run = <A>(
   mailbox: Mailbox.ReadonlyMailbox<A>,
   take: (batch: ReadonlyArray<A>) => Promise<void>
-): Effect.Effect<never> =>
-  Effect.zipRight(
-    Stream.runForEach(batches(mailbox), (batch) => Effect.promise(() => take(batch))),
-    Effect.never
-  )
+): Effect.Effect<never> => serve(mailbox, take, () => Effect.void)

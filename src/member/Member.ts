@@ -14,7 +14,7 @@ import { accepts, advance, become, publishState } from "./transition.ts"
 
 export type { Command, Input, Member, Output, Phase, Rejection, Rules, Transition, Wait } from "./data.ts"
 export { isStalled } from "./stall.ts"
-export { type Block, blockAt } from "./takeover.ts"
+export { type Block, blockAt, isStillWaiting } from "./takeover.ts"
 
 /**
  * A member that has just started, and what it does first: it publishes its state and logs its role.

@@ -21,7 +21,7 @@ export interface Rules extends StateMachine.Rules {
 }
 
 /**
- * A command of an operator that takes a while. `id` names it for whoever completes it.
+ * A command of an operator that takes a while. `Complete` names it by its `id`.
  *
  * @category models
  */

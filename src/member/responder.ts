@@ -189,7 +189,7 @@ export const make = <R>(
   counting: Counting
 ): Effect.Effect<Responder, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    // A span costs twice as much as everything else about a request, and the default tracer shows it to nobody.
+    // A span costs twice as much as everything else about a request, and the default tracer discards it.
     const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
     const clients = makeClientCounts()
     const failures = makeFailures(options, counting)

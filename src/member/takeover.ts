@@ -182,7 +182,7 @@ export const interruptPromotion = (turn: Turn): void => {
 }
 
 /** Whether the member still waits as the promotion has made it wait: nothing was received from the peer. */
-const isStillWaiting = (waiting: StateMachine.Member | undefined, protocol: StateMachine.Member): boolean =>
+export const isStillWaiting = (waiting: StateMachine.Member | undefined, protocol: StateMachine.Member): boolean =>
   waiting !== undefined && waiting.state === protocol.state && waiting.peerExpiry === protocol.peerExpiry &&
   waiting.connectionExpiry === protocol.connectionExpiry
 

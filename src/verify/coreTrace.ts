@@ -1,6 +1,22 @@
 /** Prints what the core of a process says, one line each. */
 import type * as Core from "../member/Member.ts"
 
+/** An instant relative to now, in milliseconds to the microsecond. */
+export const relative = (at: number, now: number): string => {
+  const millis = Number((at - now).toFixed(3))
+  return millis < 0 ? `${millis}` : `+${millis}`
+}
+
+export const quoted = (text: string | undefined): string => text === undefined ? "" : ` "${text}"`
+
+const printLog = ({ burst, level, message, transition }: Extract<Core.Output, { _tag: "Log" }>): string =>
+  `${level}${burst === undefined ? "" : ` (${burst})`}: ${message}${transition === undefined ? "" : " [transition]"}`
+
+const printTransition = ({ cause, explanation, from, reason, to }: Core.Transition): string =>
+  `${from} -> ${to} because of ${cause}${explanation === undefined ? "" : `, ${explanation}`}${
+    reason === undefined ? "" : `, reason${quoted(reason)}`
+  }`
+
 /** An output in words. Instants are relative to now, in milliseconds. */
 export const printOutput = (output: Core.Output, now: number): string => {
   switch (output._tag) {
@@ -10,24 +26,22 @@ export const printOutput = (output: Core.Output, now: number): string => {
       return "read link"
     case "ResetLink":
       return `reset link, epoch ${output.epoch}`
-    case "EndTerm":
-      return `end term${output.isSilent ? " (silent)" : ""}`
     case "BeginTerm":
       return "begin term"
-    case "Transitioned": {
-      const { cause, explanation, from, to } = output.transition
-      return `${from} -> ${to} because of ${cause}${explanation === undefined ? "" : `, ${explanation}`}`
-    }
+    case "EndTerm":
+      return `end term${output.isSilent ? " (silent)" : ""}: ${printTransition(output.transition)}`
+    case "Transitioned":
+      return `transitioned ${printTransition(output.transition)}`
     case "FailedOver":
-      return `failed over, ${output.silentMillis.toFixed(3)} ms after the last heartbeat`
+      return `failed over, ${Number(output.silentMillis.toFixed(3))} ms after the last heartbeat`
     case "Conflict":
       return `conflict: both report ${output.state}`
     case "WakeAt":
-      return `wake at +${(output.at - now).toFixed(3)}`
+      return `wake at ${relative(output.at, now)}`
     case "Complete":
       return `complete command ${output.id}: ${output.rejection ?? "done"}`
     case "Log":
-      return `${output.level}: ${output.message}`
+      return printLog(output)
     case "Abort":
       return `abort: ${output.reason}`
     case "Exit":

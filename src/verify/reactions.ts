@@ -243,9 +243,7 @@ export const make = (rules: Core.Rules, { core = production, remembersPeer, tick
   const normal = (member: Core.Member, now: number): Core.Member => {
     const protocol = protocolAt(member, now)
     const { phase, promotion } = member
-    const isWaiting = promotion?.waiting !== undefined && promotion.waiting.state === member.protocol.state &&
-      promotion.waiting.peerExpiry === member.protocol.peerExpiry &&
-      promotion.waiting.connectionExpiry === member.protocol.connectionExpiry
+    const isWaiting = Core.isStillWaiting(promotion?.waiting, member.protocol)
     const isBrief = now - member.briefStallAt < inMillis(rules, timing.unproven)
     return {
       protocol,

@@ -1,50 +1,9 @@
 /** Prints what the core says and what a member is, one line each. Instants are relative to now, in milliseconds. */
-import type { Input, Member, Output, Rules, Transition } from "../../src/member/Member.ts"
+import type { Input, Member, Rules } from "../../src/member/Member.ts"
 import { admission } from "../../src/member/Member.ts"
+import { printOutput, quoted, relative } from "../../src/verify/coreTrace.ts"
 
-const relative = (at: number, now: number): string => at < now ? `${at - now}` : `+${at - now}`
-
-const quoted = (text: string | undefined): string => text === undefined ? "" : ` "${text}"`
-
-const printLog = ({ burst, level, message, transition }: Extract<Output, { _tag: "Log" }>): string =>
-  `${level}${burst === undefined ? "" : ` (${burst})`}: ${message}${transition === undefined ? "" : " [transition]"}`
-
-const printTransition = ({ cause, explanation, from, reason, to }: Transition): string =>
-  `${from} -> ${to} because of ${cause}${explanation === undefined ? "" : `, ${explanation}`}${
-    reason === undefined ? "" : `, reason${quoted(reason)}`
-  }`
-
-/** An output in a line. */
-export const printOutput = (output: Output, now: number): string => {
-  switch (output._tag) {
-    case "Publish":
-      return `publish ${output.state}${output.isFinal ? " (final)" : ""}${output.isHeartbeat ? " (heartbeat)" : ""}`
-    case "ReadLink":
-      return "read link"
-    case "ResetLink":
-      return `reset link, epoch ${output.epoch}`
-    case "BeginTerm":
-      return "begin term"
-    case "EndTerm":
-      return `end term${output.isSilent ? " (silent)" : ""}: ${printTransition(output.transition)}`
-    case "Transitioned":
-      return `transitioned ${printTransition(output.transition)}`
-    case "FailedOver":
-      return `failed over, ${output.silentMillis} ms after the last heartbeat`
-    case "Conflict":
-      return `conflict: both report ${output.state}`
-    case "WakeAt":
-      return `wake at ${relative(output.at, now)}`
-    case "Complete":
-      return `complete command ${output.id}: ${output.rejection ?? "done"}`
-    case "Log":
-      return printLog(output)
-    case "Abort":
-      return `abort: ${output.reason}`
-    case "Exit":
-      return "exit"
-  }
-}
+export { printOutput }
 
 const answers: { readonly [T in Input["_tag"]]?: string } = {
   HeartbeatSent: "heartbeat sent",
