@@ -52,10 +52,10 @@ export default tseslint.config(
   {
     files: [
       "src/bin.ts",
-      "src/cli/demo.ts",
+      "src/cli/commands/demo.ts",
       "src/cli/runMain.ts",
-      "src/service/guardian.ts",
-      "src/service/guardianClient.ts"
+      "src/command/guardian.ts",
+      "src/command/guardianClient.ts"
     ],
     rules: { "no-restricted-globals": "off" }
   },

@@ -1,45 +1,47 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
-import { version } from "../src/internal/version.ts"
+import { version } from "../src/internal/Version.ts"
 
 const root = new URL("..", import.meta.url)
 const read = (path: string) => fs.readFileSync(new URL(path, root), "utf8")
+const manifest: { readonly version: string; readonly exports: Record<string, string> } = JSON.parse(
+  read("package.json")
+)
 
-describe("the front door", () => {
-  it("has one line for each public module, sorted", () => {
-    const modules = [
-      ...fs.readdirSync(new URL("src", root)),
-      ...["protocol", "service", "zeromq"].flatMap((room) =>
-        fs.readdirSync(new URL(`src/${room}`, root)).map((name) => `${room}/${name}`)
-      )
-    ]
-      .filter((name) => /(^|\/)[A-Z][^/]*\.ts$/.test(name))
-      // Whoever imports the library loads nothing but Effect and the binding; what needs more is imported by its path.
-      .filter((path) => !/^import (?!type ).* from "(?!effect\/|zeromq"|node:|\.)/m.test(read(`src/${path}`)))
-      .sort((a, b) => a.toLowerCase() < b.toLowerCase() ? -1 : 1)
-      .map((path) => `export * as ${path.replace(/^.*\/|\.ts$/g, "")} from "./${path}"`)
-    assert.deepStrictEqual(read("src/index.ts").trim().split("\n"), modules)
+/** The public modules by name, as paths in `src`. */
+const modules = Object.entries(manifest.exports)
+  .filter(([name]) => /^\.\/[A-Z]/.test(name))
+  .map(([name, file]) => ({ name: name.slice(2), file: file.replace(/^\.\/dist\/|\.js$/g, "") }))
+
+describe("the package", () => {
+  it("exports public modules by their own names, sorted", () => {
+    for (const { file, name } of modules) {
+      assert.strictEqual(file.replace(/^.*\//, ""), name)
+      assert.isTrue(fs.existsSync(new URL(`src/${file}.ts`, root)), file)
+    }
+    const names = modules.map(({ name }) => name)
+    assert.deepStrictEqual(names, [...names].sort((a, b) => a.toLowerCase() < b.toLowerCase() ? -1 : 1))
   })
 
-  it("says the version of the package", () => {
-    assert.strictEqual(JSON.parse(read("package.json")).version, version)
+  it("has only public modules in its index, which load nothing but Effect and the binding", () => {
+    const lines = read("src/index.ts").trim().split("\n").filter((line) => line.startsWith("export"))
+    assert.isAtMost(lines.length, 16)
+    for (const line of lines) {
+      const [, name, file] = /^export \* as (\w+) from "\.\/(.*)\.ts"$/.exec(line)!
+      assert.deepInclude(modules, { name, file })
+      assert.notMatch(read(`src/${file}.ts`), /^import (?!type ).* from "(?!effect\/|zeromq"|node:|\.)/m)
+    }
   })
 
-  it("documents every export with a meaning and one category", () => {
-    const files = ["", "protocol/", "security/", "service/"].flatMap((room) =>
-      fs.readdirSync(new URL(`src/${room}`, root)).filter((name) => /^[A-Z].*\.ts$/.test(name)).map((name) =>
-        room + name
-      )
-    )
-    for (const file of files) {
-      const source = read(`src/${file}`)
-      for (
-        const match of source.matchAll(
-          /(\/\*\*(?:(?!\*\/)[^])*\*\/\s)?export (?:const|class|interface|type|\{) ?(\w*)/g
-        )
-      ) {
-        const doc = match[1] ?? ""
-        assert.strictEqual(doc.match(/@category/g)?.length, 1, `${file}: ${match[2]}`)
+  it("says its version", () => {
+    assert.strictEqual(manifest.version, version)
+  })
+
+  it("documents every export of a public module with a meaning and one category", () => {
+    for (const { file } of modules) {
+      const exported = /(\/\*\*(?:(?!\*\/)[^])*\*\/\s)?export (?:const|class|interface|type) (\w+)/g
+      for (const match of read(`src/${file}.ts`).matchAll(exported)) {
+        assert.strictEqual((match[1] ?? "").match(/@category/g)?.length, 1, `${file}: ${match[2]}`)
       }
     }
   })

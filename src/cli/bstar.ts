@@ -9,8 +9,8 @@ import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { InvalidConfig } from "../BinaryStarError.ts"
-import { version } from "../internal/version.ts"
+import { version } from "../internal/Version.ts"
+import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { CommandLine } from "./commandLine.ts"
 import { scan } from "./commandLine.ts"
 import * as options from "./options.ts"
@@ -23,7 +23,7 @@ const load = <M>(module: () => Promise<M>): Effect.Effect<M> => Effect.promise(m
 const client = Command.make(
   "client",
   options.client,
-  (parsed) => Effect.flatMap(load(() => import("./client.ts")), ({ run }) => run(parsed))
+  (parsed) => Effect.flatMap(load(() => import("./commands/client.ts")), ({ run }) => run(parsed))
 ).pipe(
   Command.withDescription("Ask a pair for the numbers 1, 2, 3 ..., as the Guide's client does.")
 )
@@ -34,7 +34,7 @@ const keygen = Command.make(
     ...options.keygen,
     directory: Args.text({ name: "DIR" }).pipe(Args.withDescription("Where the key files are, or come to be."))
   },
-  (parsed) => Effect.flatMap(load(() => import("./keygen.ts")), ({ run }) => run(parsed))
+  (parsed) => Effect.flatMap(load(() => import("./commands/keygen.ts")), ({ run }) => run(parsed))
 ).pipe(
   Command.withDescription(
     "Make key files for --keys: for both servers of a pair, or for one client or worker more. None is overwritten."
@@ -44,7 +44,7 @@ const keygen = Command.make(
 const fsm = Command.make(
   "fsm",
   options.fsm,
-  (parsed) => Effect.flatMap(load(() => import("./fsm.ts")), ({ run }) => run(parsed))
+  (parsed) => Effect.flatMap(load(() => import("./commands/fsm.ts")), ({ run }) => run(parsed))
 ).pipe(
   Command.withDescription("Print the state machine, derived from the code that runs.")
 )
@@ -52,21 +52,22 @@ const fsm = Command.make(
 const verify = Command.make(
   "verify",
   options.verify,
-  (parsed) => Effect.flatMap(load(() => import("./verify.ts")), ({ run }) => run(parsed))
+  (parsed) => Effect.flatMap(load(() => import("./commands/verify.ts")), ({ run }) => run(parsed))
 ).pipe(
   Command.withDescription(
     "Explore every state that a pair can come to and tell how its promises can be broken, if they can."
   )
 )
 
-const demo = Command.make("demo", {}, () => Effect.flatMap(load(() => import("./demo.ts")), ({ run }) => run)).pipe(
-  Command.withDescription("Start a pair and a client on this machine, kill each server in turn, and watch.")
-)
+const demo = Command.make("demo", {}, () => Effect.flatMap(load(() => import("./commands/demo.ts")), ({ run }) => run))
+  .pipe(
+    Command.withDescription("Start a pair and a client on this machine, kill each server in turn, and watch.")
+  )
 
 const check = Command.make(
   "check",
   options.configCheck,
-  (parsed) => Effect.flatMap(load(() => import("./config.ts")), ({ check }) => check(parsed))
+  (parsed) => Effect.flatMap(load(() => import("./commands/config.ts")), ({ check }) => check(parsed))
 ).pipe(
   Command.withDescription(
     "Print what a server would be configured with and where each value comes from, or all that is wrong. " +
@@ -88,7 +89,7 @@ const status = Command.make(
       Args.withDescription(`With --watch: how long to wait in between, such as "5 seconds".`)
     )
   },
-  (parsed) => Effect.flatMap(load(() => import("./status.ts")), ({ run }) => run(parsed))
+  (parsed) => Effect.flatMap(load(() => import("./commands/status.ts")), ({ run }) => run(parsed))
 ).pipe(
   Command.withDescription(
     "Tell how both servers of a pair are. Exit code: 0 healthy, 1 degraded, 2 nobody is active, 3 both are."
@@ -98,7 +99,7 @@ const status = Command.make(
 const history = Command.make(
   "history",
   options.history,
-  (parsed) => Effect.flatMap(load(() => import("./history.ts")), ({ run }) => run(parsed))
+  (parsed) => Effect.flatMap(load(() => import("./commands/history.ts")), ({ run }) => run(parsed))
 ).pipe(
   Command.withDescription("Tell the transitions of both servers, the newest last.")
 )
@@ -106,12 +107,12 @@ const history = Command.make(
 const doctor = Command.make(
   "doctor",
   options.doctor,
-  (parsed) => Effect.flatMap(load(() => import("./doctor.ts")), ({ run }) => run(parsed))
+  (parsed) => Effect.flatMap(load(() => import("./commands/doctor.ts")), ({ run }) => run(parsed))
 ).pipe(
   Command.withDescription("Look for what is wrong with a pair, and tell what to do about it.")
 )
 
-const control = load(() => import("./control.ts"))
+const control = load(() => import("./commands/control.ts"))
 
 const switchover = Command.make(
   "switchover",
@@ -165,7 +166,7 @@ const roleOf = (parsed: { readonly primary: boolean; readonly backup: boolean })
 const proxy = Command.make("proxy", options.proxy, (parsed) =>
   Effect.gen(function*() {
     const role = yield* roleOf(parsed)
-    const { run } = yield* load(() => import("./proxy.ts"))
+    const { run } = yield* load(() => import("./commands/proxy.ts"))
     return yield* run(role, parsed)
   })).pipe(
     Command.withDescription("A server of a pair that hands requests on to workers in any language: REP sockets.")
@@ -182,7 +183,7 @@ const runCommand = Command.make(
   ({ command, ...parsed }) =>
     Effect.gen(function*() {
       const role = yield* roleOf(parsed)
-      const { run } = yield* load(() => import("./run.ts"))
+      const { run } = yield* load(() => import("./commands/run.ts"))
       yield* run(role, parsed, command)
     })
 ).pipe(
@@ -192,7 +193,7 @@ const runCommand = Command.make(
 const root = Command.make("bstar", options.server, (parsed) =>
   Effect.gen(function*() {
     const role = yield* roleOf(parsed)
-    const { run } = yield* load(() => import("./server.ts"))
+    const { run } = yield* load(() => import("./commands/server.ts"))
     return yield* run(role, parsed)
   })).pipe(
     Command.withDescription("A server of a Binary Star pair: -p is the primary, -b the backup."),

@@ -12,7 +12,7 @@ import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
 import { accepts, advance, become, publishState } from "./transition.ts"
 
-export type { Command, Input, Member, Output, Phase, Rejection, Rules, Transition, Wait } from "./data.ts"
+export type { Command, Input, Member, Output, Phase, Refusal, Rejection, Rules, Transition, Wait } from "./data.ts"
 export { isStalled } from "./stall.ts"
 export { type Block, blockAt, isStillWaiting } from "./takeover.ts"
 

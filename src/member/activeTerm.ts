@@ -2,7 +2,7 @@ import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import { until } from "../internal/until.ts"
+import { until } from "../internal/Until.ts"
 
 /**
  * A time in which a member is active, from what began it until what ends it.

@@ -1,4 +1,4 @@
-import type * as Frames from "../Frames.ts"
+import type * as Frames from "../wire/Frames.ts"
 
 /** An accepted request that waits for others to complete. */
 export interface QueuedRequest {

@@ -3,9 +3,9 @@
  * else has to come first. No Effect, no generator and no closure.
  */
 import * as Effect from "effect/Effect"
-import type * as Frames from "../Frames.ts"
-import type { OnBatch } from "../Frontend.ts"
-import { sliceMillis } from "../internal/scheduler.ts"
+import { sliceMillis } from "../internal/Scheduler.ts"
+import type { OnBatch } from "../ports/Frontend.ts"
+import type * as Frames from "../wire/Frames.ts"
 import type { Event, Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
 import { unlessStalled } from "./outputs.ts"

@@ -8,7 +8,7 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import * as Deadlines from "../internal/deadlines.ts"
+import * as Deadlines from "../internal/Deadlines.ts"
 
 /**
  * Something that runs for somebody: an effect, or what tells by itself when it has ended.

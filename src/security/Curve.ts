@@ -12,8 +12,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
-import type { InvalidConfig } from "../BinaryStarError.ts"
 import type { Role } from "../protocol/StateMachine.ts"
+import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Accepted, KeyPair } from "./CurveKey.ts"
 import { isKey } from "./CurveKey.ts"
 import { issue, publicKeys, readKeyPair } from "./keyFiles.ts"

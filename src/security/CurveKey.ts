@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as crypto from "node:crypto"
-import type { ConfigIssue } from "../BinaryStarError.ts"
+import type { ConfigIssue } from "../settings/InvalidConfig.ts"
 
 /**
  * A key and its secret. Whoever has the secret is the one whom others know by the public key.

@@ -6,9 +6,9 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import type { InvalidConfig } from "../BinaryStarError.ts"
-import { ClientLink } from "../ClientLink.ts"
+import { ClientLink } from "../ports/ClientLink.ts"
 import type * as Curve from "../security/Curve.ts"
+import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 const make = (secure: ZmqSocket.Secure | undefined) =>

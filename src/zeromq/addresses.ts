@@ -1,8 +1,8 @@
 /** Which addresses the endpoints that are connected to have, as numeric endpoints. They outlive the sockets that use them. */
 import { isIP } from "node:net"
 import * as os from "node:os"
-import * as Endpoint from "../Endpoint.ts"
-import * as Names from "../internal/names.ts"
+import * as Names from "../internal/Names.ts"
+import * as Endpoint from "../wire/Endpoint.ts"
 
 interface Addresses {
   readonly host: string

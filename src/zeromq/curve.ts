@@ -1,8 +1,8 @@
 /** What the two sides of CURVE share: those who are bound (`curveServer.ts`) and those who connect (`curveClient.ts`). */
 import * as Effect from "effect/Effect"
 import * as zmq from "zeromq"
-import { InvalidConfig } from "../BinaryStarError.ts"
 import type { Accepted, Keys } from "../security/CurveKey.ts"
+import { InvalidConfig } from "../settings/InvalidConfig.ts"
 
 export const refuse = (message: string) => new InvalidConfig({ issues: [{ field: "keys", message }] })
 

@@ -7,9 +7,9 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as net from "node:net"
-import type { SocketError } from "../BinaryStarError.ts"
-import * as Burst from "../internal/burst.ts"
-import { monotonicReader } from "../internal/clock.ts"
+import { monotonicReader } from "../internal/Clock.ts"
+import * as Burst from "../internal/LogOnce.ts"
+import type { SocketError } from "../ports/SocketError.ts"
 
 /** `undefined` where there is no file that belongs to the endpoint alone: names in the abstract namespace, and wildcards. */
 export const pathOf = (endpoint: string): string | undefined => {

@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import { networkInterfaces } from "node:os"
-import * as Endpoint from "../Endpoint.ts"
+import * as Endpoint from "../wire/Endpoint.ts"
 
 /** The ports that the system gives to connections; those of Linux where they cannot be read. */
 const [firstPort = 32_768, lastPort = 60_999] = (() => {

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as net from "node:net"
-import * as Endpoint from "../Endpoint.ts"
+import * as Endpoint from "../wire/Endpoint.ts"
 import * as Addresses from "./addresses.ts"
 
 /** How long, in milliseconds, the system may take to answer. Without an answer nothing is known. */

@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import type { SocketError } from "../BinaryStarError.ts"
-import type * as Frames from "../Frames.ts"
+import type { SocketError } from "../ports/SocketError.ts"
 import * as CurveKey from "../security/CurveKey.ts"
+import type * as Frames from "../wire/Frames.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /** What becomes of a connection: it comes in, it is refused for good, or it is to come again. */

@@ -2,7 +2,7 @@
  * How long a client waits for its answer whose server has just been killed.
  */
 import { Effect, Logger } from "effect"
-import * as BinaryStarClient from "../../src/BinaryStarClient.ts"
+import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as Curve from "../../src/security/Curve.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 

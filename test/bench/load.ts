@@ -9,7 +9,7 @@ import { once } from "node:events"
 import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { context, Dealer } from "zeromq"
-import * as Zmtp from "../fuzz/zmtp.ts"
+import * as Zmtp from "../campaigns/fuzz/zmtp.ts"
 import * as proc from "./proc.ts"
 
 /** What a client needs of CURVE, as the binding calls it. */

@@ -12,7 +12,7 @@ import * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as RpcServer from "@effect/rpc/RpcServer"
 import { Effect, Layer, Schema } from "effect"
 import { BinaryStar, BinaryStarClient, Zmq, ZmqClientLink } from "effect-binary-star"
-import * as BinaryStarRpc from "effect-binary-star/service/BinaryStarRpc"
+import * as BinaryStarRpc from "effect-binary-star/BinaryStarRpc"
 
 export interface Job {
   /** How many calls are under way at a time, and for how long. */

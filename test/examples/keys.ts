@@ -1,7 +1,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Config, ConfigProvider, Console, Effect, Layer } from "effect"
 import { BinaryStar, BinaryStarClient, BinaryStarConfig, Frames, Handler, Zmq, ZmqClientLink } from "effect-binary-star"
-import * as Curve from "effect-binary-star/security/Curve"
+import * as Curve from "effect-binary-star/Curve"
 
 const Server = Layer.unwrapEffect(Effect.gen(function*() {
   const options = yield* BinaryStarConfig.config

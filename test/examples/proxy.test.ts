@@ -3,12 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import * as path from "node:path"
-import * as BinaryStarClient from "../../src/BinaryStarClient.ts"
-import * as Frames from "../../src/Frames.ts"
+import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
+import * as Frames from "../../src/wire/Frames.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
-import type { Role } from "../processes/support.ts"
-import { freeEndpoints, other, root, run } from "../processes/support.ts"
-import { quiet } from "../suites/support.ts"
+import { quiet } from "../support/sockets.ts"
+import type { Role } from "../system/support.ts"
+import { freeEndpoints, other, root, run } from "../system/support.ts"
 
 const python = ["python3", "/usr/bin/python3"].find((python) => spawnSync(python, ["-c", "import zmq"]).status === 0)
 

@@ -9,7 +9,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "@effect/rpc"
 import { Config, ConfigProvider, Console, Effect, Layer, Schema, Stream } from "effect"
 import { BinaryStar, BinaryStarClient, BinaryStarConfig, Zmq, ZmqClientLink } from "effect-binary-star"
-import * as BinaryStarRpc from "effect-binary-star/service/BinaryStarRpc"
+import * as BinaryStarRpc from "effect-binary-star/BinaryStarRpc"
 
 class Words extends RpcGroup.make(
   // Looking a word up twice does no harm, so that the call is sent again when its server is lost.

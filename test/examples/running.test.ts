@@ -2,10 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
-import type { Endpoints, Role } from "../processes/support.ts"
-import { dealer, freeEndpoints, root, run } from "../processes/support.ts"
-import { makeKeyFiles } from "../suites/keys.ts"
-import { eventually } from "../suites/support.ts"
+import { makeKeyFiles } from "../support/keys.ts"
+import { eventually } from "../support/sockets.ts"
+import type { Endpoints, Role } from "../system/support.ts"
+import { dealer, freeEndpoints, root, run } from "../system/support.ts"
 
 /** Runs an example without building it, on a pair with these endpoints. */
 const example = (name: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>

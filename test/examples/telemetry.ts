@@ -10,7 +10,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ConsoleMetricExporter, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { BinaryStar, BinaryStarConfig, Handler, Zmq } from "effect-binary-star"
-import * as MemberMetrics from "effect-binary-star/operations/Metrics"
+import * as MemberMetrics from "effect-binary-star/Metrics"
 
 const Pair = BinaryStar.layerConfig(BinaryStarConfig.config, Handler.echo).pipe(
   Layer.provide(Zmq.layerConfig(BinaryStarConfig.config))

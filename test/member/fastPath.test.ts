@@ -2,11 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import * as BinaryStar from "../../src/BinaryStar.ts"
-import * as Frames from "../../src/Frames.ts"
-import { Frontend, type OnBatch } from "../../src/Frontend.ts"
-import * as PeerLink from "../../src/PeerLink.ts"
-import { quiet } from "../suites/support.ts"
+import * as BinaryStar from "../../src/member/BinaryStar.ts"
+import { Frontend, type OnBatch } from "../../src/ports/Frontend.ts"
+import * as PeerLink from "../../src/ports/PeerLink.ts"
+import * as Frames from "../../src/wire/Frames.ts"
+import { quiet } from "../support/sockets.ts"
 
 const request = (text: string): Frames.Frames => [Uint8Array.of(1), Frames.delimiter, ...Frames.make(text)]
 

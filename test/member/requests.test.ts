@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import type * as Frames from "../../src/Frames.ts"
-import * as Counters from "../../src/member/counters.ts"
-import type { Limits } from "../../src/member/requests.ts"
-import { Requests } from "../../src/member/requests.ts"
-import type { Completion, Outbox, Responder } from "../../src/member/responder.ts"
+import * as Counters from "../../src/member/Counters.ts"
+import type { Limits } from "../../src/member/Requests.ts"
+import { Requests } from "../../src/member/Requests.ts"
+import type { Completion, Outbox, Responder } from "../../src/member/Responder.ts"
+import type * as Frames from "../../src/wire/Frames.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

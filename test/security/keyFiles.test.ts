@@ -4,8 +4,8 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Curve from "../../src/security/Curve.ts"
 import type { Accepted, KeyPair } from "../../src/security/CurveKey.ts"
-import * as keygen from "../../src/security/keygen.ts"
-import { directory, makeKeyFiles } from "../suites/keys.ts"
+import * as keygen from "../../src/security/Keygen.ts"
+import { directory, makeKeyFiles } from "../support/keys.ts"
 
 const modeOf = (file: string) => fs.statSync(file).mode & 0o777
 

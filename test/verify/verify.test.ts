@@ -2,10 +2,10 @@ import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Core from "../../src/member/Member.ts"
 import * as Policies from "../../src/protocol/Policies.ts"
 import type * as StateMachine from "../../src/protocol/StateMachine.ts"
-import { explore, type Progress } from "../../src/verify/explore.ts"
-import * as Model from "../../src/verify/Model.ts"
-import * as Packing from "../../src/verify/packing.ts"
-import * as Story from "../../src/verify/story.ts"
+import { explore, type Progress } from "../../src/verify/model/Explore.ts"
+import * as Model from "../../src/verify/model/Model.ts"
+import * as Packing from "../../src/verify/model/packing.ts"
+import * as Story from "../../src/verify/model/Trace.ts"
 
 const exhaust = (options: Model.Options): { readonly model: Model.Model; readonly result: Progress } => {
   const model = Model.make(options)

@@ -14,9 +14,9 @@ import * as Stream from "effect/Stream"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as zmq from "zeromq"
-import type { SocketReason } from "../../src/BinaryStarError.ts"
-import type { SocketError } from "../../src/BinaryStarError.ts"
-import type * as Frames from "../../src/Frames.ts"
+import type { SocketReason } from "../../src/ports/SocketError.ts"
+import type { SocketError } from "../../src/ports/SocketError.ts"
+import type * as Frames from "../../src/wire/Frames.ts"
 import { isConnectedToItself, isRefused } from "../../src/zeromq/probe.ts"
 import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
 import {
@@ -27,7 +27,7 @@ import {
   texts,
   transports,
   unhandledRejections
-} from "../suites/support.ts"
+} from "../support/sockets.ts"
 
 const anyPort = "tcp://127.0.0.1:*"
 

@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as zmq from "zeromq"
-import * as BinaryStar from "../../src/BinaryStar.ts"
-import * as Handler from "../../src/Handler.ts"
+import * as BinaryStar from "../../src/member/BinaryStar.ts"
+import * as Handler from "../../src/member/Handler.ts"
 import * as Zmq from "../../src/zeromq/Zmq.ts"
 
 /** Holds the event loop; the sockets go on in their own thread. */

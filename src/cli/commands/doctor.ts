@@ -1,0 +1,82 @@
+/**
+ * `bstar doctor`: what is wrong with a pair, and what to do about it.
+ */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import type * as Terminal from "@effect/platform/Terminal"
+import type * as ConfigError from "effect/ConfigError"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
+import { examine, type Finding, namesOf, type Observation, severities, type Severity } from "../../status/Doctor.ts"
+import { EndedWith, layerHttp, paintOf, type Servers, serversOf } from "../operator.ts"
+import type { doctor as options, Parsed } from "../options.ts"
+import { type colors, count, type Paint, printable, printableJson } from "../text.ts"
+
+const colorOf: { readonly [S in Severity]: keyof typeof colors } = { error: "red", warning: "yellow", info: "bold" }
+
+export const run = (
+  parsed: Parsed<typeof options>
+): Effect.Effect<
+  void,
+  ConfigError.ConfigError | EndedWith | InvalidConfig,
+  FileSystem.FileSystem | Terminal.Terminal
+> =>
+  Effect.gen(function*() {
+    const servers = yield* serversOf(parsed)
+    const paint = yield* paintOf
+    const observations = yield* Effect.forEach(yield* servers.observe, (seen) => withOrders(servers, seen), {
+      concurrency: "unbounded"
+    })
+    const findings = examine(observations)
+    yield* Console.log(parsed.json ? json(observations, findings) : text(observations, findings, paint))
+    if (findings.some(({ severity }) => severity !== "info")) {
+      return yield* new EndedWith({ code: 1 })
+    }
+  }).pipe(Effect.provide(layerHttp))
+
+/** Finds out whether a server takes orders. */
+const withOrders = ({ clientOf }: Servers, observation: Observation) =>
+  observation._tag === "Unseen" || observation.peer === undefined
+    ? Effect.succeed(observation)
+    : clientOf(observation.address).pipe(
+      Effect.flatMap(({ orders }) => orders),
+      Effect.match({
+        onFailure: () => observation,
+        onSuccess: (orders): Observation => ({ ...observation, orders })
+      })
+    )
+
+const json = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<Finding>): string =>
+  printableJson(JSON.stringify(
+    {
+      servers: observations.map((observation) => ({
+        address: observation.address,
+        role: observation._tag === "Seen" ? observation.status.role : null,
+        error: observation._tag === "Seen" ? null : observation.error
+      })),
+      findings
+    },
+    undefined,
+    2
+  ))
+
+const text = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<Finding>, paint: Paint): string => {
+  const names = namesOf(observations)
+  const width = Math.max(...severities.map(({ length }) => length))
+  const told = severities.flatMap((severity) => {
+    const many = findings.filter((finding) => finding.severity === severity).length
+    return many === 0 ? [] : [severity === "info" ? `${many} to know` : count(many, severity)]
+  })
+  return [
+    ...observations.map(({ _tag, address }, i) =>
+      `${_tag === "Seen" ? "asked" : "could not ask"} ${
+        printable(names[i] === address ? address : `${names[i]} at ${address}`)
+      }`
+    ),
+    ...findings.flatMap(({ remedy, severity, what }) => [
+      `${paint(colorOf[severity], severity.padEnd(width))}  ${printable(what)}`,
+      `${"".padEnd(width)}  -> ${printable(remedy)}`
+    ]),
+    told.length === 0 ? "nothing found" : told.join(", ")
+  ].join("\n")
+}

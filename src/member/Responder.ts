@@ -1,0 +1,253 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Burst from "../internal/LogOnce.ts"
+import type { State } from "../protocol/StateMachine.ts"
+import * as Envelope from "../wire/Envelope.ts"
+import * as Frames from "../wire/Frames.ts"
+import { clientOf } from "./fairQueue.ts"
+import type { Handler, Request } from "./Handler.ts"
+import { Later, Refusal } from "./Handler.ts"
+import * as Tasks from "./tasks.ts"
+
+/** A request that is being handled. */
+export interface Accepted {
+  readonly message: Frames.Frames
+  readonly envelopeLength: number
+  readonly term: number
+  /** When it was received. */
+  readonly at: number
+}
+
+/** What a handler has come to, later. */
+export interface Completion {
+  readonly task: Tasks.Task<Accepted, Frames.Input>
+  readonly exit: Exit.Exit<Frames.Input, unknown>
+}
+
+/** What goes to clients, and what is to be logged. */
+export interface Outbox {
+  readonly replies: Array<Frames.Frames>
+  readonly logs: Array<Effect.Effect<void>>
+}
+
+/** Why a request is not handled although this member is active. */
+export interface Excess {
+  readonly status: "Busy" | "Failed"
+  readonly message: string
+}
+
+/** Runs the handler, and turns what it comes to into replies. */
+export interface Responder {
+  /** Handles a request. A reply that is given at once goes to the outbox at once; the others complete later. */
+  readonly handle: (request: Frames.Frames, state: State, at: number, outbox: Outbox) => void
+  /** Replies to a request whose handler has ended, unless it was begun in an earlier term. */
+  readonly complete: (completion: Completion, outbox: Outbox) => void
+  /** Rejects a request that this member may not answer. */
+  readonly reject: (request: Frames.Frames, outbox: Outbox) => void
+  /** Rejects a request that exceeds a limit. */
+  readonly limit: (request: Frames.Frames, excess: Excess, outbox: Outbox) => void
+  /** How many requests are being handled. */
+  readonly running: () => number
+  /** How many requests of a request's client are being handled. */
+  readonly runningOf: (request: Frames.Frames) => number
+  /** Interrupts all that are being handled and waits for it. A new term begins. */
+  readonly endTerm: Effect.Effect<void>
+}
+
+export interface Options {
+  readonly timeout: Duration.Duration
+  /** A message that keeps coming is logged once, until it has not come for so long. */
+  readonly quietMillis: number
+  readonly now: () => number
+  readonly onCompletion: (completion: Completion) => void
+}
+
+/** What the responder counts. */
+export interface Counting {
+  failed: number
+  readonly latency: { readonly add: (millis: number) => void }
+}
+
+/** A request as its handler receives it. */
+class Incoming implements Request {
+  readonly body: Frames.Frames
+  readonly state: State
+  readonly #from: Uint8Array
+  constructor(message: Frames.Frames, envelopeLength: number, state: State) {
+    this.body = message.slice(envelopeLength)
+    this.state = state
+    this.#from = message[0]!
+  }
+  get client() {
+    return Encoding.encodeHex(this.#from)
+  }
+}
+
+/** A reply in the envelope of its request. */
+const envelop = (request: Frames.Frames, envelopeLength: number, reply: Frames.Input): Frames.Frames =>
+  request.slice(0, envelopeLength).concat(Frames.make(reply))
+
+/** Replies with the reason why there is no reply, if the client understands that. */
+const replyStatus = (
+  { replies }: Outbox,
+  request: Frames.Frames,
+  status: Envelope.Status,
+  detail?: Frames.Frames
+) => {
+  if (Envelope.isOurs(request)) {
+    replies.push(Envelope.status(request, status, detail))
+  }
+}
+
+/** What a handler has failed with, where its client is to be told. */
+const refusalOf = (exit: Exit.Exit<unknown, unknown>): Refusal | undefined => {
+  const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+  return failure instanceof Refusal ? failure : undefined
+}
+
+const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
+
+/** Counts the requests that each client has under way. */
+const makeClientCounts = () => {
+  const counts = new Map<string, number>()
+  return {
+    add: (request: Frames.Frames, more: 1 | -1): void => {
+      const client = clientOf(request)
+      const count = (counts.get(client) ?? 0) + more
+      if (count === 0) {
+        counts.delete(client)
+      } else {
+        counts.set(client, count)
+      }
+    },
+    of: (request: Frames.Frames): number => counts.get(clientOf(request)) ?? 0
+  }
+}
+
+/** Turns what handlers have failed with into replies, counts and logs. */
+const makeFailures = ({ now, quietMillis, timeout }: Options, counting: Counting) => {
+  const isNewFailure = Burst.make(quietMillis)
+  const count = ({ logs }: Outbox, log: Effect.Effect<void>) => {
+    counting.failed++
+    if (isNewFailure(now())) {
+      logs.push(log)
+    }
+  }
+  return {
+    failed: (outbox: Outbox, request: Frames.Frames, exit: Exit.Failure<unknown, unknown>): void => {
+      const refusal = refusalOf(exit)
+      if (refusal === undefined) {
+        replyStatus(outbox, request, "Failed")
+        count(outbox, Effect.logError("a handler failed; its request is dropped", exit.cause))
+      } else if (refusal.reason !== "Dropped") {
+        replyStatus(outbox, request, refusal.reason ?? "Failed", Frames.make(refusal.body ?? []))
+      }
+    },
+    timedOut: (outbox: Outbox, request: Frames.Frames): void => {
+      replyStatus(outbox, request, "TimedOut")
+      count(
+        outbox,
+        Effect.logError(
+          `a handler took longer than ${Duration.format(timeout)} and was interrupted; its request is dropped`
+        )
+      )
+    }
+  }
+}
+
+/** The span of a request: where its client sent it in one, or where the member was made with a tracer of its own. */
+const inSpan = <R>(isTraced: boolean, request: Frames.Frames, reply: Effect.Effect<Frames.Input, unknown, R>) => {
+  const parent = Envelope.spanOf(request)
+  return parent === undefined && !isTraced ? reply : Effect.withSpan(reply, "BinaryStar.request", {
+    kind: "server",
+    captureStackTrace: false,
+    ...(parent === undefined ? { root: true } : { parent })
+  })
+}
+
+/** Rejects requests that exceed a limit, and logs that once a burst. */
+const makeLimit = ({ now, quietMillis }: Options): Responder["limit"] => {
+  const isNewExcess = Burst.make(quietMillis)
+  return (message, excess, outbox) => {
+    replyStatus(outbox, message, excess.status, Frames.make(excess.message))
+    if (isNewExcess(now())) {
+      outbox.logs.push(
+        Effect.logWarning(`client ${Encoding.encodeHex(message[0]!)}: ${excess.message}; its request is refused`)
+      )
+    }
+  }
+}
+
+export const make = <R>(
+  handler: Handler<R>,
+  options: Options,
+  counting: Counting
+): Effect.Effect<Responder, never, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    // A span costs twice as much as everything else about a request, and the default tracer discards it.
+    const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
+    const clients = makeClientCounts()
+    const failures = makeFailures(options, counting)
+    const tasks = yield* Tasks.make<Accepted, Frames.Input, R>(options.timeout, (task, exit) => {
+      clients.add(task.owner.message, -1)
+      options.onCompletion({ task, exit })
+    })
+    let term = 0
+
+    const handle = (message: Frames.Frames, state: State, at: number, outbox: Outbox): void => {
+      const envelopeLength = Frames.envelopeLength(message)
+      const reply = handler(new Incoming(message, envelopeLength, state))
+      if (reply instanceof Later) {
+        clients.add(message, 1)
+        return tasks.startLater({ message, envelopeLength, term, at }, reply.start)
+      }
+      if (!Effect.isEffect(reply)) {
+        outbox.replies.push(envelop(message, envelopeLength, reply))
+        return
+      }
+      const exit = tasks.start({ message, envelopeLength, term, at }, inSpan(isTraced, message, reply))
+      if (exit === undefined) {
+        clients.add(message, 1)
+      } else if (Exit.isFailure(exit)) {
+        failures.failed(outbox, message, exit)
+      } else {
+        outbox.replies.push(envelop(message, envelopeLength, exit.value))
+      }
+    }
+
+    return {
+      handle: (message, state, at, outbox) => {
+        try {
+          handle(message, state, at, outbox)
+        } catch (defect) {
+          failures.failed(outbox, message, Exit.die(defect) as Exit.Failure<never, never>)
+        }
+      },
+      complete: ({ exit, task }, outbox) => {
+        const { at, envelopeLength, message } = task.owner
+        if (task.owner.term !== term) {
+          replyStatus(outbox, message, refusalOf(exit)?.reason === "Busy" ? "NotActive" : "Interrupted")
+        } else if (Exit.isSuccess(exit)) {
+          counting.latency.add(options.now() - at)
+          outbox.replies.push(envelop(message, envelopeLength, exit.value))
+        } else if (task.isLate && refusalOf(exit) === undefined) {
+          failures.timedOut(outbox, message)
+        } else {
+          failures.failed(outbox, message, exit)
+        }
+      },
+      reject: (message, outbox) => replyStatus(outbox, message, "NotActive"),
+      limit: makeLimit(options),
+      running: tasks.size,
+      runningOf: clients.of,
+      endTerm: Effect.suspend(() => {
+        term++
+        return tasks.interruptAll
+      })
+    }
+  })

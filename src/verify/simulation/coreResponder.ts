@@ -1,0 +1,60 @@
+/** Handlers without fibers: a request is answered at once, or after a time that chance says. */
+import * as Exit from "effect/Exit"
+import type { Completion, Outbox, Responder } from "../../member/Responder.ts"
+import type * as Frames from "../../wire/Frames.ts"
+
+const exit = Exit.succeed("")
+const none = () => {}
+
+export class PlainResponder implements Omit<Responder, "endTerm"> {
+  /** In how many milliseconds a request is answered, if not at once. */
+  readonly #latency: () => number | undefined
+  readonly #later: (millis: number, completion: Completion) => void
+  #running = 0
+  #term = 0
+
+  constructor(latency: () => number | undefined, later: (millis: number, completion: Completion) => void) {
+    this.#latency = latency
+    this.#later = later
+  }
+
+  handle(message: Frames.Frames, _state: unknown, at: number, { replies }: Outbox): void {
+    const millis = this.#latency()
+    if (millis === undefined) {
+      replies.push(message)
+      return
+    }
+    this.#running++
+    const owner = { message, envelopeLength: 1, term: this.#term, at }
+    this.#later(millis, { task: { owner, fiber: undefined, interrupt: none, isLate: false }, exit })
+  }
+
+  complete({ task: { owner: { message, term } } }: Completion, { replies }: Outbox): void {
+    if (term === this.#term) {
+      replies.push(message)
+    }
+  }
+
+  /** A handler has ended. Those of an earlier term were interrupted. */
+  end({ task: { owner: { term } } }: Completion): void {
+    this.#running -= term === this.#term ? 1 : 0
+  }
+
+  /** Interrupts all that is being handled. A new term begins. */
+  endTerm(): void {
+    this.#term++
+    this.#running = 0
+  }
+
+  reject(): void {}
+
+  limit(): void {}
+
+  running(): number {
+    return this.#running
+  }
+
+  runningOf(): number {
+    return this.#running
+  }
+}

@@ -1,0 +1,62 @@
+/** Prints what the core of a process says, one line each. */
+import type * as Core from "../../member/Member.ts"
+
+/** An instant relative to now, in milliseconds to the microsecond. */
+export const relative = (at: number, now: number): string => {
+  const millis = Number((at - now).toFixed(3))
+  return millis < 0 ? `${millis}` : `+${millis}`
+}
+
+export const quoted = (text: string | undefined): string => text === undefined ? "" : ` "${text}"`
+
+const printLog = ({ burst, level, message, transition }: Extract<Core.Output, { _tag: "Log" }>): string =>
+  `${level}${burst === undefined ? "" : ` (${burst})`}: ${message}${transition === undefined ? "" : " [transition]"}`
+
+const printTransition = ({ cause, explanation, from, reason, to }: Core.Transition): string =>
+  `${from} -> ${to} because of ${cause}${explanation === undefined ? "" : `, ${explanation}`}${
+    reason === undefined ? "" : `, reason${quoted(reason)}`
+  }`
+
+/** An output in words. Instants are relative to now, in milliseconds. */
+export const printOutput = (output: Core.Output, now: number): string => {
+  switch (output._tag) {
+    case "Publish":
+      return `publish ${output.state}${output.isFinal ? " (final)" : ""}${output.isHeartbeat ? " (heartbeat)" : ""}`
+    case "ReadLink":
+      return "read link"
+    case "ResetLink":
+      return `reset link, epoch ${output.epoch}`
+    case "BeginTerm":
+      return "begin term"
+    case "EndTerm":
+      return `end term${output.isSilent ? " (silent)" : ""}: ${printTransition(output.transition)}`
+    case "Transitioned":
+      return `transitioned ${printTransition(output.transition)}`
+    case "FailedOver":
+      return `failed over, ${Number(output.silentMillis.toFixed(3))} ms after the last heartbeat`
+    case "Conflict":
+      return `conflict: both report ${output.state}`
+    case "WakeAt":
+      return `wake at ${relative(output.at, now)}`
+    case "Complete":
+      return `complete command ${output.id}: ${output.rejection ?? "done"}`
+    case "Log":
+      return printLog(output)
+    case "Abort":
+      return `abort: ${output.reason}`
+    case "Exit":
+      return "exit"
+  }
+}
+
+/** Inputs in words. */
+export const printInputs = (inputs: ReadonlyArray<Core.Input>): string =>
+  inputs.map((input) => input._tag === "PeerHeartbeat" ? `peer ${input.state}` : input._tag).join(" & ")
+
+/** What a member remembers that decides what it does next. */
+export const printMember = ({ lastHeartbeatAt, phase, protocol, wait }: Core.Member, now: number): string =>
+  `= ${protocol.state} ${phase._tag}${wait === undefined ? "" : `, waits for ${wait._tag}`}, last heartbeat ${
+    (lastHeartbeatAt - now).toFixed(3)
+  }, peer deadline ${(protocol.peerExpiry - now).toFixed(3)}, connection deadline ${
+    (protocol.connectionExpiry - now).toFixed(3)
+  }, link ${protocol.link}`

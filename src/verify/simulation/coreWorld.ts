@@ -1,0 +1,204 @@
+/**
+ * What a pair without fibers consists of: two processes, what is planned, and where chance comes from. Plain records; the same
+ * seed gives the same world, event by event.
+ */
+import type { Refusal } from "../../member/Member.ts"
+import type * as Core from "../../member/Member.ts"
+import type { Requests } from "../../member/Requests.ts"
+import type { Completion } from "../../member/Responder.ts"
+import type * as StateMachine from "../../protocol/StateMachine.ts"
+import type * as Frames from "../../wire/Frames.ts"
+import type * as Challenge from "./challenge.ts"
+import type { PlainResponder } from "./coreResponder.ts"
+import * as Heap from "./heap.ts"
+import type { Violation } from "./History.ts"
+
+export const heartbeatMillis = 100
+export const expiryMillis = 2 * heartbeatMillis
+
+/**
+ * Any message takes at most so long while the network is sound. In some runs it is far quicker, so that a probe after a stall is
+ * answered in time.
+ */
+export const longestDelays: ReadonlyArray<number> = [0.5, 0.5, 0.1].map((heartbeats) => heartbeats * heartbeatMillis)
+
+/** The primary is 0, the backup 1. */
+export type Side = 0 | 1
+
+export const roles = ["primary", "backup"] as const satisfies ReadonlyArray<StateMachine.Role>
+
+export const other = (side: Side): Side => side === 0 ? 1 : 0
+
+/** What a timer of a process is for. `Probed` and `Reset` answer `ResetLink`, `Released` a silent `EndTerm`. */
+export type Timer =
+  | { readonly _tag: "HeartbeatDue" | "Woken" | "Reset" }
+  | { readonly _tag: "TermEnded" | "Released"; readonly end: number }
+  | { readonly _tag: "Probed"; readonly triedAt: number; readonly isRefused: boolean }
+  | { readonly _tag: "Completed"; readonly completion: Completion }
+
+/** What may reach a process that runs, each from a source of its own. */
+export type Delivery =
+  | { readonly _tag: "Message"; readonly to: Side; readonly connection: number; readonly state: StateMachine.Word }
+  | { readonly _tag: "Link"; readonly to: Side; readonly life: number; readonly input: Core.Input }
+  | { readonly _tag: "Timer"; readonly to: Side; readonly life: number; readonly timer: Timer }
+  | { readonly _tag: "Request"; readonly to: Side; readonly request: Frames.Frames }
+
+/** A step of the connection of a side to its peer. `asOf` is when the attempt began. */
+export interface Step {
+  readonly _tag: "Arrive" | "Open" | "Greet" | "Subscribe" | "Lost"
+  readonly to: Side
+  readonly connection: number
+  readonly asOf: number
+}
+
+/** A probe of the peer's state port arrives there. */
+export interface Probe {
+  readonly _tag: "Probe"
+  readonly to: Side
+  readonly life: number
+  readonly triedAt: number
+  /** Whether the answer comes before the time for it is over. */
+  readonly isInTime: boolean
+  readonly backMillis: number
+}
+
+export type Happening =
+  | Delivery
+  | Step
+  | Probe
+  | { readonly _tag: "Ask"; readonly client: number }
+  | { readonly _tag: "Start"; readonly to: Side }
+  | { readonly _tag: "Resume"; readonly to: Side; readonly life: number }
+  | { readonly _tag: "Fault" }
+  | { readonly _tag: "Heal"; readonly directions: ReadonlyArray<Side> }
+
+interface Planned extends Heap.Planned {
+  readonly what: Happening
+}
+
+/** The connection of a side to its peer's state port, of which only the latest counts. */
+export interface Connection {
+  id: number
+  status: "down" | "accepted" | "greeted" | "subscribed" | "closed"
+  /** The port that it leads to. */
+  port: number
+}
+
+/** What has reached the host of a process that is paused. */
+export interface Piled {
+  Message: Array<Delivery>
+  Link: Array<Delivery>
+  Timer: Array<Delivery>
+  Request: Array<Delivery>
+}
+
+/** One side of the pair, with its process while it has one. */
+export interface Server extends Challenge.Challenge {
+  readonly side: Side
+  readonly rules: Core.Rules
+  readonly connection: Connection
+  /** Of the latest process. */
+  life: number
+  status: "down" | "running" | "paused"
+  member: Core.Member
+  requests: Requests
+  responder: PlainResponder
+  /** The state port, 0 while it is closed. */
+  port: number
+  piled: Piled
+  inbox: Array<Core.Input>
+  completions: Array<Completion>
+  arrivals: Array<Frames.Frames>
+  isOffering: boolean
+  pending: Array<Core.Output>
+  /** Whether an output has to be answered before anything else. */
+  isBlocked: boolean
+  refusal: Refusal | undefined
+  nextEpoch: number
+  linkEpoch: number
+  linkReadAt: number
+  /** The process is paused before it performs so many outputs more; infinity for never. */
+  outputsLeft: number
+  pauseMillis: number
+  /** Until when what was sent to this side last is under way. */
+  busyUntil: number
+}
+
+export interface World {
+  readonly planned: Array<Planned>
+  readonly servers: readonly [Server, Server]
+  readonly cut: [boolean, boolean]
+  readonly commands: Map<number, { readonly side: Side; readonly life: number; readonly name: string }>
+  /** What was replied to, by the number of the request. */
+  readonly replied: Set<number>
+  readonly lines: Array<string> | undefined
+  readonly end: number
+  /** Whether messages take the shortest or the longest time only. */
+  readonly isExtreme: boolean
+  /** The longest time that a message takes in this run. */
+  readonly delayMillis: number
+  readonly hasCommands: boolean
+  readonly gapMillis: number
+  readonly dual: { count: number; last: number }
+  now: number
+  order: number
+  random: number
+  fingerprint: number
+  isFaulty: boolean
+  /** From when on nothing bad happens any more. */
+  isWhole: boolean
+  isJudged: boolean
+  lastId: number
+  requestCount: number
+  answers: number
+  takeOvers: number
+  faults: number
+  violation: Violation | undefined
+}
+
+/** A number from 0 to 1 (mulberry32). */
+export const draw = (world: Pick<World, "random">): number => {
+  world.random = (world.random + 0x6d2b79f5) | 0
+  let bits = Math.imul(world.random ^ (world.random >>> 15), 1 | world.random)
+  bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits
+  return ((bits ^ (bits >>> 14)) >>> 0) / 4294967296
+}
+
+export const chance = (world: World, probability: number): boolean => draw(world) < probability
+
+export const upTo = (world: World, heartbeats: number): number => draw(world) * heartbeats * heartbeatMillis
+
+export const integer = (world: World, below: number): number => Math.floor(draw(world) * below)
+
+export const anyOf = <A>(world: World, all: ReadonlyArray<A>): A => all[integer(world, all.length)]!
+
+/** How long a message is under way. */
+export const delay = (world: World): number =>
+  world.isExtreme ? (draw(world) < 0.5 ? 0 : world.delayMillis) : draw(world) * world.delayMillis
+
+export const plan = (world: World, millis: number, what: Happening): void => {
+  Heap.push(world.planned, { at: world.now + millis, order: world.order++, what })
+}
+
+export const note = (world: World, code: number): void => {
+  world.fingerprint = Math.imul(world.fingerprint ^ code ^ Math.trunc(world.now * 1000), 0x01000193)
+}
+
+/** A line of the trace. */
+export const tell = (world: World, text: string): void => {
+  world.lines?.push(`${world.now.toFixed(3)} ${text}`)
+}
+
+export const broken = (world: World, promise: Violation["promise"], detail: string): void => {
+  tell(world, `BROKEN ${promise}: ${detail}`)
+  world.violation ??= { promise, at: world.now, detail }
+}
+
+export const dual = (world: World, promise: "DualAnswer" | "DualAccept", detail: string): void => {
+  if (world.isJudged) {
+    broken(world, promise, detail)
+  } else {
+    world.dual.count++
+    world.dual.last = world.now
+  }
+}

@@ -1,0 +1,397 @@
+/**
+ * Rounds: one disturbance each, then recovery until the pair is whole again, then a look at what was recorded.
+ */
+import { Effect, Option, SubscriptionRef } from "effect"
+import type { Scope } from "effect"
+import { makeKeyFiles } from "../../support/keys.ts"
+import type { Links } from "../../support/links.ts"
+import type { Role } from "../../system/support.ts"
+import { other } from "../../system/support.ts"
+import type { Choices, Disturbance, Kind, Strike, Target } from "./disturbances.ts"
+import { disturbance, isOfNetwork } from "./disturbances.ts"
+import type { Answer, Blow, DualAnswers } from "./history.ts"
+import { dualAnswers, firstAfter } from "./history.ts"
+import type { Network } from "./network.ts"
+import { makeNetwork } from "./network.ts"
+import type { Line, Pair, UnaskedExit } from "./nodes.ts"
+import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
+import type { Observers } from "./observers.ts"
+import { client, makeObservers } from "./observers.ts"
+import type { Keys, LinkKind } from "./parts.ts"
+import { linksOf, parts } from "./parts.ts"
+import type { Asked, Users } from "./users.ts"
+import { makeUsers } from "./users.ts"
+
+export interface Options {
+  readonly seed: number
+  readonly rounds: number
+  /** The number of the first round. */
+  readonly from: number
+  readonly policy: "hardened" | "classic"
+  readonly heartbeatMillis: number
+  readonly kinds: Choices["kinds"]
+  readonly target: Target | undefined
+  /** The one-way delay of the link between the servers, in heartbeats: from, to. Nothing is relayed without. */
+  readonly delays: Choices["delays"]
+  readonly link: LinkKind
+  /** Whether the servers and all clients have keys. */
+  readonly keys: Keys
+  readonly users: number
+  readonly observers: boolean
+  /** The file of the command. */
+  readonly program: string
+}
+
+/** What must not be. */
+export interface Finding {
+  readonly round: number
+  readonly what: "dual answers" | "outage" | "lost request" | "unasked exit" | "not whole again"
+  readonly details: string
+  /** That both answer while they cannot reach each other is no fault: no pair without a third party could help it. */
+  readonly isFault: boolean
+}
+
+/** What a round has brought. Times are in milliseconds. */
+export interface Round {
+  readonly number: number
+  readonly kind: Kind
+  readonly target: Target
+  /** From the signal to the active server to the next answer that a user got; who gave it. Only where there was one. */
+  readonly failover: { readonly millis: number; readonly by: "victim" | "other" } | undefined
+  /** From the same signal to what the other server did about it, as far as it has said so. */
+  readonly noticedMillis: number | undefined
+  readonly tookOverMillis: number | undefined
+  /** From the end of what was done to the pair that is whole, the time that it had to stay so left out. */
+  readonly recoveryMillis: number
+  readonly duals: ReadonlyArray<DualAnswers>
+  /** The longest time without an answer, where a server was there that had to answer. */
+  readonly longestGapMillis: number | undefined
+  readonly requests: number
+  readonly failed: number
+  /** Requests that were sent more than once, and replies to requests that had been answered already. */
+  readonly resent: number
+  readonly executedAgain: number
+  readonly slowestMillis: number
+  readonly findings: ReadonlyArray<Finding>
+  /** What happened, for those who ask why. Only with a fault. */
+  readonly timeline: ReadonlyArray<string>
+}
+
+/** A strike that was carried out. */
+interface Struck extends Blow {
+  readonly what: string
+  readonly lastsMillis: number
+}
+
+interface Harness {
+  readonly options: Options
+  readonly network: Network | undefined
+  readonly links: Links | undefined
+  readonly pair: Pair
+  readonly observers: Observers
+  readonly users: Users
+  readonly calmMillis: number
+}
+
+/** How long a pair may take to be whole again. */
+const limitMillis = (heartbeatMillis: number) => 15_000 + 20 * heartbeatMillis
+
+const wait = ({ calmMillis, options, pair }: Harness) => whole(pair, calmMillis, limitMillis(options.heartbeatMillis))
+
+/** Plays all rounds, and tells of each as soon as it is over. */
+export const play = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
+  Effect.map(Effect.forEach(parts(options), (part) => playPart(part, tell)), (rounds) => rounds.flat())
+
+const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
+  Effect.gen(function*() {
+    const harness = yield* makeHarness(options)
+    const rounds: Array<Round> = []
+    yield* wait(harness)
+    for (let number = options.from; number < options.from + options.rounds; number++) {
+      const round = yield* playRound(harness, number)
+      rounds.push(round)
+      yield* tell(round)
+    }
+    return rounds
+  }).pipe(Effect.scoped)
+
+const makeHarness = (options: Options): Effect.Effect<Harness, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const network = options.kinds.some(isOfNetwork) ? yield* makeNetwork : undefined
+    const links = yield* linksOf(options)
+    const keys = options.keys === "on" ? yield* makeKeyFiles([client]) : undefined
+    const pair = yield* makePair({
+      ...options,
+      heartbeat: `${options.heartbeatMillis} millis`,
+      network,
+      links,
+      keys
+    })
+    return {
+      options,
+      network,
+      links,
+      pair,
+      observers: options.observers ? yield* makeObservers(pair, keys) : { take: () => [] },
+      users: yield* makeUsers(pair, options.users, keys),
+      calmMillis: Math.max(1.5 * options.heartbeatMillis, 150)
+    }
+  })
+
+const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
+  Effect.gen(function*() {
+    const { links, observers, options, pair, users } = harness
+    // What came before is of no interest, but for what went wrong.
+    observers.take()
+    users.take()
+    const done = disturbance(options.seed, number, options)
+    yield* links?.setDelay(done.delayMillis) ?? Effect.void
+    const active = activeOf(yield* SubscriptionRef.get(pair.states))
+    const before = yield* Effect.forEach(
+      done.strikes,
+      (strike) => carryOut(harness, done, strike, strike.target === "active" ? active : other(active)),
+      { concurrency: "unbounded" }
+    )
+    const early = done.then && (yield* carryOutEarly(harness, done, done.then))
+    const strikes = early === undefined ? before : [...before, early]
+    const over = performance.now()
+    const isWhole = yield* wait(harness)
+    const recoveryMillis = performance.now() - over - harness.calmMillis
+    const recorded: Recorded = {
+      number,
+      done,
+      strikes,
+      early,
+      active,
+      isWhole,
+      recoveryMillis,
+      lines: pair.takeLines(),
+      exits: pair.takeExits(),
+      answers: observers.take(),
+      ...users.take()
+    }
+    if (!isWhole) {
+      yield* startOver(harness)
+    }
+    return judge(options, recorded)
+  })
+
+/** So that the next round can be played. */
+const startOver = (harness: Harness) =>
+  Effect.zipRight(
+    Effect.forEach([harness.pair.nodes.primary, harness.pair.nodes.backup], (node) => node.end("SIGKILL", 0), {
+      concurrency: "unbounded"
+    }),
+    wait(harness)
+  )
+
+const carryOut = (
+  { network, pair }: Harness,
+  { kind, target }: Disturbance,
+  { afterMillis, lastsMillis }: Strike,
+  role: Role
+): Effect.Effect<Struck> =>
+  Effect.gen(function*() {
+    const node = pair.nodes[role]
+    const off = target === "both" ? "link" : role
+    yield* Effect.sleep(afterMillis)
+    const blow = { role, incarnation: node.incarnation(), at: performance.now(), lastsMillis }
+    const lasting = (what: string, begin: Effect.Effect<void>, end: Effect.Effect<void>) =>
+      begin.pipe(
+        Effect.zipRight(Effect.sleep(lastsMillis)),
+        Effect.ensuring(end),
+        Effect.map((): Struck => ({ ...blow, what, goesOnAt: performance.now() }))
+      )
+    switch (kind) {
+      case "kill":
+      case "early":
+        return yield* Effect.as(node.end("SIGKILL", lastsMillis), { ...blow, what: "SIGKILL" })
+      case "term":
+        return yield* Effect.as(node.end("SIGTERM", lastsMillis), { ...blow, what: "SIGTERM" })
+      case "stop":
+        return yield* lasting("SIGSTOP", node.signal("SIGSTOP"), node.signal("SIGCONT"))
+      case "cut":
+      case "delay":
+        return yield* lasting(
+          off === "link" ? "is cut off from its peer" : "is cut off",
+          network?.cut(off) ?? Effect.void,
+          network?.heal(off) ?? Effect.void
+        )
+    }
+  })
+
+/** Does nothing when no server becomes active in time. */
+const carryOutEarly = (
+  harness: Harness,
+  done: Disturbance,
+  { afterMillis, lastsMillis }: NonNullable<Disturbance["then"]>
+): Effect.Effect<Struck | undefined> =>
+  Effect.flatMap(
+    newlyActive(harness.pair, done.target === "passive", limitMillis(harness.options.heartbeatMillis)),
+    Option.match({
+      onNone: () => Effect.succeed(undefined),
+      onSome: (role) => carryOut(harness, done, { target: "active", afterMillis, lastsMillis }, role)
+    })
+  )
+
+interface Recorded {
+  readonly number: number
+  readonly done: Disturbance
+  readonly strikes: ReadonlyArray<Struck>
+  readonly early: Struck | undefined
+  readonly active: Role
+  readonly isWhole: boolean
+  readonly recoveryMillis: number
+  readonly lines: ReadonlyArray<Line>
+  readonly exits: ReadonlyArray<UnaskedExit>
+  readonly answers: ReadonlyArray<Answer>
+  readonly asked: ReadonlyArray<Asked>
+  readonly late: ReadonlyArray<unknown>
+}
+
+/** How much longer than three heartbeats a busy machine may take. */
+const outageGraceMillis = 100
+
+/**
+ * From when on a server was there that had to answer: a strike at one of the servers, or an early one at a server whose peer
+ * it had received a message from, or the other way round.
+ */
+const servedFrom = ({ done, early, lines, strikes }: Recorded): number | undefined => {
+  if (isOfNetwork(done.kind)) {
+    return undefined
+  }
+  if (early === undefined) {
+    return strikes.length === 1 ? strikes[0]!.at : undefined
+  }
+  const started = Math.max(...strikes.filter((strike) => strike !== early).map(({ at }) => at))
+  const isPaired = lines.some(({ at, text }) => at > started && at < early.at && /connected to/.test(text))
+  return isPaired ? early.at : undefined
+}
+
+/** The longest time without an answer to anybody, from a time on until the last answer. */
+const longestGap = (answers: Recorded["answers"], asked: Recorded["asked"], from: number): number => {
+  const times = [...answers.map(({ received }) => received), ...asked.flatMap(({ servedBy }) => servedBy?.at ?? [])]
+    .filter((at) => at > from)
+    .sort((a, b) => a - b)
+  return times.reduce((longest, at, i) => Math.max(longest, at - (times[i - 1] ?? from)), 0)
+}
+
+const judge = (options: Options, recorded: Recorded): Round => {
+  const { active, answers, asked, done, exits, isWhole, late, lines, number, recoveryMillis, strikes } = recorded
+  const duals = dualAnswers(answers, options.heartbeatMillis)
+  const failed = asked.filter(({ fault }) => fault !== undefined)
+  const origin = Math.min(...strikes.map(({ at }) => at))
+  const since = (at: number) => `${(at - origin).toFixed(1)} ms`
+  const from = servedFrom(recorded)
+  const longestGapMillis = from === undefined ? undefined : longestGap(answers, asked, from)
+  const findings: ReadonlyArray<Finding> = [
+    ...duals.map(({ count, from, to }) => ({
+      round: number,
+      what: "dual answers" as const,
+      isFault: done.kind !== "cut",
+      details: `${count} between ${since(from)} and ${since(to)}${tellHealed(strikes, since)}`
+    })),
+    ...longestGapMillis !== undefined && longestGapMillis > 3 * options.heartbeatMillis + outageGraceMillis
+      ? [{
+        round: number,
+        what: "outage" as const,
+        isFault: true,
+        details: `no answer for ${longestGapMillis.toFixed(0)} ms, delay ${done.delayMillis.toFixed(0)} ms`
+      }]
+      : [],
+    ...failed.map(({ end, fault }) => ({
+      round: number,
+      what: "lost request" as const,
+      isFault: true,
+      details: `${fault} at ${since(end)}`
+    })),
+    ...exits.map(({ at, how, incarnation, role, stderr }) => ({
+      round: number,
+      what: "unasked exit" as const,
+      isFault: true,
+      details: `${role}#${incarnation} ended with ${how} at ${since(at)}${stderr === "" ? "" : `: ${stderr.trim()}`}`
+    })),
+    ...isWhole
+      ? []
+      : [{ round: number, what: "not whole again" as const, isFault: true, details: `after ${recoveryMillis} ms` }]
+  ]
+  // Who is cut off from the other server alone goes on to answer.
+  const blow = done.kind === "early" || (isOfNetwork(done.kind) && done.target === "both")
+    ? undefined
+    : strikes.find(({ role }) => role === active)
+  const first = blow &&
+    firstAfter(blow, asked.flatMap(({ end, servedBy }) => servedBy ? [{ ...servedBy, at: end }] : []))
+  return {
+    number,
+    kind: done.kind,
+    target: done.target,
+    failover: blow && first
+      ? { millis: first.at - blow.at, by: first.role === active ? "victim" : "other" }
+      : undefined,
+    noticedMillis: blow && said(blow, lines, /process is gone/),
+    tookOverMillis: blow && said(blow, lines, /ready as active/),
+    recoveryMillis,
+    duals,
+    longestGapMillis,
+    requests: asked.length,
+    failed: failed.length,
+    resent: asked.filter(({ attempts }) => attempts > 1).length,
+    executedAgain: late.length,
+    slowestMillis: asked.reduce((most, { end, start }) => Math.max(most, end - start), 0),
+    findings,
+    timeline: findings.some(({ isFault }) => isFault) ? timeline(recorded, origin) : []
+  }
+}
+
+const said = (blow: Blow, lines: ReadonlyArray<Line>, what: RegExp): number | undefined => {
+  const line = lines.find(({ at, role, text }) => role === other(blow.role) && at > blow.at - 1 && what.test(text))
+  return line && line.at - blow.at
+}
+
+/** After a cut has healed, TCP needs a while to find out. */
+const tellHealed = (strikes: ReadonlyArray<Struck>, since: (at: number) => string): string => {
+  const ends = strikes.flatMap(({ goesOnAt }) => goesOnAt ?? [])
+  return ends.length === 0 ? "" : `, where all went on at ${since(Math.max(...ends))}`
+}
+
+interface Moment {
+  readonly at: number
+  readonly who: string
+  readonly what: string
+}
+
+/** All that is known of a round, in order; how often each process answered stands before what happened next. */
+const timeline = ({ answers, exits, lines, strikes }: Recorded, origin: number): ReadonlyArray<string> => {
+  const moments: ReadonlyArray<Moment> = [
+    ...strikes.flatMap(({ at, goesOnAt, incarnation, role, what }) => [
+      { at, who: `${role}#${incarnation}`, what },
+      ...goesOnAt === undefined ? [] : [{ at: goesOnAt, who: `${role}#${incarnation}`, what: "goes on" }]
+    ]),
+    ...lines.map(({ at, incarnation, role, text }) => ({ at, who: `${role}#${incarnation}`, what: `says: ${text}` })),
+    ...exits.map(({ at, how, incarnation, role }) => ({ at, who: `${role}#${incarnation}`, what: `ended: ${how}` }))
+  ].sort((a, b) => a.at - b.at)
+  const rows = [...moments, undefined].flatMap((moment, i) => {
+    const from = moments[i - 1]?.at ?? Number.NEGATIVE_INFINITY
+    const to = moment?.at ?? Number.POSITIVE_INFINITY
+    return [
+      ...answered(answers.filter(({ received }) => received >= from && received < to), origin),
+      ...moment === undefined ? [] : [moment]
+    ]
+  })
+  return rows.map(({ at, what, who }) => `${(at - origin).toFixed(1).padStart(9)}  ${who.padEnd(12)} ${what}`)
+}
+
+/** One line for each process that answered. */
+const answered = (answers: ReadonlyArray<Answer>, origin: number): ReadonlyArray<Moment> => {
+  const rows = new Map<string, { readonly at: number; readonly until: number; readonly count: number }>()
+  for (const { incarnation, received, role } of answers) {
+    const who = `${role}#${incarnation}`
+    const { at, count } = rows.get(who) ?? { at: received, count: 0 }
+    rows.set(who, { at, until: received, count: count + 1 })
+  }
+  return [...rows].map(([who, { at, count, until }]) => ({
+    at,
+    who,
+    what: `answers ${count} of the observers' requests, the last at ${(until - origin).toFixed(1)}`
+  }))
+}

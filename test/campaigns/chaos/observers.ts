@@ -1,0 +1,84 @@
+/**
+ * An observer asks one server all the time and notes when it answers. It is a client of another make, which is told
+ * nothing of pairs.
+ */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import * as zmq from "zeromq"
+import { socketOptions } from "../../support/keys.ts"
+import type { Role } from "../../system/support.ts"
+import { roles, socket } from "../../system/support.ts"
+import type { Answer } from "./history.ts"
+import type { Node, Pair } from "./nodes.ts"
+
+export interface Observers {
+  /** The answers since this was last asked for. */
+  readonly take: () => ReadonlyArray<Answer>
+}
+
+const periodMillis = 3
+
+/** The name of the client in the key files. */
+export const client = "chaos"
+
+/** With keys, each is the client `chaos` of the key files. */
+export const makeObservers = (pair: Pair, keys?: string): Effect.Effect<Observers, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let answers: Array<Answer> = []
+    for (const role of roles) {
+      yield* observe(pair.nodes[role], pair.at[role].frontend, keys, (answer) => answers.push(answer))
+    }
+    return {
+      take: () => {
+        const taken = answers
+        answers = []
+        return taken
+      }
+    }
+  })
+
+const observe = (node: Node, frontend: string, keys: string | undefined, note: (answer: Answer) => void) =>
+  Effect.gen(function*() {
+    const dealer = yield* socket(() =>
+      new zmq.Dealer({
+        linger: 0,
+        immediate: true,
+        sendTimeout: 0,
+        reconnectInterval: 5,
+        reconnectMaxInterval: 20,
+        ...keys === undefined ? {} : socketOptions(keys, client, node.role)
+      })
+    )
+    dealer.connect(frontend)
+    receive(dealer, node, note).catch((error: unknown) => {
+      if (!dealer.closed) {
+        throw error
+      }
+    })
+    yield* Effect.acquireRelease(
+      Effect.sync(() => setInterval(() => ask(dealer, node), periodMillis)),
+      (timer) => Effect.sync(() => clearInterval(timer))
+    )
+  })
+
+/** The request says when it was sent, and to which process, so that nothing has to be kept of those that are not answered. */
+const ask = (dealer: zmq.Dealer, node: Node) => {
+  if (dealer.writable) {
+    dealer.send(["", `${performance.now()} ${node.incarnation()}`]).catch(() => {})
+  }
+}
+
+const receive = async (
+  dealer: zmq.Dealer,
+  { incarnation, role }: { role: Role; incarnation: () => number },
+  note: (answer: Answer) => void
+) => {
+  for await (const [, request] of dealer) {
+    const received = performance.now()
+    const [sent, process] = String(request).split(" ").map(Number) as [number, number]
+    // Of what was sent before a restart and came after it nobody knows which process has answered.
+    if (process === incarnation()) {
+      note({ role, incarnation: process, sent, received })
+    }
+  }
+}

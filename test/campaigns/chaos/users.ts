@@ -1,0 +1,150 @@
+/**
+ * Users: clients of this project. Each always has exactly one request outstanding.
+ */
+import { Effect, Either, Layer } from "effect"
+import type { Scope } from "effect"
+import * as path from "node:path"
+import { BinaryStarClient, Frames, ZmqClientLink } from "../../../src/index.ts"
+import * as ClientLink from "../../../src/ports/ClientLink.ts"
+import * as Curve from "../../../src/security/Curve.ts"
+import * as Envelope from "../../../src/wire/Envelope.ts"
+import type { Role } from "../../system/support.ts"
+import { roles } from "../../system/support.ts"
+import type { Served } from "./history.ts"
+import type { Pair } from "./nodes.ts"
+import { client } from "./observers.ts"
+
+/** A request of a user, from beginning to end. `fault` says what was wrong with it. */
+export interface Asked {
+  readonly user: number
+  readonly start: number
+  readonly end: number
+  /** How often it was sent, to either server. */
+  readonly attempts: number
+  readonly servedBy: Served | undefined
+  readonly fault: string | undefined
+}
+
+/** A reply to a request that had been answered already, so that it was executed twice. */
+export interface Late {
+  readonly user: number
+  readonly role: Role
+  readonly at: number
+}
+
+export interface Users {
+  /** The requests that have ended, and the replies that were one too many, since this was last asked for. */
+  readonly take: () => { readonly asked: ReadonlyArray<Asked>; readonly late: ReadonlyArray<Late> }
+}
+
+export const timeout = "10 seconds"
+
+export const makeUsers = (pair: Pair, count: number, keys?: string): Effect.Effect<Users, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let asked: Array<Asked> = []
+    let late: Array<Late> = []
+    for (let user = 1; user <= count; user++) {
+      yield* use(pair, user, keys, (request) => asked.push(request), (reply) => late.push(reply))
+    }
+    return {
+      take: () => {
+        const taken = { asked, late }
+        asked = []
+        late = []
+        return taken
+      }
+    }
+  })
+
+/** What goes over the wire for one user: how often the last request was sent, and who has replied to which. */
+interface Watch {
+  readonly sent: () => void
+  readonly replied: (role: Role, id: number) => void
+}
+
+const use = (
+  pair: Pair,
+  user: number,
+  keys: string | undefined,
+  note: (asked: Asked) => void,
+  noteLate: (late: Late) => void
+) =>
+  Effect.gen(function*() {
+    let attempts = 0
+    let lastReplied = 0
+    let servedBy: Served | undefined
+    const watch: Watch = {
+      sent: () => attempts++,
+      replied: (role, id) => {
+        const at = performance.now()
+        if (id > lastReplied) {
+          lastReplied = id
+          servedBy = { role, incarnation: pair.nodes[role].incarnation(), at }
+        } else {
+          noteLate({ user, role, at })
+        }
+      }
+    }
+    const client = yield* BinaryStarClient.make({
+      servers: roles.map((role) => pair.at[role].frontend),
+      timeout
+    }).pipe(Effect.provide(watched(pair, watch, keys)), Effect.orDie)
+
+    let number = 0
+    const ask = Effect.gen(function*() {
+      const body = `user ${user} request ${++number}`
+      attempts = 0
+      servedBy = undefined
+      const start = performance.now()
+      const reply = yield* Effect.either(client.request(body))
+      note({
+        user,
+        start,
+        end: performance.now(),
+        attempts,
+        servedBy,
+        fault: Either.isLeft(reply)
+          ? `${body} failed: ${reply.left.message}`
+          : Frames.toString(reply.right) === body
+          ? undefined
+          : `${body} got ${Frames.toString(reply.right)}`
+      })
+    })
+    yield* Effect.forkScoped(Effect.forever(ask))
+  })
+
+/** Connections over ZeroMQ, with somebody who looks at what passes. */
+const watched = (pair: Pair, watch: Watch, keys: string | undefined): Layer.Layer<ClientLink.ClientLink> =>
+  Layer.effect(
+    ClientLink.ClientLink,
+    Effect.map(ClientLink.ClientLink, (link) =>
+      ClientLink.ClientLink.of({
+        connect: (server) => {
+          const role = roles.find((role) => pair.at[role].frontend === server)!
+          return Effect.map(link.connect(server), (connection) => ({
+            ...connection,
+            send: (message) => {
+              watch.sent()
+              return connection.send(message)
+            },
+            run: (take) =>
+              connection.run((batch) => {
+                for (const id of batch.flatMap(idOf)) {
+                  watch.replied(role, id)
+                }
+                return take(batch)
+              })
+          }))
+        }
+      }))
+  ).pipe(Layer.provide(
+    keys === undefined
+      ? ZmqClientLink.layer
+      : Layer.orDie(ZmqClientLink.layerCurve(Curve.client(path.join(keys, `client-${client}`))))
+  ))
+
+/** Which request a reply is to; the client numbers them. What tells that there is none is no reply. */
+const idOf = (message: Frames.Frames): ReadonlyArray<number> => {
+  const answer = Envelope.read(message)
+  return answer === undefined || answer.status !== undefined ? [] : [Number(answer.id)]
+}

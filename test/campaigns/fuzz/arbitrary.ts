@@ -1,0 +1,92 @@
+/**
+ * Anything that may come in, with a liking for what is nearly right.
+ */
+import * as FastCheck from "effect/FastCheck"
+import * as settings from "../../../src/cli/settings.ts"
+
+const latin = (text: string): Uint8Array => Buffer.from(text, "latin1")
+
+export const bytes = (maxLength: number) => FastCheck.uint8Array({ maxLength })
+
+const known = [
+  "",
+  "1",
+  "2",
+  "3",
+  "4",
+  "5",
+  "\0",
+  "11",
+  "bstar/1 ",
+  "bstar/1 x.1",
+  "bstar/1 .",
+  "bstar/1 9.9",
+  "!NotActive",
+  "!Busy",
+  "!__proto__",
+  "Stream",
+  "Wait",
+  "Keep",
+  "All",
+  "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+  "[]",
+  "{}",
+  `{"_tag":"Request","id":"1","tag":"Length","payload":null,"headers":[]}`,
+  `[{"_tag":"Ack","requestId":"1"},{"_tag":"Interrupt","requestId":"1"},{"_tag":"Eof"},{"_tag":"Ping"}]`,
+  `{"_tag":"Request","id":"__proto__","tag":"constructor","payload":{},"headers":[["a"]]}`
+]
+
+const frame = FastCheck.oneof(
+  { weight: 3, arbitrary: FastCheck.constantFrom(...known).map(latin) },
+  { weight: 1, arbitrary: bytes(64) }
+)
+
+export const frames = FastCheck.array(frame, { maxLength: 6 })
+
+/** What a DEALER may send to a frontend, often in an envelope of this project's client. */
+export const request = FastCheck.oneof(
+  frames,
+  FastCheck.tuple(FastCheck.nat(3), frames).map(([id, rest]) => [latin(`bstar/1 ${id}.1`), latin(""), ...rest])
+)
+
+export const text = FastCheck.oneof(
+  FastCheck.string(),
+  FastCheck.tuple(
+    FastCheck.constantFrom("tcp://", "ipc://", "inproc://", "tcp://*:", "tcp://[::1]:", "http://", ""),
+    FastCheck.string()
+  ).map((parts) => parts.join("")),
+  FastCheck.webUrl()
+)
+
+const names = ["", "primary", "backup", "client", "role", ...Object.keys(settings.server), "__proto__", "constructor"]
+
+const value = FastCheck.oneof(
+  FastCheck.jsonValue(),
+  FastCheck.constantFrom("tcp://*:5001", "1 second", "Infinity", "hardened", -1, 1e300, true, "")
+)
+
+const table = FastCheck.dictionary(FastCheck.oneof(FastCheck.constantFrom(...names), FastCheck.string()), value, {
+  maxKeys: 6
+})
+
+/** The content of a configuration file, which is now and then of the format that its name promises. */
+export const fileOf = (name: string) =>
+  FastCheck.oneof(
+    FastCheck.string({ unit: "binary" }),
+    table.map((table) =>
+      name.endsWith(".json")
+        ? JSON.stringify(table)
+        : Object.entries(table).map(([key, value]) => `${JSON.stringify(key)} = ${JSON.stringify(value)}`).join("\n")
+    )
+  )
+
+/** A command line. */
+export const words = (options: ReadonlyArray<string>) =>
+  FastCheck.array(
+    FastCheck.oneof(
+      FastCheck.constantFrom(...options).map((name) => `--${name}`),
+      FastCheck.constantFrom("-p", "-b", "--", "-", "=", "--=", "--config=", "1 second", "tcp://*:5001"),
+      FastCheck.string().map((text) => text.replaceAll("\0", ""))
+    ),
+    { maxLength: 8 }
+  )

@@ -1,0 +1,128 @@
+/** What comes over a wire, out of a file or from a command line may be anything at all. */
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import * as FileSystem from "@effect/platform/FileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as bstar from "../../../src/cli/bstar.ts"
+import { scan } from "../../../src/cli/commandLine.ts"
+import * as ConfigFile from "../../../src/cli/configFile.ts"
+import { Output } from "../../../src/cli/output.ts"
+import * as settings from "../../../src/cli/settings.ts"
+import * as Wire from "../../../src/rpc/wire.ts"
+import * as Endpoint from "../../../src/wire/Endpoint.ts"
+import * as Envelope from "../../../src/wire/Envelope.ts"
+import * as Frames from "../../../src/wire/Frames.ts"
+import * as PeerMessage from "../../../src/wire/PeerMessage.ts"
+import * as Arbitrary from "./arbitrary.ts"
+
+const runs = { seed: 20_260_131, numRuns: 2000 }
+
+describe("the wire", () => {
+  const decode = Schema.decodeEither(PeerMessage.PeerMessage)
+  const isDigit = (frames: Frames.Frames) =>
+    frames.length === 1 && /^[1-4]$/.test(Buffer.from(frames[0]!).toString("latin1"))
+
+  it.prop("a word is one frame of one digit and nothing else", { frames: Arbitrary.frames }, ({ frames }) => {
+    assert.strictEqual(Either.isRight(decode(frames)), isDigit(frames))
+  }, { fastCheck: runs })
+
+  it.prop("an envelope is read, told and withdrawn, whatever it is", { frames: Arbitrary.request }, ({ frames }) => {
+    const message = [Uint8Array.of(0, 1, 2, 3, 4), ...frames]
+    const length = Frames.envelopeLength(message)
+    assert.isAtMost(length, message.length)
+    Envelope.spanOf(message)
+    Envelope.read(frames)
+    if (Envelope.isOurs(message)) {
+      assert.deepStrictEqual(Envelope.status(message, "Busy").slice(0, 2), message.slice(0, 2))
+    }
+    for (const withdrawn of Envelope.withdraw(message)) {
+      assert.strictEqual(withdrawn[0], message[0])
+    }
+    Wire.wordOf(frames)
+    Wire.restOf(frames)
+  }, { fastCheck: runs })
+
+  it.prop("an endpoint is understood or not", { text: Arbitrary.text }, ({ text }) => {
+    Endpoint.parse(text)
+    assert.isTrue(!Endpoint.isConnectable(text) || Endpoint.parse(text) !== undefined)
+  }, { fastCheck: runs })
+})
+
+/** A file system in which every file says the same. */
+const output = Layer.succeed(Output, { written: Effect.void, failed: Effect.never, onDropped: () => {} })
+
+const files = (content: string) => FileSystem.layerNoop({ readFileString: () => Effect.succeed(content) })
+
+/** Neither a defect nor an interruption. */
+const isOrderly = (exit: Exit.Exit<unknown, unknown>, what: string) => {
+  if (Exit.isFailure(exit)) {
+    assert.isFalse(
+      Cause.isDie(exit.cause) || Cause.isInterrupted(exit.cause),
+      `${what}\n${Cause.pretty(exit.cause)}`
+    )
+  }
+}
+
+describe("a configuration file", () => {
+  for (const name of ["pair.toml", "pair.json"]) {
+    it.effect.prop(
+      `${name}: of anything`,
+      { content: Arbitrary.fileOf(name) },
+      ({ content }) =>
+        Effect.gen(function*() {
+          const exit = yield* Effect.exit(ConfigFile.read(name))
+          isOrderly(exit, content)
+          if (Exit.isSuccess(exit)) {
+            for (const { field, message } of exit.value.issues) {
+              assert.notMatch(`${field}${message}`, /\n/, content)
+            }
+          }
+          isOrderly(
+            yield* Effect.exit(ConfigFile.provider(name, { command: undefined, role: "primary" })),
+            content
+          )
+        }).pipe(Effect.provide(files(content))),
+      { fastCheck: { ...runs, numRuns: 500 } }
+    )
+  }
+})
+
+describe("a command line", () => {
+  const known = [...Object.keys({ ...settings.server, ...settings.proxy, ...settings.run }), "config", "primary"]
+
+  it.prop("of anything is looked through", { words: Arbitrary.words(known) }, ({ words }) => {
+    scan(words)
+  }, { fastCheck: runs })
+
+  // These start nothing.
+  for (const command of [["config", "check"], ["fsm"], ["verify", "--kills", "x"]]) {
+    it.effect.prop(
+      `bstar ${command.join(" ")} with anything`,
+      { words: Arbitrary.words(known) },
+      ({ words }) =>
+        Console.consoleWith((console) => {
+          const given = words.filter((word) => !/^--(wizard|completions|version|help)|^-h/.test(word))
+          return bstar.run(["node", "bstar", ...command, ...given]).pipe(
+            Effect.exit,
+            Effect.withConsole({
+              ...console,
+              log: () => Effect.void,
+              error: () => Effect.void,
+              unsafe: { ...console.unsafe, log: () => {}, error: () => {} }
+            }),
+            Effect.map((exit) => isOrderly(exit, words.join(" ")))
+          )
+        }).pipe(Effect.provide(Layer.mergeAll(files("role = 1"), NodePath.layer, NodeTerminal.layer, output))),
+      {
+        fastCheck: { ...runs, numRuns: 200 }
+      }
+    )
+  }
+})

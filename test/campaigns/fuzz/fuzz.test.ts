@@ -1,0 +1,21 @@
+import { assert, it } from "@effect/vitest"
+import { Effect, Layer, Logger } from "effect"
+import { BinaryStar } from "../../../src/index.ts"
+import { roles } from "../../system/support.ts"
+import { play } from "./campaign.ts"
+
+it.live(
+  "whatever comes to the ports of a pair, it serves on, and gives back what that has taken",
+  () =>
+    Effect.gen(function*() {
+      const { faults, files, lines, memory } = yield* play({ seed: 20_260_131, attacks: 40, minutes: 1, most: 20 })
+      assert.deepStrictEqual(faults, [])
+      for (const role of roles) {
+        assert.isAtMost(files[role][1], files[role][0] + 5, `files of the ${role}`)
+        assert.isAtMost(memory[role][1], memory[role][0] + 100, `MiB of the ${role}`)
+      }
+      // What is wrong is told, in few lines.
+      assert.isAtMost([...lines.values()].reduce((sum, count) => sum + count, 0), 40, JSON.stringify([...lines]))
+    }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger)))),
+  120_000
+)

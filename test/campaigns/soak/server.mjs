@@ -1,0 +1,45 @@
+// A server of the library whose handler is an effect, which tells how many fibers it has: the arguments of `bstar`, --http and
+// --peer-http among them. Orders need the token `soak`.
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Effect, Layer, Logger, Redacted, RuntimeFlags } from "effect"
+import { BinaryStar, Zmq } from "effect-binary-star"
+import * as StatusServer from "effect-binary-star/StatusServer"
+import { parseArgs } from "node:util"
+
+const text = { type: "string" }
+const { values } = parseArgs({
+  options: {
+    "p": { type: "boolean", short: "p" },
+    "b": { type: "boolean", short: "b" },
+    "frontend": text,
+    "state": text,
+    "peer": text,
+    "heartbeat": text,
+    "policy": text,
+    "log-format": text,
+    "http": text,
+    "peer-http": text
+  }
+})
+const { frontend, heartbeat, http, peer, policy, state } = values
+const options = {
+  ...{ role: values.p ? "primary" : "backup", policy, frontend, state, peer, heartbeat },
+  // So small that abuse comes to it.
+  ...{ maxMemory: 256, handshakeTimeout: "1 second", ping: "2 seconds" }
+}
+
+const Pair = BinaryStar.layer(options, ({ body }) => Effect.as(Effect.sleep(0), body)).pipe(
+  Layer.provide(Zmq.layer(options))
+)
+
+Effect.flatMap(BinaryStar.BinaryStar, (member) => member.join).pipe(
+  Effect.provide(
+    StatusServer.around(Pair, { http, peerHttp: values["peer-http"], token: Redacted.make("soak") })
+  ),
+  Effect.provide([
+    BinaryStar.layerScheduler,
+    Logger.replace(Logger.defaultLogger, Logger.jsonLogger.pipe(Logger.withConsoleLog)),
+    RuntimeFlags.enableRuntimeMetrics
+  ]),
+  NodeRuntime.runMain({ disableErrorReporting: true, disablePrettyLogger: true })
+)

@@ -1,0 +1,225 @@
+/**
+ * A pair that works for long: users, failovers and abuse together, and a look at both servers now and then.
+ */
+import { Effect, FastCheck, Schedule, SubscriptionRef } from "effect"
+import type { Scope } from "effect"
+import * as path from "node:path"
+import * as proc from "../../bench/proc.ts"
+import type { Role } from "../../system/support.ts"
+import { freeEndpoints, other, roles } from "../../system/support.ts"
+import { percentile } from "../chaos/history.ts"
+import type { Pair, UnaskedExit } from "../chaos/nodes.ts"
+import { activeOf, makePair, whole } from "../chaos/nodes.ts"
+import { makeUsers } from "../chaos/users.ts"
+import { attack, carryOut } from "../fuzz/attacks.ts"
+import { givesBack } from "../fuzz/campaign.ts"
+import * as Zmtp from "../fuzz/zmtp.ts"
+
+export interface Options {
+  readonly minutes: number
+  readonly seed: number
+  readonly users: number
+  /** From one disturbance, and from one attack, to the next. */
+  readonly disturbMillis: number
+  readonly attackMillis: number
+}
+
+/** How a server was at one moment: MiB, files and fibers. */
+export interface Look {
+  readonly incarnation: number
+  readonly memory: number
+  readonly files: number
+  readonly fibers: number
+}
+
+/** What was seen in one part of the time. */
+export interface Sample {
+  readonly seconds: number
+  readonly servers: { readonly [R in Role]: Look }
+  readonly answers: number
+  /** Of the users' requests, in milliseconds. */
+  readonly p50: number
+  readonly p99: number
+  readonly slowest: number
+}
+
+export interface Result {
+  readonly samples: ReadonlyArray<Sample>
+  readonly answers: number
+  /** Requests that were answered with something else, and that were not answered. */
+  readonly wrong: ReadonlyArray<string>
+  readonly lost: ReadonlyArray<string>
+  readonly exits: ReadonlyArray<UnaskedExit>
+  readonly disturbances: { readonly [kind: string]: number }
+  readonly attacks: number
+  readonly isWhole: boolean
+}
+
+const heartbeatMillis = 250
+
+/** Longer than two heartbeats. */
+const stopMillis = 800
+
+const limitMillis = 20_000
+
+/** How many samples there are at the most. */
+const samples = 120
+
+const server = path.join(import.meta.dirname, "server.mjs")
+
+type Http = { readonly [R in Role]: number }
+
+const start = Effect.gen(function*() {
+  const more = yield* freeEndpoints
+  const http: Http = { primary: Zmtp.portOf(more.primary.state), backup: Zmtp.portOf(more.backup.state) }
+  const behind = (role: Role) => ["--http", String(http[role]), "--peer-http", `127.0.0.1:${http[other(role)]}`]
+  const pair = yield* makePair({
+    policy: "hardened",
+    heartbeat: `${heartbeatMillis} millis`,
+    program: server,
+    network: undefined,
+    env: givesBack,
+    behind: { primary: behind("primary"), backup: behind("backup") }
+  })
+  yield* whole(pair, 2 * heartbeatMillis, limitMillis)
+  return { pair, http }
+})
+
+const ask = (port: number, path: string, init: RequestInit = {}): Effect.Effect<string> =>
+  Effect.promise(() =>
+    fetch(`http://127.0.0.1:${port}${path}`, { ...init, signal: AbortSignal.timeout(5000) }).then(
+      (response) => response.text(),
+      () => ""
+    )
+  )
+
+const fibersIn = (metrics: string): number => {
+  const found = [...metrics.matchAll(/^effect_fiber_active(?:\{.*\})? (\d+)$/gm)]
+  return found.length === 0 ? NaN : found.reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+const look = (pair: Pair, http: Http, role: Role): Effect.Effect<Look> =>
+  Effect.map(ask(http[role], "/metrics"), (metrics) => {
+    const node = pair.nodes[role]
+    return {
+      incarnation: node.incarnation(),
+      memory: unlessGone(() => proc.residentMebibytes(node.pid())),
+      files: unlessGone(() => proc.openFiles(node.pid())),
+      fibers: fibersIn(metrics)
+    }
+  })
+
+const unlessGone = (figure: () => number): number => {
+  try {
+    return figure()
+  } catch {
+    return NaN
+  }
+}
+
+/** The primary lives as long as all this lasts, so that its memory can be watched; its peer has to die now and then. */
+const kinds = ["switchover", "stop the active one", "switchover", "kill the backup", "stop the backup"] as const
+
+const disturb = (pair: Pair, http: Http, kind: typeof kinds[number]) =>
+  Effect.gen(function*() {
+    const active = activeOf(yield* SubscriptionRef.get(pair.states))
+    const stop = (role: Role) =>
+      Effect.acquireUseRelease(
+        pair.nodes[role].signal("SIGSTOP"),
+        () => Effect.sleep(stopMillis),
+        () => pair.nodes[role].signal("SIGCONT")
+      )
+    switch (kind) {
+      case "switchover":
+        yield* ask(http[active], "/switchover", {
+          method: "POST",
+          headers: { authorization: "Bearer soak", "content-type": "application/json" },
+          body: JSON.stringify({ reason: "soak" })
+        })
+        return
+      case "stop the active one":
+        return yield* stop(active)
+      case "stop the backup":
+        return yield* stop("backup")
+      case "kill the backup":
+        return yield* pair.nodes.backup.end("SIGKILL", 300)
+    }
+  })
+
+export const play = (options: Options, note: (sample: Sample) => void = () => {}): Effect.Effect<Result> =>
+  Effect.gen(function*() {
+    const { http, pair } = yield* start
+    const users = yield* makeUsers(pair, options.users)
+    const wrong: Array<string> = []
+    const lost: Array<string> = []
+    const disturbances: { [kind: string]: number } = {}
+    let attacks = 0
+    let answers = 0
+
+    const fail = forkForever(
+      Effect.suspend(() => {
+        const kind = kinds[Object.values(disturbances).reduce((sum, count) => sum + count, 0) % kinds.length]!
+        disturbances[kind] = (disturbances[kind] ?? 0) + 1
+        return disturb(pair, http, kind)
+      }),
+      options.disturbMillis
+    )
+    const abuse = forkForever(
+      Effect.suspend(() => {
+        const seed = options.seed + attacks++
+        const role = roles[seed % 2]!
+        const [drawn] = FastCheck.sample(attack(100), { seed, numRuns: 1 })
+        const at = { ...pair.at[role], backend: pair.at[role].frontend, http: `http://127.0.0.1:${http[role]}` }
+        return Effect.scoped(Effect.zipRight(carryOut(drawn!, at), Effect.sleep(options.attackMillis)))
+      }),
+      options.attackMillis
+    )
+    yield* fail
+    yield* abuse
+
+    const taken: Array<Sample> = []
+    const began = performance.now()
+    const period = Math.max(1000, options.minutes * 60_000 / samples)
+    const takeSample = Effect.gen(function*() {
+      const [primary, backup] = yield* Effect.all([look(pair, http, "primary"), look(pair, http, "backup")])
+      const { asked } = users.take()
+      for (const { fault } of asked) {
+        if (fault !== undefined) {
+          ;(fault.includes(" failed: ") ? lost : wrong).push(fault)
+        }
+      }
+      const latencies = asked.map(({ end, start }) => end - start)
+      answers += asked.filter(({ fault }) => fault === undefined).length
+      const sample: Sample = {
+        seconds: (performance.now() - began) / 1000,
+        servers: { primary, backup },
+        answers: asked.length,
+        p50: percentile(latencies, 0.5),
+        p99: percentile(latencies, 0.99),
+        slowest: percentile(latencies, 1)
+      }
+      taken.push(sample)
+      pair.takeLines()
+      note(sample)
+    })
+    yield* Effect.repeat(
+      takeSample,
+      Schedule.intersect(
+        Schedule.fixed(period),
+        Schedule.recurUntil(() => performance.now() - began > options.minutes * 60_000)
+      )
+    )
+    return {
+      samples: taken,
+      answers,
+      wrong,
+      lost,
+      exits: pair.takeExits(),
+      disturbances,
+      attacks,
+      isWhole: yield* whole(pair, 2 * heartbeatMillis, limitMillis)
+    }
+  }).pipe(Effect.scoped)
+
+const forkForever = (effect: Effect.Effect<void>, millis: number): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sleep(millis), effect))))

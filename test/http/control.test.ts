@@ -1,0 +1,230 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/TestClock"
+import type { OutgoingHttpHeaders } from "node:http"
+import { request } from "node:http"
+import * as Orders from "../../src/http/commands.ts"
+import { BinaryStar } from "../../src/member/BinaryStar.ts"
+import type * as Status from "../../src/status/Status.ts"
+import { foreignPeer, makePair as makePairInTime, settle } from "../support/nodes.ts"
+import { eventually, quiet } from "../support/sockets.ts"
+import { become, get, makeGate, post, startPair, statusOf, token } from "./nodes.ts"
+
+const reason = "kernel update"
+
+const latest = (url: string) =>
+  Effect.map(get<ReadonlyArray<Status.HistoryEntry>>(`${url}/history?limit=1`), ([entry]) => entry!)
+
+describe("orders", () => {
+  it.scopedLive("need the token", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      for (const wrong of [null, "", "Bearer", "Bearer ", "Bearer Sesame", `Bearer ${token}x`]) {
+        for (const order of ["switchover", "pause", "resume", "promote"]) {
+          const { answer, status } = yield* post(`${primary.url}/${order}`, { reason }, wrong)
+          assert.strictEqual(status, 401, `${order} ${wrong}`)
+          assert.strictEqual(answer.error, "the token is missing or wrong")
+        }
+      }
+      assert.deepInclude(yield* statusOf(primary.url), { hold: null, state: "ACTIVE" })
+    }))
+
+  it.scopedLive("F11 Origin: a page of another origin gives no orders, although it has the token", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      const { host, port } = new URL(primary.url)
+      /** `fetch` does not send these headers as they are given. */
+      const resume = (headers: OutgoingHttpHeaders) =>
+        Effect.async<{ readonly status: number | undefined; readonly answer: string }>((resolve) => {
+          request(`${primary.url}/resume`, {
+            method: "POST",
+            headers: { authorization: `Bearer ${token}`, ...headers }
+          }, async (response) => {
+            const answer = String(Buffer.concat(await response.toArray()))
+            resolve(Effect.succeed({ status: response.statusCode, answer }))
+          }).end()
+        })
+      for (
+        const origin of [
+          "http://evil.example",
+          `http://evil.example:${port}`,
+          "http://127.0.0.1:1",
+          "http://127.0.0.1",
+          `http://localhost:${port}`,
+          `http://${host}.evil.example`,
+          "file://",
+          "null",
+          "",
+          `http://${host}, http://evil.example`
+        ]
+      ) {
+        const { answer, status } = yield* resume({ origin })
+        assert.strictEqual(status, 403, String(origin))
+        assert.match(JSON.parse(answer).error, /^orders of a page at .* are refused/)
+      }
+      for (
+        const headers of [
+          {},
+          { origin: `http://${host}` },
+          { origin: `http://LOCALHOST:${port}`, host: `localhost:${port}` },
+          // Behind a proxy that keeps the host.
+          { origin: "https://app.localhost", host: "app.localhost" },
+          { origin: "https://app.localhost", host: "app.localhost:443" }
+        ]
+      ) {
+        assert.strictEqual((yield* resume(headers)).status, 200, JSON.stringify(headers))
+      }
+      assert.strictEqual((yield* resume({ origin: `http://${host}`, authorization: "Bearer x" })).status, 401)
+      const { paths } = yield* get<
+        { readonly paths: { readonly [path: string]: { readonly post: { readonly responses: object } } } }
+      >(
+        `${primary.url}/openapi.json`
+      )
+      assert.containsAllKeys(paths["/resume"]!.post.responses, ["401", "403"])
+    }))
+
+  it.scopedLive("need a reason, as JSON, that is not too long", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      const pause = `${primary.url}/pause`
+      for (const body of ["", "{", "[]", "null", {}, { reason: 1 }, { reason: " " }, { reason: "x".repeat(1001) }]) {
+        const { answer, status } = yield* post(pause, body)
+        assert.strictEqual(status, 400, JSON.stringify(body))
+        assert.match(String(answer.error), /^body/)
+      }
+      assert.strictEqual((yield* post(pause, { reason: "x".repeat(20_000) })).status, 413)
+      assert.isNull((yield* statusOf(primary.url)).hold)
+    }))
+
+  it.scopedLive("pause a server and let it go on", () =>
+    Effect.gen(function*() {
+      const { backup } = yield* startPair({ token })
+      assert.strictEqual((yield* post(`${backup.url}/pause`, { reason })).status, 200)
+      assert.deepInclude((yield* statusOf(backup.url)).hold, { kind: "paused", reason })
+      assert.strictEqual((yield* post(`${backup.url}/resume`, "")).status, 200)
+      assert.isNull((yield* statusOf(backup.url)).hold)
+    }))
+
+  it.scopedLive("are refused with a sentence where they would do harm", () =>
+    Effect.gen(function*() {
+      const { backup } = yield* startPair({ token })
+      const promotion = yield* post(`${backup.url}/promote`, { reason })
+      assert.strictEqual(promotion.status, 409)
+      assert.strictEqual(promotion.answer.error, "not promoted: the peer is alive and has not handed over")
+      const switchover = yield* post(`${backup.url}/switchover`, { reason })
+      assert.strictEqual(switchover.status, 409)
+      assert.strictEqual(switchover.answer.error, "not handed over: this server is not active")
+    }))
+
+  it.scopedLive("promote a backup that is alone", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* startPair({ token })
+      yield* primary.kill
+      yield* eventually(Effect.map(members.backup.report, ({ peer }) => peer.isExpired))
+      assert.strictEqual((yield* post(`${backup.url}/promote`, { reason })).status, 200)
+      assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", answers: true, cause: "Promote", reason })
+    }))
+})
+
+describe("a switchover", () => {
+  it.scopedLive("goes to the backup and back", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* startPair({ token })
+      for (
+        const [from, to, member] of [[primary, backup, members.primary], [backup, primary, members.backup]] as const
+      ) {
+        yield* eventually(Effect.map(member.report, ({ peer }) => peer.said === "PASSIVE"))
+        const { answer, status } = yield* post(`${from.url}/switchover`, { reason })
+        assert.strictEqual(status, 200, String(answer.error))
+        assert.match(String(answer.say), /^the peer is active; clients waited for \d+ ms$/)
+        assert.isBelow(Number(answer.waitedMillis), 10_000)
+        assert.deepInclude(yield* statusOf(from.url), { state: "PASSIVE", answers: false })
+        assert.deepInclude(yield* statusOf(to.url), { state: "ACTIVE", answers: true })
+        const history = yield* get<ReadonlyArray<Status.HistoryEntry>>(`${from.url}/history`)
+        assert.deepInclude(history.find(({ cause }) => cause === "Yield"), { from: "ACTIVE", to: "YIELDING", reason })
+      }
+    }), 30_000)
+
+  it.scopedLive("needs no vote where the peer can be told", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* startPair({ token })
+      yield* post(`${primary.url}/switchover`, { reason })
+      assert.deepInclude(yield* latest(backup.url), {
+        cause: "Promote",
+        evidence: "the peer is gone (connection to the primary in memory refused)",
+        reason
+      })
+    }), 30_000)
+
+  it.scopedLive("needs no status server of the peer, if there is a vote", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* startPair({ token, acquainted: false })
+      yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
+      const { answer, status } = yield* post(`${primary.url}/switchover`, { reason })
+      assert.strictEqual(status, 200, String(answer.error))
+      assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", cause: "ClientRequest" })
+    }), 30_000)
+
+  it.scopedLive("goes on when who has ordered it hangs up", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const { backup, members, primary } = yield* startPair({ token, handler: gate.handler })
+      yield* Effect.fork(primary.ask("slow"))
+      yield* gate.reached
+      const order = yield* Effect.async<ReturnType<typeof request>>((resume) => {
+        const order = request(`${primary.url}/switchover`, {
+          method: "POST",
+          headers: { authorization: `Bearer ${token}` }
+        })
+        order.on("error", () => {}).end(JSON.stringify({ reason }), () => resume(Effect.succeed(order)))
+      })
+      yield* eventually(Effect.map(members.primary.report, ({ answers }) => !answers))
+      order.destroy()
+      yield* gate.open
+      yield* become(members.primary, "PASSIVE")
+      assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", reason })
+    }), 30_000)
+
+  it.scoped("gives up after a while if the peer does not become active, and says what has come of it", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePairInTime(undefined, "hardened")
+      const member = yield* pair.primary.start
+      const peer = yield* foreignPeer(pair.links.backup)
+      const orders = yield* Orders.make(undefined, Redacted.make(token)).pipe(
+        Effect.provideService(BinaryStar, member)
+      )
+      yield* peer.says("2")
+      const beat = Effect.zipRight(peer.says("4"), TestClock.adjust("1 second"))
+      yield* beat
+      /** Somebody asks each second until this server is active again. */
+      const askFor = (seconds: number) =>
+        Effect.gen(function*() {
+          for (let i = 0; i < seconds; i++) {
+            yield* TestClock.adjust("1001 millis")
+            yield* pair.primary.ask("x")
+          }
+          assert.strictEqual(yield* pair.primary.ask("x"), "x")
+        })
+      const ordered = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
+      yield* settle
+      assert.strictEqual(yield* member.state, "YIELDING")
+      yield* Effect.repeatN(beat, 10)
+      assert.deepInclude(yield* Fiber.join(ordered), {
+        _tag: "Unfinished",
+        error: "this server has handed over, but its peer is not active after 10s"
+      })
+
+      // Then it is silent, and somebody asks.
+      yield* askFor(8)
+      yield* beat
+      const again = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
+      yield* settle
+      yield* askFor(9)
+      assert.deepInclude(yield* Fiber.join(again), {
+        _tag: "Refused",
+        error: "the peer has not taken over, so this server is active again"
+      })
+    }).pipe(Effect.provide(quiet)))
+})

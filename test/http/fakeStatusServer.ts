@@ -1,0 +1,136 @@
+/**
+ * A status server that says what a test wants it to say, for what real servers do not do on demand.
+ */
+import { Effect } from "effect"
+import { once } from "node:events"
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
+import { csp, html } from "../../src/dashboard/Dashboard.ts"
+import type { HistoryEntry, NodeStatus, PairStatus, TransitionEvent } from "../../src/status/Status.ts"
+
+/** A server that is well, with whatever a test wants to be different. */
+export const statusOf = (role: "primary" | "backup", different: Partial<NodeStatus> = {}): NodeStatus => ({
+  role,
+  state: role === "primary" ? "ACTIVE" : "PASSIVE",
+  answers: role === "primary",
+  since: "2026-01-31T12:00:00.000Z",
+  cause: role === "primary" ? "PeerBackup" : "PeerActive",
+  say: role === "primary"
+    ? "connected to backup (passive), ready as active"
+    : "connected to primary (active), ready as passive",
+  evidence: null,
+  reason: null,
+  policy: "hardened",
+  hold: null,
+  peer: {
+    endpoint: "tcp://127.0.0.1:5004",
+    said: role === "primary" ? "PASSIVE" : "ACTIVE",
+    ageMillis: 412,
+    isExpired: false
+  },
+  counters: {
+    accepted: 1_284_120,
+    rejected: 3,
+    failed: 0,
+    limited: 0,
+    heard: 7204,
+    malformed: 0,
+    votes: 12,
+    missed: 1,
+    conflicts: 0,
+    failovers: 1
+  },
+  latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31 },
+  config: {
+    frontend: "tcp://*:5001",
+    state: "tcp://*:5003",
+    peer: "tcp://127.0.0.1:5004",
+    heartbeatMillis: 1000,
+    vote: "clients",
+    lone: "wait",
+    crashDetection: true,
+    concurrency: 1,
+    timeoutMillis: null,
+    drainMillis: 5000,
+    maxFailovers: 3,
+    failoverWindowMillis: 3_600_000
+  },
+  versions: { bstar: "0.1.0", node: "20.20.0" },
+  host: "alpha",
+  pid: 4242,
+  uptimeMillis: 7_204_000,
+  now: "2026-01-31T13:00:00.000Z",
+  http: "http://127.0.0.1:8001",
+  peerHttp: "http://127.0.0.1:8002",
+  ...different
+})
+
+/** What was ordered, and with which token. */
+export interface Order {
+  readonly path: string
+  readonly authorization: string | undefined
+  readonly body: unknown
+}
+
+/** Starts one on a port that is free. It listens as long as the scope lives. */
+export const make = Effect.gen(function*() {
+  const listeners = new Set<http.ServerResponse>()
+  const ordered: Array<Order> = []
+  let pair: PairStatus | undefined
+  let history: ReadonlyArray<HistoryEntry> = []
+  let answer: readonly [status: number, body: unknown] = [404, {}]
+  const write = (event: string, data: unknown) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+
+  const server = http.createServer((request, response) => {
+    const path = request.url?.replace(/\?.*/, "")
+    const json = (status: number, body: unknown) =>
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
+    if (path === "/") {
+      response.writeHead(200, { "content-type": "text/html", "content-security-policy": csp }).end(html)
+    } else if (path === "/history") {
+      json(200, history)
+    } else if (path === "/events") {
+      response.writeHead(200, { "content-type": "text/event-stream" })
+      response.write(pair === undefined ? ": nothing yet\n\n" : write("pair", pair))
+      listeners.add(response)
+      response.on("close", () => listeners.delete(response))
+    } else if (request.method === "POST") {
+      let text = ""
+      request.setEncoding("utf8").on("data", (part: string) => text += part).on("end", () => {
+        ordered.push({
+          path: request.url!,
+          authorization: request.headers.authorization,
+          body: text === "" ? undefined : JSON.parse(text)
+        })
+        json(...answer)
+      })
+    } else {
+      json(404, {})
+    }
+  })
+  yield* Effect.acquireRelease(
+    Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
+    () =>
+      Effect.promise(() => {
+        server.closeAllConnections()
+        return once(server.close(), "close")
+      })
+  )
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    ordered,
+    /** Tells everybody who listens, and whoever comes. */
+    say: (next: PairStatus) => {
+      pair = next
+      listeners.forEach((listener) => listener.write(write("pair", next)))
+    },
+    tell: (transition: TransitionEvent) =>
+      listeners.forEach((listener) => listener.write(write("transition", transition))),
+    remember: (entries: ReadonlyArray<HistoryEntry>) => {
+      history = entries
+    },
+    answer: (status: number, body: unknown) => {
+      answer = [status, body]
+    }
+  }
+})

@@ -1,0 +1,397 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import { foreignPeer, makePair, settle } from "../support/nodes.ts"
+
+const heartbeat = "1 second"
+
+/** Both servers of a hardened pair, the primary active and the backup passive. */
+const pairedWith = (options: Parameters<typeof makePair>[2]) =>
+  Effect.gen(function*() {
+    const pair = yield* makePair(undefined, "hardened", options)
+    const primary = yield* pair.primary.start
+    const backup = yield* pair.backup.start
+    yield* TestClock.adjust("3 seconds")
+    assert.deepStrictEqual([yield* primary.state, yield* backup.state], ["ACTIVE", "PASSIVE"])
+    return { ...pair, members: { primary, backup } }
+  })
+
+const paired = pairedWith({})
+
+const reasonOf = <A>(order: Effect.Effect<A, { readonly reason: string }>) =>
+  Effect.map(Effect.flip(order), ({ reason }) => reason)
+
+describe("handing over", () => {
+  it.scoped("from a backup makes the primary active at once, and the backup passive", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* paired
+      yield* primary.stop
+      yield* TestClock.adjust("2001 millis")
+      assert.strictEqual(yield* backup.ask("who"), "who")
+      const restarted = yield* primary.start
+      yield* TestClock.adjust(heartbeat)
+      assert.deepStrictEqual([yield* restarted.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
+
+      yield* members.backup.handOver("maintenance")
+      yield* settle
+      assert.strictEqual(yield* primary.ask("at once"), "at once")
+      yield* TestClock.adjust(heartbeat)
+      assert.deepStrictEqual([yield* restarted.state, yield* members.backup.state], ["ACTIVE", "PASSIVE"])
+      const { transition } = yield* restarted.report
+      assert.deepStrictEqual([transition.cause, transition.evidence], ["PeerBackup", "the peer reports BACKUP"])
+    }))
+
+  it.scoped("from a primary makes the backup active with the next vote, as it finds the primary gone", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* paired
+      yield* members.primary.handOver("maintenance")
+      assert.strictEqual(yield* members.primary.state, "YIELDING")
+      yield* settle
+      assert.strictEqual(yield* members.backup.state, "RESUMING")
+      assert.isUndefined(yield* primary.ask("x"))
+      assert.strictEqual(yield* backup.ask("x"), "x")
+      assert.include((yield* members.backup.report).transition.evidence, "the peer is gone (connection to")
+      assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
+      const { counters, peer } = yield* members.backup.report
+      assert.isFalse(peer.isExpired)
+      // It was planned, so it does not count against those that are not.
+      assert.strictEqual(counters.failovers, 0)
+    }))
+
+  it.scoped("ends well with a stop before the peer is active, and says goodbye once", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair(undefined, "hardened")
+      const member = yield* pair.primary.start
+      const peer = yield* foreignPeer(pair.links.backup)
+      yield* peer.says("2")
+      yield* peer.says("4")
+      yield* member.handOver("maintenance")
+      yield* member.stop
+      assert.isTrue(Exit.isInterrupted(yield* Effect.exit(member.join)))
+      yield* settle
+      assert.deepStrictEqual(peer.heard.filter((word) => word === "1"), ["1"])
+    }))
+
+  it.scoped("is taken back without a request, also by a server that is paused, which answers when it is resumed", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* paired
+      yield* members.primary.pause("network work")
+      yield* members.primary.handOver("maintenance")
+      yield* backup.kill
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* members.primary.state, "PRIMARY")
+      assert.isUndefined(yield* primary.ask("x"))
+      assert.strictEqual(yield* members.primary.state, "PRIMARY")
+      yield* members.primary.resume
+      assert.strictEqual(yield* primary.ask("x"), "x")
+    }))
+
+  it.scoped("from a primary makes the backup active without a vote where it is promoted", () =>
+    Effect.gen(function*() {
+      const { backup, members } = yield* paired
+      yield* members.primary.handOver("maintenance")
+      yield* settle
+      yield* members.backup.promote("maintenance")
+      assert.strictEqual(yield* backup.ask("x"), "x")
+      const { counters, transition } = yield* members.backup.report
+      assert.deepStrictEqual([transition.cause, transition.reason], ["Promote", "maintenance"])
+      assert.strictEqual(counters.failovers, 0)
+    }))
+
+  it.scoped("from a primary lets a vote decide after two silent heartbeats where nobody looks for evidence", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
+      yield* members.primary.handOver("maintenance")
+      yield* TestClock.adjust("2 seconds")
+      assert.isUndefined(yield* backup.ask("too early"))
+      yield* TestClock.adjust("1 millis")
+      assert.isUndefined(yield* primary.ask("it hears its peer"))
+      assert.strictEqual(yield* backup.ask("now"), "now")
+      yield* TestClock.adjust(heartbeat)
+      assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
+    }))
+
+  it.scoped("is taken back when the peer dies before it is active, after it has had the time to be", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
+      yield* members.primary.handOver("maintenance")
+      yield* backup.kill
+      const states: Array<string> = []
+      for (let i = 0; i < 4; i++) {
+        yield* TestClock.adjust("2001 millis")
+        assert.strictEqual(yield* primary.ask("x"), i === 3 ? "x" : undefined)
+        states.push(yield* members.primary.state)
+      }
+      assert.deepStrictEqual(states, ["YIELDING", "RESUMING", "PRIMARY", "ACTIVE"])
+      assert.deepStrictEqual(primary.said.slice(-3), [
+        "the peer is not active, waiting whether it will be",
+        "the peer is still not active, starting over",
+        "no word from backup, ready as active"
+      ])
+      const again = yield* backup.start
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* again.state, "PASSIVE")
+    }))
+
+  it.scoped("answers what was accepted, and ends what runs while active before it says so", () =>
+    Effect.gen(function*() {
+      const open = yield* Deferred.make<void>()
+      const pair = yield* makePair(() => Effect.as(Deferred.await(open), "done"), "hardened")
+      const member = yield* pair.primary.start
+      const peer = yield* foreignPeer(pair.links.backup)
+      yield* peer.says("2")
+      yield* peer.says("4")
+      let ended: string | undefined
+      yield* member.whileActive(
+        Effect.onExit(Effect.never, () => Effect.map(member.report, ({ transition }) => ended = transition.to))
+      ).pipe(Effect.forkScoped)
+      const replies = yield* pair.primary.request("slow")
+      const handingOver = yield* Effect.fork(member.handOver("maintenance"))
+      yield* settle
+      assert.isUndefined(yield* pair.primary.ask("too late"))
+      assert.isFalse((yield* member.report).answers)
+      assert.strictEqual(yield* member.state, "ACTIVE")
+      const heard = peer.heard.length
+      yield* Deferred.succeed(open, undefined)
+      yield* TestClock.adjust(1)
+      yield* Fiber.join(handingOver)
+      assert.deepStrictEqual([...replies], ["done"])
+      assert.strictEqual(ended, "ACTIVE")
+      // The word of its role is its last, as long as it has patience.
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(peer.heard.slice(heard), ["1"])
+    }))
+
+  it.scoped("is given up when a request takes longer than the drain", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair(() => Effect.never, "hardened", { drain: "3 seconds" })
+      const member = yield* pair.primary.start
+      const peer = yield* foreignPeer(pair.links.backup)
+      yield* peer.says("2")
+      yield* peer.says("4")
+      yield* pair.primary.request("never")
+      const handingOver = yield* Effect.fork(member.handOver("maintenance"))
+      yield* Effect.repeatN(Effect.zipRight(peer.says("4"), TestClock.adjust("990 millis")), 2)
+      assert.isNull(handingOver.unsafePoll())
+      yield* TestClock.adjust("40 millis")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(handingOver)))
+      assert.strictEqual(yield* member.state, "YIELDING")
+    }))
+
+  it.scoped("is refused with a reason", () =>
+    Effect.gen(function*() {
+      const { backup, members } = yield* paired
+      assert.strictEqual(yield* reasonOf(members.backup.handOver("x")), "NotActive")
+      yield* backup.kill
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* reasonOf(members.primary.handOver("x")), "PeerSilent")
+
+      const classic = yield* makePair()
+      const primary = yield* classic.primary.start
+      const peer = yield* foreignPeer(classic.links.backup)
+      yield* peer.says("2")
+      yield* peer.says("4")
+      assert.strictEqual(yield* reasonOf(primary.handOver("x")), "Unsupported")
+    }))
+
+  it.scoped("ends with a stop, and is refused after it", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair(() => Effect.never, "hardened", { drain: "3 seconds" })
+      const member = yield* pair.primary.start
+      const peer = yield* foreignPeer(pair.links.backup)
+      yield* peer.says("2")
+      yield* peer.says("4")
+      yield* pair.primary.request("never")
+      const handingOver = yield* Effect.fork(Effect.flip(member.handOver("maintenance")))
+      yield* settle
+      const stopping = yield* Effect.fork(member.stop)
+      yield* settle
+      assert.strictEqual((yield* Fiber.join(handingOver)).reason, "Interrupted")
+      yield* TestClock.adjust("4 seconds")
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual(peer.heard.slice(-2), ["3", "1"])
+      assert.strictEqual(yield* reasonOf(member.handOver("x")), "Interrupted")
+      assert.strictEqual(yield* reasonOf(member.promote("x")), "Interrupted")
+    }))
+
+  it.scoped("goes to and fro a hundred times, and one of them always answers in the end", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* paired
+      for (let i = 0; i < 100; i++) {
+        const [from, to, node] = i % 2 === 0
+          ? [members.primary, members.backup, backup] as const
+          : [members.backup, members.primary, primary] as const
+        yield* from.handOver(`${i}`)
+        yield* settle
+        assert.strictEqual(yield* node.ask(`${i}`), `${i}`)
+        yield* TestClock.adjust("2 seconds")
+        assert.deepStrictEqual([yield* from.state, yield* to.state], ["PASSIVE", "ACTIVE"])
+      }
+      assert.strictEqual((yield* members.primary.report).counters.conflicts, 0)
+    }))
+})
+
+describe("promoting", () => {
+  it.scoped("makes a lone backup active that has never met its primary, after two heartbeats and two more", () =>
+    Effect.gen(function*() {
+      const { backup } = yield* makePair(undefined, "hardened", { crashDetection: false })
+      const member = yield* backup.start
+      assert.strictEqual(yield* reasonOf(member.promote("too early")), "PeerAlive")
+      yield* TestClock.adjust("2001 millis")
+      assert.isUndefined(yield* backup.ask("x"))
+      const promotion = yield* Effect.fork(member.promote("the primary is not coming back"))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* member.state, "RESUMING")
+      assert.isNull(promotion.unsafePoll())
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(promotion)
+      assert.strictEqual(yield* backup.ask("x"), "x")
+      const { transition } = yield* member.report
+      assert.deepStrictEqual([transition.to, transition.evidence, transition.reason], [
+        "ACTIVE",
+        "no heartbeat from the peer yet",
+        "the primary is not coming back"
+      ])
+    }))
+
+  it.scoped("is refused as soon as the primary is there after all, which then is active", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* makePair(undefined, "hardened", { crashDetection: false })
+      const member = yield* backup.start
+      yield* TestClock.adjust("2001 millis")
+      const promotion = yield* Effect.fork(reasonOf(member.promote("the primary is not coming back")))
+      yield* TestClock.adjust("1 second")
+      const other = yield* primary.start
+      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(promotion), "PeerAlive")
+      assert.deepStrictEqual([yield* other.state, yield* member.state], ["ACTIVE", "PASSIVE"])
+    }))
+
+  it.scoped("is refused while the peer is heard, and does nothing to a server that is active", () =>
+    Effect.gen(function*() {
+      const { members } = yield* paired
+      assert.strictEqual(yield* reasonOf(members.backup.promote("x")), "PeerAlive")
+      assert.strictEqual(yield* members.backup.state, "PASSIVE")
+      yield* members.primary.promote("x")
+      assert.strictEqual((yield* members.primary.report).transition.cause, "PeerBackup")
+    }))
+})
+
+describe("a pause", () => {
+  it.scoped("keeps votes from making a server active until it is resumed, and an operator not", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* paired
+      yield* members.backup.pause("network work")
+      const { hold } = yield* members.backup.report
+      assert.deepStrictEqual([hold?._tag, hold?._tag === "Paused" && hold.reason], ["Paused", "network work"])
+      yield* primary.kill
+      yield* TestClock.adjust("5 seconds")
+      assert.isUndefined(yield* backup.ask("x"))
+      assert.isUndefined(yield* backup.ask("x"))
+      const told = backup.said.filter((line) => line.startsWith("paused by an operator (network work)"))
+      assert.strictEqual(told.length, 1)
+      yield* members.backup.resume
+      assert.isUndefined((yield* members.backup.report).hold)
+      assert.strictEqual(yield* backup.ask("x"), "x")
+    }))
+
+  it.scoped("F21: keeps a primary that waits for its backup from becoming active, also after a stall", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* makePair(undefined, "hardened")
+      const member = yield* primary.start
+      yield* member.pause("network work")
+      yield* TestClock.adjust("2001 millis")
+      assert.isUndefined(yield* primary.ask("x"))
+      yield* primary.standStill
+      yield* TestClock.adjust("5 seconds")
+      yield* primary.goOn
+      yield* TestClock.adjust("2001 millis")
+      assert.isUndefined(yield* primary.ask("x"))
+      assert.strictEqual(yield* member.state, "PRIMARY")
+      // The pause is the reason, and no silence.
+      assert.isEmpty(primary.said.filter((line) => line.startsWith("votes are refused")))
+      yield* member.resume
+      assert.strictEqual(yield* primary.ask("x"), "x")
+    }))
+
+  it.scoped("does not keep a server from handing over, nor its peer from being promoted", () =>
+    Effect.gen(function*() {
+      const { members } = yield* paired
+      yield* members.primary.pause("network work")
+      yield* members.backup.pause("network work")
+      yield* members.primary.handOver("x")
+      yield* settle
+      yield* members.backup.promote("x")
+      assert.strictEqual(yield* members.backup.state, "ACTIVE")
+    }))
+})
+
+describe("damping", () => {
+  it.scoped("refuses votes after so many failovers in the window, until they are fewer, and an operator overrides", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair(undefined, "hardened", { maxFailovers: 2, failoverWindow: "1 minute" })
+      const member = yield* pair.backup.start
+      const failOver = Effect.gen(function*() {
+        // What is known of the one before is older.
+        yield* TestClock.adjust("1 millis")
+        const peer = yield* foreignPeer(pair.links.primary)
+        if ((yield* member.state) === "ACTIVE") {
+          yield* peer.says("3")
+          yield* TestClock.adjust("2001 millis")
+          assert.isUndefined(yield* pair.backup.ask("x"))
+          assert.strictEqual(yield* member.state, "PASSIVE")
+        }
+        yield* peer.says("3")
+        yield* TestClock.adjust("2001 millis")
+        return yield* pair.backup.ask("x")
+      }).pipe(Effect.scoped)
+      assert.strictEqual(yield* failOver, "x")
+      assert.strictEqual(yield* failOver, "x")
+      assert.strictEqual((yield* member.report).hold?._tag, "Damped")
+      assert.isUndefined(yield* failOver)
+      assert.include(pair.backup.said.at(-1), "more than 2 failovers in 1 min")
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined((yield* member.report).hold)
+      assert.strictEqual(yield* pair.backup.ask("x"), "x")
+      assert.strictEqual((yield* member.report).counters.failovers, 3)
+      assert.strictEqual(yield* failOver, "x")
+      assert.isUndefined(yield* failOver)
+      yield* member.promote("I know what I do")
+      assert.strictEqual(yield* member.state, "ACTIVE")
+    }))
+})
+
+describe("a report", () => {
+  it.scoped("tells what led to a take-over, how long it took, and how long requests take", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
+      assert.strictEqual(yield* primary.ask("x"), "x")
+      const before = yield* members.primary.report
+      assert.isTrue(before.answers)
+      assert.strictEqual(before.latency.counts.reduce((a, b) => a + b), 1)
+      yield* primary.kill
+      yield* TestClock.adjust("2500 millis")
+      assert.isUndefined((yield* members.backup.report).transition.reason)
+      assert.strictEqual(yield* backup.ask("x"), "x")
+      const { counters, failover, peer, transition } = yield* members.backup.report
+      assert.match(transition.evidence ?? "", /^no heartbeat from the peer for 2\d{3} ms; vote by client [0-9a-f]+$/)
+      assert.strictEqual(failover.counts.reduce((a, b) => a + b), 1)
+      assert.deepInclude(counters, { votes: 1, failovers: 1, conflicts: 0 })
+      assert.isAtLeast(counters.missed, 1)
+      assert.isTrue(peer.isExpired)
+    }))
+
+  it.scoped("is there when the member has ended, and transitions end with it", () =>
+    Effect.gen(function*() {
+      const { members, primary } = yield* paired
+      yield* primary.stop
+      const { transition } = yield* members.primary.report
+      assert.deepStrictEqual([transition.to, transition.cause], ["PRIMARY", "Stopping"])
+      assert.isTrue(Exit.isInterrupted(yield* Effect.exit(Stream.runHead(members.primary.transitions))))
+    }))
+})

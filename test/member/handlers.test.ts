@@ -1,0 +1,327 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as Tracer from "effect/Tracer"
+import * as BinaryStar from "../../src/member/BinaryStar.ts"
+import * as Handler from "../../src/member/Handler.ts"
+import * as Frontend from "../../src/ports/Frontend.ts"
+import * as PeerLink from "../../src/ports/PeerLink.ts"
+import type { Options } from "../../src/settings/BinaryStarConfig.ts"
+import * as Envelope from "../../src/wire/Envelope.ts"
+import * as Frames from "../../src/wire/Frames.ts"
+import { foreignPeer, settle } from "../support/nodes.ts"
+
+/** A primary that may answer at once, a client that is not ours, and one that is. */
+const serve = (handler: Handler.Handler, options: Omit<Options, "role" | "policy"> = {}) =>
+  Effect.gen(function*() {
+    const frontend = yield* Frontend.makeMemory
+    const links = yield* PeerLink.makeMemory
+    const member = yield* BinaryStar.make({ role: "primary", policy: "classic", ...options }, handler).pipe(
+      Effect.provide(yield* Layer.build(Layer.merge(frontend.layer, links.primary)))
+    )
+    const connect = Effect.gen(function*() {
+      const client = yield* frontend.connect
+      const replies: Array<Frames.Frames> = []
+      yield* client.run(async (batch) => {
+        replies.push(...batch)
+      }).pipe(Effect.forkScoped)
+      return { client, replies }
+    })
+    const legacy = yield* connect
+    const ours = yield* connect
+    const span = (yield* Effect.option(Effect.currentSpan)).pipe(Option.getOrUndefined)
+    let copy = 0
+    return {
+      links,
+      member,
+      /** What a client that is not ours has as replies. */
+      replies: () => legacy.replies.map((reply) => Frames.toString(reply.slice(1))),
+      /** What our client has as answers. */
+      answers: () =>
+        ours.replies.map((message) => {
+          const answer = Envelope.read(message)!
+          return [answer.id, answer.status ?? "reply", Frames.toString(answer.body)].join(" ").trim()
+        }),
+      ask: (...requests: Array<string>) =>
+        Effect.forEach(requests, (request) => legacy.client.send([Frames.delimiter, ...Frames.make(request)])).pipe(
+          Effect.zipRight(settle)
+        ),
+      askOurs: (...requests: Array<string>) =>
+        Effect.forEach(requests, (request) =>
+          ours.client.send([...Envelope.make(request, ++copy, span), ...Frames.make(request)])).pipe(
+            Effect.zipRight(settle)
+          )
+    }
+  })
+
+const text = ({ body }: Handler.Request) => Frames.toString(body)
+
+describe("a handler", () => {
+  it.scoped("that is an effect runs beside others up to the concurrency; the rest waits", () =>
+    Effect.gen(function*() {
+      let running = 0
+      let most = 0
+      const { ask, member, replies } = yield* serve(({ body }) =>
+        Effect.gen(function*() {
+          most = Math.max(most, ++running)
+          yield* Effect.sleep("1 seconds")
+          running--
+          return body
+        }), { concurrency: 3 })
+      yield* ask("1", "2", "3", "4", "5", "6", "7")
+      assert.strictEqual(running, 3)
+      yield* TestClock.adjust("1 seconds")
+      assert.sameMembers(replies(), ["1", "2", "3"])
+      yield* TestClock.adjust("2 seconds")
+      assert.sameMembers(replies(), ["1", "2", "3", "4", "5", "6", "7"])
+      assert.strictEqual(most, 3)
+      assert.strictEqual((yield* member.counters).accepted, 7)
+    }))
+
+  it.scoped("keeps the order of a client when one runs at a time, however long each takes", () =>
+    Effect.gen(function*() {
+      const { ask, replies } = yield* serve(
+        (request) => Effect.as(Effect.sleep(Number(text(request))), request.body),
+        { concurrency: 1 }
+      )
+      yield* ask("30", "0", "20", "10")
+      yield* TestClock.adjust("60 millis")
+      assert.deepStrictEqual(replies(), ["30", "0", "20", "10"])
+    }))
+
+  it.scoped("that throws, fails or dies harms only its own request", () =>
+    Effect.gen(function*() {
+      const { answers, ask, askOurs, member, replies } = yield* serve((request) => {
+        switch (text(request)) {
+          case "throw":
+            throw new Error("thrown")
+          case "fail":
+            return Effect.fail("failed")
+          case "die":
+            return Effect.die("died")
+          case "later":
+            return Effect.zipRight(Effect.yieldNow(), Effect.fail("failed"))
+          case "interrupt":
+            return Effect.interrupt
+          default:
+            return request.body
+        }
+      }, { concurrency: 1 })
+      const requests = ["1", "throw", "2", "fail", "3", "die", "4", "later", "5", "interrupt", "6"]
+      yield* ask(...requests)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(replies(), ["1", "2", "3", "4", "5", "6"])
+      assert.deepInclude(yield* member.counters, { accepted: 11, failed: 5 })
+      yield* askOurs(...requests)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(
+        answers(),
+        requests.map((request) => /\d/.test(request) ? `${request} reply ${request}` : `${request} Failed`)
+      )
+    }))
+
+  it.scoped("may refuse with something to say, which only a client of ours hears, and which is no failure", () =>
+    Effect.gen(function*() {
+      const { answers, ask, askOurs, member, replies } = yield* serve((request) =>
+        text(request) === "busy"
+          ? new Handler.Refusal({ reason: "Busy" })
+          : Effect.zipRight(Effect.yieldNow(), new Handler.Refusal({ body: "because" }))
+      )
+      yield* ask("busy", "no")
+      yield* askOurs("busy", "no")
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(replies(), [])
+      assert.deepStrictEqual(answers(), ["busy Busy", "no Failed because"])
+      assert.strictEqual((yield* member.counters).failed, 0)
+    }))
+
+  it.scoped("is interrupted when its time is over, and its place is free", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const { answers, askOurs, member } = yield* serve((request) =>
+        text(request) === "hang"
+          ? Effect.onInterrupt(Effect.never, () => Effect.sync(() => events.push("interrupted")))
+          : Effect.as(Effect.sleep("900 millis"), request.body), { concurrency: 2, timeout: "1 second" })
+      yield* askOurs("hang", "1")
+      yield* TestClock.adjust("950 millis")
+      assert.deepStrictEqual(answers(), ["1 reply 1"])
+      yield* askOurs("hang")
+      yield* TestClock.adjust("50 millis")
+      assert.deepStrictEqual(answers().slice(1), ["hang TimedOut"])
+      assert.deepStrictEqual(events, ["interrupted"])
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(events.length, 2)
+      assert.strictEqual((yield* member.counters).failed, 2)
+    }))
+
+  it.scoped("has all the time there is where the timeout is infinite", () =>
+    Effect.gen(function*() {
+      const { ask, replies } = yield* serve(
+        ({ body }) => Effect.as(Effect.sleep("10 minutes"), body),
+        { timeout: Duration.infinity, heartbeat: "1 hour" }
+      )
+      yield* ask("1")
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(replies(), ["1"])
+    }))
+
+  it.scoped("is told who asks, and the state of the server", () =>
+    Effect.gen(function*() {
+      const requests: Array<Handler.Request> = []
+      const { ask, askOurs } = yield* serve((request) => {
+        requests.push(request)
+        return "x"
+      })
+      yield* ask("1", "2")
+      yield* askOurs("3")
+      const [first, second, third] = requests
+      assert.match(first!.client, /^([0-9a-f]{2})+$/)
+      assert.strictEqual(second!.client, first!.client)
+      assert.notStrictEqual(third!.client, first!.client)
+      assert.strictEqual(first!.state, "PRIMARY")
+    }))
+
+  it.scoped("is interrupted and finalized when its server ceases to be active, and a client of ours is told", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const finalized = yield* Deferred.make<void>()
+      const { answers, askOurs, links, member } = yield* serve(
+        () => Effect.onInterrupt(Effect.never, () => Deferred.await(finalized)),
+        { policy: "hardened", vote: "self", role: "backup" } as {}
+      )
+      yield* Stream.runForEach(member.changes, (state) => Effect.sync(() => events.push(state))).pipe(Effect.forkScoped)
+      const primary = yield* foreignPeer(links.backup)
+      yield* primary.says("3")
+      yield* TestClock.adjust("4 seconds")
+      yield* askOurs("1")
+      yield* primary.says("3")
+      assert.strictEqual(events.at(-1), "ACTIVE")
+      yield* Deferred.succeed(finalized, undefined)
+      yield* settle
+      assert.strictEqual(events.at(-1), "CONTESTED")
+      yield* askOurs("2")
+      assert.deepStrictEqual(answers(), ["1 Interrupted", "2 NotActive"])
+    }))
+
+  /** The span in which a handler has run, if it has, for a client that is not ours and for one that is. */
+  const spansOf = Effect.gen(function*() {
+    const spans: Array<Tracer.Span | undefined> = []
+    const { ask, askOurs } = yield* serve(({ body }) =>
+      Effect.map(Effect.option(Effect.currentSpan), (span) => {
+        spans.push(Option.getOrUndefined(span))
+        return body
+      })
+    )
+    yield* ask("1")
+    yield* askOurs("2")
+    return spans
+  })
+
+  it.scoped("runs in a span whose parent is the client's", () =>
+    Effect.gen(function*() {
+      const [alone, child] = yield* spansOf
+      const here = yield* Effect.currentSpan
+      assert.isUndefined(alone)
+      assert.strictEqual(child!.traceId, here.traceId)
+      assert.strictEqual(Option.getOrThrow(child!.parent).spanId, here.spanId)
+    }).pipe(Effect.withSpan("test")))
+
+  it.scoped("runs in a span in any case where somebody looks at spans", () =>
+    Effect.gen(function*() {
+      const native = yield* Effect.tracer
+      const [span] = yield* Effect.withTracer(spansOf, Tracer.make({ ...native }))
+      assert.deepInclude({ ...span }, { name: "BinaryStar.request", kind: "server" })
+      assert.isTrue(Option.isNone(span!.parent))
+    }))
+
+  it.scoped("that still runs when the server is stopped may end first; what comes meanwhile is for the other server", () =>
+    Effect.gen(function*() {
+      const { answers, askOurs, member } = yield* serve((request) =>
+        Effect.as(Effect.sleep(text(request) === "long" ? "1 hour" : "1 second"), request.body)
+      )
+      yield* askOurs("short", "long")
+      const stopping = yield* Effect.fork(member.stop)
+      yield* settle
+      yield* askOurs("late")
+      yield* TestClock.adjust("4 seconds")
+      assert.isNull(stopping.unsafePoll())
+      yield* TestClock.adjust("1 seconds")
+      assert.isNotNull(stopping.unsafePoll())
+      assert.deepStrictEqual(answers(), ["late NotActive", "short reply short", "long Interrupted"])
+    }))
+
+  it.scoped("that gives its reply later may throw, at once or when it is cancelled, and harms nobody", () =>
+    Effect.gen(function*() {
+      const { answers, askOurs, member } = yield* serve((request) => {
+        switch (text(request)) {
+          case "throws":
+            return new Handler.Later(() => {
+              throw new Error("at once")
+            })
+          case "throws late":
+            return new Handler.Later(() => () => {
+              throw new Error("when it is cancelled")
+            })
+          default:
+            return Effect.never
+        }
+      }, { concurrency: 2, timeout: "1 second" })
+      yield* askOurs("throws")
+      yield* askOurs("throws late", "never")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(answers(), ["throws Failed", "throws late TimedOut", "never TimedOut"])
+      yield* askOurs("throws late")
+      const stopping = yield* Effect.fork(member.stop)
+      yield* TestClock.adjust("6 seconds")
+      assert.isNotNull(stopping.unsafePoll())
+    }))
+
+  it.scoped("may say at the end of its term that it has not begun, and a client of ours asks the other server", () =>
+    Effect.gen(function*() {
+      const notBegun = new Handler.Later((settle) => () =>
+        settle(Exit.fail(new Handler.Refusal({ reason: "Busy", body: "not begun" })))
+      )
+      const { answers, askOurs, links } = yield* serve(() => notBegun)
+      const peer = yield* foreignPeer(links.backup)
+      yield* peer.says("2")
+      yield* askOurs("1")
+      yield* peer.says("3")
+      assert.deepStrictEqual(answers(), ["1 NotActive"])
+    }))
+
+  it.scoped("is interrupted when its member ends because of its peer, and a client of ours is told", () =>
+    Effect.gen(function*() {
+      const { answers, askOurs, links, member } = yield* serve(() => Effect.never)
+      const peer = yield* foreignPeer(links.backup)
+      yield* peer.says("2")
+      yield* askOurs("1")
+      yield* peer.says("3")
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(member.state)))
+      assert.deepStrictEqual(answers(), ["1 Interrupted"])
+      const active = Effect.provideService(BinaryStar.awaitActive, BinaryStar.BinaryStar, member)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(active)))
+    }))
+
+  it.scoped("is asked nothing more while what runs is finalized at a stop, and a client of ours is told at once", () =>
+    Effect.gen(function*() {
+      const finalized = yield* Deferred.make<void>()
+      const { answers, askOurs, links, member } = yield* serve(({ body }) => body)
+      const peer = yield* foreignPeer(links.backup)
+      yield* peer.says("2")
+      yield* Effect.forkDaemon(member.whileActive(Effect.onInterrupt(Effect.never, () => Deferred.await(finalized))))
+      yield* settle
+      const stopping = yield* Effect.fork(member.stop)
+      yield* settle
+      yield* askOurs("late")
+      assert.deepStrictEqual(answers(), ["late NotActive"])
+      yield* Deferred.succeed(finalized, undefined)
+      yield* settle
+      assert.isNotNull(stopping.unsafePoll())
+    }))
+})

@@ -1,0 +1,143 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { Backend } from "../../src/ports/Backend.ts"
+import type { SocketError } from "../../src/ports/SocketError.ts"
+import type * as Frames from "../../src/wire/Frames.ts"
+import { eventually, listen, message, texts } from "../support/sockets.ts"
+
+/** What a worker can do. */
+interface Worker {
+  readonly send: (message: Frames.Frames) => Effect.Effect<void, SocketError>
+  readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
+}
+
+/** Both ends of one backend. */
+export interface Ends {
+  readonly layer: Layer.Layer<Backend, SocketError>
+  readonly connect: Effect.Effect<Worker, SocketError, Scope.Scope>
+}
+
+/** Builds a backend; what workers say can be taken one by one. */
+const serve = (layer: Layer.Layer<Backend, SocketError>) =>
+  Effect.gen(function*() {
+    const backend = Context.get(yield* Layer.build(layer), Backend)
+    const replies = yield* Mailbox.make<Frames.Frames, SocketError>()
+    yield* backend.run(async (batch) => {
+      replies.unsafeOfferAll(batch)
+    }).pipe(Mailbox.into(replies), Effect.forkScoped)
+    return { replies, send: backend.send }
+  })
+
+/** A worker whose work can be taken one by one. */
+const join = (connect: Ends["connect"]) =>
+  Effect.gen(function*() {
+    const { messages, send } = yield* connect
+    return { work: yield* listen(messages), send }
+  })
+
+/** Sends a message as soon as there is a worker for it. */
+const sendOne = (send: Backend["Type"]["send"], ...texts: ReadonlyArray<string>) =>
+  eventually(Effect.map(send([message(...texts)]), (count) => count === 1))
+
+/** What every backend must do. */
+export const backendSuite = (name: string, make: Effect.Effect<Ends, never, Scope.Scope>) =>
+  describe(`a backend over ${name}`, () => {
+    it.scopedLive("takes nothing while there is no worker", () =>
+      Effect.gen(function*() {
+        const { layer } = yield* make
+        const { send } = yield* serve(layer)
+        assert.strictEqual(yield* send([message("x"), message("y")]), 0)
+        assert.strictEqual(yield* send([]), 0)
+      }))
+
+    it.scopedLive("carries messages as they are, there and back", () =>
+      Effect.gen(function*() {
+        const { connect, layer } = yield* make
+        const { replies, send } = yield* serve(layer)
+        const worker = yield* join(connect)
+        for (const work of [["x"], [""], ["id", "", "x", ""], Array.from({ length: 20 }, (_, i) => `${i}`)]) {
+          yield* sendOne(send, ...work)
+          assert.deepStrictEqual(texts(yield* worker.work.take), work)
+          yield* worker.send(message(...work, "reply"))
+          assert.deepStrictEqual(texts(yield* replies.take), [...work, "reply"])
+        }
+      }))
+
+    it.scopedLive("gives each worker its turn", () =>
+      Effect.gen(function*() {
+        const { connect, layer } = yield* make
+        const { send } = yield* serve(layer)
+        const workers = yield* Effect.replicateEffect(join(connect), 3)
+        // All of them are there as soon as each has got something.
+        const first = yield* Effect.forEach(workers, ({ work }) => Effect.forkScoped(work.take))
+        yield* eventually(
+          Effect.zipRight(
+            send([message("first")]),
+            Effect.sync(() => first.every((fiber) => fiber.unsafePoll() !== null))
+          )
+        )
+        yield* eventually(Effect.map(send(Array.from({ length: 9 }, () => message("then"))), (count) => count === 9))
+        for (const { work } of workers) {
+          let count = 0
+          while (count < 3) {
+            count += texts(yield* work.take)[0] === "then" ? 1 : 0
+          }
+        }
+      }))
+
+    it.scopedLive("does not lose a reply, however much is sent meanwhile and however full it is", () =>
+      Effect.gen(function*() {
+        const { connect, layer } = yield* make
+        const { replies, send } = yield* serve(layer)
+        const { messages, send: reply } = yield* connect
+        const works = yield* listen(messages)
+        yield* Effect.forkScoped(Effect.forever(Effect.flatMap(works.take, reply)))
+        const count = 5000
+        let sent = 0
+        yield* Effect.forkScoped(eventually(Effect.map(
+          Effect.suspend(() =>
+            send(Array.from({ length: Math.min(256, count - sent) }, (_, n) => message(`${sent + n}`)))
+          ),
+          (taken) => {
+            sent += taken
+            return sent === count
+          }
+        )))
+        const got = yield* Effect.replicateEffect(replies.take, count)
+        assert.deepStrictEqual(got.map((reply) => texts(reply)[0]), Array.from({ length: count }, (_, n) => `${n}`))
+      }))
+
+    it.scopedLive("gives to others what a worker has no room for, and hears what it says all the same", () =>
+      Effect.gen(function*() {
+        const { connect, layer } = yield* make
+        const { replies, send } = yield* serve(layer)
+        const stuck = yield* connect
+        const large = Array.from({ length: 256 }, () => [new Uint8Array(100_000)])
+        yield* sendOne(send, "there")
+        // However much the system keeps for it, there is an end to it.
+        let full = 0
+        yield* eventually(
+          Effect.map(Effect.delay(send(large), "5 millis"), (count) => (full = count === 0 ? full + 1 : 0) > 20)
+        )
+
+        // What has arrived while this process was busy must not get lost by asking whether there is room.
+        for (let n = 0; n < 10; n++) {
+          yield* stuck.send(message(`${n}`))
+          const until = performance.now() + 20
+          while (performance.now() < until) {
+            // Busy.
+          }
+          yield* send(large)
+          assert.deepStrictEqual(texts(yield* Effect.timeout(replies.take, "5 seconds")), [`${n}`])
+        }
+
+        const other = yield* join(connect)
+        yield* sendOne(send, "for the other")
+        assert.deepStrictEqual(texts(yield* other.work.take), ["for the other"])
+      }))
+  })

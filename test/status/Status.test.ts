@@ -1,0 +1,326 @@
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import * as HttpServer from "@effect/platform/HttpServer"
+import { assert, describe, it, vi } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { once } from "node:events"
+import type { RequestListener } from "node:http"
+import { createServer } from "node:http"
+import * as net from "node:net"
+import * as StatusServer from "../../src/http/StatusServer.ts"
+import { version } from "../../src/internal/Version.ts"
+import * as BinaryStar from "../../src/member/BinaryStar.ts"
+import * as Status from "../../src/status/Status.ts"
+import {
+  become,
+  call,
+  codeOf,
+  eventsOf,
+  get,
+  makeGate,
+  makePair,
+  soon,
+  startPair,
+  statusOf,
+  token
+} from "../http/nodes.ts"
+import { eventually } from "../support/sockets.ts"
+
+interface Document {
+  readonly paths: { readonly [path: string]: { readonly [method: string]: unknown } }
+}
+
+const textOf = (url: string) =>
+  Effect.flatMap(call(url), (response) => Effect.promise(async () => [response.status, await response.text()] as const))
+
+const questions = ["live", "ready", "active", "passive"] as const
+
+/** What a load balancer is told. */
+const answers = (url: string) => Effect.forEach(questions, (question) => codeOf(`${url}/${question}`))
+
+describe("the status server", () => {
+  it.scopedLive("F10 turns: renders its document once", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      const rendered = yield* Effect.acquireRelease(
+        Effect.sync(() => vi.spyOn(JSON, "stringify")),
+        (spy) => Effect.sync(() => spy.mockRestore())
+      )
+      const texts = yield* Effect.forEach([1, 2], () =>
+        Effect.flatMap(call(`${primary.url}/openapi.json`), (response) => {
+          assert.match(String(response.headers.get("content-type")), /^application\/json/)
+          return Effect.promise(() =>
+            response.text()
+          )
+        }))
+      assert.strictEqual(texts[0], texts[1])
+      assert.isTrue("paths" in JSON.parse(texts[0]!))
+      assert.deepStrictEqual(
+        rendered.mock.calls.filter(([value]) => typeof value === "object" && value !== null && "openapi" in value),
+        []
+      )
+    }))
+
+  it.scopedLive("has all routes that its document describes, for GET and HEAD", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair({ token })
+      const { paths } = yield* get<Document>(`${primary.url}/openapi.json`)
+      const routes = (method: string) => Object.keys(paths).filter((path) => method in paths[path]!).sort()
+      assert.deepStrictEqual(routes("get"), [
+        "/",
+        "/active",
+        "/events",
+        "/history",
+        "/live",
+        "/metrics",
+        "/openapi.json",
+        "/pair",
+        "/passive",
+        "/ready",
+        "/status"
+      ])
+      assert.deepStrictEqual(routes("post"), ["/pause", "/promote", "/resume", "/switchover"])
+      for (const path of routes("get")) {
+        const ofGet = yield* call(primary.url + path)
+        const ofHead = yield* call(primary.url + path, { method: "HEAD" })
+        assert.strictEqual(ofGet.status, path === "/passive" ? 503 : 200, path)
+        assert.strictEqual(ofHead.status, ofGet.status, path)
+        assert.strictEqual(ofHead.headers.get("content-type"), ofGet.headers.get("content-type"), path)
+        assert.strictEqual(ofHead.headers.get("cache-control"), "no-store")
+        assert.strictEqual(yield* Effect.promise(() => ofHead.text()), "")
+        yield* Effect.promise(async () => ofGet.body?.cancel())
+      }
+      assert.strictEqual(yield* codeOf(`${primary.url}/nothing`), 404)
+      assert.strictEqual(yield* codeOf(`${primary.url}/history?limit=0`), 400)
+    }))
+
+  it.scopedLive("has no orders where there is no token, and does not describe them", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair()
+      const { paths } = yield* get<Document>(`${primary.url}/openapi.json`)
+      assert.deepStrictEqual(Object.values(paths).filter((methods) => "post" in methods), [])
+      for (const order of ["switchover", "pause", "resume", "promote"]) {
+        assert.strictEqual(yield* codeOf(`${primary.url}/${order}`, { method: "POST", body: "{}" }), 404)
+      }
+    }))
+
+  it.scopedLive("tells of a server all that there is, and of its peer", () =>
+    Effect.gen(function*() {
+      const { members, primary, ...pair } = yield* startPair({ maxFailovers: 3, timeout: Infinity })
+      assert.deepStrictEqual(yield* primary.ask("x"), Option.some("x"))
+      yield* eventually(Effect.map(members.primary.report, ({ peer }) => peer.said === "PASSIVE"))
+      const status = yield* Effect.flatMap(get(`${primary.url}/status`), Schema.decodeUnknown(Status.NodeStatus))
+      const { counters, latency, now, peer, since, uptimeMillis, ...rest } = status
+      assert.deepInclude(rest, {
+        role: "primary",
+        state: "ACTIVE",
+        answers: true,
+        cause: "PeerBackup",
+        say: "connected to backup (passive), ready as active",
+        reason: null,
+        policy: "hardened",
+        hold: null,
+        versions: { bstar: version, node: process.versions.node },
+        pid: process.pid,
+        http: primary.url,
+        peerHttp: pair.backup.url
+      })
+      assert.deepInclude(status.config, { heartbeatMillis: 250, timeoutMillis: null, maxFailovers: 3, vote: "clients" })
+      assert.deepInclude(peer, { said: "PASSIVE", isExpired: false })
+      assert.isBelow(peer.ageMillis!, 20_000)
+      assert.strictEqual(counters.accepted, 1)
+      assert.strictEqual(latency.count, 1)
+      assert.isAtMost(Date.parse(since), Date.parse(now))
+      assert.isAtLeast(Date.parse(since), Date.parse(now) - uptimeMillis)
+      assert.isBelow(Math.abs(Date.parse(now) - Date.now()), 20_000)
+
+      const both = yield* Effect.flatMap(get(`${primary.url}/pair`), Schema.decodeUnknown(Status.PairStatus))
+      assert.strictEqual(both.self.role, "primary")
+      assert.strictEqual(both.peer?.status?.role, "backup")
+      assert.isNull(both.peer?.error)
+
+      yield* pair.backup.stop
+      yield* eventually(Effect.map(
+        get<Status.PairStatus>(`${primary.url}/pair`),
+        ({ peer }) => peer?.status === null && /cannot be reached: .*ECONNREFUSED/.test(peer.error ?? "")
+      ))
+    }), 30_000)
+
+  it.scopedLive("says why it knows nothing of its peer", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair()
+      const { port } = new URL(pair.backup.url)
+      const answers: { readonly [path: string]: RequestListener } = {
+        "no server of a pair": (_, response) => response.end("{}"),
+        "HTTP status 500": (_, response) => response.writeHead(500).end(),
+        // Whatever it says, it does not come to an end.
+        "is no server": (_, response) => {
+          const write = () => {
+            while (response.write("x".repeat(10_000))) {
+              // As fast as it goes.
+            }
+          }
+          response.on("drain", write)
+          write()
+        },
+        "has not answered within 1s": () => {}
+      }
+      const member = yield* pair.primary.start
+      for (const [error, answer] of Object.entries(answers)) {
+        yield* Effect.acquireUseRelease(
+          Effect.promise(async () => {
+            const server = createServer(answer).listen(Number(port), "127.0.0.1")
+            await once(server, "listening")
+            return server
+          }),
+          () =>
+            soon(eventually(Effect.map(
+              get<Status.PairStatus>(`${pair.primary.url}/pair`),
+              ({ peer }) => peer?.status === null && peer.error!.includes(error)
+            ))),
+          (server) =>
+            Effect.promise(() => {
+              const closed = once(server, "close")
+              server.close().closeAllConnections()
+              return closed
+            })
+        )
+      }
+      assert.strictEqual((yield* member.report).transition.to, "PRIMARY")
+    }), 60_000)
+
+  it.scopedLive("tells load balancers who is active, through a failover and a recovery", () =>
+    Effect.gen(function*() {
+      // Long, so that a machine that is busy with other tests makes no server stand still.
+      const { backup, members, primary } = yield* startPair({ heartbeat: "1 second" })
+      assert.deepStrictEqual(yield* answers(primary.url), [200, 200, 200, 503])
+      assert.deepStrictEqual(yield* answers(backup.url), [200, 200, 503, 200])
+      yield* primary.kill
+      yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
+      yield* become(members.backup, "ACTIVE")
+      assert.deepStrictEqual(yield* answers(backup.url), [200, 200, 200, 503])
+      const restarted = yield* primary.start
+      yield* become(restarted, "PASSIVE")
+      assert.deepStrictEqual(yield* answers(primary.url), [200, 200, 503, 200])
+
+      const history = yield* Effect.flatMap(
+        get(`${backup.url}/history`),
+        Schema.decodeUnknown(Schema.Array(Status.HistoryEntry))
+      )
+      assert.deepStrictEqual(history.map(({ cause, from, to }) => `${from} ${cause} ${to}`), [
+        "PASSIVE ClientRequest ACTIVE",
+        "BACKUP PeerActive PASSIVE",
+        "null Start BACKUP"
+      ])
+      assert.include(history[0]!.evidence, "vote")
+      assert.deepStrictEqual(yield* get(`${backup.url}/history?limit=1`), history.slice(0, 1))
+    }), 30_000)
+
+  it.scopedLive("goes on while its member drains, and ends with it whoever listens", () =>
+    Effect.gen(function*() {
+      const gate = yield* makeGate
+      const { members, primary } = yield* startPair({ handler: gate.handler })
+      const asking = yield* Effect.fork(primary.ask("slow"))
+      yield* gate.reached
+      const listening = yield* Effect.fork(Stream.runDrain(eventsOf(primary.url)))
+      const idle = net.connect(Number(new URL(primary.url).port), "127.0.0.1")
+      yield* Effect.addFinalizer(() => Effect.sync(() => idle.destroy()))
+
+      const stopping = yield* Effect.fork(primary.stop)
+      yield* eventually(Effect.map(members.primary.report, ({ answers }) => !answers))
+      assert.deepInclude(yield* statusOf(primary.url), { state: "ACTIVE", answers: false })
+      assert.deepStrictEqual(yield* answers(primary.url), [200, 200, 503, 503])
+
+      yield* gate.open
+      yield* soon(Fiber.join(stopping))
+      assert.deepStrictEqual(yield* soon(Fiber.join(asking)), Option.some("done"))
+      yield* soon(Fiber.await(listening))
+      assert.strictEqual((yield* members.primary.report).transition.cause, "Stopping")
+      const after = yield* Effect.exit(Effect.tryPromise(() => fetch(`${primary.url}/live`)))
+      assert.strictEqual(after._tag, "Failure")
+    }), 30_000)
+
+  it.scopedLive("names the address that it cannot have, and then starts no member", () =>
+    Effect.gen(function*() {
+      const { primary } = yield* startPair()
+      const address = primary.url.replace("http://", "")
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(StatusServer.around(
+        Layer.effect(BinaryStar.BinaryStar, Effect.dieMessage("it was started")),
+        { http: address }
+      ))))
+      assert.strictEqual(error.message, `cannot bind ${primary.url}: the address is already in use`)
+    }))
+
+  it.effect("refuses all that is wrong with its options at once", () =>
+    Effect.gen(function*() {
+      const member = Layer.effect(BinaryStar.BinaryStar, Effect.dieMessage("it was started"))
+      const refused = (options: StatusServer.Options) =>
+        Effect.map(Effect.flip(Effect.scoped(Layer.build(StatusServer.around(member, options)))), (error) =>
+          error._tag === "InvalidConfig" ? error.issues.map(({ field }) => field) : assert.fail(error.message))
+      assert.deepStrictEqual(
+        yield* refused({ http: "nowhere", peerHttp: "ftp://x", token: Redacted.make("two words") }),
+        ["http", "peerHttp", "token"]
+      )
+      for (const http of ["", "x:1:2", "127.0.0.1:65536", "http://127.0.0.1:1", "127.0.0.1:"]) {
+        assert.deepStrictEqual(yield* refused({ http }), ["http"])
+      }
+      assert.deepStrictEqual(yield* refused({ http: "1", token: Redacted.make("") }), ["token"])
+    }))
+
+  it.scopedLive("can be a part of an application that has a server already", () =>
+    Effect.gen(function*() {
+      const pair = yield* makePair()
+      const member = yield* pair.primary.start
+      const app = yield* StatusServer.app({ http: "http://127.0.0.1:1/bstar" }).pipe(
+        Effect.provideService(BinaryStar.BinaryStar, member)
+      )
+      const router = HttpRouter.mountApp(HttpRouter.empty, "/bstar", app)
+      yield* Layer.build(Layer.provideMerge(
+        HttpServer.serve(router),
+        NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })
+      )).pipe(Effect.flatMap((context) =>
+        Effect.provide(
+          HttpServer.addressWith((address) =>
+            Effect.gen(function*() {
+              const url = `http://127.0.0.1:${address._tag === "TcpAddress" ? address.port : ""}`
+              assert.deepInclude(yield* statusOf(`${url}/bstar`), {
+                role: "primary",
+                http: "http://127.0.0.1:1/bstar"
+              })
+              assert.deepStrictEqual(yield* textOf(`${url}/bstar/live`), [200, "yes"])
+            })
+          ),
+          context
+        )
+      ))
+    }))
+})
+
+describe("a quantile", () => {
+  const bounds = [10, 20]
+
+  it("lies where as many are below it", () => {
+    const distribution = { bounds, counts: [2, 2, 0], sums: [10, 30, 0] }
+    assert.deepStrictEqual([0, 0.25, 0.5, 0.75, 1].map((part) => Status.quantile(distribution, part)), [
+      0,
+      5,
+      10,
+      15,
+      20
+    ])
+  })
+
+  it("is the mean of what is above all bounds", () => {
+    assert.strictEqual(Status.quantile({ bounds, counts: [1, 0, 2], sums: [5, 0, 100] }, 0.99), 50)
+  })
+
+  it("is none where there is nothing", () => {
+    assert.isUndefined(Status.quantile({ bounds, counts: [0, 0, 0], sums: [0, 0, 0] }, 0.5))
+  })
+})

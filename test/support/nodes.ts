@@ -1,0 +1,162 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as BinaryStar from "../../src/member/BinaryStar.ts"
+import * as Handler from "../../src/member/Handler.ts"
+import * as Frontend from "../../src/ports/Frontend.ts"
+import * as PeerLink from "../../src/ports/PeerLink.ts"
+import type { PolicyName } from "../../src/protocol/Policies.ts"
+import type { Role } from "../../src/protocol/StateMachine.ts"
+import type { Options } from "../../src/settings/BinaryStarConfig.ts"
+import * as Frames from "../../src/wire/Frames.ts"
+
+/** A server that can be started and stopped, and whatever it said since it was first started. */
+export interface Node {
+  readonly start: Effect.Effect<BinaryStar.BinaryStar["Type"]>
+  readonly stop: Effect.Effect<void>
+  /** Ends it without another word, as a crash does. */
+  readonly kill: Effect.Effect<void>
+  /**
+   * Makes it stand still, 3 milliseconds from now and until it goes on. It does so while it looks at a request, which it
+   * then judges. Time and all others go on.
+   */
+  readonly standStill: Effect.Effect<void>
+  readonly goOn: Effect.Effect<void>
+  readonly said: ReadonlyArray<string>
+  /** Asks and gives the answer that there is once everything has come to rest. */
+  readonly ask: (request: string) => Effect.Effect<string | undefined>
+  /** Asks and gives the answers that there are up to now, whenever that is. */
+  readonly request: (request: string) => Effect.Effect<ReadonlyArray<string>, never, Scope.Scope>
+}
+
+/** Lets everything run that can run without time going on. */
+export const settle = TestClock.adjust(0)
+
+/** What a test may choose; the ports are in memory. */
+export type NodeOptions = Omit<Options, "role" | "policy" | "frontend" | "state" | "peer">
+
+const makeNode = (
+  options: Options,
+  link: Layer.Layer<PeerLink.PeerLink>,
+  handler: Handler.Handler,
+  isCut: () => boolean,
+  altered: Partial<PeerLink.PeerLink["Type"]>
+) =>
+  Effect.gen(function*() {
+    const frontend = yield* Frontend.makeMemory
+    const awake = yield* Effect.makeLatch(true)
+    const said: Array<string> = []
+    const logger = Logger.make(({ message }) => said.push(String(message)))
+    let isMute = false
+    let scope = yield* Scope.make()
+    const ports = Layer.merge(
+      frontend.layer,
+      Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
+        ...link,
+        ...altered,
+        waiting: awake.whenOpen(link.waiting),
+        publish: (message) => isMute || isCut() ? Effect.void : link.publish(message),
+        farewell: (message) => isMute || isCut() ? Effect.void : link.farewell(message)
+      }))
+    )
+    const request: Node["request"] = (request) =>
+      Effect.gen(function*() {
+        const connection = yield* frontend.connect
+        const replies: Array<string> = []
+        yield* connection.run(async (batch) => {
+          replies.push(...batch.map(([, ...reply]) => Frames.toString(reply)))
+        }).pipe(Effect.forkScoped)
+        yield* connection.send([Frames.delimiter, ...Frames.make(request)])
+        yield* settle
+        return replies
+      }).pipe(Effect.orDie)
+    const node: Node = {
+      said,
+      request,
+      start: Effect.gen(function*() {
+        scope = yield* Scope.make()
+        isMute = false
+        return yield* BinaryStar.make(options, handler).pipe(
+          Effect.provide(Context.add(yield* Layer.buildWithScope(ports, scope), Scope.Scope, scope)),
+          Effect.tap(() => settle)
+        )
+      }).pipe(Effect.orDie, Effect.provide(Logger.replace(Logger.defaultLogger, logger))),
+      stop: Effect.suspend(() => Scope.close(scope, Exit.void)),
+      kill: Effect.suspend(() => {
+        isMute = true
+        return node.stop
+      }),
+      standStill: TestClock.adjust("3 millis").pipe(
+        Effect.zipRight(awake.close),
+        Effect.zipRight(Effect.scoped(request("the last thing it saw")))
+      ),
+      goOn: Effect.zipRight(awake.open, settle),
+      ask: (text) => Effect.scoped(Effect.map(request(text), (replies) => replies[0]))
+    }
+    // A handler may be left that never answers, and time stands still by now.
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function*() {
+        yield* awake.open
+        const stopping = yield* Effect.forkDaemon(node.stop)
+        yield* settle
+        while (stopping.unsafePoll() === null) {
+          yield* TestClock.adjust("10 seconds")
+        }
+      })
+    )
+    return node
+  })
+
+/** The two servers of a pair in memory, not started yet. `altered` replaces operations of their links. */
+export const makePair = (
+  handler: Handler.Handler = Handler.echo,
+  policy: PolicyName | { readonly [R in Role]: PolicyName } = "classic",
+  options: NodeOptions = {},
+  altered: { readonly [R in Role]?: Partial<PeerLink.PeerLink["Type"]> } = {}
+) =>
+  Effect.gen(function*() {
+    const links = yield* PeerLink.makeMemory
+    let isCut = false
+    const node = (role: Role) =>
+      makeNode(
+        { role, policy: typeof policy === "string" ? policy : policy[role], ...options },
+        links[role],
+        handler,
+        () => isCut,
+        altered[role] ?? {}
+      )
+    return {
+      links,
+      primary: yield* node("primary"),
+      backup: yield* node("backup"),
+      /** Lets nothing through from now on, while the connections stay. */
+      cut: Effect.sync(() => {
+        isCut = true
+      }),
+      heal: Effect.sync(() => {
+        isCut = false
+      })
+    }
+  })
+
+/** A peer that is no member: whatever it is told to publish, and what it heard. It is there as long as the scope. */
+export const foreignPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
+  Effect.gen(function*() {
+    const peer = Context.get(yield* Layer.build(link), PeerLink.PeerLink)
+    const heard: Array<string> = []
+    yield* Stream.runForEach(peer.messages, (batch) =>
+      Effect.sync(() => {
+        heard.push(...batch.map((frames) => frames.map((frame) => Buffer.from(frame).toString()).join("|")))
+      })).pipe(Effect.forkScoped)
+    return {
+      heard,
+      publish: peer.publish,
+      says: (...frames: Array<string>) =>
+        Effect.zipRight(peer.publish(frames.map((frame) => Buffer.from(frame))), settle)
+    }
+  })

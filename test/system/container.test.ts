@@ -1,0 +1,93 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { execFileSync, spawnSync } from "node:child_process"
+import * as path from "node:path"
+import { eventually } from "../support/sockets.ts"
+import { child, makeLog, runArgs } from "./commands.ts"
+import { foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "./support.ts"
+
+const namespace = ["--pid", "--fork", "--mount-proc", "--kill-child"]
+
+const isPossible = spawnSync("unshare", [...namespace, "true"]).status === 0
+
+/** Starts `bstar` as process 1 of a namespace, and gives its process as it is seen from outside. */
+const asProcess1 = (args: ReadonlyArray<string>, line: string | RegExp) =>
+  Effect.gen(function*() {
+    const outer = yield* run("unshare", [...namespace, process.execPath, path.join(root, "dist/bstar.js"), ...args])
+    yield* outer.waitForLine(line)
+    const pid = Number(execFileSync("ps", ["-o", "pid=", "--ppid", String(outer.pid)], { encoding: "utf8" }))
+    return { ...outer, kill: (signal: NodeJS.Signals) => Effect.sync(() => process.kill(pid, signal)), pid }
+  })
+
+const zombiesOf = (pid: number) =>
+  execFileSync("ps", ["-o", "stat=", "--ppid", String(pid)], { encoding: "utf8" }).split("\n").filter((stat) =>
+    stat.startsWith("Z")
+  ).length
+
+describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+    it.scopedLive(`${signal} stops a server in order`, () =>
+      Effect.gen(function*() {
+        const at = yield* freeEndpoints
+        const server = yield* asProcess1(
+          [...serverArgs("primary", at, "200 millis"), "--policy", "hardened"],
+          startLine.primary
+        )
+        yield* server.kill(signal)
+        assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
+        assert.include(server.lines, "I: stopped in good order")
+      }))
+  }
+
+  it.scopedLive("a second signal ends the server at once, though the kernel would keep it away", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const peer = yield* foreignPeer("backup", at)
+      const server = yield* asProcess1(
+        [...serverArgs("primary", at, "200 millis"), "--policy", "hardened", "--on-stop", "echo begun; sleep 60"],
+        startLine.primary
+      )
+      yield* peer.listened
+      yield* peer.say("2")
+      yield* peer.hear("3")
+      yield* server.kill("SIGTERM")
+      yield* server.waitForLine("I: on-stop: begun")
+      yield* server.kill("SIGTERM")
+      assert.deepStrictEqual(yield* server.exit, { code: 143, signal: null })
+    }))
+
+  it.scopedLive("what a command leaves dead behind does not hold up the stop", () =>
+    Effect.gen(function*() {
+      const log = yield* makeLog
+      const server = yield* asProcess1(
+        [
+          ...runArgs("primary", yield* freeEndpoints, "400 millis"),
+          "--grace",
+          "300 millis",
+          "--",
+          ...child(log, "parent")
+        ],
+        /^child of /
+      )
+      yield* server.kill("SIGTERM")
+      assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
+      assert.include(server.lines, "I: stopped in good order")
+    }))
+
+  it.scopedLive("a hook leaves no process behind that is not dead, nor holds up its server with one that is", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const peer = yield* foreignPeer("primary", at)
+      const server = yield* asProcess1(
+        [...serverArgs("backup", at, "400 millis"), "--policy", "hardened", "--on-passive", "sleep 60 & echo ready"],
+        startLine.backup
+      )
+      yield* peer.listened
+      yield* peer.say("3")
+      yield* server.waitForLine("I: on-passive: ready")
+      // Node does not reap what it has not started. An init does, as README says.
+      yield* eventually(Effect.sync(() => zombiesOf(server.pid) === 1))
+      yield* server.kill("SIGTERM")
+      assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
+    }))
+})

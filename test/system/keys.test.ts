@@ -1,0 +1,334 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Ref } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as zmq from "zeromq"
+import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
+import * as Curve from "../../src/security/Curve.ts"
+import * as keygen from "../../src/security/Keygen.ts"
+import type * as Status from "../../src/status/Status.ts"
+import * as Frames from "../../src/wire/Frames.ts"
+import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+import { intrusions, untilLockedOut } from "../security/intruders.ts"
+import { directory, makeKeyFiles } from "../support/keys.ts"
+import { eventually, quiet } from "../support/sockets.ts"
+import { temporaryFile } from "./readme.ts"
+import type { Endpoints, Role } from "./support.ts"
+import { bstar, foreignPeer, freeEndpoints, other, receiving, roles, serverArgs, socket, startLine } from "./support.ts"
+
+const configuration = 78
+
+const read = (...parts: ReadonlyArray<string>) => fs.readFileSync(path.join(...parts), "utf8")
+
+const secretIn = (file: string) => /secret-key = "(.*)"/.exec(read(file))![1]!
+const publicIn = (file: string) => /public-key = "(.*)"/.exec(read(file))![1]!
+
+const start = (role: Role, at: Endpoints, keys: string, heartbeat = "400 millis", ...more: ReadonlyArray<string>) =>
+  Effect.tap(
+    bstar([...serverArgs(role, at, heartbeat), "--policy", "hardened", "--keys", keys, ...more]),
+    (server) => server.waitForLine(startLine[role])
+  )
+
+const makeClient = (at: Endpoints, keys: string, options?: BinaryStarClient.Options) =>
+  BinaryStarClient.make({ servers: [at.primary.frontend, at.backup.frontend], ...options }).pipe(
+    Effect.provide([ZmqClientLink.layerCurve(Curve.client(keys)), quiet])
+  )
+
+describe("bstar --keys", () => {
+  it.scopedLive("serves who has a key, fails over within milliseconds after kill -9, and tells whom it has refused", () =>
+    Effect.gen(function*() {
+      const keys = yield* makeKeyFiles(["alice"])
+      const alice = path.join(keys, "client-alice")
+      const at = yield* freeEndpoints
+      // So slow that whatever takes less cannot come from an expiry.
+      const primary = yield* start("primary", at, keys, "4 seconds")
+      const backup = yield* start("backup", at, keys, "4 seconds", "--http", "127.0.0.1:0", "--log-format", "plain")
+      const [, url] = /status server at (\S+)/.exec(yield* backup.waitForLine(/status server at/))!
+      yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+      const ends = ["--server", at.primary.frontend, "--server", at.backup.frontend]
+      const client = yield* bstar(["client", "--keys", alice, ...ends, "--count", "2", "--interval", "1 millis"])
+      assert.deepStrictEqual(yield* client.exit, { code: 0, signal: null })
+      assert.strictEqual(client.lines.at(-1), "I: server replied OK (2)")
+
+      for (const credentials of ["unknown", "wrong", "absent"] as const) {
+        const key = publicIn(path.join(keys, "backup.key"))
+        assert.strictEqual(yield* intrusions(at.backup.frontend, credentials, key, 3), 0)
+      }
+      yield* eventually(Effect.promise(async () => {
+        const { refused } = await (await fetch(`${url}/status`)).json() as Status.NodeStatus
+        const { absent, unfinished, ...others } = refused!.frontend
+        assert.deepStrictEqual(others, { unknown: 3, wrong: 3, malformed: 0, full: 0 })
+        return absent + unfinished === 3
+      }))
+      const metrics = yield* Effect.promise(() => fetch(`${url}/metrics`).then((response) => response.text()))
+      assert.match(
+        metrics,
+        /^bstar_refused_connections_total\{(?=.*port="frontend")(?=.*reason="unknown")(?=.*role="backup").*\} 3$/m
+      )
+
+      const { request } = yield* makeClient(at, alice)
+      assert.strictEqual(Frames.toString(yield* request("before")), "before")
+      const began = performance.now()
+      yield* primary.kill("SIGKILL")
+      assert.strictEqual(Frames.toString(yield* request("after")), "after")
+      assert.isBelow(performance.now() - began, 4000)
+      yield* backup.waitForLine("I: failover successful, ready as active")
+      const again = yield* start("primary", at, keys, "4 seconds")
+      yield* again.waitForLine("I: connected to backup (active), ready as passive")
+
+      const secrets = ["primary.key_secret", "backup.key_secret", "client-alice/client.key_secret"].map((file) =>
+        secretIn(path.join(keys, file))
+      )
+      for (const { stderr, stdout } of [primary, backup, again, client]) {
+        assert.strictEqual(stderr(), "")
+        secrets.forEach((secret) => assert.notInclude(stdout(), secret))
+      }
+      secrets.forEach((secret) => assert.notInclude(metrics, secret))
+    }))
+
+  it.scopedLive("comes from the environment or a file, too, and serves bstar run and bstar proxy", () =>
+    Effect.gen(function*() {
+      const keys = yield* makeKeyFiles([], ["w"])
+      const at = yield* freeEndpoints
+      // There are no clients, so nothing is said of them.
+      fs.rmSync(path.join(keys, "clients"), { recursive: true })
+      const [state, peer] = [at.primary.state, at.backup.state]
+      const file = yield* temporaryFile("run.toml", `keys = ${JSON.stringify(keys)}\nheartbeat = "400 millis"\n`)
+      const first = yield* bstar(
+        ["run", "-p", "--state", state, "--peer", peer, "--config", file, "--", "sh", "-c", "echo here; sleep 60"]
+      )
+      const second = yield* bstar(
+        [
+          "run",
+          "-b",
+          "--state",
+          peer,
+          "--peer",
+          state,
+          "--heartbeat",
+          "400 millis",
+          "--",
+          "sh",
+          "-c",
+          "echo here; sleep 60"
+        ],
+        { BSTAR_KEYS: keys }
+      )
+      yield* first.waitForLine("here")
+      yield* second.waitForLine("I: connected to primary (active), ready as passive")
+      yield* first.kill("SIGKILL")
+      yield* second.waitForLine("here")
+      yield* second.kill("SIGTERM")
+      yield* second.exit
+
+      fs.mkdirSync(path.join(keys, "clients"))
+      yield* keygen.member(keys, "client", "alice")
+      const where = yield* freeEndpoints
+      const backend = (yield* freeEndpoints).primary.frontend
+      const proxy = yield* bstar(
+        ["proxy", ...serverArgs("primary", where, "400 millis"), "--backend", backend],
+        { BSTAR_KEYS: keys }
+      )
+      yield* proxy.waitForLine(startLine.primary)
+      const own = path.join(keys, "worker-w")
+      const worker = yield* socket(() =>
+        new zmq.Reply({
+          linger: 0,
+          curvePublicKey: publicIn(path.join(own, "worker.key_secret")),
+          curveSecretKey: secretIn(path.join(own, "worker.key_secret")),
+          curveServerKey: publicIn(path.join(own, "primary.key"))
+        })
+      )
+      worker.connect(backend)
+      const work = receiving(worker)
+      const peerOfProxy = yield* foreignPeer("backup", where)
+      // Without a key it is not heard, so the proxy takes over only as votes have it.
+      const { request } = yield* makeClient(where, path.join(keys, "client-alice"))
+      const reply = yield* Effect.fork(request("work"))
+      const { frames } = yield* work.find(() => true)
+      yield* Effect.promise(() => worker.send(frames.map((frame) => String(frame).toUpperCase())))
+      assert.strictEqual(Frames.toString(yield* Fiber.join(reply)), "WORK")
+      assert.deepStrictEqual(peerOfProxy.heard.entries, [])
+    }))
+
+  it.scopedLive("refuses to start where a key is missing, open to others, or none, and says what to do", () =>
+    Effect.gen(function*() {
+      const keys = yield* makeKeyFiles(["alice"])
+      const at = yield* freeEndpoints
+      const says = (sentence: string, ...args: ReadonlyArray<string>) =>
+        Effect.gen(function*() {
+          const process = yield* bstar(args)
+          assert.deepStrictEqual(yield* process.exit, { code: configuration, signal: null })
+          assert.include(process.stderr(), sentence)
+          assert.strictEqual(process.stderr().trim().split("\n").length, 1)
+          assert.strictEqual(process.stdout().replaceAll(/I: connecting to server.*\n/g, ""), "")
+        })
+      const server = [...serverArgs("primary", at, "400 millis"), "--keys", keys]
+      const secret = path.join(keys, "primary.key_secret")
+      yield* says(
+        "E: keys: cannot read nowhere/primary.key_secret: there is no such file; bstar keygen",
+        "-p",
+        "--keys",
+        "nowhere"
+      )
+      yield* says(`no such file; bstar keygen`, "client", "--keys", keys)
+      fs.chmodSync(secret, 0o644)
+      yield* says(`E: keys: ${secret} is a secret, and others may read it; chmod 600 ${secret}`, ...server)
+      fs.chmodSync(secret, 0o600)
+      fs.writeFileSync(path.join(keys, "clients/bad.key"), "nonsense")
+      yield* says(`bad.key has no line public-key = "..."`, ...server)
+      fs.rmSync(path.join(keys, "clients"), { recursive: true })
+      yield* says(`bstar keygen ${keys} --client NAME adds one`, ...server)
+      fs.rmSync(path.join(keys, "backup.key"))
+      yield* says("the public key of the backup", ...server, "--clients", "anyone")
+      yield* says("comes first", "keygen", keys, "--client", "bob")
+      yield* says("primary.key is there already", "keygen", keys)
+      yield* says(
+        "one of --client, --worker and --next at a time",
+        "keygen",
+        keys,
+        "--client",
+        "a",
+        "--next",
+        "primary"
+      )
+    }))
+
+  it.scopedLive("is made by bstar keygen, which tells the files and no key", () =>
+    Effect.gen(function*() {
+      const keys = path.join(yield* directory, "keys")
+      for (const args of [[], ["--client", "alice"], ["--worker", "w"], ["--next", "backup"]]) {
+        const process = yield* bstar(["keygen", ...args, keys])
+        assert.deepStrictEqual(yield* process.exit, { code: 0, signal: null })
+        for (const line of process.lines) {
+          assert.isTrue(fs.existsSync(line.replace("   (secret)", "")), line)
+        }
+      }
+      assert.strictEqual(
+        publicIn(path.join(keys, "backup.next.key")),
+        publicIn(path.join(keys, "backup.next.key_secret"))
+      )
+    }))
+})
+
+/** What each machine has of the key files: no secret but its own. */
+const machines = Effect.gen(function*() {
+  const all = yield* makeKeyFiles(["alice"])
+  const machineOf = (role: Role) =>
+    Effect.map(directory, (keys) => {
+      for (const file of [`${role}.key_secret`, `${role}.key`, `${other(role)}.key`]) {
+        fs.copyFileSync(path.join(all, file), path.join(keys, file))
+      }
+      fs.cpSync(path.join(all, "clients"), path.join(keys, "clients"), { recursive: true })
+      return keys
+    })
+  return {
+    primary: yield* machineOf("primary"),
+    backup: yield* machineOf("backup"),
+    alice: path.join(all, "client-alice")
+  }
+})
+
+/** Asks all the time; each request has to be answered. */
+const askAllTheTime = (at: Endpoints, keys: string) =>
+  Effect.gen(function*() {
+    const { request } = yield* makeClient(at, keys)
+    const answered = yield* Ref.make(0)
+    const asking = yield* Effect.gen(function*() {
+      const number = (yield* Ref.get(answered)) + 1
+      assert.strictEqual(Frames.toString(yield* request(String(number))), String(number))
+      yield* Ref.set(answered, number)
+      yield* Effect.sleep("2 millis")
+    }).pipe(Effect.forever, Effect.forkScoped)
+    return {
+      /** Waits for answers to what is asked from now on. */
+      goesOn: Effect.gen(function*() {
+        const from = yield* Ref.get(answered)
+        yield* Effect.raceFirst(
+          eventually(Effect.map(Ref.get(answered), (now) => now >= from + 20)),
+          Fiber.join(asking)
+        )
+      })
+    }
+  })
+
+describe("the rotation of keys", () => {
+  it.scopedLive(
+    "of a server goes in three steps, while a client asks all the time and loses nothing",
+    () =>
+      Effect.gen(function*() {
+        const at = yield* freeEndpoints
+        const { alice, backup: onBackup, primary: onPrimary } = yield* machines
+        let primary = yield* start("primary", at, onPrimary)
+        let backup = yield* start("backup", at, onBackup)
+        yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+        const client = yield* askAllTheTime(at, alice)
+        yield* client.goesOn
+        const oldSecret = secretIn(path.join(onPrimary, "primary.key_secret"))
+        const oldPublic = publicIn(path.join(onPrimary, "primary.key"))
+
+        // 1. Everybody accepts the old key and the new one. Nothing is started anew.
+        yield* keygen.next(onPrimary, "primary")
+        for (const machine of [onBackup, alice]) {
+          fs.copyFileSync(path.join(onPrimary, "primary.next.key"), path.join(machine, "primary.next.key"))
+        }
+        yield* client.goesOn
+
+        // 2. The server takes the new one.
+        fs.renameSync(path.join(onPrimary, "primary.next.key_secret"), path.join(onPrimary, "primary.key_secret"))
+        yield* primary.kill("SIGTERM")
+        yield* primary.exit
+        yield* client.goesOn
+        primary = yield* start("primary", at, onPrimary)
+        yield* primary.waitForLine("I: connected to backup (active), ready as passive")
+        yield* client.goesOn
+
+        // 3. Nobody accepts the old one any more.
+        for (const machine of [onPrimary, onBackup, alice]) {
+          fs.renameSync(path.join(machine, "primary.next.key"), path.join(machine, "primary.key"))
+        }
+        yield* client.goesOn
+
+        // The old key opens nothing, and each of the two serves the client by the new one.
+        yield* untilLockedOut(at.backup.state, {
+          curvePublicKey: oldPublic,
+          curveSecretKey: oldSecret,
+          curveServerKey: publicIn(path.join(onBackup, "backup.key_secret"))
+        })
+        yield* backup.kill("SIGTERM")
+        yield* backup.exit
+        yield* primary.waitForLine(/ready as active/)
+        yield* client.goesOn
+        backup = yield* start("backup", at, onBackup)
+        yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+        yield* client.goesOn
+      }),
+    120_000
+  )
+
+  it.scopedLive("of a client is a second key, and the end of the first, without a restart of the servers", () =>
+    Effect.gen(function*() {
+      const keys = yield* makeKeyFiles(["alice"])
+      const at = yield* freeEndpoints
+      yield* start("primary", at, keys)
+      const backup = yield* start("backup", at, keys)
+      yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+      const before = yield* askAllTheTime(at, path.join(keys, "client-alice"))
+      yield* before.goesOn
+      yield* keygen.member(keys, "client", "alice-2")
+      const after = yield* askAllTheTime(at, path.join(keys, "client-alice-2"))
+      yield* after.goesOn
+      fs.rmSync(path.join(keys, "clients/alice.key"))
+      yield* after.goesOn
+      // A connection that is there already goes on, as README says; a new one does not come about.
+      yield* before.goesOn
+      const secret = path.join(keys, "client-alice/client.key_secret")
+      for (const role of roles) {
+        yield* untilLockedOut(at[role].frontend, {
+          curvePublicKey: publicIn(secret),
+          curveSecretKey: secretIn(secret),
+          curveServerKey: publicIn(path.join(keys, `${role}.key`))
+        })
+      }
+    }))
+})

@@ -1,0 +1,450 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Data, Effect, Schedule } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import type { Finding } from "../../src/status/Doctor.ts"
+import type { HistoryEntry, NodeStatus } from "../../src/status/Status.ts"
+import {
+  bstar,
+  dealer,
+  type Endpoints,
+  foreignPeer,
+  freeEndpoints,
+  other,
+  type Role,
+  roles,
+  serverArgs
+} from "./support.ts"
+
+/** Long, so that a machine that is busy with other tests makes no server stand still for one and a half of it. */
+const heartbeat = "1 second"
+const token = "the-token-of-this-test"
+
+interface Place {
+  readonly at: Endpoints
+  readonly http: { readonly [R in Role]: string }
+}
+
+/** Where a pair is, and where it tells its status. */
+const free: Effect.Effect<Place> = Effect.gen(function*() {
+  const at = yield* freeEndpoints
+  const { backup, primary } = yield* freeEndpoints
+  const of = (endpoint: string) => endpoint.slice("tcp://".length)
+  return { at, http: { primary: of(primary.frontend), backup: of(backup.frontend) } }
+})
+
+interface ServerOptions {
+  readonly policy?: string
+  readonly heartbeat?: string
+  readonly env?: NodeJS.ProcessEnv
+  /** Where it finds the other one's status; `undefined` for nowhere. */
+  readonly peerHttp?: string | undefined
+}
+
+const start = (role: Role, { at, http }: Place, options: ServerOptions = {}) => {
+  const peerHttp = "peerHttp" in options ? options.peerHttp : http[other(role)]
+  return bstar(
+    [
+      ...serverArgs(role, at, options.heartbeat ?? heartbeat),
+      "--policy",
+      options.policy ?? "hardened",
+      "--http",
+      http[role],
+      ...(peerHttp === undefined ? [] : ["--peer-http", peerHttp])
+    ],
+    options.env ?? { BSTAR_HTTP_TOKEN: token }
+  )
+}
+
+const ready = { primary: /ready as active$/, backup: /ready as passive$/ } as const
+
+/** A pair of which the primary is active. */
+const startPair = (place: Place, options: ServerOptions = {}) =>
+  Effect.gen(function*() {
+    const pair = { primary: yield* start("primary", place, options), backup: yield* start("backup", place, options) }
+    yield* Effect.all(roles.map((role) => pair[role].waitForLine(ready[role])))
+    return pair
+  })
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a command of the operator to its end. */
+const operate = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = { BSTAR_HTTP_TOKEN: token }) =>
+  Effect.scoped(Effect.gen(function*() {
+    const command = yield* bstar(args, env)
+    const { code } = yield* command.exit
+    const ended: Ended = { code, stdout: command.stdout(), stderr: command.stderr() }
+    assert.notMatch(ended.stdout + ended.stderr, /\n\s+at |the-token-of/, "a stack trace or a secret")
+    return ended
+  }))
+
+const http = ({ http }: Place) => ["--http", http.primary, "--http", http.backup]
+
+interface StatusJson {
+  readonly health: string
+  readonly say: string
+  readonly servers: ReadonlyArray<
+    { readonly address: string; readonly status: NodeStatus | null; readonly error: string | null }
+  >
+  readonly findings: ReadonlyArray<Finding>
+}
+
+const statusOf = (args: ReadonlyArray<string>) =>
+  Effect.map(operate(["status", "--json", ...args]), ({ code, stdout }) => ({
+    code,
+    ...JSON.parse(stdout) as StatusJson
+  }))
+
+class NotYet extends Data.TaggedError("NotYet")<{ readonly message: string }> {}
+
+/** Does it again until it is so: what a server says of itself follows what has happened to it a little later. */
+const until = <A, E>(effect: Effect.Effect<A, E>, holds: (a: A) => boolean) =>
+  effect.pipe(
+    Effect.filterOrFail(holds, (last) => new NotYet({ message: `not so: ${JSON.stringify(last, undefined, 2)}` })),
+    Effect.retry({
+      schedule: Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurUpTo("20 seconds")),
+      while: (error) => error instanceof NotYet
+    })
+  )
+
+/** Runs a command until it ends with a code, and says something. */
+const ends = (code: number, said: RegExp, args: ReadonlyArray<string>, env?: NodeJS.ProcessEnv) =>
+  until(operate(args, env), (ended) => ended.code === code && said.test(ended.stdout + ended.stderr))
+
+/** Asks a server until it answers. */
+const answered = (frontend: string) =>
+  Effect.gen(function*() {
+    const { ask, replies } = yield* dealer(frontend)
+    const asking = yield* Effect.fork(Effect.repeat(ask("", "hello"), Schedule.spaced("20 millis")))
+    yield* replies.find(() => true)
+    yield* asking.interruptAsFork(yield* Effect.fiberId)
+  })
+
+describe("bstar status", () => {
+  it.scopedLive("F6 two actives: a primary that is active receives ACTIVE from a peer without a status", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const peer = yield* foreignPeer("backup", place.at)
+      const server = yield* start("primary", place, { peerHttp: undefined })
+      yield* peer.listened
+      yield* peer.say("2")
+      yield* server.waitForLine(ready.primary)
+      yield* Effect.fork(peer.beat("3"))
+      const http = ["--http", place.http.primary]
+      const status = yield* until(statusOf(http), ({ health }) => health === "two actives")
+      assert.strictEqual(status.code, 3)
+      const found = status.findings.find(({ check }) => check === "active")
+      assert.strictEqual(found?.severity, "error")
+      assert.match(found?.remedy ?? "", /stop one of them/)
+      assert.strictEqual((yield* operate(["doctor", ...http])).code, 1)
+    }))
+
+  it.scopedLive("F32 one active: a backup stands by for a peer without a status", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const peer = yield* foreignPeer("primary", place.at)
+      const server = yield* start("backup", place, { peerHttp: undefined })
+      yield* peer.listened
+      yield* Effect.fork(peer.beat("3"))
+      yield* server.waitForLine(ready.backup)
+      const http = ["--http", place.http.backup]
+      yield* until(statusOf(http), ({ code, health }) => code === 0 && health === "healthy")
+      assert.notMatch((yield* operate(["doctor", ...http])).stdout, /promote/)
+    }))
+
+  it.scopedLive("tells both servers, and how the pair is by its exit code", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const pair = yield* startPair(place)
+
+      const well = yield* ends(0, /\nhealthy: primary is active, backup stands by\n$/, ["status", ...http(place)])
+      assert.match(well.stdout, /^ +primary +backup\n/)
+      assert.match(well.stdout, /\nstate +ACTIVE for \S+ \S+ +PASSIVE for /)
+      assert.notInclude(well.stdout, "\x1b")
+
+      // The second one is found through the first, and addresses come from the environment too.
+      const both = yield* statusOf(["--http", place.http.backup])
+      assert.deepStrictEqual(
+        both.servers.map(({ address, status }) => [address, status?.role]),
+        [[`http://${place.http.backup}`, "backup"], [`http://${place.http.primary}`, "primary"]]
+      )
+      yield* ends(0, /healthy/, ["status"], { BSTAR_HTTP_SERVERS: Object.values(place.http).join() })
+
+      // The active one is killed, and nobody votes.
+      yield* pair.primary.kill("SIGKILL")
+      yield* pair.primary.exit
+      const none = yield* until(
+        statusOf(http(place)),
+        ({ servers }) => servers[1]?.status?.peer.isExpired === true
+      )
+      assert.strictEqual(none.code, 2)
+      assert.strictEqual(none.health, "no active")
+      assert.match(none.say, /backup takes over with the next request; \S+ cannot be reached/)
+      assert.match(none.servers[0]!.error!, /connection refused/)
+
+      yield* answered(place.at.backup.frontend)
+      const alone = yield* ends(1, /\ndegraded: backup is active, but \S+ cannot be reached/, [
+        "status",
+        ...http(place)
+      ])
+      assert.match(alone.stdout, /failover successful, ready as active \(.*\)/)
+    }))
+
+  it.scopedLive("tells two that are active", () =>
+    Effect.gen(function*() {
+      // Of two pairs, in which each one answers alone.
+      const [one, two] = [yield* free, yield* free]
+      const nodes = [
+        yield* start("primary", one, { policy: "classic" }),
+        yield* start("primary", two, { policy: "classic" })
+      ]
+      yield* Effect.all(nodes.map((node) => node.waitForLine(/Primary active/)))
+      const report = yield* until(
+        statusOf(["--http", one.http.primary, "--http", two.http.primary]),
+        ({ servers }) => servers.every(({ status }) => status !== null)
+      )
+      assert.strictEqual(report.code, 3)
+      assert.strictEqual(report.health, "two actives")
+      assert.include(report.findings.map(({ check }) => check), "roles")
+    }))
+
+  it.scopedLive("goes on with --watch until it is interrupted", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const pair = yield* startPair(place)
+      const watching = yield* bstar(["status", ...http(place), "--json", "--watch", "100 millis"])
+      yield* watching.waitForLine(/"health":"healthy"/)
+      yield* pair.backup.kill("SIGKILL")
+      yield* watching.waitForLine(/"health":"degraded"/)
+      assert.isTrue(watching.lines.every((line) => (JSON.parse(line) as StatusJson).servers.length === 2))
+      yield* watching.kill("SIGINT")
+      assert.deepStrictEqual(yield* watching.exit, { code: 0, signal: null })
+    }))
+
+  it.scopedLive("says what to give, and what is wrong with it", () =>
+    Effect.gen(function*() {
+      for (
+        const [message, ...args] of [
+          [/--http HOST:PORT, once or twice, or BSTAR_HTTP_SERVERS/],
+          [/a pair has two servers/, "--http", ":1", "--http", ":2", "--http", ":3"],
+          [/expected the address of a status server .*, got "tcp:\/\/x:1"/, "--http", "tcp://x:1"],
+          [/interval: only with --watch/, "--http", ":1", "2 seconds"],
+          [/interval: expected a duration/, "--http", ":1", "--watch", "often"]
+        ] as const
+      ) {
+        const ended = yield* operate(["status", ...args])
+        assert.strictEqual(ended.code, 78, ended.stderr)
+        assert.match(ended.stderr, message)
+      }
+    }))
+})
+
+describe("bstar switchover", () => {
+  it.scopedLive("makes the other one active and says how long clients waited", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      yield* startPair(place)
+      const { stdout } = yield* ends(0, /./, ["switchover", ...http(place), "--reason", "new kernel"])
+      assert.match(stdout, /^primary \(\S+\) hands over\n/)
+      assert.match(stdout, /clients waited for \d+ ms\n/)
+      assert.match(stdout, /\nbackup \(\S+\) is active now\n$/)
+      yield* ends(0, /backup is active, primary stands by/, ["status", ...http(place)])
+
+      // And back, given the passive one's address alone.
+      yield* ends(0, /\nprimary \(\S+\) is active now\n$/, [
+        "switchover",
+        "--http",
+        place.http.primary,
+        "--reason",
+        "and back"
+      ])
+
+      const history = yield* operate(["history", ...http(place), "--json"])
+      const entries = JSON.parse(history.stdout) as ReadonlyArray<HistoryEntry & { readonly server: string }>
+      assert.deepStrictEqual(
+        [...entries].sort((a, b) => a.at < b.at ? -1 : 1).map(({ at }) => at),
+        entries.map(({ at }) => at)
+      )
+      const yielded = entries.filter(({ to }) => to === "YIELDING")
+      assert.deepStrictEqual(yielded.map(({ reason, server }) => [server, reason]), [
+        ["primary", "new kernel"],
+        ["backup", "and back"]
+      ])
+      const latest = yield* operate(["history", ...http(place), "--limit", "1"])
+      assert.strictEqual(latest.code, 0)
+      assert.strictEqual(latest.stdout.trim().split("\n").length, 2)
+      assert.include(latest.stdout, entries.at(-1)!.at)
+    }))
+
+  it.scopedLive("says why it is not done", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const { backup } = yield* startPair(place)
+      const order = ["switchover", ...http(place), "--reason", "why not"]
+
+      assert.strictEqual((yield* operate(["switchover", ...http(place)])).code, 64)
+
+      yield* ends(1, /E: .*orders need the server's token: --token-file/, order, {})
+      yield* ends(1, /E: .*the token is not that of this server/, order, { BSTAR_HTTP_TOKEN: "of-somebody-else" })
+
+      yield* backup.kill("SIGKILL")
+      yield* backup.exit
+      yield* ends(1, /E: .*not handed over: the peer does not stand by/, order)
+
+      const nobody = yield* operate(["switchover", "--http", place.http.backup, "--reason", "why not"])
+      assert.strictEqual(nobody.code, 1)
+      assert.match(nobody.stderr, /there is no active server that could hand over: .*connection refused/)
+    }))
+
+  it.scopedLive("is not known to a server without a token", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      yield* startPair(place, { env: {} })
+      for (const order of ["switchover", "pause"]) {
+        yield* ends(1, /takes no orders, since it was started without a token/, [
+          order,
+          ...http(place),
+          "--reason",
+          "why not"
+        ])
+      }
+    }))
+})
+
+describe("bstar pause and resume", () => {
+  it.scopedLive("hold both servers, with a token from a file", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const { backup } = yield* startPair(place)
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "bstar-"))),
+        (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true }))
+      )
+      const file = path.join(directory, "token")
+      fs.writeFileSync(file, `${token}\n`)
+      const order = (...args: ReadonlyArray<string>) => operate([...args, ...http(place), "--token-file", file], {})
+
+      const paused = yield* order("pause", "--reason", "new disk")
+      assert.strictEqual(paused.code, 0, paused.stdout + paused.stderr)
+      assert.match(paused.stdout, /^primary \(\S+\): .+\nbackup \(\S+\): .+\n$/)
+      const held = yield* until(statusOf(http(place)), ({ say }) => say.startsWith("primary is active"))
+      assert.strictEqual(held.code, 1)
+      assert.deepStrictEqual(held.servers.map(({ status }) => status?.hold?.kind), ["paused", "paused"])
+      assert.match(held.say, /primary is active, but primary is paused; backup is paused/)
+      assert.match((yield* operate(["status", ...http(place)])).stdout, /backup: paused since \S+, because: new disk/)
+
+      assert.strictEqual((yield* order("resume")).code, 0)
+      yield* ends(0, /healthy/, ["status", ...http(place)])
+
+      yield* backup.kill("SIGKILL")
+      yield* backup.exit
+      const half = yield* order("pause", "--reason", "new disk")
+      assert.strictEqual(half.code, 1)
+      assert.match(half.stdout, /^primary \(\S+\): .+\n$/)
+      assert.match(half.stderr, /^E: \S+: nobody listens there/)
+      assert.strictEqual((yield* statusOf(http(place))).servers[0]?.status?.hold?.kind, "paused")
+    }))
+})
+
+describe("bstar promote", () => {
+  it.scopedLive("is the word for a lone backup, which the doctor asks for", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const backup = yield* start("backup", place)
+      yield* backup.waitForLine(/Backup passive/)
+      const examine = Effect.map(
+        operate(["doctor", "--http", place.http.backup, "--json"]),
+        ({ code, stdout }) => ({ code, ...JSON.parse(stdout) as { readonly findings: ReadonlyArray<Finding> } })
+      )
+      const { code, findings } = yield* until(
+        examine,
+        ({ findings }) => findings.some(({ check }) => check === "lone-backup")
+      )
+      assert.strictEqual(code, 1)
+      assert.include(
+        findings.find(({ check }) => check === "lone-backup")!.remedy,
+        `bstar promote --http http://${place.http.backup} --reason`
+      )
+
+      const both = yield* operate(["promote", ...http(place), "--reason", "which one?"])
+      assert.strictEqual(both.code, 78)
+      assert.match(both.stderr, /say which server is to be promoted/)
+
+      const promoted = yield* operate(["promote", "--http", place.http.backup, "--reason", "the primary is lost"])
+      assert.strictEqual(promoted.code, 0, promoted.stderr)
+      yield* answered(place.at.backup.frontend)
+      const history = yield* operate(["history", "--http", place.http.backup])
+      // The primary is asked too, and is not there.
+      assert.strictEqual(history.code, 1)
+      assert.match(history.stdout, /BACKUP +RESUMING +Promote +promoted by an operator.*because: the primary is lost\n/)
+      assert.match(history.stdout, /RESUMING +ACTIVE +Promote +promoted by an operator.*because: the primary is lost\n/)
+    }))
+
+  it.scopedLive("is refused while the other one is active", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      yield* startPair(place)
+      yield* ends(1, /^E: \S+: not promoted: the peer is alive and has not handed over\n$/, [
+        "promote",
+        "--http",
+        place.http.backup,
+        "--reason",
+        "why not"
+      ])
+    }))
+})
+
+describe("bstar doctor", () => {
+  it.scopedLive("finds nothing in a pair that is well", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      yield* startPair(place)
+      yield* ends(0, /^asked primary at \S+\nasked backup at \S+\nnothing found\n$/, ["doctor", ...http(place)])
+      // Whether they take orders was tried with nothing that could be one.
+      yield* ends(0, /healthy/, ["status", ...http(place)])
+    }))
+
+  it.scopedLive("finds what does not fit, each with a remedy", () =>
+    Effect.gen(function*() {
+      const place = yield* free
+      const primary = yield* start("primary", place, { peerHttp: undefined, heartbeat: "1200 millis" })
+      const backup = yield* start("backup", place, {
+        policy: "classic",
+        env: {},
+        // Its own.
+        peerHttp: place.http.backup
+      })
+      yield* Effect.all([primary.waitForLine(ready.primary), backup.waitForLine(ready.backup)])
+      const { code, stdout } = yield* operate(["doctor", ...http(place), "--json"])
+      assert.strictEqual(code, 1)
+      const { findings } = JSON.parse(stdout) as { readonly findings: ReadonlyArray<Finding> }
+      assert.deepStrictEqual(
+        findings.map(({ check, severity }) => `${severity} ${check}`),
+        [
+          "error settings",
+          "error settings",
+          "error peer-http",
+          "warning peer-http",
+          "warning settings",
+          "warning token"
+        ]
+      )
+      assert.isTrue(findings.every(({ remedy, what }) => remedy.length > 0 && what.length > 0))
+    }))
+
+  it.scopedLive("finds two pairs crossed", () =>
+    Effect.gen(function*() {
+      const [one, two] = [yield* free, yield* free]
+      yield* startPair(one)
+      yield* startPair(two)
+      const { code, stdout } = yield* operate(["doctor", "--http", one.http.primary, "--http", two.http.backup])
+      assert.strictEqual(code, 1)
+      assert.match(stdout, /error +primary listens to \S+, but backup publishes on /)
+      assert.match(stdout, /error +--peer-http of primary \(\S+\) leads to a backup on \S+, which is not backup\n/)
+    }))
+})

@@ -1,0 +1,99 @@
+import * as RpcClient from "@effect/rpc/RpcClient"
+import { RpcClientError } from "@effect/rpc/RpcClientError"
+import * as RpcSerialization from "@effect/rpc/RpcSerialization"
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as path from "node:path"
+import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
+import * as BinaryStarRpc from "../../src/rpc/BinaryStarRpc.ts"
+import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+import { authentication, Group } from "../rpc/rpcGroup.ts"
+import { eventually, quiet } from "../support/sockets.ts"
+import type { Endpoints, Role } from "./support.ts"
+import { freeEndpoints, other, root, run } from "./support.ts"
+
+const serve = (role: Role, at: Endpoints) =>
+  run(process.execPath, ["--import", "tsx", path.join(root, "test/system/rpcServer.ts")], {
+    env: {
+      BSTAR_ROLE: role,
+      BSTAR_POLICY: "hardened",
+      BSTAR_FRONTEND: at[role].frontend,
+      BSTAR_STATE: at[role].state,
+      BSTAR_PEER: at[other(role)].state
+    }
+  })
+
+/** Both servers, a client, and a call of each kind under way at the primary. */
+const busy = Effect.gen(function*() {
+  const at = yield* freeEndpoints
+  const primary = yield* serve("primary", at)
+  const backup = yield* serve("backup", at)
+  yield* backup.waitForLine(/ready as passive/)
+  const context = yield* Layer.build(
+    BinaryStarRpc.layerProtocolClient(Group).pipe(
+      Layer.provide(BinaryStarClient.layer({ servers: [at.primary.frontend, at.backup.frontend] })),
+      Layer.provide([ZmqClientLink.layer, RpcSerialization.layerMsgPack, quiet]),
+      Layer.merge(authentication(undefined))
+    )
+  )
+  const call = yield* Effect.provide(RpcClient.make(Group), context)
+  // What must not be sent twice fails where the backup has it when the first answer of the primary comes.
+  yield* call.Twice({ n: 1 })
+  let got = 0
+  const underWay = yield* Effect.fork(Effect.all([
+    Effect.flip(call.Hold({ name: "held" })),
+    Effect.flip(Stream.runDrain(call.Idle({ name: "idle" }))),
+    Effect.flip(Stream.runForEach(call.Endless({ name: "endless" }), () => Effect.delay(Effect.sync(() => got++), 1)))
+  ], { concurrency: "unbounded" }))
+  yield* eventually(Effect.sync(() => got > 10))
+  return { primary, backup, call, underWay }
+})
+
+describe("RPC over two processes", () => {
+  it.scopedLive(
+    "survives kill -9: what may be is sent again, the rest fails at once, what follows is answered",
+    () =>
+      Effect.gen(function*() {
+        const { backup, call, primary, underWay } = yield* busy
+        let answered = 0
+        const calls = yield* Effect.fork(Effect.forever(Effect.map(call.Twice({ n: 2 }), (n) => {
+          assert.strictEqual(n, 4)
+          answered++
+        })))
+        yield* eventually(Effect.sync(() => answered > 10))
+        yield* primary.kill("SIGKILL")
+        const [took, errors] = yield* Effect.timed(Fiber.join(underWay))
+        assert.isBelow(Duration.toMillis(took), 3000)
+        for (const error of errors) {
+          assert.instanceOf(error, RpcClientError)
+          assert.include(error.message, "may have been executed")
+        }
+        const before = answered
+        yield* eventually(Effect.sync(() => answered > before + 10))
+        assert.isNull(calls.unsafePoll())
+        assert.strictEqual((yield* call.Get({ id: "1" })).name, "user 1")
+        yield* backup.waitForLine(/failover successful|ready as active/)
+      }),
+    60_000
+  )
+
+  it.scopedLive("survives SIGSTOP: nothing hangs", () =>
+    Effect.gen(function*() {
+      const { call, primary, underWay } = yield* busy
+      yield* primary.kill("SIGSTOP")
+      const [took, n] = yield* Effect.timed(call.Twice({ n: 2 }))
+      assert.strictEqual(n, 4)
+      // Two heartbeats have to pass.
+      assert.isBelow(Duration.toMillis(took), 8000)
+      for (const error of yield* Fiber.join(underWay)) {
+        assert.instanceOf(error, RpcClientError)
+      }
+      assert.strictEqual((yield* Stream.runCollect(call.Range({ from: 1, to: 9, chunk: 2 }))).length, 9)
+      yield* primary.kill("SIGCONT")
+      assert.strictEqual(yield* call.Twice({ n: 3 }), 6)
+    }), 60_000)
+})
