@@ -21,7 +21,7 @@ import * as Output from "./cli/output.ts"
 import { runMain } from "./cli/runMain.ts"
 import { printable } from "./cli/text.ts"
 import * as BinaryStar from "./member/BinaryStar.ts"
-import { BinaryStarError } from "./member/MemberError.ts"
+import { MemberError } from "./member/MemberError.ts"
 import type { ConfigIssue } from "./settings/InvalidConfig.ts"
 import { InvalidConfig } from "./settings/InvalidConfig.ts"
 
@@ -40,7 +40,7 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
     return 0
   }
   const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  return error instanceof BinaryStarError
+  return error instanceof MemberError
     ? error.reason === "DualActive" ? 3 : 4
     : isEnding(error)
     ? error.code
@@ -66,7 +66,7 @@ const report = (cause: Cause.Cause<Effect.Effect.Error<ReturnType<typeof bstar.r
       onSome: (error) =>
         ValidationError.isValidationError(error)
           ? Console.error(`bstar ${printable(process.argv.slice(2).join(" "))}\n${bstar.usage}`)
-          : error._tag === "BinaryStarError" || isEnding(error)
+          : error._tag === "MemberError" || isEnding(error)
           ? Effect.void
           : error._tag === "InvalidConfig"
           ? Effect.forEach(error.issues, (issue) => complain(sentence(issue)), { discard: true })

@@ -115,12 +115,12 @@ const start = (
 const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transition) =>
   Effect.gen(function*() {
     const { role } = yield* BinaryStar
-    const { cause, from, say, to } = transition
+    const { cause, from, message, to } = transition
     const at = DateTime.formatIso(yield* DateTime.now)
     const { end, lines } = yield* start(
       command,
       { ...environmentOf(role, transition), BSTAR_NODE_HOOK: hook },
-      `${JSON.stringify({ hook, role, from, to, cause, reason: say, at })}\n`
+      `${JSON.stringify({ hook, role, from, to, cause, reason: message, at })}\n`
     )
     const writing = yield* Effect.fork(
       Stream.runForEach(Mailbox.toStream(lines), ({ lines, resume }) =>

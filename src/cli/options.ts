@@ -181,12 +181,12 @@ export const server = {
   state: text(
     "state",
     "BSTAR_STATE",
-    `Where this server publishes its state (bound). Default: ${primary.state} with -p, ${backup.state} with -b.`
+    `Where this server publishes its state (bound). Default: ${primary.stateEndpoint} with -p, ${backup.stateEndpoint} with -b.`
   ),
   peer: text(
     "peer",
     "BSTAR_PEER",
-    `Where the other server publishes its state (connected). Default: ${primary.peer} with -p, ${backup.peer} with -b.`
+    `Where the other server publishes its state (connected). Default: ${primary.peerEndpoint} with -p, ${backup.peerEndpoint} with -b.`
   ),
   heartbeat: text(
     "heartbeat",

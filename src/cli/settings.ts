@@ -80,8 +80,8 @@ const whole = (name: string, maximum: number, fallback: string): Setting => ({
 const { fields } = BinaryStarConfig
 const { backup, primary } = defaults
 
-const endpoint = (name: "frontend" | "state" | "peer") =>
-  decoded(text(name, primary[name], { primary: primary[name], backup: backup[name] }), fields[name])
+const endpoint = (name: string, field: "frontend" | "stateEndpoint" | "peerEndpoint") =>
+  decoded(text(name, primary[field], { primary: primary[field], backup: backup[field] }), fields[field])
 
 const duration = <A, I>(name: string, schema: Schema.Schema<A, I>, fallback: string) =>
   decoded(text(name, "250 millis", fallback), schema)
@@ -135,9 +135,9 @@ const httpHosts: Setting = {
 
 /** What every server of a pair can be told. */
 export const server: Settings = {
-  "frontend": endpoint("frontend"),
-  "state": endpoint("state"),
-  "peer": endpoint("peer"),
+  "frontend": endpoint("frontend", "frontend"),
+  "state": endpoint("state", "stateEndpoint"),
+  "peer": endpoint("peer", "peerEndpoint"),
   "heartbeat": duration("heartbeat", fields.heartbeat, primary.heartbeat),
   "policy": word("policy", policyNames, "classic; with bstar proxy and bstar run hardened"),
   "crash-detection": word("crash-detection", ["policy", "on", "off"], "policy"),

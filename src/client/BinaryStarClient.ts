@@ -323,7 +323,7 @@ export const make = (
     }
 
     /** What a server has said instead of a reply. */
-    const refused = (server: Server, asked: Asked, status: Envelope.Status, { body, copy }: Envelope.Answer) => {
+    const refused = (server: Server, asked: Asked, status: Envelope.ReplyStatus, { body, copy }: Envelope.Reply) => {
       const isLatest = copy === asked.sent.get(server)?.copy
       switch (status) {
         case "NotActive":
@@ -352,7 +352,7 @@ export const make = (
     const deliver = (server: Server, batch: ReadonlyArray<Frames.Frames>): boolean => {
       let found = false
       for (const message of batch) {
-        const answer = Envelope.read(message)
+        const answer = Envelope.parseReply(message)
         const asked = answer && waiting.get(answer.id)
         if (asked === undefined) {
           continue

@@ -15,7 +15,7 @@ import { monotonicReader, withMonotonicTime } from "../internal/Clock.ts"
 import { until } from "../internal/Until.ts"
 import type { Term } from "../member/BinaryStar.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
-import type { BinaryStarError } from "../member/MemberError.ts"
+import type { MemberError } from "../member/MemberError.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { DurationInput, validate } from "../settings/Validation.ts"
@@ -101,7 +101,7 @@ const isItsOwn = (ended: Ended): ended is Exclude<Ended, { readonly _tag: "Orpha
  */
 export const run = (
   options: Options
-): Effect.Effect<number, BinaryStarError | InvalidConfig | SocketError, BinaryStar | Lease> =>
+): Effect.Effect<number, MemberError | InvalidConfig | SocketError, BinaryStar | Lease> =>
   Effect.gen(function*() {
     const { grace } = yield* validate(Settings, { grace: options.grace ?? defaults.grace })
     const restart = options.restart ?? defaults.restart

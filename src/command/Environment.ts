@@ -6,10 +6,10 @@ import type { Role } from "../protocol/StateMachine.ts"
  *
  * @internal
  */
-export const environmentOf = (role: Role, { cause, from, say, to }: Transition) => ({
+export const environmentOf = (role: Role, { cause, from, message, to }: Transition) => ({
   BSTAR_NODE_ROLE: role,
   BSTAR_NODE_STATE: to,
   BSTAR_NODE_PREVIOUS: from ?? "",
   BSTAR_NODE_CAUSE: cause,
-  BSTAR_NODE_REASON: say
+  BSTAR_NODE_REASON: message
 })

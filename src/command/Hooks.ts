@@ -114,7 +114,7 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<never, Invali
       return stop(
         latest?.cause === "Stopping"
           ? latest
-          : { from: latest?.to ?? to, to, cause: "Stopping", say: "stopping", at: now() }
+          : { from: latest?.to ?? to, to, cause: "Stopping", message: "stopping", at: now() }
       )
     })
     yield* Effect.addFinalizer(() => stopNow)

@@ -17,7 +17,7 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { monotonicReader } from "../internal/Clock.ts"
 import { PeerLink } from "../ports/PeerLink.ts"
-import type { Word } from "../protocol/StateMachine.ts"
+import type { PeerState } from "../protocol/StateMachine.ts"
 import * as BinaryStarConfig from "../settings/BinaryStarConfig.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type * as Frames from "../wire/Frames.ts"
@@ -58,7 +58,7 @@ export interface Absence {
 
 const decode = Schema.decodeOption(PeerMessage.PeerMessage)
 
-const lastWord = (messages: ReadonlyArray<Frames.Frames>): Word | undefined =>
+const lastWord = (messages: ReadonlyArray<Frames.Frames>): PeerState | undefined =>
   messages.flatMap((message) => Option.toArray(decode(message))).at(-1)
 
 /**
@@ -71,19 +71,19 @@ export const layer = (
   options: BinaryStarConfig.Options
 ): Layer.Layer<Lease | PeerLink, InvalidConfig, PeerLink> =>
   Layer.effectContext(Effect.gen(function*() {
-    const { crashDetection, expiryMillis, heartbeat, peer, policy } = yield* BinaryStarConfig.make(options)
+    const { crashDetection, heartbeat, peerEndpoint, peerTimeoutMillis, policy } = yield* BinaryStarConfig.make(options)
     const link = yield* PeerLink
     const now = yield* monotonicReader
     const began = now()
     const leaseMillis = 1.5 * Duration.toMillis(heartbeat)
     const until = yield* SubscriptionRef.make(began + leaseMillis)
     // What the peer said before this process listened, or while it did not, is not known.
-    const unknown = Effect.sync(() => now() + expiryMillis)
+    const unknown = Effect.sync(() => now() + peerTimeoutMillis)
     const peerIsOverAt = yield* SubscriptionRef.make(yield* unknown)
     // A process that was here before may have died a moment ago, and what it ran has half a heartbeat to end.
-    const predecessorIsOverAt = began + expiryMillis / 4
+    const predecessorIsOverAt = began + peerTimeoutMillis / 4
     // With classic a primary does not wait when it starts.
-    const absence = policy === "hardened" && crashDetection ? { endpoint: peer, leaseMillis } : undefined
+    const absence = policy === "hardened" && crashDetection ? { endpoint: peerEndpoint, leaseMillis } : undefined
     let receivedAt = Number.NEGATIVE_INFINITY
 
     return Context.make(PeerLink, {
@@ -94,13 +94,13 @@ export const layer = (
           const at = now()
           return Effect.zipRight(link.publish(message), SubscriptionRef.set(until, at + leaseMillis))
         }),
-      forget: Effect.zipRight(link.forget, Effect.flatMap(unknown, (at) => SubscriptionRef.set(peerIsOverAt, at))),
+      reset: Effect.zipRight(link.reset, Effect.flatMap(unknown, (at) => SubscriptionRef.set(peerIsOverAt, at))),
       messages: Stream.tap(link.messages, (batch) => {
         receivedAt = now()
         const word = lastWord(batch)
         return word === undefined
           ? Effect.void
-          : SubscriptionRef.set(peerIsOverAt, word === "ACTIVE" ? now() + expiryMillis : predecessorIsOverAt)
+          : SubscriptionRef.set(peerIsOverAt, word === "ACTIVE" ? now() + peerTimeoutMillis : predecessorIsOverAt)
       })
     }).pipe(Context.add(Lease, {
       until: until.changes,
@@ -109,6 +109,6 @@ export const layer = (
         Stream.take(1),
         Stream.runDrain
       ),
-      absence: Effect.sync(() => now() - receivedAt > expiryMillis ? absence : undefined)
+      absence: Effect.sync(() => now() - receivedAt > peerTimeoutMillis ? absence : undefined)
     }))
   }))

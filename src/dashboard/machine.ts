@@ -54,14 +54,14 @@ export const causes: { readonly [C in StateMachine.Event["_tag"] | "Start" | "En
   PeerBackup: "the peer says BACKUP",
   PeerActive: "the peer says ACTIVE",
   PeerPassive: "the peer says PASSIVE",
-  PeerGone: "the peer is gone",
+  PeerDown: "the peer is gone",
   LinkConnecting: "the connection to the peer is being made",
   LinkConnected: "the connection to the peer is made",
   LinkLost: "the connection to the peer is lost",
   ClientRequest: "vote: a client asked",
-  Late: "it stood still for a moment",
-  Slept: "it stood still for too long",
+  BrieflyStalled: "it stood still for a moment",
+  Stalled: "it stood still for too long",
   Stopping: "it was asked to stop",
-  Yield: "an operator hands over",
+  HandOver: "an operator hands over",
   Promote: "an operator promotes it"
 }

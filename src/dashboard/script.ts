@@ -12,9 +12,11 @@ import { orders } from "./scriptOrders.ts"
 import { pair } from "./scriptPair.ts"
 import { timeline } from "./scriptTimeline.ts"
 
-const constants = Object.entries({ causes, edges, states: StateMachine.states, words: StateMachine.wordOf }).map((
-  [name, value]
-) => `const ${name} = ${JSON.stringify(value)}`)
+const constants = Object.entries({ causes, edges, states: StateMachine.states, words: StateMachine.reportedState }).map(
+  (
+    [name, value]
+  ) => `const ${name} = ${JSON.stringify(value)}`
+)
 
 export const script: string = [
   `"use strict"`,

@@ -16,7 +16,7 @@ const counterNames = [
 ]
 
 const connectionsOf = (connections) =>
-  connections ? connections.open + ", " + connections.refused + " refused" : "not told"
+  connections ? connections.open + ", " + connections.rejected + " refused" : "not told"
 
 const cardOf = (role) => {
   const card = byId("node").content.firstElementChild.cloneNode(true)
@@ -45,7 +45,7 @@ const dutyOf = ({ answers, state, status }) =>
     ? "answers clients"
     : state === "PASSIVE"
     ? "stands by"
-    : state === "YIELDING"
+    : state === "HANDING_OVER"
     ? "hands over"
     : state === "CONTESTED"
     ? "was active, and so was its peer"

@@ -9,13 +9,13 @@ const places = {
   BACKUP: [63, 212],
   ACTIVE: [240, 84],
   PASSIVE: [240, 212],
-  YIELDING: [417, 84],
-  RESUMING: [417, 212],
+  HANDING_OVER: [417, 84],
+  REJOINING: [417, 212],
   CONTESTED: [594, 84]
 }
 /** What stops starts over whatever it was, which would be an arrow from everywhere: it is in the table only. */
 const isDrawn = ({ events }) => events.some((event) => event !== "Stopping")
-const isSleep = ({ events }) => events.every((event) => event === "Slept" || event === "Stopping")
+const isSleep = ({ events }) => events.every((event) => event === "Stalled" || event === "Stopping")
 
 /** Where a line from the middle of a box, moved to one side, leaves the box. */
 const border = ([x, y], [dx, dy], [sx, sy], gap) => {

@@ -33,7 +33,7 @@ const findingsOf = (pair, nodes) => {
   const all = roles.map((role) => nodes[role])
   const peer = nodes[otherOf[self.role]]
   const active = all.filter(({ answers }) => answers)
-  const yielding = all.find(({ state }) => state === "YIELDING")
+  const yielding = all.find(({ state }) => state === "HANDING_OVER")
   const contested = all.find(({ state }) => state === "CONTESTED")
   const findings = []
   const add = (level, title, text) => findings.push({ level, title, text })
@@ -83,7 +83,7 @@ const findingsOf = (pair, nodes) => {
     if (hold && hold.kind === "damped") {
       add(
         "warning",
-        "Damped: " + role,
+        "Limited: " + role,
         "Too many failovers; votes are refused until " + wholeClockTime.format(new Date(hold.until)) + "."
       )
     }

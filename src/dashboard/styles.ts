@@ -67,9 +67,9 @@ export const styles = String.raw`
 }
 [data-state="ACTIVE"] { --state: var(--good); --state-ground: var(--good-ground) }
 [data-state="PASSIVE"] { --state: var(--standby); --state-ground: var(--standby-ground) }
-[data-state="YIELDING"] { --state: var(--warning); --state-ground: var(--warning-ground) }
+[data-state="HANDING_OVER"] { --state: var(--warning); --state-ground: var(--warning-ground) }
 [data-state="CONTESTED"] { --state: var(--critical); --state-ground: var(--critical-ground) }
-[data-state="RESUMING"] { --state: var(--resuming); --state-ground: var(--resuming-ground) }
+[data-state="REJOINING"] { --state: var(--resuming); --state-ground: var(--resuming-ground) }
 [data-state="PRIMARY"], [data-state="BACKUP"] { --state: var(--waiting); --state-ground: var(--waiting-ground) }
 [data-state="none"] { --state: var(--critical); --state-ground: var(--critical-ground) }
 [data-level="good"] { --level: var(--good); --level-ground: var(--good-ground) }

@@ -19,7 +19,7 @@ import * as Scope from "effect/Scope"
 import * as Names from "../internal/Names.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { SocketError } from "../ports/SocketError.ts"
-import type { Refusals } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/Refusals.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { validate } from "../settings/Validation.ts"
 import { HostName, ListenAddress } from "./Address.ts"
@@ -50,7 +50,7 @@ export interface Options {
   /** What operators have to know to steer it; the same on both servers. Without it nobody can. */
   readonly token?: Redacted.Redacted | undefined
   /** Whom the server's ports have refused, which is told too: the `refusals` of its `Curve.Server`. */
-  readonly refusals?: Refusals | undefined
+  readonly refusals?: RejectedConnections | undefined
 }
 
 /** One complaint for each that is wrong. */
@@ -83,7 +83,7 @@ const services = ({ http, peerHttp, refusals, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
-  readonly refusals?: Refusals | undefined
+  readonly refusals?: RejectedConnections | undefined
 }) =>
   Effect.flatMap(Layer.build(peerClient), (client) =>
     Effect.provide(

@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { monotonicReader } from "../internal/Clock.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
-import type { OrderRefused } from "../member/MemberError.ts"
+import type { CommandRejected } from "../member/MemberError.ts"
 import type * as Status from "../status/Status.ts"
 import { Refused, Unfinished } from "./api.ts"
 import type { PeerStatus } from "./peerStatus.ts"
@@ -26,7 +26,7 @@ export interface Orders {
 /** What is known where the peer was not told, or has not answered. */
 const notTold = { activeBy: Number.POSITIVE_INFINITY, why: "" }
 
-const refuse = ({ message }: OrderRefused) => new Refused({ error: message })
+const refuse = ({ message }: CommandRejected) => new Refused({ error: message })
 
 export const make = (
   peer: PeerStatus | undefined,

@@ -20,7 +20,7 @@ import { monotonicReader } from "../internal/Clock.ts"
 import * as Burst from "../internal/LogOnce.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Report } from "../member/Report.ts"
-import type { Refusals } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/Refusals.ts"
 import * as History from "../status/History.ts"
 import * as Metrics from "../status/Metrics.ts"
 import * as prometheus from "../status/Prometheus.ts"
@@ -199,7 +199,7 @@ export const services = ({ http, peerHttp, refusals, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
-  readonly refusals: Refusals | undefined
+  readonly refusals: RejectedConnections | undefined
 }) =>
   Effect.gen(function*() {
     const member = yield* BinaryStar

@@ -5,7 +5,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { monotonicReader } from "../internal/Clock.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
-import type { Refusals } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/Refusals.ts"
 import * as Status from "../status/Status.ts"
 import type { PeerStatus } from "./peerStatus.ts"
 
@@ -23,7 +23,7 @@ const freshMillis = 900
 export const make = (
   http: string,
   peer: PeerStatus | undefined,
-  refusals: Refusals | undefined
+  refusals: RejectedConnections | undefined
 ): Effect.Effect<Pair, never, BinaryStar | Scope.Scope> =>
   Effect.gen(function*() {
     const member = yield* BinaryStar

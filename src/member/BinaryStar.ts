@@ -25,7 +25,7 @@ import * as StateMachine from "../protocol/StateMachine.ts"
 import * as BinaryStarConfig from "../settings/BinaryStarConfig.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Handler } from "./Handler.ts"
-import type { BinaryStarError, OrderRefused } from "./MemberError.ts"
+import type { CommandRejected, MemberError } from "./MemberError.ts"
 import type { Counters, Report, Transition } from "./Report.ts"
 import * as Runtime from "./runtime.ts"
 
@@ -53,12 +53,12 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly role: StateMachine.Role
   /** What it was configured with, all defaults filled in. */
   readonly config: BinaryStarConfig.BinaryStarConfig
-  /** The state now: it answers in `ACTIVE`, and stands by in `PASSIVE`, `RESUMING` and `CONTESTED`. Fails when the member has ended. */
-  readonly state: Effect.Effect<StateMachine.State, BinaryStarError | SocketError>
+  /** The state now: it answers in `ACTIVE`, and stands by in `PASSIVE`, `REJOINING` and `CONTESTED`. Fails when the member has ended. */
+  readonly state: Effect.Effect<StateMachine.State, MemberError | SocketError>
   /** The state now, and then each other state that it changes to. Fails when the member ends. */
-  readonly changes: Stream.Stream<StateMachine.State, BinaryStarError | SocketError>
+  readonly changes: Stream.Stream<StateMachine.State, MemberError | SocketError>
   /** The latest transition, and then each that follows. Fails when the member ends. */
-  readonly transitions: Stream.Stream<Transition, BinaryStarError | SocketError>
+  readonly transitions: Stream.Stream<Transition, MemberError | SocketError>
   /** What the member has seen since it started. */
   readonly counters: Effect.Effect<Counters>
   /** All that can be seen of the member now, also when it has ended. */
@@ -71,21 +71,21 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
    * Makes this member active, if its peer is silent or gone: what an operator says to a lone backup, which then waits two
    * heartbeats more, unless a connection to its peer is refused. Done when it is active.
    */
-  readonly promote: (reason: string) => Effect.Effect<void, OrderRefused>
+  readonly promote: (reason: string) => Effect.Effect<void, CommandRejected>
   /**
    * Leaves it to the peer to be active: answers what was accepted, for as long as `drain` at the most, ends what runs while
-   * it is active, says goodbye, and is not to be found by its peer. Done when it is `YIELDING`. Gives the time since when
+   * it is active, says goodbye, and is not to be found by its peer. Done when it is `HANDING_OVER`. Gives the time since when
    * clients have to wait.
    */
-  readonly handOver: (reason: string) => Effect.Effect<{ readonly since: number }, OrderRefused>
+  readonly handOver: (reason: string) => Effect.Effect<{ readonly since: number }, CommandRejected>
   /** Runs an effect whenever this member is active; see {@link whileActive}. */
   readonly whileActive: <A, E, R>(
     effect: Effect.Effect<A, E, R> | ((term: Term) => Effect.Effect<A, E, R>)
-  ) => Effect.Effect<never, E | BinaryStarError | SocketError, R>
+  ) => Effect.Effect<never, E | MemberError | SocketError, R>
   /** Ends the member in good order, as closing its scope does, and waits until it has said goodbye. */
   readonly stop: Effect.Effect<void>
   /** Waits for the member to end: fails with what ended it, and is interrupted when it was asked to stop. */
-  readonly join: Effect.Effect<never, BinaryStarError | SocketError>
+  readonly join: Effect.Effect<never, MemberError | SocketError>
 }>() {}
 
 /**
@@ -175,7 +175,7 @@ export const layerConfig = <R = never>(
  */
 export const whileActive = <A, E, R>(
   effect: Effect.Effect<A, E, R> | ((term: Term) => Effect.Effect<A, E, R>)
-): Effect.Effect<never, E | BinaryStarError | SocketError, R | BinaryStar> =>
+): Effect.Effect<never, E | MemberError | SocketError, R | BinaryStar> =>
   Effect.flatMap(BinaryStar, (member) => member.whileActive(effect))
 
 /** How soon a layer is built again that has failed. */
@@ -223,7 +223,7 @@ const awaitState = (isWanted: (state: StateMachine.State) => boolean) =>
  * @since 0.1.0
  * @category combinators
  */
-export const awaitActive: Effect.Effect<void, BinaryStarError | SocketError, BinaryStar> = awaitState((state) =>
+export const awaitActive: Effect.Effect<void, MemberError | SocketError, BinaryStar> = awaitState((state) =>
   state === "ACTIVE"
 )
 
@@ -233,7 +233,7 @@ export const awaitActive: Effect.Effect<void, BinaryStarError | SocketError, Bin
  * @since 0.1.0
  * @category combinators
  */
-export const awaitPassive: Effect.Effect<void, BinaryStarError | SocketError, BinaryStar> = awaitState(
+export const awaitPassive: Effect.Effect<void, MemberError | SocketError, BinaryStar> = awaitState(
   StateMachine.standsBy
 )
 

@@ -10,7 +10,7 @@ export const make = (heartbeatMillis: number) => ({
   rejected: 0,
   failed: 0,
   limited: 0,
-  heard: 0,
+  heartbeats: 0,
   malformed: 0,
   votes: 0,
   missed: 0,

@@ -33,7 +33,7 @@ export interface Request {
  * that still run when the server ceases to be active.
  *
  * A handler that throws, fails or dies harms nobody else. A client of this library is told that it has failed, and with a
- * {@link Refusal} what it has to say; any other client has no answer. All but refusals are counted, and their cause is
+ * {@link RequestFailure} what it has to say; any other client has no answer. All but refusals are counted, and their cause is
  * logged once a burst.
  *
  * An effect runs in a span `BinaryStar.request` where a client of this library has asked in a span, which is its parent, or
@@ -45,7 +45,7 @@ export interface Request {
  */
 export type Handler<R = never> = (
   request: Request
-) => Frames.Input | Later | Effect.Effect<Frames.Input, unknown, R>
+) => Frames.Input | DeferredReply | Effect.Effect<Frames.Input, unknown, R>
 
 /**
  * A reply that somebody else will give, for handlers that only pass a request on and wait: it costs no fiber and no span,
@@ -54,10 +54,10 @@ export type Handler<R = never> = (
  * @since 0.1.0
  * @category models
  */
-export class Later {
+export class DeferredReply {
   /**
    * Called once, at once, with what takes the reply, or what an effect would fail with. Gives what is called instead of an
-   * interruption: nobody waits for the reply any more. It may still settle with a {@link Refusal} as its last word, instead of
+   * interruption: nobody waits for the reply any more. It may still settle with a {@link RequestFailure} as its last word, instead of
    * having taken too long. `Busy` says that it has not been begun: where the server has ceased to be active the client then asks
    * the other one.
    */
@@ -74,7 +74,7 @@ export class Later {
  * @since 0.1.0
  * @category errors
  */
-export class Refusal extends Data.TaggedError("Refusal")<{
+export class RequestFailure extends Data.TaggedError("Refusal")<{
   readonly reason?: "Failed" | "Busy" | "Dropped"
   readonly body?: Frames.Input
 }> {}

@@ -25,7 +25,7 @@ export const start = (
   rules: Rules,
   now: number
 ): { readonly member: Member; readonly outputs: ReadonlyArray<Output> } => {
-  const { member: protocol, say } = StateMachine.start(rules, now)
+  const { next: protocol, message } = StateMachine.start(rules, now)
   const member: Member = {
     protocol,
     phase: { _tag: "Serving" },
@@ -45,7 +45,7 @@ export const start = (
   }
   const turn: Turn = { rules, now, member, outputs: [] }
   publishState(turn, false)
-  turn.outputs.push({ _tag: "Log", level: "Info", message: say! })
+  turn.outputs.push({ _tag: "Log", level: "Info", message: message! })
   return turn
 }
 
@@ -200,9 +200,9 @@ const onPeerHeartbeat = (turn: Turn, { receivedAt, state }: Extract<Input, { _ta
 }
 
 const onPeerDown = (turn: Turn, evidence: StateMachine.Evidence): void => {
-  const outcome = StateMachine.step(turn.rules, turn.member.protocol, { _tag: "PeerGone", now: turn.now, evidence })
-  turn.member = { ...turn.member, peerDownBecause: outcome.say ?? turn.member.peerDownBecause }
-  become(turn, outcome, "PeerGone")
+  const outcome = StateMachine.step(turn.rules, turn.member.protocol, { _tag: "PeerDown", now: turn.now, evidence })
+  turn.member = { ...turn.member, peerDownBecause: outcome.message ?? turn.member.peerDownBecause }
+  become(turn, outcome, "PeerDown")
   Takeover.voteForItself(turn)
 }
 

@@ -11,7 +11,7 @@ import type { FatalReason } from "../protocol/StateMachine.ts"
  * @since 0.1.0
  * @category errors
  */
-export class BinaryStarError extends Data.TaggedError("BinaryStarError")<{
+export class MemberError extends Data.TaggedError("MemberError")<{
   readonly reason: FatalReason
 }> {
   override get message(): string {
@@ -33,9 +33,9 @@ export class BinaryStarError extends Data.TaggedError("BinaryStarError")<{
  * @since 0.1.0
  * @category models
  */
-export type OrderReason = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "Interrupted"
+export type CommandReason = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "Interrupted"
 
-const orderSentences: { readonly [R in OrderReason]: string } = {
+const orderSentences: { readonly [R in CommandReason]: string } = {
   NotActive: "this server is not active",
   PeerSilent: "the peer does not stand by",
   PeerAlive: "the peer is alive and has not handed over",
@@ -49,11 +49,11 @@ const orderSentences: { readonly [R in OrderReason]: string } = {
  * @since 0.1.0
  * @category errors
  */
-export class OrderRefused extends Data.TaggedError("OrderRefused")<{
-  readonly order: "handOver" | "promote"
-  readonly reason: OrderReason
+export class CommandRejected extends Data.TaggedError("CommandRejected")<{
+  readonly command: "handOver" | "promote"
+  readonly reason: CommandReason
 }> {
   override get message(): string {
-    return `${this.order === "promote" ? "not promoted" : "not handed over"}: ${orderSentences[this.reason]}`
+    return `${this.command === "promote" ? "not promoted" : "not handed over"}: ${orderSentences[this.reason]}`
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { Connections } from "../ports/Frontend.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
+export type { Histogram } from "./Histogram.ts"
 import type { Histogram } from "./Histogram.ts"
 
 /**
@@ -23,7 +24,7 @@ export interface Counters {
   /** Requests that were refused because of a limit: too many frames, or too many of one client at a time. */
   readonly limited: number
   /** States heard from the peer. */
-  readonly heard: number
+  readonly heartbeats: number
   /** Messages from the peer that were no state. They are ignored and are no sign of life. */
   readonly malformed: number
   /** Requests that came while this server did not answer: votes. */
@@ -35,14 +36,6 @@ export interface Counters {
   /** How often votes have made this server take over. */
   readonly failovers: number
 }
-
-/**
- * How often durations, in milliseconds, have lain between which bounds.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Distribution extends Histogram {}
 
 /**
  * A change of a member's state, and what caused it: an event of the state machine, the `Start` of the member, or its `End`
@@ -57,9 +50,9 @@ export interface Transition {
   readonly to: StateMachine.State
   readonly cause: StateMachine.Event["_tag"] | "Start" | "End"
   /** What has happened, for people. */
-  readonly say: string
+  readonly message: string
   /** What has led to it, for people: how long the peer was silent, and who voted. */
-  readonly evidence?: string | undefined
+  readonly explanation?: string | undefined
   /** What an operator gave as the reason. */
   readonly reason?: string | undefined
   /** When, in milliseconds of the monotonic clock. */
@@ -70,16 +63,16 @@ export interface Transition {
  * Why votes do not make a member take over.
  *
  * - `Paused`: an operator has paused it, then.
- * - `Damped`: votes have done so too often of late; they will again from then on.
+ * - `Limited`: votes have done so too often of late; they will again from then on.
  *
  * Times are in milliseconds of the monotonic clock.
  *
  * @since 0.1.0
  * @category models
  */
-export type Hold =
+export type TakeoverBlock =
   | { readonly _tag: "Paused"; readonly reason: string; readonly at: number }
-  | { readonly _tag: "Damped"; readonly until: number }
+  | { readonly _tag: "Limited"; readonly until: number }
 
 /**
  * All that can be seen of a member at one moment. Times are in milliseconds of the monotonic clock.
@@ -95,16 +88,16 @@ export interface Report {
   readonly answers: boolean
   readonly peer: {
     /** Its last word, and when it came. */
-    readonly said: StateMachine.Word | undefined
-    readonly heardAt: number | undefined
+    readonly state: StateMachine.PeerState | undefined
+    readonly lastHeartbeatAt: number | undefined
     readonly isExpired: boolean
   }
   readonly counters: Counters
   /** Those of the clients. */
   readonly connections: Connections
   /** From the arrival of a request to its reply. */
-  readonly latency: Distribution
+  readonly latency: Histogram
   /** From the peer's last word to a take-over. */
-  readonly failover: Distribution
-  readonly hold: Hold | undefined
+  readonly failover: Histogram
+  readonly takeoverBlock: TakeoverBlock | undefined
 }

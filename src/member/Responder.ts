@@ -11,7 +11,7 @@ import * as Envelope from "../wire/Envelope.ts"
 import * as Frames from "../wire/Frames.ts"
 import { clientOf } from "./fairQueue.ts"
 import type { Handler, Request } from "./Handler.ts"
-import { Later, Refusal } from "./Handler.ts"
+import { DeferredReply, RequestFailure } from "./Handler.ts"
 import * as Tasks from "./tasks.ts"
 
 /** A request that is being handled. */
@@ -96,7 +96,7 @@ const envelop = (request: Frames.Frames, envelopeLength: number, reply: Frames.I
 const replyStatus = (
   { replies }: Outbox,
   request: Frames.Frames,
-  status: Envelope.Status,
+  status: Envelope.ReplyStatus,
   detail?: Frames.Frames
 ) => {
   if (Envelope.isOurs(request)) {
@@ -105,9 +105,9 @@ const replyStatus = (
 }
 
 /** What a handler has failed with, where its client is to be told. */
-const refusalOf = (exit: Exit.Exit<unknown, unknown>): Refusal | undefined => {
+const refusalOf = (exit: Exit.Exit<unknown, unknown>): RequestFailure | undefined => {
   const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
-  return failure instanceof Refusal ? failure : undefined
+  return failure instanceof RequestFailure ? failure : undefined
 }
 
 const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
@@ -202,7 +202,7 @@ export const make = <R>(
     const handle = (message: Frames.Frames, state: State, at: number, outbox: Outbox): void => {
       const envelopeLength = Frames.envelopeLength(message)
       const reply = handler(new Incoming(message, envelopeLength, state))
-      if (reply instanceof Later) {
+      if (reply instanceof DeferredReply) {
         clients.add(message, 1)
         return tasks.startLater({ message, envelopeLength, term, at }, reply.start)
       }

@@ -8,13 +8,13 @@ import type * as ActiveTerm from "./activeTerm.ts"
 import type * as Counters from "./Counters.ts"
 import type * as EventQueue from "./eventQueue.ts"
 import type * as Member from "./Member.ts"
-import type { BinaryStarError } from "./MemberError.ts"
+import type { MemberError } from "./MemberError.ts"
 import type { Transition } from "./Report.ts"
 import type { Requests } from "./Requests.ts"
 import type * as Responder from "./Responder.ts"
 
 /** What ends a member. */
-export type Failure = BinaryStarError | SocketError
+export type Failure = MemberError | SocketError
 
 /**
  * What reaches the fiber of a member: inputs of the core, and what has to be looked at first.

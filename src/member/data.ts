@@ -85,11 +85,11 @@ export type Wait =
  * @category models
  */
 export interface Member {
-  readonly protocol: StateMachine.Member
+  readonly protocol: StateMachine.ProtocolState
   readonly phase: Phase
   readonly wait: Wait | undefined
   /** The peer's last heartbeat. */
-  readonly peer: { readonly state: StateMachine.Word; readonly receivedAt: number } | undefined
+  readonly peer: { readonly state: StateMachine.PeerState; readonly receivedAt: number } | undefined
   /** Why the peer is known to be down, for messages. */
   readonly peerDownBecause: string | undefined
   /** How many terms have begun to end. */
@@ -118,7 +118,7 @@ export interface Member {
  * @category models
  */
 export interface Promotion extends Command {
-  readonly waiting: StateMachine.Member | undefined
+  readonly waiting: StateMachine.ProtocolState | undefined
 }
 
 /**
@@ -138,7 +138,7 @@ export interface Promotion extends Command {
 export type Input =
   | {
     readonly _tag: "PeerHeartbeat"
-    readonly state: StateMachine.Word
+    readonly state: StateMachine.PeerState
     readonly receivedAt: number
     readonly linkEpoch: number
   }
@@ -208,7 +208,7 @@ export interface Transition {
 export type Output =
   | {
     readonly _tag: "Publish"
-    readonly state: StateMachine.Word
+    readonly state: StateMachine.PeerState
     readonly isFinal: boolean
     readonly isHeartbeat: boolean
   }
@@ -217,7 +217,7 @@ export type Output =
   | { readonly _tag: "BeginTerm" | "Transitioned"; readonly transition: Transition }
   | { readonly _tag: "EndTerm"; readonly end: number; readonly transition: Transition; readonly isSilent: boolean }
   | { readonly _tag: "FailedOver"; readonly silentMillis: number }
-  | { readonly _tag: "Conflict"; readonly state: StateMachine.Word }
+  | { readonly _tag: "Conflict"; readonly state: StateMachine.PeerState }
   | { readonly _tag: "WakeAt"; readonly at: number }
   | {
     readonly _tag: "Complete"

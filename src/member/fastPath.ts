@@ -35,7 +35,7 @@ const makeRefresh = ({ fork, link, now, state }: Runtime): () => void => {
       state.linkReadAt = Math.max(state.linkReadAt, at)
     }
   }
-  const poll = link.poll ?? ((onPolled) => fork(Effect.map(link.waiting, onPolled)))
+  const poll = link.pollSync ?? ((onPolled) => fork(Effect.map(link.poll, onPolled)))
   return () => {
     if (!isReading) {
       isReading = true

@@ -21,12 +21,12 @@ const drain = (turn: Turn, handOver: Command | undefined): void => {
 /** Why this member cannot hand over now, if it cannot. */
 const rejectionOf = ({ member, now, rules }: Turn): Rejection | undefined => {
   const { peer, phase, protocol } = member
-  const handedOver = StateMachine.step(rules, protocol, { _tag: "Yield", now })
+  const handedOver = StateMachine.step(rules, protocol, { _tag: "HandOver", now })
   return phase._tag !== "Serving"
     ? "Interrupted"
     : protocol.state !== "ACTIVE"
     ? "NotActive"
-    : handedOver.member.state !== "YIELDING"
+    : handedOver.next.state !== "HANDING_OVER"
     ? "Unsupported"
     : StateMachine.isPeerExpired(protocol, now) || peer?.state !== "PASSIVE"
     ? "PeerSilent"
@@ -59,7 +59,7 @@ export const onStop = (turn: Turn): void => {
 const endTerm = (turn: Turn): void => {
   const { member: { phase, protocol }, now, rules } = turn
   if (phase._tag === "Draining") {
-    const cause = phase.handOver === undefined ? "Stopping" : "Yield"
+    const cause = phase.handOver === undefined ? "Stopping" : "HandOver"
     const outcome = StateMachine.step(rules, protocol, { _tag: cause, now })
     const transition = describe(turn, outcome, cause, { reason: phase.handOver?.reason })
     const end = turn.member.ends + 1
@@ -85,8 +85,8 @@ export const onWoken = (turn: Turn): void => {
 const handOver = (turn: Turn, command: Command, since: number): void => {
   const isActive = turn.member.protocol.state === "ACTIVE"
   if (isActive) {
-    const outcome = StateMachine.step(turn.rules, turn.member.protocol, { _tag: "Yield", now: turn.now })
-    becomeAfterTerm(turn, outcome, "Yield", { reason: command.reason })
+    const outcome = StateMachine.step(turn.rules, turn.member.protocol, { _tag: "HandOver", now: turn.now })
+    becomeAfterTerm(turn, outcome, "HandOver", { reason: command.reason })
   }
   turn.member = { ...turn.member, phase: { _tag: "Serving" } }
   complete(turn, command, since, isActive ? undefined : "Interrupted")

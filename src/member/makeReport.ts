@@ -3,15 +3,15 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import type { Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
-import type { Hold, Report } from "./Report.ts"
+import type { Report, TakeoverBlock } from "./Report.ts"
 
-const holdOf = (rules: Member.Rules, member: Member.Member, at: number): Hold | undefined => {
+const holdOf = (rules: Member.Rules, member: Member.Member, at: number): TakeoverBlock | undefined => {
   const block = Member.blockAt(rules, member, at)
   switch (block?._tag) {
     case "Paused":
       return { _tag: "Paused", reason: block.reason, at: block.since }
     case "Limited":
-      return { _tag: "Damped", until: block.until }
+      return { _tag: "Limited", until: block.until }
     case undefined:
       return undefined
   }
@@ -19,32 +19,32 @@ const holdOf = (rules: Member.Rules, member: Member.Member, at: number): Hold | 
 
 /** Whether the peer still sends heartbeats, be it that the state machine ignores them (H9). */
 const isPeerSilent = (
-  { expiryMillis }: Member.Rules,
+  { peerTimeoutMillis }: Member.Rules,
   { peer, protocol }: Member.Member,
   at: number
 ): boolean =>
   StateMachine.isPeerExpired(protocol, at) &&
-  !(Number.isFinite(protocol.peerExpiry) && peer !== undefined && at - peer.receivedAt <= expiryMillis)
+  !(Number.isFinite(protocol.peerDeadline) && peer !== undefined && at - peer.receivedAt <= peerTimeoutMillis)
 
 /** Everything that can be seen of a member now. */
 export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runtime): Effect.Effect<Report> =>
   Effect.zipWith(SubscriptionRef.get(latest), frontend.connections, (transition, connections): Report => {
     const at = now()
     const { member } = state
-    const { accepted, conflicts, failed, failovers, heard, limited, malformed, missed, rejected, votes } = counters
+    const { accepted, conflicts, failed, failovers, heartbeats, limited, malformed, missed, rejected, votes } = counters
     return {
       at,
       transition,
       answers: !state.isOver && member.phase._tag === "Serving" && Member.admission(rules, member) === "Accept",
       peer: {
-        said: member.peer?.state,
-        heardAt: member.peer?.receivedAt,
+        state: member.peer?.state,
+        lastHeartbeatAt: member.peer?.receivedAt,
         isExpired: isPeerSilent(rules, member, at)
       },
-      counters: { accepted, rejected, failed, limited, heard, malformed, votes, missed, conflicts, failovers },
+      counters: { accepted, rejected, failed, limited, heartbeats, malformed, votes, missed, conflicts, failovers },
       connections,
       latency: counters.latency.get(),
       failover: counters.failover.get(),
-      hold: holdOf(rules, member, at)
+      takeoverBlock: holdOf(rules, member, at)
     }
   })

@@ -9,7 +9,7 @@ import type * as Frames from "../wire/Frames.ts"
 import * as PeerMessage from "../wire/PeerMessage.ts"
 import type { Event, Failure, Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
-import { BinaryStarError } from "./MemberError.ts"
+import { MemberError } from "./MemberError.ts"
 import type { Transition } from "./Report.ts"
 import type { Completion } from "./Responder.ts"
 
@@ -85,7 +85,7 @@ const publish = (
 ): Effect.Effect<void, Failure> => {
   const message = encode(state)
   if (!isHeartbeat) {
-    return isFinal ? runtime.link.farewell(message) : runtime.link.publish(message)
+    return isFinal ? runtime.link.publishFinal(message) : runtime.link.publish(message)
   }
   const startedAt = runtime.now()
   runtime.counters.heartbeat(startedAt, runtime.state.member.peer?.receivedAt)
@@ -97,7 +97,7 @@ const readLink = (runtime: Runtime): Effect.Effect<void, Failure> =>
   Effect.gen(function*() {
     const { link, now, queue, state } = runtime
     let at = now()
-    while (yield* link.waiting) {
+    while (yield* link.poll) {
       yield* takeIn(runtime, yield* queue.takeAll)
       at = now()
     }
@@ -116,12 +116,12 @@ const resetLink = (
     const triedAt = now()
     const isRefused = probeMillis !== undefined && (yield* link.isRefused(probeMillis))
     const refusal = isRefused ? { triedAt, knownAt: now() } : undefined
-    yield* link.forget
+    yield* link.reset
     const until = now() + inMillis(rules, timing.linkReset)
     const all: Array<Event> = []
     let isMore = true
     while (isMore && now() < until) {
-      isMore = yield* link.waiting
+      isMore = yield* link.poll
       const events = queue.poll()
       isMore ||= events.some(({ _tag }) => _tag === "Received")
       all.push(...events)
@@ -169,11 +169,11 @@ const log = (
 }
 
 /** The clients of requests that were interrupted are told before the member ends. */
-const abort = (runtime: Runtime, reason: BinaryStarError["reason"]) =>
+const abort = (runtime: Runtime, reason: MemberError["reason"]) =>
   Effect.suspend(() => {
     const completions = runtime.queue.poll().flatMap((event) => event._tag === "Completed" ? [event.completion] : [])
     runtime.requests.complete(completions)
-    return Effect.zipRight(flush(runtime), new BinaryStarError({ reason }))
+    return Effect.zipRight(flush(runtime), new MemberError({ reason }))
   })
 
 type Received = Extract<Event, { _tag: "Received" }>
@@ -226,7 +226,7 @@ const stepAndCount = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Ef
   Effect.tap(step(runtime, inputs), () => {
     for (const input of inputs) {
       if (input._tag === "PeerHeartbeat" && input.linkEpoch >= runtime.state.member.linkEpoch) {
-        runtime.counters.heard++
+        runtime.counters.heartbeats++
       }
     }
     return Effect.void
@@ -267,8 +267,8 @@ export const transitionOf = (
   from,
   to,
   cause,
-  say: message,
-  ...(explanation === undefined ? {} : { evidence: explanation }),
+  message,
+  ...(explanation === undefined ? {} : { explanation }),
   ...(reason === undefined ? {} : { reason }),
   at
 })

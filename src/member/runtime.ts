@@ -27,7 +27,7 @@ import * as EventQueue from "./eventQueue.ts"
 import type { Handler } from "./Handler.ts"
 import { reportOf } from "./makeReport.ts"
 import * as Member from "./Member.ts"
-import { OrderRefused } from "./MemberError.ts"
+import { CommandRejected } from "./MemberError.ts"
 import { flush, performAll, releaseTerm, step, takeIn } from "./outputs.ts"
 import type { Report, Transition } from "./Report.ts"
 import { Requests } from "./Requests.ts"
@@ -46,8 +46,8 @@ export interface MemberHandle {
   readonly report: Effect.Effect<Report>
   readonly pause: (reason: string) => Effect.Effect<void>
   readonly resume: Effect.Effect<void>
-  readonly promote: (reason: string) => Effect.Effect<void, OrderRefused>
-  readonly handOver: (reason: string) => Effect.Effect<{ readonly since: number }, OrderRefused>
+  readonly promote: (reason: string) => Effect.Effect<void, CommandRejected>
+  readonly handOver: (reason: string) => Effect.Effect<{ readonly since: number }, CommandRejected>
 }
 
 /** How long, in milliseconds, a message that keeps coming is not logged again. */
@@ -56,7 +56,7 @@ const quietMillis = 10_000
 const rulesOf = (config: BinaryStarConfig): Member.Rules => ({
   role: config.role,
   policy: Policies.policies[config.policy],
-  expiryMillis: config.expiryMillis,
+  peerTimeoutMillis: config.peerTimeoutMillis,
   handshakeMillis: config.handshakeMillis,
   lone: config.lone,
   isSelfVoting: config.vote === "self",
@@ -64,8 +64,8 @@ const rulesOf = (config: BinaryStarConfig): Member.Rules => ({
   maxFailovers: config.maxFailovers ?? Number.POSITIVE_INFINITY,
   failoverWindowMillis: Duration.toMillis(config.failoverWindow),
   crashDetection: config.crashDetection,
-  peerEndpoint: config.peer,
-  stateEndpoint: config.state
+  peerEndpoint: config.peerEndpoint,
+  stateEndpoint: config.stateEndpoint
 })
 
 const makeRuntime = <R>(
@@ -81,11 +81,11 @@ const makeRuntime = <R>(
     const counters = Counters.make(Duration.toMillis(config.heartbeat))
     const responder = yield* Responder.make(handler, {
       timeout: config.timeout,
-      quietMillis: config.expiryMillis,
+      quietMillis: config.peerTimeoutMillis,
       now,
       onCompletion: (completion) => queue.offer({ _tag: "Completed", completion })
     }, counters)
-    const { concurrency, expiryMillis, maxFrames, maxPerClient = Number.POSITIVE_INFINITY } = config
+    const { concurrency, peerTimeoutMillis, maxFrames, maxPerClient = Number.POSITIVE_INFINITY } = config
     const fork = yield* FiberSet.makeRuntime<never>()
     return {
       rules,
@@ -99,10 +99,10 @@ const makeRuntime = <R>(
       terms: ActiveTerm.make<Transition, Failure>(),
       latest: yield* SubscriptionRef.make(start),
       logOnce: {
-        Held: Burst.make(expiryMillis),
-        Malformed: Burst.make(expiryMillis),
-        TwoActive: Burst.make(Math.max(expiryMillis, quietMillis)),
-        Silent: Burst.make(Math.max(expiryMillis, quietMillis))
+        Held: Burst.make(peerTimeoutMillis),
+        Malformed: Burst.make(peerTimeoutMillis),
+        TwoActive: Burst.make(Math.max(peerTimeoutMillis, quietMillis)),
+        Silent: Burst.make(Math.max(peerTimeoutMillis, quietMillis))
       },
       commands: new Map(),
       fork,
@@ -150,7 +150,7 @@ const serveFresh = (runtime: Runtime): Effect.Effect<void, Failure> =>
     const { link, now, queue, requests, state } = runtime
     const at = now()
     const isReadDue = at - state.linkReadAt > sliceMillis
-    if (isReadDue && (yield* link.waiting)) {
+    if (isReadDue && (yield* link.poll)) {
       return yield* takeAll(runtime)
     }
     yield* takeInOrder(runtime, queue.poll())
@@ -175,7 +175,7 @@ const takeAll = (runtime: Runtime): Effect.Effect<void, Failure> =>
 const takeInOrder = (runtime: Runtime, events: ReadonlyArray<Event>): Effect.Effect<void, Failure> =>
   events.some(({ _tag }) => _tag === "PeerDown")
     ? Effect.gen(function*() {
-      const isMore = yield* runtime.link.waiting
+      const isMore = yield* runtime.link.poll
       yield* takeIn(runtime, isMore ? [...events, ...(yield* runtime.queue.takeAll)] : events)
     })
     : takeIn(runtime, events)
@@ -217,7 +217,7 @@ const loop = (runtime: Runtime, outputs: ReadonlyArray<Member.Output>): Effect.E
 const logEnd = (cause: Cause.Cause<Failure>): Effect.Effect<void> =>
   Either.match(Cause.failureOrCause(cause), {
     // An abort has been logged already, in the words of the Guide.
-    onLeft: (error) => error._tag === "BinaryStarError" ? Effect.void : Effect.logError(error.message),
+    onLeft: (error) => error._tag === "MemberError" ? Effect.void : Effect.logError(error.message),
     onRight: (cause) =>
       Cause.isInterruptedOnly(cause) ? Effect.logWarning("interrupted") : Effect.logError("defect", cause)
   })
@@ -237,7 +237,7 @@ const end = (runtime: Runtime, ended: Deferred.Deferred<never, Failure>) => (cau
     Effect.zipRight(Effect.sync(() => rejectCommands(runtime))),
     Effect.zipRight(SubscriptionRef.get(runtime.latest)),
     Effect.flatMap(({ to }) =>
-      releaseTerm(runtime, { from: to, to, cause: "End", say: "the member has ended", at: runtime.now() })
+      releaseTerm(runtime, { from: to, to, cause: "End", message: "the member has ended", at: runtime.now() })
     ),
     Effect.zipRight(Deferred.failCause(ended, why)),
     Effect.zipRight(runtime.terms.close(why))
@@ -265,8 +265,8 @@ const makeCommands = ({ commands, now, queue, state }: Runtime) => {
     })
 }
 
-const orElseRefused = (order: OrderRefused["order"]) =>
-  Effect.mapError((reason: Member.Rejection) => new OrderRefused({ order, reason }))
+const orElseRefused = (command: CommandRejected["command"]) =>
+  Effect.mapError((reason: Member.Rejection) => new CommandRejected({ command, reason }))
 
 /** Makes a member that is not running yet. */
 export const make = <R>(
@@ -277,8 +277,8 @@ export const make = <R>(
     const startedAt = (yield* monotonicReader)()
     const rules = rulesOf(config)
     const { member, outputs } = Member.start(rules, startedAt)
-    const say = outputs.find((output) => output._tag === "Log")?.message ?? "Start"
-    const start: Transition = { from: undefined, to: member.protocol.state, cause: "Start", say, at: startedAt }
+    const message = outputs.find((output) => output._tag === "Log")?.message ?? "Start"
+    const start: Transition = { from: undefined, to: member.protocol.state, cause: "Start", message, at: startedAt }
     const runtime = yield* makeRuntime(config, handler, rules, start, member)
     const ended = yield* Deferred.make<never, Failure>()
     const stopped = yield* Deferred.make<void>()

@@ -13,8 +13,8 @@ const outcomeOf = (
   if (!StateMachine.isStalled(rules, lastHeartbeatAt, now)) {
     return undefined
   }
-  const outcome = StateMachine.step(rules, protocol, { _tag: "Slept", now })
-  return outcome.member === protocol ? undefined : outcome
+  const outcome = StateMachine.step(rules, protocol, { _tag: "Stalled", now })
+  return outcome.next === protocol ? undefined : outcome
 }
 
 /** Whether a member does not know any more who is active. */
@@ -22,11 +22,11 @@ export const isStalled = (rules: Rules, member: Member, now: number): boolean =>
   outcomeOf(rules, member, now) !== undefined
 
 const awaitLink = (turn: Turn, mayKeepTermOf: number | undefined): void => {
-  const { expiryMillis } = turn.rules
+  const { peerTimeoutMillis } = turn.rules
   // An answer that is too late to keep the term does not delay its end.
   const probeMillis = mayKeepTermOf === undefined
     ? undefined
-    : Math.min(inMillis(turn.rules, timing.probe), mayKeepTermOf + expiryMillis - turn.now)
+    : Math.min(inMillis(turn.rules, timing.probe), mayKeepTermOf + peerTimeoutMillis - turn.now)
   turn.member = { ...turn.member, wait: { _tag: "LinkReset", mayKeepTermOf, deferred: [] } }
   turn.outputs.push({ _tag: "ResetLink", epoch: turn.member.linkEpoch, probeMillis })
 }
@@ -39,9 +39,9 @@ const mayKeepTerm = (rules: Rules, { lastHeartbeatAt, protocol }: Member, now: n
 /** Starts over: the term ends, the state is published, and the time that the peer has to be received begins when the link is reset. */
 const startOver = (turn: Turn, stalledAt: number): void => {
   const { now, rules } = turn
-  const outcome = StateMachine.step(rules, turn.member.protocol, { _tag: "Slept", now })
+  const outcome = StateMachine.step(rules, turn.member.protocol, { _tag: "Stalled", now })
   turn.member = { ...turn.member, lastHeartbeatAt: now }
-  become(turn, outcome, "Slept", explain(now - stalledAt))
+  become(turn, outcome, "Stalled", explain(now - stalledAt))
   const { wait } = turn.member
   if (wait?._tag === "TermEnded") {
     turn.member = { ...turn.member, wait: { ...wait, isStalled: true } }
@@ -97,11 +97,11 @@ export const onLinkReset = (
 ): void => {
   const { member, now, rules } = turn
   if (wait.mayKeepTermOf === undefined) {
-    const { member: protocol } = StateMachine.step(rules, member.protocol, { _tag: "Slept", now })
+    const { next: protocol } = StateMachine.step(rules, member.protocol, { _tag: "Stalled", now })
     turn.member = { ...member, protocol, lastHeartbeatAt: now, briefStallAt: now }
   } else if (isAlone(turn, wait, refusal)) {
     turn.member = { ...member, lastHeartbeatAt: refusal.triedAt }
-    advance(turn, { _tag: "Slept", now, isAlone: true }, explain(now - wait.mayKeepTermOf))
+    advance(turn, { _tag: "Stalled", now, isAlone: true }, explain(now - wait.mayKeepTermOf))
   } else {
     startOver(turn, wait.mayKeepTermOf)
   }
@@ -111,6 +111,6 @@ export const onLinkReset = (
 export const onLate = (turn: Turn): void => {
   if (StateMachine.isBriefStall(turn.rules, turn.member.lastHeartbeatAt, turn.now)) {
     turn.member = { ...turn.member, briefStallAt: turn.now }
-    advance(turn, { _tag: "Late", now: turn.now })
+    advance(turn, { _tag: "BrieflyStalled", now: turn.now })
   }
 }

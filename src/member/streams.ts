@@ -33,7 +33,7 @@ export const run = (
   const fromLink = Stream.runForEach(link.events, (event) => queue.put(linkInputs[event]))
   const fromEvidence = crashDetection
     ? Stream.runForEach(
-      link.gone,
+      link.peerDown,
       (evidence) => queue.put({ _tag: "PeerDown", evidence, linkEpoch: state.linkEpoch })
     )
     : Effect.never

@@ -32,12 +32,12 @@ const judgeVote = (
 
 /** Whether the peer may only seem silent, because this process did not run a moment ago and has yet to receive something. */
 const silenceIsUnproven = (rules: Rules, { briefStallAt, lastHeartbeatAt, protocol }: Member, at: number): boolean =>
-  Number.isFinite(protocol.peerExpiry) &&
+  Number.isFinite(protocol.peerDeadline) &&
   (StateMachine.isBriefStall(rules, lastHeartbeatAt, at) || at - briefStallAt < inMillis(rules, timing.unproven))
 
 /** What is known of the peer's silence, for people. */
 const silenceOf = ({ peer, peerDownBecause, protocol }: Member, at: number): string =>
-  !Number.isFinite(protocol.peerExpiry) && peerDownBecause !== undefined
+  !Number.isFinite(protocol.peerDeadline) && peerDownBecause !== undefined
     ? peerDownBecause
     : peer === undefined
     ? "no heartbeat from the peer yet"
@@ -60,7 +60,7 @@ const request = (turn: Turn, voter: string): void => {
 const warnOfSilence = (turn: Turn, at: number, hasSubscriber: boolean): void => {
   const { member, rules } = turn
   const receivedAt = member.peer?.receivedAt ?? member.startedAt
-  if (at - receivedAt <= rules.expiryMillis || !StateMachine.isPeerExpired(member.protocol, at)) {
+  if (at - receivedAt <= rules.peerTimeoutMillis || !StateMachine.isPeerExpired(member.protocol, at)) {
     return
   }
   const peer = StateMachine.peerOf(rules.role)
@@ -84,7 +84,7 @@ export const onVote = (turn: Turn, { hasSubscriber, voter }: Extract<Input, { _t
     return
   }
   const outcome = judgeVote(turn.rules, turn.member, turn.now, hasSubscriber)
-  if (outcome.member !== turn.member.protocol) {
+  if (outcome.next !== turn.member.protocol) {
     request(turn, voter)
   } else if (outcome.verdict._tag === "Reject") {
     warnOfSilence(turn, turn.now, hasSubscriber)
@@ -98,7 +98,7 @@ export const voteForItself = (turn: Turn): void => {
     return
   }
   const outcome = judgeVote(rules, member, now, true)
-  if (outcome.member !== member.protocol && (rules.isSelfVoting || outcome.verdict._tag === "Reject")) {
+  if (outcome.next !== member.protocol && (rules.isSelfVoting || outcome.verdict._tag === "Reject")) {
     request(turn, selfVoter)
   }
   if (member.promotion !== undefined) {
@@ -138,7 +138,7 @@ const elect = (turn: Turn, voter: string, at: number, hasSubscriber: boolean): v
   const { member, rules } = turn
   const { peer, protocol } = member
   const outcome = judgeVote(rules, member, at, hasSubscriber)
-  if (outcome.member === protocol) {
+  if (outcome.next === protocol) {
     return outcome.verdict._tag === "Reject" ? warnOfSilence(turn, at, hasSubscriber) : undefined
   }
   if (silenceIsUnproven(rules, member, at)) {
@@ -182,25 +182,28 @@ export const interruptPromotion = (turn: Turn): void => {
 }
 
 /** Whether the member still waits as the promotion has made it wait: nothing was received from the peer. */
-export const isStillWaiting = (waiting: StateMachine.Member | undefined, protocol: StateMachine.Member): boolean =>
-  waiting !== undefined && waiting.state === protocol.state && waiting.peerExpiry === protocol.peerExpiry &&
-  waiting.connectionExpiry === protocol.connectionExpiry
+export const isStillWaiting = (
+  waiting: StateMachine.ProtocolState | undefined,
+  protocol: StateMachine.ProtocolState
+): boolean =>
+  waiting !== undefined && waiting.state === protocol.state && waiting.peerDeadline === protocol.peerDeadline &&
+  waiting.connectionDeadline === protocol.connectionDeadline
 
 const promote = (turn: Turn, promotion: Promotion, at: number): void => {
   const { member, rules } = turn
   const { protocol } = member
   const outcome = StateMachine.step(rules, protocol, { _tag: "Promote", now: at })
   const isDone = outcome.verdict._tag === "Accept"
-  if (outcome.member === protocol || silenceIsUnproven(rules, member, at)) {
-    return isDone && outcome.member === protocol || !isStillWaiting(promotion.waiting, protocol)
-      ? completePromotion(turn, promotion, isDone && outcome.member === protocol ? undefined : "PeerAlive")
+  if (outcome.next === protocol || silenceIsUnproven(rules, member, at)) {
+    return isDone && outcome.next === protocol || !isStillWaiting(promotion.waiting, protocol)
+      ? completePromotion(turn, promotion, isDone && outcome.next === protocol ? undefined : "PeerAlive")
       : undefined
   }
   become(turn, outcome, "Promote", { explanation: silenceOf(member, at), reason: promotion.reason })
   if (isDone) {
     completePromotion(turn, promotion, undefined)
   } else {
-    turn.member = { ...turn.member, promotion: { ...promotion, waiting: outcome.member } }
+    turn.member = { ...turn.member, promotion: { ...promotion, waiting: outcome.next } }
   }
 }
 

@@ -5,12 +5,12 @@ import type { Output, Rules, Transition, Turn } from "./data.ts"
 /** What is told of a transition besides its message. */
 export type Why = Partial<Pick<Transition, "explanation" | "reason">>
 
-const publication = ({ member, publish }: StateMachine.Outcome): ReadonlyArray<Output> =>
+const publication = ({ next, publish }: StateMachine.Outcome): ReadonlyArray<Output> =>
   publish === undefined ? [] : [{
     _tag: "Publish",
     state: publish,
     // A state without heartbeats also closes the port, so that the peer detects it.
-    isFinal: StateMachine.wordOf[member.state] === undefined,
+    isFinal: StateMachine.reportedState[next.state] === undefined,
     isHeartbeat: false
   }]
 
@@ -26,19 +26,19 @@ export const describe = (
   why: Why
 ): Transition => ({
   from: turn.member.protocol.state,
-  to: outcome.member.state,
+  to: outcome.next.state,
   cause,
-  message: outcome.say ?? cause,
+  message: outcome.message ?? cause,
   explanation: why.explanation,
   reason: why.reason,
   at: turn.now
 })
 
 const announce = (outcome: StateMachine.Outcome, transition: Transition): ReadonlyArray<Output> =>
-  outcome.say === undefined ? [] : [{
+  outcome.message === undefined ? [] : [{
     _tag: "Log",
     level: outcome.verdict._tag === "Fatal" ? "Error" : "Info",
-    message: outcome.say,
+    message: outcome.message,
     ...(transition.from === transition.to && outcome.verdict._tag !== "Fatal" ? {} : { transition })
   }]
 
@@ -57,7 +57,7 @@ const change = (turn: Turn, outcome: StateMachine.Outcome, cause: Transition["ca
   const isTermAgain = isActivated && phase._tag === "EndingTerm"
   turn.member = {
     ...turn.member,
-    protocol: outcome.member,
+    protocol: outcome.next,
     // A term that begins while the one before ends has to be ended as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: turn.now } : phase
   }
@@ -117,7 +117,7 @@ export const advance = (turn: Turn, event: StateMachine.Event, why?: Why): void 
 
 /** Publishes the state, where it has heartbeats. */
 export const publishState = (turn: Turn, isHeartbeat: boolean): boolean => {
-  const state = StateMachine.wordOf[turn.member.protocol.state]
+  const state = StateMachine.reportedState[turn.member.protocol.state]
   if (state !== undefined) {
     turn.outputs.push({ _tag: "Publish", state, isFinal: false, isHeartbeat })
   }

@@ -25,9 +25,9 @@ export interface Connections {
   /** How many there are. */
   readonly open: number
   /** How many were refused, or have ended, before they could ask anything. */
-  readonly refused: number
+  readonly rejected: number
   /** How often all were cut at once, because they took too much memory. */
-  readonly cut: number
+  readonly resets: number
 }
 
 /**
@@ -69,7 +69,7 @@ export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Fronten
 export const none: Layer.Layer<Frontend> = Layer.succeed(Frontend, {
   run: () => Effect.never,
   reply: () => Effect.void,
-  connections: Effect.succeed({ open: 0, refused: 0, cut: 0 })
+  connections: Effect.succeed({ open: 0, rejected: 0, resets: 0 })
 })
 
 /**
@@ -141,7 +141,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.gen(function*() {
               return onBatch(requests)
             }, reply),
           reply,
-          connections: Effect.sync(() => ({ open: clients.size, refused: 0, cut: 0 }))
+          connections: Effect.sync(() => ({ open: clients.size, rejected: 0, resets: 0 }))
         })
       })
     ),

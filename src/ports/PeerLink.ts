@@ -41,21 +41,21 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   /** What the peer publishes, in batches, in order. Never ends by itself. To be run once. */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
   /** Lets come in what has arrived from the peer, and tells whether there is something that `messages` has yet to emit. */
-  readonly waiting: Effect.Effect<boolean>
+  readonly poll: Effect.Effect<boolean>
   /** `waiting` for the hot path, where a link has that without an Effect. */
-  readonly poll?: (onPolled: (isWaiting: boolean) => void) => void
+  readonly pollSync?: (onPolled: (isWaiting: boolean) => void) => void
   /** Publishes a message to the peer, if it listens; after a farewell it can find us again, and hears what comes later. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /**
    * Publishes a last message and lets go of where it was published, so that the peer finds nobody there from then on. Does
    * nothing after a farewell.
    */
-  readonly farewell: (message: Frames.Frames) => Effect.Effect<void, SocketError>
+  readonly publishFinal: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /**
    * Lets come in all that the peer has sent before now, wherever it is, because it is to be dropped. What `messages` emits
    * after this was sent later, or is in hand.
    */
-  readonly forget: Effect.Effect<void>
+  readonly reset: Effect.Effect<void>
   /** Steps of the connections, in order. Never ends by itself. To be run once. */
   readonly events: Stream.Stream<LinkEvent>
   /** Whether a subscriber is connected to this server's own state port. */
@@ -66,7 +66,7 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
    */
   readonly isRefused: (timeoutMillis: number) => Effect.Effect<boolean>
   /** Proof that the peer is gone, each time that some turns up. Never ends by itself. To be run once. */
-  readonly gone: Stream.Stream<Evidence>
+  readonly peerDown: Stream.Stream<Evidence>
 }>() {}
 
 /**
@@ -114,15 +114,15 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
           messages: Stream.repeatEffect(
             Effect.map(Queue.takeBetween(subscription, 1, capacity), Chunk.toReadonlyArray)
           ),
-          waiting: Effect.zipRight(Effect.yieldNow(), Effect.map(Queue.isEmpty(subscription), (empty) => !empty)),
+          poll: Effect.zipRight(Effect.yieldNow(), Effect.map(Queue.isEmpty(subscription), (empty) => !empty)),
           publish: (message) =>
             Effect.zipRight(SubscriptionRef.set(there[role], true), Effect.asVoid(PubSub.publish(outgoing, message))),
-          farewell: (message) =>
+          publishFinal: (message) =>
             Effect.whenEffect(
               Effect.zipRight(PubSub.publish(outgoing, message), SubscriptionRef.set(there[role], false)),
               SubscriptionRef.get(there[role])
             ),
-          forget: Effect.asVoid(afterWords),
+          reset: Effect.asVoid(afterWords),
           events: Stream.mapConcat(
             Stream.changes(there[peer].changes),
             (isThere): ReadonlyArray<LinkEvent> => isThere ? ["Connected", "Joined"] : ["Lost"]
@@ -130,7 +130,7 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
           hasSubscriber: SubscriptionRef.get(there[peer]),
           isRefused: () =>
             Effect.zipRight(afterWords, Effect.map(SubscriptionRef.get(there[peer]), (isThere) => !isThere)),
-          gone: Stream.filterMapEffect(there[peer].changes, (isThere) =>
+          peerDown: Stream.filterMapEffect(there[peer].changes, (isThere) =>
             isThere ? Option.none() : Option.some(Effect.map(afterWords, (asOf) => refused(peer, asOf))))
         })
       })

@@ -1,18 +1,18 @@
 /**
  * The policies, as data: what each event does in each state, for each role.
  */
-import type { Cell, Event, Policy, Row, Rule, State, Word } from "./StateMachine.ts"
+import type { Cell, Event, PeerState, Policy, Row, Rule, State } from "./StateMachine.ts"
 import { timing } from "./Timing.ts"
 
 const stay: Cell = { _tag: "Stay" }
 const refuse: Cell = { _tag: "Refuse" }
-const become = (state: State, say: string): Cell => ({ _tag: "Become", state, say })
-const takeOver: Cell = { _tag: "TakeOver", say: "failover successful, ready as active" }
+const become = (state: State, message: string): Cell => ({ _tag: "Become", state, message })
+const takeOver: Cell = { _tag: "TakeOver", message: "failover successful, ready as active" }
 const expire: Cell = { _tag: "Expire" }
-const promote: Cell = { _tag: "TakeOver", say: "promoted by an operator, ready as active" }
+const promote: Cell = { _tag: "TakeOver", message: "promoted by an operator, ready as active" }
 const note: Cell = { _tag: "Note" }
 const noted = { LinkConnecting: note, LinkConnected: note, LinkLost: note } as const
-const putOff: Cell = { _tag: "PutOff", rule: "H4" }
+const putOff: Cell = { _tag: "ExtendDeadline", rule: "H4" }
 const awaited = {
   LinkConnecting: { _tag: "Await", rule: "H10" },
   LinkConnected: { _tag: "Await", rule: "H10" },
@@ -21,12 +21,12 @@ const awaited = {
 
 /** The events that the Guide does not have do nothing, except those that have to be asked for. */
 const theGuides = {
-  PeerGone: { ...expire, rule: "H7" },
+  PeerDown: { ...expire, rule: "H7" },
   ...noted,
-  Late: stay,
-  Slept: stay,
+  BrieflyStalled: stay,
+  Stalled: stay,
   Stopping: stay,
-  Yield: stay,
+  HandOver: stay,
   Promote: promote
 } as const
 
@@ -50,7 +50,7 @@ const seed = {
   ACTIVE: {
     PeerPrimary: stay,
     PeerBackup: stay,
-    PeerActive: { _tag: "Abort", reason: "DualActive", say: "fatal error - dual actives, aborting" },
+    PeerActive: { _tag: "Abort", reason: "DualActive", message: "fatal error - dual actives, aborting" },
     PeerPassive: stay,
     ClientRequest: stay,
     ...theGuides,
@@ -60,7 +60,7 @@ const seed = {
     PeerPrimary: become("ACTIVE", "primary (passive) is restarting, ready as active"),
     PeerBackup: become("ACTIVE", "backup (passive) is restarting, ready as active"),
     PeerActive: stay,
-    PeerPassive: { _tag: "Abort", reason: "DualPassive", say: "fatal error - dual passives, aborting" },
+    PeerPassive: { _tag: "Abort", reason: "DualPassive", message: "fatal error - dual passives, aborting" },
     ClientRequest: takeOver,
     ...theGuides
   }
@@ -75,101 +75,113 @@ const seed = {
 export const classic: Policy = { primary: seed, backup: seed }
 
 const slept = "this process stood still for too long to know who is active, "
-const startOver = (state: State, publish: Word, say: string): Cell => ({
-  _tag: "StartOver",
+const startOver = (state: State, publish: PeerState, message: string): Cell => ({
+  _tag: "Restart",
   state,
   publish,
-  say: `${slept}${say}`,
+  message: `${slept}${message}`,
   rule: "H4"
 })
 const keepIfAlone = (otherwise: Cell): Cell => ({
   _tag: "KeepIfAlone",
-  say: "this process stood still, but it has no peer (connection refused), still active",
+  message: "this process stood still, but it has no peer (connection refused), still active",
   otherwise,
   rule: "H4"
 })
-const goodbye = (role: Extract<State, Word>): Cell => ({
-  _tag: "StartOver",
+const goodbye = (role: Extract<State, PeerState>): Cell => ({
+  _tag: "Restart",
   state: role,
   publish: role,
-  say: "stopped in good order",
+  message: "stopped in good order",
   rule: "H5"
 })
 /** In timeouts: the peer may need one before it can take over, and must win. */
 const yieldingPatience = timing.handOver / timing.peerTimeout
-const handOver = (publish: Word): Cell => ({
-  _tag: "StartOver",
-  state: "YIELDING",
+const handOver = (publish: PeerState): Cell => ({
+  _tag: "Restart",
+  state: "HANDING_OVER",
   publish,
-  patience: yieldingPatience,
-  say: "handing over, waiting for the peer to be active",
+  timeouts: yieldingPatience,
+  message: "handing over, waiting for the peer to be active",
   rule: "H9"
 })
 
 const primaryMoves = {
-  PeerGone: { ...expire, rule: "H7" },
+  PeerDown: { ...expire, rule: "H7" },
   ...awaited,
-  Late: putOff,
-  Slept: startOver("PRIMARY", "PRIMARY", "waiting for backup"),
+  BrieflyStalled: putOff,
+  Stalled: startOver("PRIMARY", "PRIMARY", "waiting for backup"),
   Stopping: goodbye("PRIMARY"),
-  Yield: stay,
+  HandOver: stay,
   Promote: promote
 } as const
 
 const backupMoves = {
-  PeerGone: { ...expire, rule: "H7" },
+  PeerDown: { ...expire, rule: "H7" },
   ...awaited,
-  Late: putOff,
-  Slept: startOver("RESUMING", "BACKUP", "waiting for primary"),
+  BrieflyStalled: putOff,
+  Stalled: startOver("REJOINING", "BACKUP", "waiting for primary"),
   Stopping: goodbye("BACKUP"),
-  Yield: stay,
+  HandOver: stay,
   Promote: promote
 } as const
 
 const ignore: Cell = { _tag: "Ignore", rule: "H9" }
 
 const startAnew: Cell = {
-  _tag: "GiveUp",
+  _tag: "RestartIfExpired",
   state: "PRIMARY",
   publish: "PRIMARY",
-  say: "the peer is still not active, starting over",
+  message: "the peer is still not active, starting over",
   rule: "H9"
 }
 
 /** What it hears from a peer that is not active does not put off the end of its patience. */
-const waiting = (publish: Word, peerActive: Cell, vote: Cell) => ({
+const waiting = (publish: PeerState, peerActive: Cell, vote: Cell) => ({
   PeerPrimary: ignore,
   PeerBackup: ignore,
   PeerActive: peerActive,
   PeerPassive: ignore,
   ClientRequest: vote,
-  Slept: startOver("RESUMING", publish, "waiting for the peer"),
+  Stalled: startOver("REJOINING", publish, "waiting for the peer"),
   Promote: vote
 })
 
-const yielding = (publish: Word) => ({
+const yielding = (publish: PeerState) => ({
   ...waiting(
     publish,
-    { _tag: "Become", state: "PASSIVE", publish: "PASSIVE", say: "the peer is active, ready as passive", rule: "H9" },
     {
-      _tag: "GiveUp",
-      state: "RESUMING",
+      _tag: "Become",
+      state: "PASSIVE",
+      publish: "PASSIVE",
+      message: "the peer is active, ready as passive",
+      rule: "H9"
+    },
+    {
+      _tag: "RestartIfExpired",
+      state: "REJOINING",
       publish,
-      say: "the peer is not active, waiting whether it will be",
+      message: "the peer is not active, waiting whether it will be",
       rule: "H9"
     }
   )
 } as const)
 
 /** Says that it is there, and gives a primary that only starts the time to become active. */
-const resume = (say: string, rule: Rule): Cell => ({ _tag: "GiveUp", state: "RESUMING", publish: "BACKUP", say, rule })
+const resume = (message: string, rule: Rule): Cell => ({
+  _tag: "RestartIfExpired",
+  state: "REJOINING",
+  publish: "BACKUP",
+  message,
+  rule
+})
 
 const uncontested: Cell = { ...become("ACTIVE", "primary is not active any more, ready as active"), rule: "H11" }
 const standBy: Cell = {
-  _tag: "GiveUp",
+  _tag: "RestartIfExpired",
   state: "PASSIVE",
   publish: "PASSIVE",
-  say: "both are active, ready as passive",
+  message: "both are active, ready as passive",
   rule: "H2"
 }
 
@@ -185,21 +197,21 @@ export const hardened: Policy = {
     PRIMARY: {
       ...seed.PRIMARY,
       ...primaryMoves,
-      ClientRequest: { _tag: "TakeOver", say: "no word from backup, ready as active", rule: "H1" }
+      ClientRequest: { _tag: "TakeOver", message: "no word from backup, ready as active", rule: "H1" }
     },
     ACTIVE: {
       ...seed.ACTIVE,
       ...primaryMoves,
       ...noted,
-      Late: stay,
-      Slept: keepIfAlone(primaryMoves.Slept),
+      BrieflyStalled: stay,
+      Stalled: keepIfAlone(primaryMoves.Stalled),
       PeerActive: {
         _tag: "ByReceived",
         received: { ...stay, rule: "H2" },
         unreceived: { ...become("PASSIVE", "the backup was active all along, ready as passive"), rule: "H11" },
         rule: "H11"
       },
-      Yield: handOver("PRIMARY"),
+      HandOver: handOver("PRIMARY"),
       Promote: stay
     },
     PASSIVE: {
@@ -207,10 +219,10 @@ export const hardened: Policy = {
       ...primaryMoves,
       PeerPassive: { ...become("ACTIVE", "both are passive, ready as active"), rule: "H3" }
     },
-    YIELDING: { ...primaryMoves, ...yielding("PRIMARY") },
+    HANDING_OVER: { ...primaryMoves, ...yielding("PRIMARY") },
     // It has yielded, and its peer may be about to take over because it found the port closed. What the peer said before
     // that tells nothing; only once it has had time to be active, too, does a word of it count again.
-    RESUMING: {
+    REJOINING: {
       ...primaryMoves,
       ...waiting(
         "PRIMARY",
@@ -223,7 +235,7 @@ export const hardened: Policy = {
     BACKUP: {
       ...seed.BACKUP,
       ...backupMoves,
-      PeerGone: { _tag: "ByReceived", received: expire, unreceived: { _tag: "Ignore" }, rule: "H12" },
+      PeerDown: { _tag: "ByReceived", received: expire, unreceived: { _tag: "Ignore" }, rule: "H12" },
       ClientRequest: {
         _tag: "ByReceived",
         received: resume("primary was lost before it was active, waiting whether it is there", "H12"),
@@ -233,23 +245,23 @@ export const hardened: Policy = {
         },
         rule: "H12"
       },
-      Slept: startOver("BACKUP", "BACKUP", "waiting for primary (active)"),
+      Stalled: startOver("BACKUP", "BACKUP", "waiting for primary (active)"),
       Promote: resume("promoted by an operator, waiting whether primary is there", "H8")
     },
     ACTIVE: {
       ...seed.ACTIVE,
       ...backupMoves,
       ...noted,
-      Late: stay,
-      Slept: keepIfAlone(backupMoves.Slept),
+      BrieflyStalled: stay,
+      Stalled: keepIfAlone(backupMoves.Stalled),
       PeerActive: {
-        _tag: "StartOver",
+        _tag: "Restart",
         state: "CONTESTED",
         publish: "ACTIVE",
-        say: "both are active, waiting whether primary stands by",
+        message: "both are active, waiting whether primary stands by",
         rule: "H11"
       },
-      Yield: handOver("BACKUP"),
+      HandOver: handOver("BACKUP"),
       Promote: stay
     },
     // A primary that has just started stands by as soon as it learns of this server; any other stays active.
@@ -266,10 +278,10 @@ export const hardened: Policy = {
       ...seed.PASSIVE,
       ...backupMoves,
       PeerPrimary: {
-        _tag: "StartOver",
-        state: "RESUMING",
+        _tag: "Restart",
+        state: "REJOINING",
         publish: "BACKUP",
-        say: "primary is restarting, waiting for it",
+        message: "primary is restarting, waiting for it",
         rule: "H8"
       },
       PeerPassive: { ...stay, rule: "H3" }
@@ -277,7 +289,7 @@ export const hardened: Policy = {
     // It has been paired before, so unlike a backup that never was it may take over from a silent primary. It cannot do so
     // as BACKUP: a primary that just starts becomes active on that word while the other takes over. So it says that word
     // only when it begins and in answer to a primary that waits for it, each time two heartbeats before it may take over.
-    RESUMING: {
+    REJOINING: {
       ...backupMoves,
       PeerPrimary: { ...stay, publish: "BACKUP", rule: "H4" },
       PeerBackup: stay,
@@ -285,7 +297,7 @@ export const hardened: Policy = {
       PeerPassive: { ...stay, publish: "BACKUP", rule: "H4" },
       ClientRequest: { ...takeOver, rule: "H4" }
     },
-    YIELDING: { ...backupMoves, ...yielding("BACKUP") }
+    HANDING_OVER: { ...backupMoves, ...yielding("BACKUP") }
   }
 }
 

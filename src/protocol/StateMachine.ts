@@ -27,13 +27,13 @@ export const peerOf = (role: Role): Role => role === "primary" ? "backup" : "pri
 
 /**
  * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first heartbeat of the peer; `ACTIVE` answers clients;
- * `PASSIVE` stands by; `RESUMING` was paired and must learn anew which server is active; `YIELDING` was active and hands over
+ * `PASSIVE` stands by; `REJOINING` was paired and must learn anew which server is active; `HANDING_OVER` was active and hands over
  * to its peer; `CONTESTED` is a backup that was active when its peer reported that it is active too.
  *
  * @since 0.1.0
  * @category models
  */
-export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "RESUMING" | "YIELDING" | "CONTESTED"
+export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "REJOINING" | "HANDING_OVER" | "CONTESTED"
 
 /**
  * All states.
@@ -46,8 +46,8 @@ export const states: ReadonlyArray<State> = [
   "BACKUP",
   "ACTIVE",
   "PASSIVE",
-  "RESUMING",
-  "YIELDING",
+  "REJOINING",
+  "HANDING_OVER",
   "CONTESTED"
 ]
 
@@ -57,7 +57,7 @@ export const states: ReadonlyArray<State> = [
  * @since 0.1.0
  * @category guards
  */
-export const standsBy = (state: State): boolean => state === "PASSIVE" || state === "RESUMING" || state === "CONTESTED"
+export const standsBy = (state: State): boolean => state === "PASSIVE" || state === "REJOINING" || state === "CONTESTED"
 
 /**
  * What the servers of a pair can say to each other.
@@ -65,7 +65,7 @@ export const standsBy = (state: State): boolean => state === "PASSIVE" || state 
  * @since 0.1.0
  * @category models
  */
-export type Word = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE"
+export type PeerState = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE"
 
 /**
  * The words in the order of their numbers on the wire.
@@ -73,7 +73,7 @@ export type Word = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE"
  * @since 0.1.0
  * @category constants
  */
-export const words: ReadonlyArray<Word> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"]
+export const peerStates: ReadonlyArray<PeerState> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"]
 
 /**
  * What a server in a state says of itself with every heartbeat. One that yields says nothing and lets go of where it says
@@ -82,13 +82,13 @@ export const words: ReadonlyArray<Word> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSI
  * @since 0.1.0
  * @category constants
  */
-export const wordOf: { readonly [S in State]: Word | undefined } = {
+export const reportedState: { readonly [S in State]: PeerState | undefined } = {
   PRIMARY: "PRIMARY",
   BACKUP: "BACKUP",
   ACTIVE: "ACTIVE",
   PASSIVE: "PASSIVE",
-  RESUMING: "PASSIVE",
-  YIELDING: undefined,
+  REJOINING: "PASSIVE",
+  HANDING_OVER: undefined,
   CONTESTED: "ACTIVE"
 }
 
@@ -110,17 +110,17 @@ export interface Evidence {
  * Everything that can happen to a server. `now` is monotonic time in milliseconds.
  *
  * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: the peer says in which state it is.
- * - `PeerGone`: the peer is gone, or leaves it to this server to be active.
+ * - `PeerDown`: the peer is gone, or leaves it to this server to be active.
  * - `LinkConnecting`, `LinkConnected`, `LinkLost`: the connection to the peer's state port is being made (TCP is open, the
  *   handshake is under way), is made, or is there no more.
  * - `ClientRequest`: a request of a client, which is a vote. `hasSubscriber` is whether a subscriber is connected to this
  *   server's own state port. Defaults to `false`.
- * - `Late`: the server itself stalled briefly; its peer cannot have taken over meanwhile; see {@link isBriefStall}.
- * - `Slept`: the server itself stood still for so long that its peer may have taken over; see {@link isStalled}. `isAlone` is
+ * - `BrieflyStalled`: the server itself stalled briefly; its peer cannot have taken over meanwhile; see {@link isBriefStall}.
+ * - `Stalled`: the server itself stood still for so long that its peer may have taken over; see {@link isStalled}. `isAlone` is
  *   whether no peer can have been active meanwhile, and none listens now: the peer had expired before the stall, its state
  *   port refused a connection after it, and that was soon enough; see {@link mayKeepTerm}. Defaults to `false`.
  * - `Stopping`: the server is asked to stop and has answered what it had accepted.
- * - `Yield`: an operator wants the peer to be active, and the server has answered what it had accepted.
+ * - `HandOver`: an operator wants the peer to be active, and the server has answered what it had accepted.
  * - `Promote`: an operator wants this server to be active, which counts as a vote.
  *
  * @since 0.1.0
@@ -131,15 +131,15 @@ export type Event =
   | { readonly _tag: "PeerBackup"; readonly now: number }
   | { readonly _tag: "PeerActive"; readonly now: number }
   | { readonly _tag: "PeerPassive"; readonly now: number }
-  | { readonly _tag: "PeerGone"; readonly now: number; readonly evidence: Evidence }
+  | { readonly _tag: "PeerDown"; readonly now: number; readonly evidence: Evidence }
   | { readonly _tag: "LinkConnecting"; readonly now: number }
   | { readonly _tag: "LinkConnected"; readonly now: number }
   | { readonly _tag: "LinkLost"; readonly now: number }
   | { readonly _tag: "ClientRequest"; readonly now: number; readonly hasSubscriber?: boolean }
-  | { readonly _tag: "Late"; readonly now: number }
-  | { readonly _tag: "Slept"; readonly now: number; readonly isAlone?: boolean }
+  | { readonly _tag: "BrieflyStalled"; readonly now: number }
+  | { readonly _tag: "Stalled"; readonly now: number; readonly isAlone?: boolean }
   | { readonly _tag: "Stopping"; readonly now: number }
-  | { readonly _tag: "Yield"; readonly now: number }
+  | { readonly _tag: "HandOver"; readonly now: number }
   | { readonly _tag: "Promote"; readonly now: number }
 
 /**
@@ -153,15 +153,15 @@ export const eventTags: ReadonlyArray<Event["_tag"]> = [
   "PeerBackup",
   "PeerActive",
   "PeerPassive",
-  "PeerGone",
+  "PeerDown",
   "LinkConnecting",
   "LinkConnected",
   "LinkLost",
   "ClientRequest",
-  "Late",
-  "Slept",
+  "BrieflyStalled",
+  "Stalled",
   "Stopping",
-  "Yield",
+  "HandOver",
   "Promote"
 ]
 
@@ -176,7 +176,7 @@ export const eventOf = {
   BACKUP: "PeerBackup",
   ACTIVE: "PeerActive",
   PASSIVE: "PeerPassive"
-} as const satisfies { readonly [W in Word]: Event["_tag"] }
+} as const satisfies { readonly [W in PeerState]: Event["_tag"] }
 
 /**
  * Why a server gives up: both servers of the pair said that they were active, or both that they were passive.
@@ -212,22 +212,22 @@ export type Link = "Down" | "Connecting" | "Connected"
  * @since 0.1.0
  * @category models
  */
-export interface Member {
+export interface ProtocolState {
   readonly state: State
   /**
    * The monotonic time in milliseconds after which a silent peer counts as dead; negative infinity when its process is known
    * to be gone.
    */
-  readonly peerExpiry: number
+  readonly peerDeadline: number
   /**
    * The monotonic time in milliseconds until which a peer that is silent does not count as dead because of the connection to
    * it; negative infinity where the connection is no reason to wait.
    */
-  readonly connectionExpiry: number
+  readonly connectionDeadline: number
   /** When the peer last gave a sign of life, or this server began to wait for one. Evidence from before proves nothing. */
-  readonly quietSince: number
+  readonly silentSince: number
   readonly link: Link
-  /** How far the connection had come when it last moved `connectionExpiry`. Each step does so once until the peer is heard, or known to be gone. */
+  /** How far the connection had come when it last moved `connectionDeadline`. Each step does so once until the peer is heard, or known to be gone. */
   readonly awaited: Link
   /**
    * Whether the peer has been heard: by a backup since its process started, by a primary since it last was `PRIMARY`.
@@ -243,10 +243,10 @@ export interface Member {
  * @category models
  */
 export interface Outcome {
-  readonly member: Member
+  readonly next: ProtocolState
   readonly verdict: Verdict
-  readonly publish: Word | undefined
-  readonly say: string | undefined
+  readonly publish: PeerState | undefined
+  readonly message: string | undefined
 }
 
 /**
@@ -274,7 +274,7 @@ export interface Outcome {
  * - `H11` the longer one stays: a primary that became active by silence alone, and then learns that its peer is active,
  *   stands by. A backup waits for that, without answering, before it stands by itself.
  * - `H12` lone backup: a backup that has heard its primary and lost it takes over like one that was paired, by way of
- *   `RESUMING`. One that never has heard it refuses, unless it is told to serve alone and no subscriber is connected to it.
+ *   `REJOINING`. One that never has heard it refuses, unless it is told to serve alone and no subscriber is connected to it.
  *
  * `H6`, fresh evidence first, is not in a table: whoever feeds {@link step} gives it all that the peer has said before it
  * gives it a request, whatever the policy.
@@ -292,16 +292,16 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9" | "H10"
  * - `Become`: the state changes. May have a word to publish.
  * - `TakeOver`: when the peer has expired, become `ACTIVE` and answer, or do as the operator says; refuse otherwise.
  * - `Expire`: the peer counts as dead from now on, if the evidence is not older than its last word.
- * - `StartOver`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
+ * - `Restart`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
  * - `KeepIfAlone`: a server that has no peer keeps its state and reports it, and its peer is known to be gone; any other does
  *   what `otherwise` does.
  * - `Ignore`: nothing changes, not even the peer's expiry.
- * - `GiveUp`: when the peer has expired, start over; refuse otherwise.
- * - `PutOff`: a peer that is only silent does not expire within the next heartbeat.
+ * - `RestartIfExpired`: when the peer has expired, start over; refuse otherwise.
+ * - `ExtendDeadline`: a peer that is only silent does not expire within the next heartbeat.
  * - `Await`: a step of the connection is noted, and is a reason to wait, once: for the time that a handshake may take while it
  *   is under way, and for the peer to be heard when it is done.
  * - `Note`: a step of the connection is noted.
- * - `ByReceived`: depends on whether the peer has been heard, see {@link Member}.
+ * - `ByReceived`: depends on whether the peer has been heard, see {@link ProtocolState}.
  * - `ServeAlone`: what `cell` does, if the rules let a backup serve alone and no subscriber is connected; refuse otherwise.
  * - `Abort`: the server ends.
  *
@@ -314,27 +314,32 @@ export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9" | "H10"
 export type Cell =
   & { readonly rule?: Rule }
   & (
-    | { readonly _tag: "Stay"; readonly publish?: Word }
+    | { readonly _tag: "Stay"; readonly publish?: PeerState }
     | { readonly _tag: "Refuse" }
-    | { readonly _tag: "Become"; readonly state: State; readonly publish?: Word; readonly say: string }
-    | { readonly _tag: "TakeOver"; readonly say: string }
+    | { readonly _tag: "Become"; readonly state: State; readonly publish?: PeerState; readonly message: string }
+    | { readonly _tag: "TakeOver"; readonly message: string }
     | { readonly _tag: "Expire" }
     | {
-      readonly _tag: "StartOver"
+      readonly _tag: "Restart"
       readonly state: State
-      readonly publish: Word
-      readonly patience?: number
-      readonly say: string
+      readonly publish: PeerState
+      readonly timeouts?: number
+      readonly message: string
     }
-    | { readonly _tag: "GiveUp"; readonly state: State; readonly publish: Word; readonly say: string }
-    | { readonly _tag: "KeepIfAlone"; readonly say: string; readonly otherwise: Cell }
+    | {
+      readonly _tag: "RestartIfExpired"
+      readonly state: State
+      readonly publish: PeerState
+      readonly message: string
+    }
+    | { readonly _tag: "KeepIfAlone"; readonly message: string; readonly otherwise: Cell }
     | { readonly _tag: "Ignore" }
-    | { readonly _tag: "PutOff" }
+    | { readonly _tag: "ExtendDeadline" }
     | { readonly _tag: "Await" }
     | { readonly _tag: "Note" }
     | { readonly _tag: "ByReceived"; readonly received: Cell; readonly unreceived: Cell }
     | { readonly _tag: "ServeAlone"; readonly cell: Cell }
-    | { readonly _tag: "Abort"; readonly reason: FatalReason; readonly say: string }
+    | { readonly _tag: "Abort"; readonly reason: FatalReason; readonly message: string }
   )
 
 /**
@@ -364,8 +369,8 @@ export interface Rules {
   readonly role: Role
   readonly policy: Policy
   /** How long in milliseconds a peer may be silent before it counts as dead: two heartbeats. */
-  readonly expiryMillis: number
-  /** How long in milliseconds the handshake of a connection counts as a sign of life. Longer than `expiryMillis`. */
+  readonly peerTimeoutMillis: number
+  /** How long in milliseconds the handshake of a connection counts as a sign of life. Longer than `peerTimeoutMillis`. */
   readonly handshakeMillis: number
   /** What a backup does that has never heard its primary: wait for it, or serve. */
   readonly lone: Lone
@@ -392,18 +397,18 @@ const reject: Verdict = { _tag: "Reject" }
 export const start = (rules: Rules, now: number): Outcome => {
   const state = rules.role === "primary" ? "PRIMARY" : "BACKUP"
   return {
-    member: {
+    next: {
       state,
-      peerExpiry: now + rules.expiryMillis,
-      connectionExpiry: Number.NEGATIVE_INFINITY,
-      quietSince: now,
+      peerDeadline: now + rules.peerTimeoutMillis,
+      connectionDeadline: Number.NEGATIVE_INFINITY,
+      silentSince: now,
       link: "Down",
       awaited: "Down",
       hasReceived: false
     },
     verdict: accept,
-    publish: wordOf[state],
-    say: rules.role === "primary"
+    publish: reportedState[state],
+    message: rules.role === "primary"
       ? "Primary active, waiting for backup (passive)"
       : "Backup passive, waiting for primary (active)"
   }
@@ -415,8 +420,8 @@ export const start = (rules: Rules, now: number): Outcome => {
  * @since 0.1.0
  * @category guards
  */
-export const isPeerExpired = (member: Member, now: number): boolean =>
-  now > member.peerExpiry && now > member.connectionExpiry
+export const isPeerExpired = (member: ProtocolState, now: number): boolean =>
+  now > member.peerDeadline && now > member.connectionDeadline
 
 /**
  * Whether a member whose last heartbeat was at `lastHeartbeatAt` has stood still for so long that its peer may be about to take
@@ -425,7 +430,7 @@ export const isPeerExpired = (member: Member, now: number): boolean =>
  * @since 0.1.0
  * @category guards
  */
-export const isStalled = (rules: Pick<Rules, "expiryMillis">, lastHeartbeatAt: number, now: number): boolean =>
+export const isStalled = (rules: Pick<Rules, "peerTimeoutMillis">, lastHeartbeatAt: number, now: number): boolean =>
   now - lastHeartbeatAt > inMillis(rules, timing.stall)
 
 /**
@@ -435,7 +440,7 @@ export const isStalled = (rules: Pick<Rules, "expiryMillis">, lastHeartbeatAt: n
  * @since 0.1.0
  * @category guards
  */
-export const isBriefStall = (rules: Pick<Rules, "expiryMillis">, lastHeartbeatAt: number, now: number): boolean =>
+export const isBriefStall = (rules: Pick<Rules, "peerTimeoutMillis">, lastHeartbeatAt: number, now: number): boolean =>
   now - lastHeartbeatAt > inMillis(rules, timing.briefStall)
 
 /**
@@ -448,10 +453,10 @@ export const isBriefStall = (rules: Pick<Rules, "expiryMillis">, lastHeartbeatAt
  * @category guards
  */
 export const mayKeepTerm = (
-  rules: Pick<Rules, "expiryMillis">,
+  rules: Pick<Rules, "peerTimeoutMillis">,
   lastHeartbeatAt: number,
   refusedAt: number
-): boolean => refusedAt - lastHeartbeatAt <= rules.expiryMillis
+): boolean => refusedAt - lastHeartbeatAt <= rules.peerTimeoutMillis
 
 /**
  * What follows when `event` happens to `member`. Total. Every heartbeat of the peer that is not fatal renews the peer's
@@ -460,20 +465,20 @@ export const mayKeepTerm = (
  * @since 0.1.0
  * @category transitions
  */
-export const step = (rules: Rules, member: Member, event: Event): Outcome => {
+export const step = (rules: Rules, member: ProtocolState, event: Event): Outcome => {
   const outcome = react(rules, member, event, rules.policy[rules.role][member.state]?.[event._tag] ?? refuse)
-  return outcome.member.state === member.state || outcome.publish !== undefined
+  return outcome.next.state === member.state || outcome.publish !== undefined
     ? outcome
-    : { ...outcome, publish: wordOf[outcome.member.state] }
+    : { ...outcome, publish: reportedState[outcome.next.state] }
 }
 
-const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome => {
-  const heard: Member = wordEvents.has(event._tag)
+const react = (rules: Rules, member: ProtocolState, event: Event, cell: Cell): Outcome => {
+  const heard: ProtocolState = wordEvents.has(event._tag)
     ? {
       ...member,
-      peerExpiry: event.now + rules.expiryMillis,
-      connectionExpiry: Number.NEGATIVE_INFINITY,
-      quietSince: event.now,
+      peerDeadline: event.now + rules.peerTimeoutMillis,
+      connectionDeadline: Number.NEGATIVE_INFINITY,
+      silentSince: event.now,
       awaited: "Down",
       hasReceived: true
     }
@@ -484,35 +489,36 @@ const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome 
     case "Refuse":
       return go(heard, reject)
     case "Become":
-      return go({ ...heard, state: cell.state }, accept, cell.say, cell.publish)
+      return go({ ...heard, state: cell.state }, accept, cell.message, cell.publish)
     case "TakeOver":
       return isPeerExpired(member, event.now)
-        ? go({ ...member, state: "ACTIVE" }, accept, cell.say)
+        ? go({ ...member, state: "ACTIVE" }, accept, cell.message)
         : go(member, reject)
     case "Expire":
-      return event._tag === "PeerGone" && isNews(member, event.evidence)
+      return event._tag === "PeerDown" && isNews(member, event.evidence)
         ? go(
           withoutPeer(member),
           accept,
           `the peer is gone (connection to ${event.evidence.endpoint} refused)`
         )
         : go(member, accept)
-    case "StartOver":
-      return go(startOverIn(rules, member, cell.state, event.now, cell.patience), accept, cell.say, cell.publish)
-    case "GiveUp":
+    case "Restart":
+      return go(startOverIn(rules, member, cell.state, event.now, cell.timeouts), accept, cell.message, cell.publish)
+    case "RestartIfExpired":
       return isPeerExpired(member, event.now)
-        ? go(startOverIn(rules, member, cell.state, event.now), reject, cell.say, cell.publish)
+        ? go(startOverIn(rules, member, cell.state, event.now), reject, cell.message, cell.publish)
         : go(member, reject)
     case "KeepIfAlone":
-      return event._tag === "Slept" && event.isAlone === true
-        ? go(withoutPeer(member), accept, cell.say, wordOf[member.state])
+      return event._tag === "Stalled" && event.isAlone === true
+        ? go(withoutPeer(member), accept, cell.message, reportedState[member.state])
         : react(rules, member, event, cell.otherwise)
     case "Ignore":
       return go(member, accept)
-    case "PutOff":
+    case "ExtendDeadline":
       return go(
-        Number.isFinite(member.peerExpiry) && member.peerExpiry < event.now + inMillis(rules, timing.briefStallGrace)
-          ? { ...member, peerExpiry: event.now + inMillis(rules, timing.briefStallGrace) }
+        Number.isFinite(member.peerDeadline) &&
+          member.peerDeadline < event.now + inMillis(rules, timing.briefStallGrace)
+          ? { ...member, peerDeadline: event.now + inMillis(rules, timing.briefStallGrace) }
           : member,
         accept
       )
@@ -527,36 +533,36 @@ const react = (rules: Rules, member: Member, event: Event, cell: Cell): Outcome 
         ? react(rules, member, event, cell.cell)
         : go(member, reject)
     case "Abort":
-      return go(member, { _tag: "Fatal", reason: cell.reason }, cell.say)
+      return go(member, { _tag: "Fatal", reason: cell.reason }, cell.message)
   }
 }
 
 const wordEvents: ReadonlySet<Event["_tag"]> = new Set(Object.values(eventOf))
 
 /** Evidence that is older than the peer's last sign of life, or than the member's start, proves nothing. */
-const isNews = ({ peerExpiry, quietSince }: Member, { asOf }: Evidence): boolean =>
-  Number.isFinite(peerExpiry) && asOf >= quietSince
+const isNews = ({ peerDeadline, silentSince }: ProtocolState, { asOf }: Evidence): boolean =>
+  Number.isFinite(peerDeadline) && asOf >= silentSince
 
-const go = (member: Member, verdict: Verdict, say?: string, publish?: Word): Outcome => ({
-  member,
+const go = (next: ProtocolState, verdict: Verdict, message?: string, publish?: PeerState): Outcome => ({
+  next,
   verdict,
   publish,
-  say
+  message
 })
 
-const withoutPeer = (member: Member): Member => ({
+const withoutPeer = (member: ProtocolState): ProtocolState => ({
   ...member,
-  peerExpiry: Number.NEGATIVE_INFINITY,
-  connectionExpiry: Number.NEGATIVE_INFINITY,
+  peerDeadline: Number.NEGATIVE_INFINITY,
+  connectionDeadline: Number.NEGATIVE_INFINITY,
   awaited: "Down"
 })
 
-const startOverIn = (rules: Rules, member: Member, state: State, now: number, patience = 1): Member => {
-  const next: Member = {
+const startOverIn = (rules: Rules, member: ProtocolState, state: State, now: number, patience = 1): ProtocolState => {
+  const next: ProtocolState = {
     state,
-    peerExpiry: now + rules.expiryMillis * patience,
-    connectionExpiry: Number.NEGATIVE_INFINITY,
-    quietSince: now,
+    peerDeadline: now + rules.peerTimeoutMillis * patience,
+    connectionDeadline: Number.NEGATIVE_INFINITY,
+    silentSince: now,
     link: member.link,
     awaited: "Down",
     hasReceived: state !== "PRIMARY" && member.hasReceived
@@ -573,7 +579,7 @@ const linkOf: { readonly [E in Event["_tag"]]?: Link } = {
   LinkLost: "Down"
 }
 
-const withLink = (member: Member, { _tag }: Event): Member => {
+const withLink = (member: ProtocolState, { _tag }: Event): ProtocolState => {
   const link = linkOf[_tag] ?? member.link
   if (link === member.link) {
     return member
@@ -584,7 +590,7 @@ const withLink = (member: Member, { _tag }: Event): Member => {
     ? {
       ...member,
       link,
-      connectionExpiry: Number.NEGATIVE_INFINITY,
+      connectionDeadline: Number.NEGATIVE_INFINITY,
       awaited: member.awaited === "Connected" ? "Connecting" : member.awaited
     }
     : { ...member, link }
@@ -593,12 +599,12 @@ const withLink = (member: Member, { _tag }: Event): Member => {
 const steps: { readonly [L in Link]: number } = { Down: 0, Connecting: 1, Connected: 2 }
 
 /** Any step is a sign of life. One that was taken before since the peer was last heard puts nothing off, so that it ends. */
-const awaitConnection = (rules: Rules, member: Member, now: number): Member => {
+const awaitConnection = (rules: Rules, member: ProtocolState, now: number): ProtocolState => {
   if (steps[member.link] <= steps[member.awaited]) {
-    return { ...member, quietSince: now }
+    return { ...member, silentSince: now }
   }
   const millis = member.link === "Connecting"
     ? rules.handshakeMillis
     : inMillis(rules, timing.peerTimeout + timing.subscription)
-  return { ...member, connectionExpiry: now + millis, quietSince: now, awaited: member.link }
+  return { ...member, connectionDeadline: now + millis, silentSince: now, awaited: member.link }
 }

@@ -136,9 +136,9 @@ export const inequalities: ReadonlyArray<{
 ]
 
 /**
- * So many heartbeats in milliseconds, for a member whose peer timeout is `expiryMillis`.
+ * So many heartbeats in milliseconds, for a member whose peer timeout is `peerTimeoutMillis`.
  *
  * @category combinators
  */
-export const inMillis = ({ expiryMillis }: { readonly expiryMillis: number }, heartbeats: number): number =>
-  expiryMillis * (heartbeats / timing.peerTimeout)
+export const inMillis = ({ peerTimeoutMillis }: { readonly peerTimeoutMillis: number }, heartbeats: number): number =>
+  peerTimeoutMillis * (heartbeats / timing.peerTimeout)

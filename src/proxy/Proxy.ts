@@ -21,8 +21,8 @@ import * as Deadlines from "../internal/Deadlines.ts"
 import * as Burst from "../internal/LogOnce.ts"
 import * as BinaryStar from "../member/BinaryStar.ts"
 import type { Handler } from "../member/Handler.ts"
-import { Later, Refusal } from "../member/Handler.ts"
-import type { BinaryStarError } from "../member/MemberError.ts"
+import { DeferredReply, RequestFailure } from "../member/Handler.ts"
+import type { MemberError } from "../member/MemberError.ts"
 import { Backend } from "../ports/Backend.ts"
 import type { Frontend } from "../ports/Frontend.ts"
 import type { PeerLink } from "../ports/PeerLink.ts"
@@ -62,7 +62,7 @@ export class Proxy extends Context.Tag("effect-binary-star/Proxy")<Proxy, {
   /** How many requests wait for a worker to be free, and how many for their reply. */
   readonly load: Effect.Effect<{ readonly inLine: number; readonly inHand: number }>
   /** Waits for the proxy to end: fails with what ended the member, or the connection to the workers. */
-  readonly join: Effect.Effect<never, BinaryStarError | SocketError>
+  readonly join: Effect.Effect<never, MemberError | SocketError>
 }>() {}
 
 /**
@@ -104,7 +104,7 @@ interface Asked {
   readonly message: Frames.Frames
   /** Until when it may wait in line. */
   readonly until: number
-  readonly settle: (answer: Exit.Exit<Frames.Frames, Refusal>) => void
+  readonly settle: (answer: Exit.Exit<Frames.Frames, RequestFailure>) => void
 }
 
 /** Messages that are handed on in one go at the most. */
@@ -123,8 +123,8 @@ const shareInLine = 0.9
 const quietMillis = 10_000
 
 const refusals = {
-  answer: Exit.fail(new Refusal({ reason: "Busy", body: "no worker was free" })),
-  drop: Exit.fail(new Refusal({ reason: "Dropped" }))
+  answer: Exit.fail(new RequestFailure({ reason: "Busy", body: "no worker was free" })),
+  drop: Exit.fail(new RequestFailure({ reason: "Dropped" }))
 }
 
 /**
@@ -245,7 +245,7 @@ export const make = (
 
     return {
       handler: ({ body }) =>
-        new Later((settle) => {
+        new DeferredReply((settle) => {
           const { frame, id } = ids.next()
           // A REP does not take what has nothing behind its envelope.
           const message = [frame, Frames.delimiter, ...(body.length === 0 ? [Frames.delimiter] : body)]

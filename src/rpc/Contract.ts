@@ -121,7 +121,7 @@ export const make = <Request, RequestI, Reply, ReplyI, E = never, EI = never, R 
   const writeError = writing(error)
 
   const refuse = (malformedRequest: Malformed) =>
-    new Handler.Refusal({ body: [malformed, ...Frames.make(malformedRequest.why)] })
+    new Handler.RequestFailure({ body: [malformed, ...Frames.make(malformedRequest.why)] })
 
   /** What a refusal was made of. */
   const readRefusal = (failure: RequestError): Effect.Effect<never, E | Malformed | RequestError, R> =>
@@ -137,7 +137,7 @@ export const make = <Request, RequestI, Reply, ReplyI, E = never, EI = never, R 
         onFailure: refuse,
         onSuccess: (request) =>
           Effect.matchEffect(f(request, context), {
-            onFailure: (error) => Effect.flatMap(writeError(error), (body) => new Handler.Refusal({ body })),
+            onFailure: (error) => Effect.flatMap(writeError(error), (body) => new Handler.RequestFailure({ body })),
             onSuccess: writeReply
           })
       }),

@@ -3,7 +3,7 @@
  */
 import * as Exit from "effect/Exit"
 import { constVoid } from "effect/Function"
-import { Later, Refusal } from "../member/Handler.ts"
+import { DeferredReply, RequestFailure } from "../member/Handler.ts"
 import * as Frames from "../wire/Frames.ts"
 
 /**
@@ -11,22 +11,22 @@ import * as Frames from "../wire/Frames.ts"
  *
  * @internal
  */
-export type Answer = Frames.Input | Later
+export type Answer = Frames.Input | DeferredReply
 
 /**
  * Takes an answer.
  *
  * @internal
  */
-export type Settle = Parameters<Later["start"]>[0]
+export type Settle = Parameters<DeferredReply["start"]>[0]
 
 /**
  * What is answered to what cannot be understood.
  *
  * @internal
  */
-export const malformed = new Later((settle) => {
-  settle(Exit.fail(new Refusal({ body: "not a message of an RPC client" })))
+export const malformed = new DeferredReply((settle) => {
+  settle(Exit.fail(new RequestFailure({ body: "not a message of an RPC client" })))
   return constVoid
 })
 
@@ -36,7 +36,7 @@ export const malformed = new Later((settle) => {
  * @internal
  */
 export const pass = (answer: Answer, settle: Settle): () => void => {
-  if (answer instanceof Later) {
+  if (answer instanceof DeferredReply) {
     return answer.start(settle)
   }
   settle(Exit.succeed(answer))
@@ -52,7 +52,7 @@ export const combine = (
   answers: ReadonlyArray<Answer>,
   make: (answers: ReadonlyArray<Frames.Frames>) => Frames.Frames
 ) =>
-  new Later((settle) => {
+  new DeferredReply((settle) => {
     const known: Array<Frames.Frames> = []
     let missing = answers.length
     const cancels = answers.map((answer, i) =>

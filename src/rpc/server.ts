@@ -16,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import { onNextTurn } from "../internal/Scheduler.ts"
 import * as BinaryStar from "../member/BinaryStar.ts"
 import type { Request } from "../member/Handler.ts"
-import { Later } from "../member/Handler.ts"
+import { DeferredReply } from "../member/Handler.ts"
 import type { Frontend } from "../ports/Frontend.ts"
 import type { PeerLink } from "../ports/PeerLink.ts"
 import type * as BinaryStarConfig from "../settings/BinaryStarConfig.ts"
@@ -223,7 +223,7 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
     }
 
     const wait = (client: Client, call: Call) =>
-      new Later((settle) => {
+      new DeferredReply((settle) => {
         if (call.waiters.push(settle) === 1) {
           call.waitingSince = now
         }
@@ -294,7 +294,7 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
       if (known.every((answer) => answer !== undefined)) {
         return Wire.all(known.map(Frames.make))
       }
-      return new Later((settle) => {
+      return new DeferredReply((settle) => {
         let cancel: () => void
         const turn = onNextTurn(() => {
           const answers = taken.map((what, i) =>
@@ -373,7 +373,7 @@ export const make = (options: BinaryStarConfig.Options): Effect.Effect<
     }
 
     const whenServed = (request: Request) =>
-      new Later((settle) => {
+      new DeferredReply((settle) => {
         let cancel = () => {
           early.delete(go)
         }

@@ -36,7 +36,7 @@ export interface Server {
   /** Those of the workers of a proxy. */
   readonly workers: Accepted
   /** Counts whom its ports have refused. */
-  readonly refusals: Refusals.Refusals
+  readonly refusals: Refusals.RejectedConnections
 }
 
 /**

@@ -45,7 +45,7 @@ export type Counts = { readonly [P in Port]: { readonly [R in Reason]: number } 
  * @since 0.1.0
  * @category models
  */
-export interface Refusals {
+export interface RejectedConnections {
   readonly count: (port: Port, reason: Reason) => void
   readonly counts: () => Counts
 }
@@ -56,7 +56,7 @@ export interface Refusals {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (role: Role): Refusals => {
+export const make = (role: Role): RejectedConnections => {
   const ofPort = () => ({ unknown: 0, wrong: 0, absent: 0, malformed: 0, unfinished: 0, full: 0 })
   const counts = { frontend: ofPort(), state: ofPort(), backend: ofPort() }
   return {

@@ -35,9 +35,9 @@ const Fields = Schema.Struct({
   /** Where clients connect: bound. */
   frontend: Endpoint.Bindable,
   /** Where this server publishes its state to the peer: bound. */
-  state: Endpoint.Bindable,
+  stateEndpoint: Endpoint.Bindable,
   /** Where the peer publishes its state: connected. */
-  peer: Endpoint.Connectable,
+  peerEndpoint: Endpoint.Connectable,
   /** Time between two publications of the state. A peer that is silent for two of them counts as dead. */
   heartbeat: Heartbeat,
   /** How many requests are answered at a time by a handler that is an effect. */
@@ -66,7 +66,7 @@ const Fields = Schema.Struct({
  */
 export class BinaryStarConfig extends Schema.Class<BinaryStarConfig>("effect-binary-star/BinaryStarConfig")(Fields) {
   /** Peer timeout: how long a peer may be silent before it counts as lost, two heartbeats, in milliseconds. */
-  get expiryMillis(): number {
+  get peerTimeoutMillis(): number {
     return timing.peerTimeout * Duration.toMillis(this.heartbeat)
   }
 
@@ -90,9 +90,9 @@ export interface Options extends Limits.Options {
   /** Where clients connect. Defaults to `tcp://*:5001` for a primary and `tcp://*:5002` for a backup. */
   readonly frontend?: string | undefined
   /** Where this server publishes its state. Defaults to `tcp://*:5003` for a primary, `tcp://*:5004` for a backup. */
-  readonly state?: string | undefined
+  readonly stateEndpoint?: string | undefined
   /** Where the peer publishes its state. Defaults to `tcp://localhost:5004` for a primary, `tcp://localhost:5003` for a backup. */
-  readonly peer?: string | undefined
+  readonly peerEndpoint?: string | undefined
   /** Time between two heartbeats. Defaults to `1 second`. */
   readonly heartbeat?: Duration.DurationInput | undefined
   /** How many requests are answered at a time by a handler that is an effect. Defaults to `16`. */
@@ -142,8 +142,8 @@ export interface Options extends Limits.Options {
 export const defaults = {
   primary: {
     frontend: "tcp://*:5001",
-    state: "tcp://*:5003",
-    peer: "tcp://localhost:5004",
+    stateEndpoint: "tcp://*:5003",
+    peerEndpoint: "tcp://localhost:5004",
     heartbeat: "1 second",
     concurrency: 16,
     timeout: "30 seconds",
@@ -155,8 +155,8 @@ export const defaults = {
   },
   backup: {
     frontend: "tcp://*:5002",
-    state: "tcp://*:5004",
-    peer: "tcp://localhost:5003",
+    stateEndpoint: "tcp://*:5004",
+    peerEndpoint: "tcp://localhost:5003",
     heartbeat: "1 second",
     concurrency: 16,
     timeout: "30 seconds",
@@ -180,8 +180,8 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
     role: options.role,
     policy: options.policy,
     frontend: options.frontend ?? base.frontend,
-    state: options.state ?? base.state,
-    peer: options.peer ?? base.peer,
+    stateEndpoint: options.stateEndpoint ?? base.stateEndpoint,
+    peerEndpoint: options.peerEndpoint ?? base.peerEndpoint,
     heartbeat: options.heartbeat ?? base.heartbeat,
     concurrency: options.concurrency ?? base.concurrency,
     crashDetection: options.crashDetection ?? options.policy === "hardened",
@@ -217,8 +217,8 @@ export const config: Config.Config<Options> = Config.all({
   role: Config.literal("primary", "backup")("role"),
   policy: Config.literal(...policyNames)("policy"),
   frontend: Config.withDefault(Config.string("frontend"), undefined),
-  state: Config.withDefault(Config.string("state"), undefined),
-  peer: Config.withDefault(Config.string("peer"), undefined),
+  stateEndpoint: Config.withDefault(Config.string("state"), undefined),
+  peerEndpoint: Config.withDefault(Config.string("peer"), undefined),
   heartbeat: Config.withDefault(Config.duration("heartbeat"), undefined),
   concurrency: Config.withDefault(Config.integer("concurrency"), undefined),
   crashDetection: Config.withDefault(Config.boolean("crashDetection"), undefined),

@@ -168,7 +168,7 @@ export const knownOf = (observations: ReadonlyArray<Observation>): ReadonlyArray
 }
 
 /** The state that the peer of a server reports, unless its last heartbeat is older than the peer timeout. */
-const reportedState = ({ config, peer }: NodeStatus): StateMachine.Word | undefined =>
+const reportedState = ({ config, peer }: NodeStatus): StateMachine.PeerState | undefined =>
   peer.said !== null && !peer.isExpired && (peer.ageMillis ?? 0) <= 2 * config.heartbeatMillis ? peer.said : undefined
 
 /** A server and what to call it. */
@@ -438,9 +438,9 @@ const endpoints = (self: Named, other: Named): ReadonlyArray<Finding> => {
 }
 
 /** What a server in a state may be heard to say, once it has been in it for some time. */
-const wordsOf = (state: StateMachine.State): ReadonlyArray<StateMachine.Word> => {
-  const word = StateMachine.wordOf[state]
-  return word === undefined ? [] : state === "RESUMING" ? [word, "PRIMARY", "BACKUP"] : [word]
+const wordsOf = (state: StateMachine.State): ReadonlyArray<StateMachine.PeerState> => {
+  const word = StateMachine.reportedState[state]
+  return word === undefined ? [] : state === "REJOINING" ? [word, "PRIMARY", "BACKUP"] : [word]
 }
 
 /** What may be why `self` does not hear `other`. Strangers may have been refused, too. */
@@ -458,7 +458,7 @@ const keys = (self: Named, other: Named): ReadonlyArray<Finding> => {
 const link = (self: Named, other: Named): ReadonlyArray<Finding> => {
   const { config, peer } = self.status
   if (!hears(self)) {
-    return other.status.state !== "YIELDING" && isSettled(self) && isSettled(other)
+    return other.status.state !== "HANDING_OVER" && isSettled(self) && isSettled(other)
       ? [
         {
           severity: "error",
@@ -607,7 +607,7 @@ export const whyNot = ({ name, status }: Pick<Seen, "status"> & { readonly name:
   if (state === "CONTESTED") {
     return `${name} was active when its peer was, and decides within two heartbeats`
   }
-  if (state === "YIELDING") {
+  if (state === "HANDING_OVER") {
     return `${name} is handing over`
   }
   return !peer.isExpired

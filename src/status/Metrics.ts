@@ -16,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { isSliceOver, nextTurn } from "../internal/Scheduler.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
-import type { Distribution, Report } from "../member/Report.ts"
+import type { Histogram, Report } from "../member/Report.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 
 /**
@@ -73,7 +73,7 @@ const boundariesOf = (seconds: ReadonlyArray<number>): MetricBoundaries.MetricBo
  * A histogram in seconds that follows a distribution in milliseconds. It takes values one by one, so it is given the mean
  * of a bucket's new ones again and again, which takes 3 ms for 100,000 of them.
  */
-const histogram = (name: string, description: string, labels: Labels, { bounds }: Distribution) => {
+const histogram = (name: string, description: string, labels: Labels, { bounds }: Histogram) => {
   const seconds = bounds.map((bound) => bound / 1000)
   const metric = labelled(
     MetricKey.histogram(name, boundariesOf(seconds), description),
@@ -82,7 +82,7 @@ const histogram = (name: string, description: string, labels: Labels, { bounds }
   const counts = bounds.map(() => 0).concat(0)
   const sums = [...counts]
   metric.register()
-  return function*(distribution: Distribution) {
+  return function*(distribution: Histogram) {
     for (const [bucket, count] of distribution.counts.entries()) {
       const sum = distribution.sums[bucket]!
       const added = count - counts[bucket]!
@@ -138,13 +138,13 @@ const makeUpdate = (role: StateMachine.Role, first: Report) => {
     first.failover
   )
   return function*(report: Report) {
-    const { at, counters, hold, peer, transition } = report
+    const { at, counters, takeoverBlock, peer, transition } = report
     states.forEach(({ set, state }) => set(state === transition.to ? 1 : 0))
-    if (peer.heardAt !== undefined) {
-      peerAge((at - peer.heardAt) / 1000)
+    if (peer.lastHeartbeatAt !== undefined) {
+      peerAge((at - peer.lastHeartbeatAt) / 1000)
     }
-    paused(hold?._tag === "Paused" ? 1 : 0)
-    damped(hold?._tag === "Damped" ? 1 : 0)
+    paused(takeoverBlock?._tag === "Paused" ? 1 : 0)
+    damped(takeoverBlock?._tag === "Limited" ? 1 : 0)
     missed(counters.missed)
     votes(counters.votes)
     failovers(counters.failovers)
@@ -154,9 +154,9 @@ const makeUpdate = (role: StateMachine.Role, first: Report) => {
     failed(counters.failed)
     limited(counters.limited)
     connections(report.connections.open)
-    refused(report.connections.refused)
-    cut(report.connections.cut)
-    heard(counters.heard)
+    refused(report.connections.rejected)
+    cut(report.connections.resets)
+    heard(counters.heartbeats)
     malformed(counters.malformed)
     yield* latency(report.latency)
     yield* failover(report.failover)

@@ -16,10 +16,10 @@ import * as process from "node:process"
 import { droppedLogLines } from "../internal/DroppedLogLines.ts"
 import { version } from "../internal/Version.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
-import type { Distribution, Transition } from "../member/Report.ts"
+import type { Histogram, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type { Refusals } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/Refusals.ts"
 
 /**
  * A moment of the wall clock, such as `2026-01-31T12:00:00.000Z`.
@@ -37,7 +37,7 @@ const Count = Schema.NonNegative
 const Millis = Schema.Finite
 const State = Schema.Literal(...StateMachine.states).annotations({ identifier: "State" })
 const Role = Schema.Literal("primary", "backup").annotations({ identifier: "Role" })
-const Word = Schema.Literal(...StateMachine.words).annotations({ identifier: "Word" })
+const PeerState = Schema.Literal(...StateMachine.peerStates).annotations({ identifier: "PeerState" })
 const Cause = Schema.Literal(...StateMachine.eventTags, "Start", "End").annotations({ identifier: "Cause" })
 
 /** What there is to say about a change of state, beside the states and the time. */
@@ -75,7 +75,7 @@ export const Counters = Schema.Struct({
   failed: Count,
   /** A server of an earlier version does not count these. */
   limited: Schema.optionalWith(Count, { default: () => 0 }),
-  heard: Count,
+  heartbeats: Count,
   malformed: Count,
   votes: Count,
   missed: Count,
@@ -124,7 +124,7 @@ export const NodeStatus = Schema.Struct({
   peer: Schema.Struct({
     endpoint: Schema.String,
     /** Its last word, and how long ago that was. */
-    said: Schema.NullOr(Word),
+    said: Schema.NullOr(PeerState),
     ageMillis: Schema.NullOr(Millis),
     /** Whether it has been silent for so long that a vote would make this server take over. */
     isExpired: Schema.Boolean
@@ -133,7 +133,7 @@ export const NodeStatus = Schema.Struct({
   /** Not there where whoever reaches a port may talk to it. */
   refused: Schema.optional(Refused),
   /** Those of the clients: how many there are, how many were refused, and how often all were cut; see `Frontend.Connections`. */
-  connections: Schema.optional(Schema.Struct({ open: Count, refused: Count, cut: Count })),
+  connections: Schema.optional(Schema.Struct({ open: Count, rejected: Count, resets: Count })),
   /** Log lines of `bstar` that could not be written. A server of an earlier version does not count these. */
   droppedLogLines: Schema.optional(Count),
   /** From a request coming in to its reply going out, estimated from a histogram. */
@@ -295,7 +295,7 @@ export const Refusal = Schema.Struct({ error: Schema.String }).annotations({ ide
  * @since 0.1.0
  * @category combinators
  */
-export const quantile = ({ bounds, counts, sums }: Distribution, part: number): number | undefined => {
+export const quantile = ({ bounds, counts, sums }: Histogram, part: number): number | undefined => {
   const total = counts.reduce((sum, count) => sum + count, 0)
   let left = part * total
   for (const [bucket, count] of counts.entries()) {
@@ -326,15 +326,15 @@ export const wallClock = (now: number): Effect.Effect<(at: number) => string> =>
  * @category constructors
  */
 export const entryOf = (
-  { at, cause, evidence, from, reason, say, to }: Transition,
+  { at, cause, explanation, from, message, reason, to }: Transition,
   time: (at: number) => string
 ): HistoryEntry => ({
   at: time(at),
   from: from ?? null,
   to,
   cause,
-  say,
-  evidence: evidence ?? null,
+  say: message,
+  evidence: explanation ?? null,
   reason: reason ?? null
 })
 
@@ -347,11 +347,11 @@ export const entryOf = (
 export const make = (address: {
   readonly http: string
   readonly peerHttp: string | undefined
-  readonly refusals?: Refusals | undefined
+  readonly refusals?: RejectedConnections | undefined
 }): Effect.Effect<NodeStatus, never, BinaryStar> =>
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
-    const { answers, at, connections, counters, hold, latency, peer, transition } = yield* report
+    const { answers, at, connections, counters, takeoverBlock, latency, peer, transition } = yield* report
     const time = yield* wallClock(at)
     const { at: since, cause, evidence, reason, say, to } = entryOf(transition, time)
     const timeoutMillis = Duration.toMillis(config.timeout)
@@ -365,15 +365,15 @@ export const make = (address: {
       evidence,
       reason,
       policy: config.policy,
-      hold: hold === undefined
+      hold: takeoverBlock === undefined
         ? null
-        : hold._tag === "Paused"
-        ? { kind: "paused", reason: hold.reason, since: time(hold.at) }
-        : { kind: "damped", until: time(hold.until) },
+        : takeoverBlock._tag === "Paused"
+        ? { kind: "paused", reason: takeoverBlock.reason, since: time(takeoverBlock.at) }
+        : { kind: "damped", until: time(takeoverBlock.until) },
       peer: {
-        endpoint: config.peer,
-        said: peer.said ?? null,
-        ageMillis: peer.heardAt === undefined ? null : at - peer.heardAt,
+        endpoint: config.peerEndpoint,
+        said: peer.state ?? null,
+        ageMillis: peer.lastHeartbeatAt === undefined ? null : at - peer.lastHeartbeatAt,
         isExpired: peer.isExpired
       },
       counters,
@@ -388,8 +388,8 @@ export const make = (address: {
       },
       config: {
         frontend: config.frontend,
-        state: config.state,
-        peer: config.peer,
+        state: config.stateEndpoint,
+        peer: config.peerEndpoint,
         heartbeatMillis: Duration.toMillis(config.heartbeat),
         vote: config.vote,
         lone: config.lone,

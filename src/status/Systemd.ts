@@ -120,8 +120,8 @@ const makeMessenger = (socket: string): Effect.Effect<Messenger, never, Scope.Sc
 
 const status = (text: string): string => `STATUS=${text.replaceAll(/\s+/g, " ")}`
 
-const tellOf = (role: string, { evidence, say, to }: Transition): string =>
-  status(`${role} ${to}: ${say}${evidence === undefined ? "" : ` (${evidence})`}`)
+const tellOf = (role: string, { explanation, message, to }: Transition): string =>
+  status(`${role} ${to}: ${message}${explanation === undefined ? "" : ` (${explanation})`}`)
 
 /**
  * Tells systemd that the member is there (`READY=1`), its state at each transition (`STATUS=`), that it stops

@@ -23,7 +23,7 @@ import * as Frames from "./Frames.ts"
  * @since 0.1.0
  * @category models
  */
-export type Status = "NotActive" | "Interrupted" | "Failed" | "TimedOut" | "Busy"
+export type ReplyStatus = "NotActive" | "Interrupted" | "Failed" | "TimedOut" | "Busy"
 
 /**
  * Whether only a server that is active says so. `undefined` stands for a reply.
@@ -31,7 +31,8 @@ export type Status = "NotActive" | "Interrupted" | "Failed" | "TimedOut" | "Busy
  * @since 0.1.0
  * @category combinators
  */
-export const isFromActive = (status: Status | undefined): boolean => status !== "NotActive" && status !== "Interrupted"
+export const isFromActive = (status: ReplyStatus | undefined): boolean =>
+  status !== "NotActive" && status !== "Interrupted"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -40,7 +41,7 @@ const mark = "bstar/1 "
 const markBytes = encoder.encode(mark)
 const exclamation = "!".charCodeAt(0)
 
-const statusFrames: { readonly [S in Status]: Uint8Array } = {
+const statusFrames: { readonly [S in ReplyStatus]: Uint8Array } = {
   NotActive: encoder.encode("!NotActive"),
   Interrupted: encoder.encode("!Interrupted"),
   Failed: encoder.encode("!Failed"),
@@ -48,7 +49,7 @@ const statusFrames: { readonly [S in Status]: Uint8Array } = {
   Busy: encoder.encode("!Busy")
 }
 
-const isStatus = (text: string): text is Status => Object.hasOwn(statusFrames, text)
+const isStatus = (text: string): text is ReplyStatus => Object.hasOwn(statusFrames, text)
 
 /**
  * Makes the envelope of a request. `id` names the request and has no dot or space, `copy` tells how often its client has
@@ -102,7 +103,7 @@ export const spanOf = (request: Frames.Frames): Tracer.ExternalSpan | undefined 
  * @since 0.1.0
  * @category constructors
  */
-export const status = (request: Frames.Frames, status: Status, detail: Frames.Frames = []): Frames.Frames => [
+export const status = (request: Frames.Frames, status: ReplyStatus, detail: Frames.Frames = []): Frames.Frames => [
   request[0]!,
   request[1]!,
   statusFrames[status],
@@ -126,11 +127,11 @@ export const withdraw = (reply: Frames.Frames): ReadonlyArray<Frames.Frames> =>
  * @since 0.1.0
  * @category models
  */
-export interface Answer {
+export interface Reply {
   readonly id: string
   readonly copy: number
   /** `undefined` for a reply. */
-  readonly status: Status | undefined
+  readonly status: ReplyStatus | undefined
   readonly body: Frames.Frames
 }
 
@@ -140,7 +141,7 @@ export interface Answer {
  * @since 0.1.0
  * @category combinators
  */
-export const read = (message: Frames.Frames): Answer | undefined => {
+export const parseReply = (message: Frames.Frames): Reply | undefined => {
   const end = message.findIndex((frame) => frame.length === 0)
   const name = end > 0 ? decoder.decode(message[0]) : ""
   const dot = name.lastIndexOf(".")

@@ -8,8 +8,8 @@
  */
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import type { Event, Word } from "../protocol/StateMachine.ts"
-import { eventOf, words } from "../protocol/StateMachine.ts"
+import type { Event, PeerState } from "../protocol/StateMachine.ts"
+import { eventOf, peerStates } from "../protocol/StateMachine.ts"
 import type * as Frames from "./Frames.ts"
 
 const firstDigit = 0x31
@@ -20,18 +20,18 @@ const firstDigit = 0x31
  * @since 0.1.0
  * @category schemas
  */
-export const PeerMessage: Schema.Schema<Word, Frames.Frames> = Schema.transformOrFail(
+export const PeerMessage: Schema.Schema<PeerState, Frames.Frames> = Schema.transformOrFail(
   Schema.Array(Schema.Uint8ArrayFromSelf),
   Schema.Literal("PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"),
   {
     strict: true,
     decode: (frames, _, ast) => {
-      const word = frames.length === 1 && frames[0]!.length === 1 ? words[frames[0]![0]! - firstDigit] : undefined
+      const word = frames.length === 1 && frames[0]!.length === 1 ? peerStates[frames[0]![0]! - firstDigit] : undefined
       return word === undefined
         ? ParseResult.fail(new ParseResult.Type(ast, frames))
         : ParseResult.succeed(word)
     },
-    encode: (word) => ParseResult.succeed([Uint8Array.of(firstDigit + words.indexOf(word))])
+    encode: (word) => ParseResult.succeed([Uint8Array.of(firstDigit + peerStates.indexOf(word))])
   }
 ).annotations({
   message: ({ actual }) => ({ message: `expected one of 1, 2, 3, 4, got ${describe(actual)}`, override: true })
@@ -43,7 +43,7 @@ export const PeerMessage: Schema.Schema<Word, Frames.Frames> = Schema.transformO
  * @since 0.1.0
  * @category transitions
  */
-export const toEvent = (word: Word, now: number): Event => ({ _tag: eventOf[word], now })
+export const toEvent = (word: PeerState, now: number): Event => ({ _tag: eventOf[word], now })
 
 const describe = (message: unknown): string => {
   const frames = message as Frames.Frames

@@ -40,12 +40,12 @@ const peerLink = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
       const { connecting } = yield* curveClient
       const own = yield* security.own
       return ZmqPeerLink.layer({
-        state: config.state,
-        peer: config.peer,
+        stateEndpoint: config.stateEndpoint,
+        peerEndpoint: config.peerEndpoint,
         heartbeat: config.heartbeat,
         crashDetection: config.crashDetection,
         secure: {
-          state: yield* bound(security, "state", config.state),
+          state: yield* bound(security, "state", config.stateEndpoint),
           peer: yield* connecting(own, security.peer)
         }
       })

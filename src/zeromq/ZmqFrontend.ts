@@ -128,7 +128,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
         reply: (replies) => Effect.suspend(() => current()?.sendAll(replies) ?? Effect.void),
         connections: Effect.map(
           Effect.suspend(() => current()?.connections ?? Effect.succeed({ open: 0, refused: 0 })),
-          ({ open, refused }) => ({ open, refused: refusedBefore + refused, cut: cuts() })
+          ({ open, refused }) => ({ open, rejected: refusedBefore + refused, resets: cuts() })
         )
       })
     })

@@ -23,9 +23,9 @@ import type * as ZmqSocket from "./ZmqSocket.ts"
  */
 export interface Options {
   /** Where to publish. */
-  readonly state: string
+  readonly stateEndpoint: string
   /** Where the peer publishes. */
-  readonly peer: string
+  readonly peerEndpoint: string
   /** Time between two heartbeats. */
   readonly heartbeat: Duration.Duration
   /** Whether to look for proof that the peer is gone. */
@@ -48,9 +48,9 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
   Layer.scoped(
     PeerLink,
     Effect.gen(function*() {
-      const port = yield* StatePort.make({ endpoint: options.state, secure: options.secure?.state })
+      const port = yield* StatePort.make({ endpoint: options.stateEndpoint, secure: options.secure?.state })
       const subscription = yield* Subscription.make({
-        endpoint: options.peer,
+        endpoint: options.peerEndpoint,
         heartbeatMillis: Duration.toMillis(options.heartbeat),
         crashDetection: options.crashDetection,
         secure: options.secure?.peer
@@ -58,15 +58,15 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
       const arrival = Duration.min(Duration.millis(arrivalMillis), Duration.times(options.heartbeat, 0.25))
       return PeerLink.of({
         messages: Stream.repeatEffect(subscription.receive),
-        waiting: subscription.waiting,
-        poll: subscription.poll,
+        poll: subscription.waiting,
+        pollSync: subscription.poll,
         publish: port.publish,
-        farewell: port.farewell,
-        forget: Effect.sleep(arrival),
+        publishFinal: port.farewell,
+        reset: Effect.sleep(arrival),
         events: Stream.merge(subscription.events, Stream.as(port.joined, "Joined" as const)),
         hasSubscriber: port.hasSubscriber,
-        isRefused: (timeoutMillis) => Probe.isRefused(options.peer, timeoutMillis),
-        gone: Mailbox.toStream(subscription.evidence)
+        isRefused: (timeoutMillis) => Probe.isRefused(options.peerEndpoint, timeoutMillis),
+        peerDown: Mailbox.toStream(subscription.evidence)
       })
     })
   )

@@ -3,7 +3,7 @@ import { Effect, Layer, Logger } from "effect"
 import { BinaryStar, Zmq } from "effect-binary-star"
 
 const [, , frontend, state, peer] = process.argv
-const options = { role: "primary", policy: "classic", frontend, state, peer }
+const options = { role: "primary", policy: "classic", frontend, stateEndpoint: state, peerEndpoint: peer }
 const handler = ({ body }) =>
   Effect.gen(function*() {
     return yield* Effect.succeed(body)

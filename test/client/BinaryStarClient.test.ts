@@ -30,7 +30,7 @@ interface Asked {
   /** Answers as the server would: the envelope as it came, then another body. */
   readonly reply: (text?: string) => void
   /** Says as a server of this library why there is no reply. */
-  readonly refuse: (status: Envelope.Status, detail?: string) => void
+  readonly refuse: (status: Envelope.ReplyStatus, detail?: string) => void
   /** Gives the client whatever messages. */
   readonly send: (...messages: ReadonlyArray<Frames.Frames>) => void
 }

@@ -386,8 +386,8 @@ describe("a client over ZeroMQ", () => {
               role,
               policy: "classic",
               frontend: `inproc://${name}-${role}-frontend`,
-              state: `inproc://${name}-${role}-state`,
-              peer: `inproc://${name}-${other}-state`,
+              stateEndpoint: `inproc://${name}-${role}-state`,
+              peerEndpoint: `inproc://${name}-${other}-state`,
               heartbeat: "50 millis"
             } as const
             return Layer.provide(

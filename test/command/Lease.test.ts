@@ -111,7 +111,7 @@ describe("a lease", () => {
       yield* TestClock.adjust("1 millis")
       assert.isTrue(yield* isOver)
       yield* peer.says("4")
-      yield* link.forget
+      yield* link.reset
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("2 seconds")
       assert.isTrue(yield* isOver)

@@ -85,7 +85,7 @@ const both = (self = Fake.statusOf("primary"), status = Fake.statusOf("backup"))
   peer: { status, error: null }
 })
 
-const heard = (said: StateMachine.Word | null, isExpired: boolean) => ({
+const heard = (said: StateMachine.PeerState | null, isExpired: boolean) => ({
   peer: { endpoint: "tcp://127.0.0.1:5004", said, ageMillis: said === null ? null : 4000, isExpired }
 })
 
@@ -135,7 +135,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           ],
           [both(Fake.statusOf("primary", stands)), "No active server", ["No active server."]],
           [
-            both(Fake.statusOf("primary", { state: "YIELDING", answers: false })),
+            both(Fake.statusOf("primary", { state: "HANDING_OVER", answers: false })),
             "No active server",
             ["No active server. The primary hands over and waits for its peer to be active."]
           ],
@@ -157,7 +157,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           [
             both(Fake.statusOf("primary", { hold: { kind: "damped", until: at } })),
             "Degraded",
-            ["Damped: primary. Too many failovers; votes are refused until "]
+            ["Limited: primary. Too many failovers; votes are refused until "]
           ],
           [unknown(heard("PASSIVE", true), "refused"), "Degraded", ["Peer silent. The primary hears no word from the"]],
           [unknown({}, "refused"), "Degraded", [
@@ -218,16 +218,24 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         // The peer moves, which is seen; this server moves, which is told. Each is announced, once.
         fake.say(both(
           Fake.statusOf("primary", { now: "2026-01-31T13:00:01.000Z", uptimeMillis: 7_205_000 }),
-          Fake.statusOf("backup", { state: "RESUMING", say: "stood still", since: at, cause: "Slept" })
+          Fake.statusOf("backup", { state: "REJOINING", say: "stood still", since: at, cause: "Stalled" })
         ))
-        yield* says(page, "#announcer", "The backup is now RESUMING: stood still")
-        yield* says(page, "#timeline li", /backup\s*PASSIVE→RESUMING.*stood still/)
-        fake.tell({ role: "primary", ...entry, at, from: "ACTIVE", to: "YIELDING", cause: "Yield", reason: "ticket 7" })
-        yield* says(page, "#announcer", "The primary is now YIELDING")
+        yield* says(page, "#announcer", "The backup is now REJOINING: stood still")
+        yield* says(page, "#timeline li", /backup\s*PASSIVE→REJOINING.*stood still/)
+        fake.tell({
+          role: "primary",
+          ...entry,
+          at,
+          from: "ACTIVE",
+          to: "HANDING_OVER",
+          cause: "HandOver",
+          reason: "ticket 7"
+        })
+        yield* says(page, "#announcer", "The primary is now HANDING_OVER")
         yield* says(page, "#timeline li", "reason: ticket 7")
         assert.strictEqual((yield* textsOf(page, "#timeline li")).length, 5)
 
-        // Without its status, what is heard of it. RESUMING sounds like PASSIVE, so that is no move.
+        // Without its status, what is heard of it. REJOINING sounds like PASSIVE, so that is no move.
         for (const peer of [heard("PASSIVE", false), heard("ACTIVE", false), heard("ACTIVE", true)]) {
           fake.say({ self: Fake.statusOf("primary", peer), peer: null })
         }
@@ -392,13 +400,13 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           both(),
           both(
             Fake.statusOf("primary", {
-              state: "RESUMING",
+              state: "REJOINING",
               hold: { kind: "damped", until: at },
               ...heard("ACTIVE", true)
             })
           ),
           {
-            self: Fake.statusOf("backup", { state: "YIELDING", answers: false }),
+            self: Fake.statusOf("backup", { state: "HANDING_OVER", answers: false }),
             peer: { status: null, error: "refused" }
           }
         ]
@@ -513,7 +521,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard of a real pair (skipped where t
         yield* says(page, "#orders[aria-busy=false]", "")
         yield* isShown(page, "primary", "ACTIVE answers clients")
         yield* isShown(page, "backup", "PASSIVE stands by")
-        yield* says(page, "#timeline li", /backup\s*ACTIVE→YIELDING.*reason: back to the good machine/)
+        yield* says(page, "#timeline li", /backup\s*ACTIVE→HANDING_OVER.*reason: back to the good machine/)
         yield* says(page, "#timeline li", /primary\s*PASSIVE→ACTIVE/)
 
         // Maintenance.

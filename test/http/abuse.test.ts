@@ -49,7 +49,7 @@ const isWell = (url: string, peer: BinaryStar.BinaryStar["Type"]) =>
     assert.deepInclude(yield* soon(statusOf(url)), { state: "ACTIVE", answers: true })
     const { counters, transition } = yield* peer.report
     assert.strictEqual(transition.to, "PASSIVE")
-    yield* soon(eventually(Effect.map(peer.counters, ({ heard }) => heard >= counters.heard + 2)))
+    yield* soon(eventually(Effect.map(peer.counters, ({ heartbeats }) => heartbeats >= counters.heartbeats + 2)))
   })
 
 const settings = { token, heartbeat: "1 second" } as const
@@ -180,7 +180,7 @@ describe("the status server is not impressed by", () => {
         }
         const answer = yield* say(primary.url, "GET /active HTTP/1.0\r\n\r\n")
         assert.match(answer, /^HTTP\/1\.1 200 /)
-        yield* soon(eventually(Effect.map(members.backup.counters, ({ heard }) => heard >= 2)))
+        yield* soon(eventually(Effect.map(members.backup.counters, ({ heartbeats }) => heartbeats >= 2)))
       }),
     60_000
   )

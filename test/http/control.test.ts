@@ -135,7 +135,7 @@ describe("a switchover", () => {
       for (
         const [from, to, member] of [[primary, backup, members.primary], [backup, primary, members.backup]] as const
       ) {
-        yield* eventually(Effect.map(member.report, ({ peer }) => peer.said === "PASSIVE"))
+        yield* eventually(Effect.map(member.report, ({ peer }) => peer.state === "PASSIVE"))
         const { answer, status } = yield* post(`${from.url}/switchover`, { reason })
         assert.strictEqual(status, 200, String(answer.error))
         assert.match(String(answer.say), /^the peer is active; clients waited for \d+ ms$/)
@@ -143,7 +143,11 @@ describe("a switchover", () => {
         assert.deepInclude(yield* statusOf(from.url), { state: "PASSIVE", answers: false })
         assert.deepInclude(yield* statusOf(to.url), { state: "ACTIVE", answers: true })
         const history = yield* get<ReadonlyArray<Status.HistoryEntry>>(`${from.url}/history`)
-        assert.deepInclude(history.find(({ cause }) => cause === "Yield"), { from: "ACTIVE", to: "YIELDING", reason })
+        assert.deepInclude(history.find(({ cause }) => cause === "HandOver"), {
+          from: "ACTIVE",
+          to: "HANDING_OVER",
+          reason
+        })
       }
     }), 30_000)
 
@@ -209,7 +213,7 @@ describe("a switchover", () => {
         })
       const ordered = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
       yield* settle
-      assert.strictEqual(yield* member.state, "YIELDING")
+      assert.strictEqual(yield* member.state, "HANDING_OVER")
       yield* Effect.repeatN(beat, 10)
       assert.deepInclude(yield* Fiber.join(ordered), {
         _tag: "Unfinished",

@@ -33,7 +33,7 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
     rejected: 3,
     failed: 0,
     limited: 0,
-    heard: 7204,
+    heartbeats: 7204,
     malformed: 0,
     votes: 12,
     missed: 1,

@@ -72,7 +72,7 @@ export const makePair = ({ acquainted = true, handler = Handler.echo, token: sec
         let scope = yield* Scope.make()
         const link = Layer.project(links[role], PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
           ...link,
-          farewell: (message) => isMute ? Effect.void : link.farewell(message)
+          publishFinal: (message) => isMute ? Effect.void : link.publishFinal(message)
         }))
         const stop = Effect.suspend(() => Scope.close(scope, Exit.void))
         yield* Effect.addFinalizer(() => stop)
@@ -124,7 +124,7 @@ export const startPair = (settings?: Settings) =>
     yield* become(primary, "ACTIVE")
     yield* become(backup, "PASSIVE")
     // Before it has heard so the primary does not hand over.
-    yield* soon(eventually(Effect.map(primary.report, ({ peer }) => peer.said === "PASSIVE")))
+    yield* soon(eventually(Effect.map(primary.report, ({ peer }) => peer.state === "PASSIVE")))
     return { ...pair, members: { primary, backup } }
   })
 

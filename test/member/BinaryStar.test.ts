@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../../src/member/BinaryStar.ts"
 import * as Handler from "../../src/member/Handler.ts"
-import { BinaryStarError } from "../../src/member/MemberError.ts"
+import { MemberError } from "../../src/member/MemberError.ts"
 import * as Frontend from "../../src/ports/Frontend.ts"
 import * as PeerLink from "../../src/ports/PeerLink.ts"
 import { foreignPeer, makePair, settle } from "../support/nodes.ts"
@@ -114,7 +114,7 @@ describe("a pair in memory", () => {
       const watcher = yield* Effect.fork(Stream.runCollect(member.changes))
       yield* peer.says("2")
       yield* peer.says("3")
-      assert.deepStrictEqual(yield* Effect.exit(member.join), Exit.fail(new BinaryStarError({ reason: "DualActive" })))
+      assert.deepStrictEqual(yield* Effect.exit(member.join), Exit.fail(new MemberError({ reason: "DualActive" })))
       assert.isTrue(Exit.isFailure(yield* Fiber.await(watcher)))
       assert.isTrue(Exit.isFailure(yield* Effect.exit(member.state)))
       assert.strictEqual(primary.said.at(-1), "fatal error - dual actives, aborting")
@@ -123,7 +123,7 @@ describe("a pair in memory", () => {
       const again = yield* primary.start
       yield* peer.says("3")
       yield* peer.says("4")
-      assert.deepStrictEqual(yield* Effect.exit(again.join), Exit.fail(new BinaryStarError({ reason: "DualPassive" })))
+      assert.deepStrictEqual(yield* Effect.exit(again.join), Exit.fail(new MemberError({ reason: "DualPassive" })))
       assert.strictEqual(primary.said.at(-1), "fatal error - dual passives, aborting")
     }))
 
@@ -159,7 +159,7 @@ describe("a pair in memory", () => {
       }
       const counters = yield* member.counters
       assert.strictEqual(counters.malformed, 25)
-      assert.strictEqual(counters.heard, 1)
+      assert.strictEqual(counters.heartbeats, 1)
       const warnings = () => backup.said.filter((line) => line.startsWith("malformed"))
       assert.deepStrictEqual(warnings(), [
         "malformed state message from the peer at tcp://localhost:5003 ignored: expected one of 1, 2, 3, 4, got \"5\""
@@ -207,13 +207,13 @@ describe("a pair in memory", () => {
 const silentPeer = (hears: () => void) =>
   Layer.succeed(PeerLink.PeerLink, {
     messages: Stream.never,
-    waiting: Effect.succeed(false),
-    farewell: () => Effect.void,
-    forget: Effect.void,
+    poll: Effect.succeed(false),
+    publishFinal: () => Effect.void,
+    reset: Effect.void,
     events: Stream.never,
     hasSubscriber: Effect.succeed(false),
     isRefused: () => Effect.succeed(false),
-    gone: Stream.never,
+    peerDown: Stream.never,
     publish: () => Effect.sync(hears)
   })
 
@@ -270,7 +270,7 @@ describe("time", () => {
             Effect.never
           ),
         reply: () => Effect.void,
-        connections: Effect.succeed({ open: 5, refused: 0, cut: 0 })
+        connections: Effect.succeed({ open: 5, rejected: 0, resets: 0 })
       })
       yield* BinaryStar.make({ role: "primary", policy: "classic" }, Handler.echo).pipe(
         Effect.provide(Layer.merge(frontend, silentPeer(() => {})))

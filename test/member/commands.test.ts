@@ -42,19 +42,19 @@ describe("handing over", () => {
       yield* TestClock.adjust(heartbeat)
       assert.deepStrictEqual([yield* restarted.state, yield* members.backup.state], ["ACTIVE", "PASSIVE"])
       const { transition } = yield* restarted.report
-      assert.deepStrictEqual([transition.cause, transition.evidence], ["PeerBackup", "the peer reports BACKUP"])
+      assert.deepStrictEqual([transition.cause, transition.explanation], ["PeerBackup", "the peer reports BACKUP"])
     }))
 
   it.scoped("from a primary makes the backup active with the next vote, as it finds the primary gone", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* paired
       yield* members.primary.handOver("maintenance")
-      assert.strictEqual(yield* members.primary.state, "YIELDING")
+      assert.strictEqual(yield* members.primary.state, "HANDING_OVER")
       yield* settle
-      assert.strictEqual(yield* members.backup.state, "RESUMING")
+      assert.strictEqual(yield* members.backup.state, "REJOINING")
       assert.isUndefined(yield* primary.ask("x"))
       assert.strictEqual(yield* backup.ask("x"), "x")
-      assert.include((yield* members.backup.report).transition.evidence, "the peer is gone (connection to")
+      assert.include((yield* members.backup.report).transition.explanation, "the peer is gone (connection to")
       assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
       const { counters, peer } = yield* members.backup.report
       assert.isFalse(peer.isExpired)
@@ -126,7 +126,7 @@ describe("handing over", () => {
         assert.strictEqual(yield* primary.ask("x"), i === 3 ? "x" : undefined)
         states.push(yield* members.primary.state)
       }
-      assert.deepStrictEqual(states, ["YIELDING", "RESUMING", "PRIMARY", "ACTIVE"])
+      assert.deepStrictEqual(states, ["HANDING_OVER", "REJOINING", "PRIMARY", "ACTIVE"])
       assert.deepStrictEqual(primary.said.slice(-3), [
         "the peer is not active, waiting whether it will be",
         "the peer is still not active, starting over",
@@ -179,7 +179,7 @@ describe("handing over", () => {
       assert.isNull(handingOver.unsafePoll())
       yield* TestClock.adjust("40 millis")
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(handingOver)))
-      assert.strictEqual(yield* member.state, "YIELDING")
+      assert.strictEqual(yield* member.state, "HANDING_OVER")
     }))
 
   it.scoped("is refused with a reason", () =>
@@ -245,13 +245,13 @@ describe("promoting", () => {
       assert.isUndefined(yield* backup.ask("x"))
       const promotion = yield* Effect.fork(member.promote("the primary is not coming back"))
       yield* TestClock.adjust("2 seconds")
-      assert.strictEqual(yield* member.state, "RESUMING")
+      assert.strictEqual(yield* member.state, "REJOINING")
       assert.isNull(promotion.unsafePoll())
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(promotion)
       assert.strictEqual(yield* backup.ask("x"), "x")
       const { transition } = yield* member.report
-      assert.deepStrictEqual([transition.to, transition.evidence, transition.reason], [
+      assert.deepStrictEqual([transition.to, transition.explanation, transition.reason], [
         "ACTIVE",
         "no heartbeat from the peer yet",
         "the primary is not coming back"
@@ -287,8 +287,11 @@ describe("a pause", () => {
     Effect.gen(function*() {
       const { backup, members, primary } = yield* paired
       yield* members.backup.pause("network work")
-      const { hold } = yield* members.backup.report
-      assert.deepStrictEqual([hold?._tag, hold?._tag === "Paused" && hold.reason], ["Paused", "network work"])
+      const { takeoverBlock } = yield* members.backup.report
+      assert.deepStrictEqual([takeoverBlock?._tag, takeoverBlock?._tag === "Paused" && takeoverBlock.reason], [
+        "Paused",
+        "network work"
+      ])
       yield* primary.kill
       yield* TestClock.adjust("5 seconds")
       assert.isUndefined(yield* backup.ask("x"))
@@ -296,7 +299,7 @@ describe("a pause", () => {
       const told = backup.said.filter((line) => line.startsWith("paused by an operator (network work)"))
       assert.strictEqual(told.length, 1)
       yield* members.backup.resume
-      assert.isUndefined((yield* members.backup.report).hold)
+      assert.isUndefined((yield* members.backup.report).takeoverBlock)
       assert.strictEqual(yield* backup.ask("x"), "x")
     }))
 
@@ -352,11 +355,11 @@ describe("damping", () => {
       }).pipe(Effect.scoped)
       assert.strictEqual(yield* failOver, "x")
       assert.strictEqual(yield* failOver, "x")
-      assert.strictEqual((yield* member.report).hold?._tag, "Damped")
+      assert.strictEqual((yield* member.report).takeoverBlock?._tag, "Limited")
       assert.isUndefined(yield* failOver)
       assert.include(pair.backup.said.at(-1), "more than 2 failovers in 1 min")
       yield* TestClock.adjust("1 minute")
-      assert.isUndefined((yield* member.report).hold)
+      assert.isUndefined((yield* member.report).takeoverBlock)
       assert.strictEqual(yield* pair.backup.ask("x"), "x")
       assert.strictEqual((yield* member.report).counters.failovers, 3)
       assert.strictEqual(yield* failOver, "x")
@@ -379,7 +382,7 @@ describe("a report", () => {
       assert.isUndefined((yield* members.backup.report).transition.reason)
       assert.strictEqual(yield* backup.ask("x"), "x")
       const { counters, failover, peer, transition } = yield* members.backup.report
-      assert.match(transition.evidence ?? "", /^no heartbeat from the peer for 2\d{3} ms; vote by client [0-9a-f]+$/)
+      assert.match(transition.explanation ?? "", /^no heartbeat from the peer for 2\d{3} ms; vote by client [0-9a-f]+$/)
       assert.strictEqual(failover.counts.reduce((a, b) => a + b), 1)
       assert.deepInclude(counters, { votes: 1, failovers: 1, conflicts: 0 })
       assert.isAtLeast(counters.missed, 1)

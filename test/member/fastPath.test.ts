@@ -23,7 +23,7 @@ const start = Effect.gen(function*() {
         return Effect.never
       }),
     reply: (replies) => Effect.sync(() => sent.push(...replies.map(textOf))),
-    connections: Effect.succeed({ open: 0, refused: 0, cut: 0 })
+    connections: Effect.succeed({ open: 0, rejected: 0, resets: 0 })
   })
   const { primary } = yield* PeerLink.makeMemory
   const ports = yield* Layer.build(Layer.merge(frontend, primary))
@@ -80,7 +80,7 @@ describe("commands", () => {
       const { member } = yield* start
       const hold = (use: Effect.Effect<string | undefined>) =>
         Effect.acquireUseRelease(member.pause("maintenance"), () => use, () => member.resume)
-      const tag = Effect.map(member.report, ({ hold }) => hold?._tag)
+      const tag = Effect.map(member.report, ({ takeoverBlock }) => takeoverBlock?._tag)
       assert.strictEqual(yield* hold(tag), "Paused")
       assert.isUndefined(yield* tag)
     }).pipe(Effect.provide(quiet)))

@@ -45,7 +45,7 @@ const serve = (handler: Handler.Handler, options: Omit<Options, "role" | "policy
       /** What our client has as answers. */
       answers: () =>
         ours.replies.map((message) => {
-          const answer = Envelope.read(message)!
+          const answer = Envelope.parseReply(message)!
           return [answer.id, answer.status ?? "reply", Frames.toString(answer.body)].join(" ").trim()
         }),
       ask: (...requests: Array<string>) =>
@@ -130,8 +130,8 @@ describe("a handler", () => {
     Effect.gen(function*() {
       const { answers, ask, askOurs, member, replies } = yield* serve((request) =>
         text(request) === "busy"
-          ? new Handler.Refusal({ reason: "Busy" })
-          : Effect.zipRight(Effect.yieldNow(), new Handler.Refusal({ body: "because" }))
+          ? new Handler.RequestFailure({ reason: "Busy" })
+          : Effect.zipRight(Effect.yieldNow(), new Handler.RequestFailure({ body: "because" }))
       )
       yield* ask("busy", "no")
       yield* askOurs("busy", "no")
@@ -261,11 +261,11 @@ describe("a handler", () => {
       const { answers, askOurs, member } = yield* serve((request) => {
         switch (text(request)) {
           case "throws":
-            return new Handler.Later(() => {
+            return new Handler.DeferredReply(() => {
               throw new Error("at once")
             })
           case "throws late":
-            return new Handler.Later(() => () => {
+            return new Handler.DeferredReply(() => () => {
               throw new Error("when it is cancelled")
             })
           default:
@@ -284,8 +284,8 @@ describe("a handler", () => {
 
   it.scoped("may say at the end of its term that it has not begun, and a client of ours asks the other server", () =>
     Effect.gen(function*() {
-      const notBegun = new Handler.Later((settle) => () =>
-        settle(Exit.fail(new Handler.Refusal({ reason: "Busy", body: "not begun" })))
+      const notBegun = new Handler.DeferredReply((settle) => () =>
+        settle(Exit.fail(new Handler.RequestFailure({ reason: "Busy", body: "not begun" })))
       )
       const { answers, askOurs, links } = yield* serve(() => notBegun)
       const peer = yield* foreignPeer(links.backup)

@@ -233,7 +233,7 @@ describe("H2 and H3: nobody ends because of what the peer says", () => {
         yield* TestClock.adjust("2001 millis")
         assert.strictEqual(yield* node.ask("x"), "x")
         assert.strictEqual(yield* member.state, "ACTIVE")
-        assert.deepInclude(yield* member.counters, { heard: 300, malformed: 75 })
+        assert.deepInclude(yield* member.counters, { heartbeats: 300, malformed: 75 })
       }))
   }
 })
@@ -302,7 +302,7 @@ describe("H12: a lone backup", () => {
       assert.strictEqual(yield* member.state, "BACKUP")
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* node.ask("still too early"), undefined)
-      assert.strictEqual(yield* member.state, "RESUMING")
+      assert.strictEqual(yield* member.state, "REJOINING")
       yield* TestClock.adjust("2001 millis")
       assert.strictEqual(yield* node.ask("now"), "now")
       assert.deepStrictEqual(node.said.slice(-2), [
@@ -318,7 +318,7 @@ describe("H12: a lone backup", () => {
         const member = yield* backup.start
         yield* TestClock.adjust("2001 millis")
         assert.strictEqual(yield* backup.ask("too early"), undefined)
-        assert.strictEqual(yield* member.state, lone === "serve" ? "RESUMING" : "BACKUP")
+        assert.strictEqual(yield* member.state, lone === "serve" ? "REJOINING" : "BACKUP")
         yield* TestClock.adjust("2001 millis")
         assert.strictEqual(yield* backup.ask("now"), lone === "serve" ? "now" : undefined)
       }))
@@ -352,10 +352,10 @@ describe("H4: a server that stood still", () => {
         yield* peer.says("3")
         yield* TestClock.adjust("100 millis")
       }
-      const { heard } = yield* member.counters
+      const { heartbeats } = yield* member.counters
       yield* node.goOn
       assert.strictEqual(yield* member.state, "PRIMARY")
-      assert.strictEqual((yield* member.counters).heard, heard)
+      assert.strictEqual((yield* member.counters).heartbeats, heartbeats)
       assert.deepStrictEqual(peer.heard.slice(0, 5), ["1", "1", "3", "3", "1"])
       assert.strictEqual(node.said.at(-1), `${stoodStill}waiting for backup`)
       assert.deepStrictEqual([...waiting], [])
@@ -407,7 +407,7 @@ describe("H4: a server that stood still", () => {
     yield* node.standStill
     yield* TestClock.adjust("3 seconds")
     yield* node.goOn
-    assert.strictEqual(yield* member.state, "RESUMING")
+    assert.strictEqual(yield* member.state, "REJOINING")
     assert.deepStrictEqual(peer.heard.slice(0, 8), ["2", "2", "4", "4", "4", "3", "3", "2"])
     // A beat was due as well.
     assert.deepStrictEqual(peer.heard.slice(8).filter((word) => word !== "4"), [])
@@ -438,7 +438,7 @@ describe("H4: a server that stood still", () => {
         yield* peer.says(word)
         yield* TestClock.adjust("2 seconds")
         assert.strictEqual(yield* node.ask("too early"), undefined)
-        assert.strictEqual(yield* member.state, "RESUMING")
+        assert.strictEqual(yield* member.state, "REJOINING")
         yield* TestClock.adjust("1 millis")
         assert.strictEqual(yield* node.ask("now"), "now")
       }))
@@ -477,7 +477,7 @@ describe("H4: a server that stood still", () => {
       yield* TestClock.adjust("1 millis")
       yield* backup.goOn
       assert.strictEqual(yield* backup.ask("too early"), undefined)
-      assert.strictEqual(yield* member.state, "RESUMING")
+      assert.strictEqual(yield* member.state, "REJOINING")
       assert.notInclude(backup.said, peerGone("primary"))
       yield* TestClock.adjust("2001 millis")
       assert.strictEqual(yield* backup.ask("now"), "now")
@@ -654,7 +654,7 @@ describe("H4: a server that stood still", () => {
       for (const [probeMillis, drainMillis] of [[401, 0], [0, 1501]] as const) {
         const { finish, member, node, term } = yield* startLone("primary", {}, {
           isRefused: () => Effect.delay(Effect.succeed(true), probeMillis),
-          forget: Effect.sleep(drainMillis)
+          reset: Effect.sleep(drainMillis)
         })
         const pending = yield* node.request("pending")
         yield* node.standStill
@@ -772,7 +772,7 @@ describe("H5: a server that is stopped", () => {
       const { backup, members, primary } = yield* startPair({ crashDetection: false })
       yield* primary.stop
       yield* settle
-      assert.strictEqual(yield* members.backup.state, "RESUMING")
+      assert.strictEqual(yield* members.backup.state, "REJOINING")
       assert.strictEqual(yield* backup.ask("too early"), undefined)
       yield* TestClock.adjust("2001 millis")
       assert.strictEqual(yield* backup.ask("now"), "now")

@@ -29,8 +29,8 @@ describe("a member", () => {
         const options = {
           role: "backup",
           policy: "hardened",
-          state: "tcp://127.0.0.1:*",
-          peer: endpoint,
+          stateEndpoint: "tcp://127.0.0.1:*",
+          peerEndpoint: endpoint,
           heartbeat: "20 millis",
           vote: "self"
         } as const

@@ -209,7 +209,7 @@ export class Rig {
   }
 }
 
-const peer = (state: StateMachine.Word, ago: number, epochsAgo: number): Draft => ({ epoch, now }) => ({
+const peer = (state: StateMachine.PeerState, ago: number, epochsAgo: number): Draft => ({ epoch, now }) => ({
   _tag: "PeerHeartbeat",
   state,
   receivedAt: now - ago,
@@ -245,7 +245,11 @@ const draft = (stops: number): FastCheck.Arbitrary<Draft> =>
     { weight: 2, arbitrary: FastCheck.constant(heartbeat) },
     {
       weight: 8,
-      arbitrary: FastCheck.tuple(FastCheck.constantFrom(...StateMachine.words), ago, FastCheck.constantFrom(0, 0, 0, 1))
+      arbitrary: FastCheck.tuple(
+        FastCheck.constantFrom(...StateMachine.peerStates),
+        ago,
+        FastCheck.constantFrom(0, 0, 0, 1)
+      )
         .map((
           [state, millis, epochs]
         ) => peer(state, millis, epochs))

@@ -5,7 +5,7 @@ import * as Policies from "../../src/protocol/Policies.ts"
 export const makeRules = (part: Partial<Rules> = {}): Rules => ({
   role: "primary",
   policy: Policies.hardened,
-  expiryMillis: 2000,
+  peerTimeoutMillis: 2000,
   handshakeMillis: 8000,
   lone: "wait",
   isSelfVoting: false,

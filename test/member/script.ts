@@ -51,8 +51,8 @@ const startOf = (tokens: ReadonlyArray<string>): Rules => {
   })
 }
 
-const isPeerState = (text: string | undefined): text is StateMachine.Word =>
-  StateMachine.words.some((state) => state === text)
+const isPeerState = (text: string | undefined): text is StateMachine.PeerState =>
+  StateMachine.peerStates.some((state) => state === text)
 
 /** The end of a term that the member waits for. */
 const endOf = ({ ends, phase, wait }: Member): number =>

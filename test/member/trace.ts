@@ -32,13 +32,13 @@ const printPhase = ({ phase }: Member, now: number): string => {
 /** What a member remembers, and what it does with requests. */
 export const printMember = (rules: Rules, member: Member, now: number): string => {
   const { failovers, paused, peer, promotion, protocol, wait } = member
-  const { connectionExpiry, hasReceived, link, peerExpiry, state } = protocol
+  const { connectionDeadline, hasReceived, link, peerDeadline, state } = protocol
   return [
     `= ${state}`,
     printPhase(member, now),
     admission(rules, member),
-    `peer deadline ${Number.isFinite(peerExpiry) ? relative(peerExpiry, now) : "over: it is down"}`,
-    ...(Number.isFinite(connectionExpiry) ? [`connection deadline ${relative(connectionExpiry, now)}`] : []),
+    `peer deadline ${Number.isFinite(peerDeadline) ? relative(peerDeadline, now) : "over: it is down"}`,
+    ...(Number.isFinite(connectionDeadline) ? [`connection deadline ${relative(connectionDeadline, now)}`] : []),
     ...(link === "Down" ? [] : [`link ${link}`]),
     ...(peer === undefined
       ? []

@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../../src/member/BinaryStar.ts"
 import * as Handler from "../../src/member/Handler.ts"
-import { BinaryStarError } from "../../src/member/MemberError.ts"
+import { MemberError } from "../../src/member/MemberError.ts"
 import type * as Report from "../../src/member/Report.ts"
 import type { Node } from "../support/nodes.ts"
 import { foreignPeer, makePair, settle } from "../support/nodes.ts"
@@ -169,7 +169,7 @@ describe("an effect that runs while a server is active", () => {
       assert.deepStrictEqual(events, ["primary begins"])
       yield* peer.says("3")
       assert.deepStrictEqual(events, ["primary begins", "primary ends"])
-      assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail(new BinaryStarError({ reason: "DualActive" })))
+      assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail(new MemberError({ reason: "DualActive" })))
     }))
 })
 

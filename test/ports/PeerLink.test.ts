@@ -19,8 +19,8 @@ for (const transport of transports) {
     const ours = yield* freshEndpoint(transport)
     const theirs = yield* freshEndpoint(transport)
     return {
-      primary: ZmqPeerLink.layer({ state: ours, peer: theirs, heartbeat, crashDetection: true }),
-      backup: ZmqPeerLink.layer({ state: theirs, peer: ours, heartbeat, crashDetection: true })
+      primary: ZmqPeerLink.layer({ stateEndpoint: ours, peerEndpoint: theirs, heartbeat, crashDetection: true }),
+      backup: ZmqPeerLink.layer({ stateEndpoint: theirs, peerEndpoint: ours, heartbeat, crashDetection: true })
     }
   })
   peerLinkSuite(transport, ends, { restarts: transport !== "inproc", tells: transport === "tcp" })
@@ -38,8 +38,8 @@ const withKeys = Effect.gen(function*() {
   const ofPrimary = yield* secured(keys.primary, keys.own.primary, ours)
   const ofBackup = yield* secured(keys.backup, keys.own.backup, theirs)
   return {
-    primary: ZmqPeerLink.layer({ ...common, state: ours, peer: theirs, secure: ofPrimary }),
-    backup: ZmqPeerLink.layer({ ...common, state: theirs, peer: ours, secure: ofBackup })
+    primary: ZmqPeerLink.layer({ ...common, stateEndpoint: ours, peerEndpoint: theirs, secure: ofPrimary }),
+    backup: ZmqPeerLink.layer({ ...common, stateEndpoint: theirs, peerEndpoint: ours, secure: ofBackup })
   }
 })
 

@@ -87,26 +87,26 @@ export const peerLinkSuite = (
       Effect.gen(function*() {
         const ends = yield* make
         const primary = yield* join(ends.primary)
-        const { messages, publish, waiting } = yield* build(ends.backup)
+        const { messages, publish, poll } = yield* build(ends.backup)
         const backup = Effect.map(listen(messages), (heard) => ({ publish, heard: Effect.map(heard.take, texts) }))
         yield* Effect.scoped(Effect.flatMap(backup, (backup) => meet(primary, backup)))
-        assert.isFalse(yield* waiting)
+        assert.isFalse(yield* poll)
         yield* primary.publish(message("unread"))
-        yield* eventually(waiting)
+        yield* eventually(poll)
         const { heard } = yield* backup
         assert.deepStrictEqual(yield* heard, ["unread"])
-        assert.isFalse(yield* waiting)
+        assert.isFalse(yield* poll)
       }))
 
     it.scopedLive("forgets: what was sent before is in hand then, and nothing of it comes later", () =>
       Effect.gen(function*() {
         const ends = yield* make
         const primary = yield* join(ends.primary)
-        const { forget, messages, publish } = yield* build(ends.backup)
+        const { reset, messages, publish } = yield* build(ends.backup)
         const heard = yield* listen(messages)
         yield* meet(primary, { publish, heard: Effect.map(heard.take, texts) })
         yield* Effect.replicateEffect(primary.publish(message("before")), 20)
-        yield* forget
+        yield* reset
         const inHand = [...yield* heard.clear].map(texts)
         assert.deepStrictEqual(inHand, Array.from({ length: 20 }, () => ["before"]))
         yield* primary.publish(message("after"))
@@ -146,10 +146,10 @@ export const peerLinkSuite = (
       () =>
         Effect.gen(function*() {
           const ends = yield* make
-          const { gone, isRefused, messages, publish } = yield* build(ends.primary)
+          const { peerDown, isRefused, messages, publish } = yield* build(ends.primary)
           const heard = yield* listen(messages)
           const primary = { publish, heard: Effect.map(heard.take, texts) }
-          const evidence = yield* Mailbox.fromStream(gone)
+          const evidence = yield* Mailbox.fromStream(peerDown)
           const proven = (since: number) =>
             Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
           assert.strictEqual((yield* proven(0))._tag, "ConnectionRefused")
@@ -175,17 +175,17 @@ export const peerLinkSuite = (
       () =>
         Effect.gen(function*() {
           const ends = yield* make
-          const { farewell, messages, publish } = yield* build(ends.primary)
+          const { publishFinal, messages, publish } = yield* build(ends.primary)
           const primary = { publish, heard: Effect.map((yield* listen(messages)).take, texts) }
           const peer = yield* build(ends.backup)
           const backup = { publish: peer.publish, heard: Effect.map((yield* listen(peer.messages)).take, texts) }
-          const evidence = yield* Mailbox.fromStream(peer.gone)
+          const evidence = yield* Mailbox.fromStream(peer.peerDown)
           for (let time = 0; time < 3; time++) {
             yield* meet(primary, backup)
             yield* meet(backup, primary)
             const before = yield* monotonicMillis
-            yield* farewell(message("farewell"))
-            yield* farewell(message("nothing more"))
+            yield* publishFinal(message("farewell"))
+            yield* publishFinal(message("nothing more"))
             yield* Effect.repeat(evidence.take, { until: ({ asOf }) => asOf >= before })
             assert.deepStrictEqual(yield* backup.heard, ["farewell"])
             yield* peer.publish(message("still heard"))

@@ -3,7 +3,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Policies from "../../src/protocol/Policies.ts"
 import * as StateMachine from "../../src/protocol/StateMachine.ts"
 
-const expiryMillis = 2000
+const peerTimeoutMillis = 2000
 const handshakeMillis = 8000
 const rules = (
   role: StateMachine.Role = "primary",
@@ -12,7 +12,7 @@ const rules = (
 ): StateMachine.Rules => ({
   role,
   policy,
-  expiryMillis,
+  peerTimeoutMillis,
   handshakeMillis,
   lone
 })
@@ -20,13 +20,13 @@ const rules = (
 /** A member that last received from its peer one expiry before its deadline, over a connection that it does not have any more. */
 const memberIn = (
   state: StateMachine.State,
-  peerExpiry: number,
-  part: Partial<StateMachine.Member> = {}
-): StateMachine.Member => ({
+  peerDeadline: number,
+  part: Partial<StateMachine.ProtocolState> = {}
+): StateMachine.ProtocolState => ({
   state,
-  peerExpiry,
-  connectionExpiry: Number.NEGATIVE_INFINITY,
-  quietSince: peerExpiry - expiryMillis,
+  peerDeadline,
+  connectionDeadline: Number.NEGATIVE_INFINITY,
+  silentSince: peerDeadline - peerTimeoutMillis,
   link: "Down",
   awaited: "Down",
   hasReceived: true,
@@ -34,7 +34,7 @@ const memberIn = (
 })
 
 const eventOf = (tag: StateMachine.Event["_tag"], now: number, asOf = now): StateMachine.Event =>
-  tag === "PeerGone"
+  tag === "PeerDown"
     ? { _tag: tag, now, evidence: { _tag: "ConnectionRefused", endpoint: "tcp://peer:5003", asOf } }
     : { _tag: tag, now }
 
@@ -43,8 +43,8 @@ const guideTags = ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive", "Cl
 const guideStates = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"] as const
 
 /** After which a member takes its peer for dead. */
-const deadlineOf = ({ connectionExpiry, peerExpiry }: StateMachine.Member): number =>
-  Math.max(peerExpiry, connectionExpiry)
+const deadlineOf = ({ connectionDeadline, peerDeadline }: StateMachine.ProtocolState): number =>
+  Math.max(peerDeadline, connectionDeadline)
 
 /**
  * The table of the specification, every cell written out: state, event, peer, then verdict, next state and what is said.
@@ -111,146 +111,146 @@ primary PRIMARY   PeerPrimary    any     any   | accept PRIMARY   -       new  -
 primary PRIMARY   PeerBackup     any     any   | accept ACTIVE    ACTIVE  new  -
 primary PRIMARY   PeerActive     any     any   | accept PASSIVE   PASSIVE new  -
 primary PRIMARY   PeerPassive    any     any   | accept PRIMARY   -       new  -
-primary PRIMARY   PeerGone       any     any   | accept PRIMARY   -       none H7
+primary PRIMARY   PeerDown       any     any   | accept PRIMARY   -       none H7
 primary PRIMARY   LinkConnecting any     any   | accept PRIMARY   -       hand H10
 primary PRIMARY   LinkConnected  any     any   | accept PRIMARY   -       join H10
 primary PRIMARY   LinkLost       any     any   | accept PRIMARY   -       kept -
 primary PRIMARY   ClientRequest  alive   any   | reject PRIMARY   -       kept H1
 primary PRIMARY   ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept H1
-primary PRIMARY   Late           any     any   | accept PRIMARY   -       next H4
-primary PRIMARY   Slept          any     any   | accept PRIMARY   PRIMARY new  H4
+primary PRIMARY   BrieflyStalled           any     any   | accept PRIMARY   -       next H4
+primary PRIMARY   Stalled          any     any   | accept PRIMARY   PRIMARY new  H4
 primary PRIMARY   Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
-primary PRIMARY   Yield          any     any   | accept PRIMARY   -       kept -
+primary PRIMARY   HandOver          any     any   | accept PRIMARY   -       kept -
 primary PRIMARY   Promote        alive   any   | reject PRIMARY   -       kept -
 primary PRIMARY   Promote        expired any   | accept ACTIVE    ACTIVE  kept -
 backup  BACKUP    PeerPrimary    any     any   | accept BACKUP    -       new  -
 backup  BACKUP    PeerBackup     any     any   | accept BACKUP    -       new  -
 backup  BACKUP    PeerActive     any     any   | accept PASSIVE   PASSIVE new  -
 backup  BACKUP    PeerPassive    any     any   | accept BACKUP    -       new  -
-backup  BACKUP    PeerGone       any     yes   | accept BACKUP    -       none H12
-backup  BACKUP    PeerGone       any     no    | accept BACKUP    -       kept H12
+backup  BACKUP    PeerDown       any     yes   | accept BACKUP    -       none H12
+backup  BACKUP    PeerDown       any     no    | accept BACKUP    -       kept H12
 backup  BACKUP    LinkConnecting any     any   | accept BACKUP    -       hand H10
 backup  BACKUP    LinkConnected  any     any   | accept BACKUP    -       join H10
 backup  BACKUP    LinkLost       any     any   | accept BACKUP    -       kept -
 backup  BACKUP    ClientRequest  alive   any   | reject BACKUP    -       kept H12
-backup  BACKUP    ClientRequest  expired yes   | reject RESUMING  BACKUP  new  H12
+backup  BACKUP    ClientRequest  expired yes   | reject REJOINING  BACKUP  new  H12
 backup  BACKUP    ClientRequest  expired no    | reject BACKUP    -       kept H12
-backup  BACKUP    Late           any     any   | accept BACKUP    -       next H4
-backup  BACKUP    Slept          any     any   | accept BACKUP    BACKUP  new  H4
+backup  BACKUP    BrieflyStalled           any     any   | accept BACKUP    -       next H4
+backup  BACKUP    Stalled          any     any   | accept BACKUP    BACKUP  new  H4
 backup  BACKUP    Stopping       any     any   | accept BACKUP    BACKUP  new  H5
-backup  BACKUP    Yield          any     any   | accept BACKUP    -       kept -
+backup  BACKUP    HandOver          any     any   | accept BACKUP    -       kept -
 backup  BACKUP    Promote        alive   any   | reject BACKUP    -       kept H8
-backup  BACKUP    Promote        expired any   | reject RESUMING  BACKUP  new  H8
+backup  BACKUP    Promote        expired any   | reject REJOINING  BACKUP  new  H8
 any     ACTIVE    PeerPrimary    any     any   | accept ACTIVE    -       new  -
 any     ACTIVE    PeerBackup     any     any   | accept ACTIVE    -       new  -
 primary ACTIVE    PeerActive     any     yes   | accept ACTIVE    -       new  H2
 primary ACTIVE    PeerActive     any     no    | accept PASSIVE   PASSIVE new  H11
 backup  ACTIVE    PeerActive     any     any   | accept CONTESTED ACTIVE  new  H11
 any     ACTIVE    PeerPassive    any     any   | accept ACTIVE    -       new  -
-any     ACTIVE    PeerGone       any     any   | accept ACTIVE    -       none H7
+any     ACTIVE    PeerDown       any     any   | accept ACTIVE    -       none H7
 any     ACTIVE    LinkConnecting any     any   | accept ACTIVE    -       kept -
 any     ACTIVE    LinkConnected  any     any   | accept ACTIVE    -       kept -
 any     ACTIVE    LinkLost       any     any   | accept ACTIVE    -       kept -
 any     ACTIVE    ClientRequest  any     any   | accept ACTIVE    -       kept -
-primary ACTIVE    Late           any     any   | accept ACTIVE    -       kept -
-primary ACTIVE    Slept          any     any   | accept PRIMARY   PRIMARY new  H4
+primary ACTIVE    BrieflyStalled           any     any   | accept ACTIVE    -       kept -
+primary ACTIVE    Stalled          any     any   | accept PRIMARY   PRIMARY new  H4
 primary ACTIVE    Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
-backup  ACTIVE    Late           any     any   | accept ACTIVE    -       kept -
-backup  ACTIVE    Slept          any     any   | accept RESUMING  BACKUP  new  H4
+backup  ACTIVE    BrieflyStalled           any     any   | accept ACTIVE    -       kept -
+backup  ACTIVE    Stalled          any     any   | accept REJOINING  BACKUP  new  H4
 backup  ACTIVE    Stopping       any     any   | accept BACKUP    BACKUP  new  H5
-primary ACTIVE    Yield          any     any   | accept YIELDING  PRIMARY long H9
-backup  ACTIVE    Yield          any     any   | accept YIELDING  BACKUP  long H9
+primary ACTIVE    HandOver          any     any   | accept HANDING_OVER  PRIMARY long H9
+backup  ACTIVE    HandOver          any     any   | accept HANDING_OVER  BACKUP  long H9
 any     ACTIVE    Promote        any     any   | accept ACTIVE    -       kept -
 backup  CONTESTED PeerPrimary    any     any   | accept ACTIVE    ACTIVE  new  H11
 backup  CONTESTED PeerBackup     any     any   | accept ACTIVE    ACTIVE  new  H11
 backup  CONTESTED PeerActive     any     any   | accept CONTESTED -       kept H11
 backup  CONTESTED PeerPassive    any     any   | accept ACTIVE    ACTIVE  new  H11
-backup  CONTESTED PeerGone       any     any   | accept CONTESTED -       none H7
+backup  CONTESTED PeerDown       any     any   | accept CONTESTED -       none H7
 backup  CONTESTED LinkConnecting any     any   | accept CONTESTED -       hand H10
 backup  CONTESTED LinkConnected  any     any   | accept CONTESTED -       join H10
 backup  CONTESTED LinkLost       any     any   | accept CONTESTED -       kept -
 backup  CONTESTED ClientRequest  alive   any   | reject CONTESTED -       kept H2
 backup  CONTESTED ClientRequest  expired any   | reject PASSIVE   PASSIVE new  H2
-backup  CONTESTED Late           any     any   | accept CONTESTED -       next H4
-backup  CONTESTED Slept          any     any   | accept RESUMING  BACKUP  new  H4
+backup  CONTESTED BrieflyStalled           any     any   | accept CONTESTED -       next H4
+backup  CONTESTED Stalled          any     any   | accept REJOINING  BACKUP  new  H4
 backup  CONTESTED Stopping       any     any   | accept BACKUP    BACKUP  new  H5
-backup  CONTESTED Yield          any     any   | accept CONTESTED -       kept -
+backup  CONTESTED HandOver          any     any   | accept CONTESTED -       kept -
 backup  CONTESTED Promote        alive   any   | reject CONTESTED -       kept H2
 backup  CONTESTED Promote        expired any   | reject PASSIVE   PASSIVE new  H2
 primary PASSIVE   PeerPrimary    any     any   | accept ACTIVE    ACTIVE  new  -
-backup  PASSIVE   PeerPrimary    any     any   | accept RESUMING  BACKUP  new  H8
+backup  PASSIVE   PeerPrimary    any     any   | accept REJOINING  BACKUP  new  H8
 any     PASSIVE   PeerBackup     any     any   | accept ACTIVE    ACTIVE  new  -
 any     PASSIVE   PeerActive     any     any   | accept PASSIVE   -       new  -
 primary PASSIVE   PeerPassive    any     any   | accept ACTIVE    ACTIVE  new  H3
 backup  PASSIVE   PeerPassive    any     any   | accept PASSIVE   -       new  H3
-any     PASSIVE   PeerGone       any     any   | accept PASSIVE   -       none H7
+any     PASSIVE   PeerDown       any     any   | accept PASSIVE   -       none H7
 any     PASSIVE   LinkConnecting any     any   | accept PASSIVE   -       hand H10
 any     PASSIVE   LinkConnected  any     any   | accept PASSIVE   -       join H10
 any     PASSIVE   LinkLost       any     any   | accept PASSIVE   -       kept -
 any     PASSIVE   ClientRequest  alive   any   | reject PASSIVE   -       kept -
 any     PASSIVE   ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept -
-primary PASSIVE   Late           any     any   | accept PASSIVE   -       next H4
-primary PASSIVE   Slept          any     any   | accept PRIMARY   PRIMARY new  H4
+primary PASSIVE   BrieflyStalled           any     any   | accept PASSIVE   -       next H4
+primary PASSIVE   Stalled          any     any   | accept PRIMARY   PRIMARY new  H4
 primary PASSIVE   Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
-backup  PASSIVE   Late           any     any   | accept PASSIVE   -       next H4
-backup  PASSIVE   Slept          any     any   | accept RESUMING  BACKUP  new  H4
+backup  PASSIVE   BrieflyStalled           any     any   | accept PASSIVE   -       next H4
+backup  PASSIVE   Stalled          any     any   | accept REJOINING  BACKUP  new  H4
 backup  PASSIVE   Stopping       any     any   | accept BACKUP    BACKUP  new  H5
-any     PASSIVE   Yield          any     any   | accept PASSIVE   -       kept -
+any     PASSIVE   HandOver          any     any   | accept PASSIVE   -       kept -
 any     PASSIVE   Promote        alive   any   | reject PASSIVE   -       kept -
 any     PASSIVE   Promote        expired any   | accept ACTIVE    ACTIVE  kept -
-backup  RESUMING  PeerPrimary    any     any   | accept RESUMING  BACKUP  new  H4
-backup  RESUMING  PeerBackup     any     any   | accept RESUMING  -       new  -
-backup  RESUMING  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H4
-backup  RESUMING  PeerPassive    any     any   | accept RESUMING  BACKUP  new  H4
-backup  RESUMING  PeerGone       any     any   | accept RESUMING  -       none H7
-backup  RESUMING  LinkConnecting any     any   | accept RESUMING  -       hand H10
-backup  RESUMING  LinkConnected  any     any   | accept RESUMING  -       join H10
-backup  RESUMING  LinkLost       any     any   | accept RESUMING  -       kept -
-backup  RESUMING  ClientRequest  alive   any   | reject RESUMING  -       kept H4
-backup  RESUMING  ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept H4
-backup  RESUMING  Late           any     any   | accept RESUMING  -       next H4
-backup  RESUMING  Slept          any     any   | accept RESUMING  BACKUP  new  H4
-backup  RESUMING  Stopping       any     any   | accept BACKUP    BACKUP  new  H5
-backup  RESUMING  Yield          any     any   | accept RESUMING  -       kept -
-backup  RESUMING  Promote        alive   any   | reject RESUMING  -       kept -
-backup  RESUMING  Promote        expired any   | accept ACTIVE    ACTIVE  kept -
-any     YIELDING  PeerPrimary    any     any   | accept YIELDING  -       kept H9
-any     YIELDING  PeerBackup     any     any   | accept YIELDING  -       kept H9
-any     YIELDING  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H9
-any     YIELDING  PeerPassive    any     any   | accept YIELDING  -       kept H9
-any     YIELDING  PeerGone       any     any   | accept YIELDING  -       none H7
-any     YIELDING  LinkConnecting any     any   | accept YIELDING  -       hand H10
-any     YIELDING  LinkConnected  any     any   | accept YIELDING  -       join H10
-any     YIELDING  LinkLost       any     any   | accept YIELDING  -       kept -
-any     YIELDING  ClientRequest  alive   any   | reject YIELDING  -       kept H9
-primary YIELDING  ClientRequest  expired any   | reject RESUMING  PRIMARY new  H9
-backup  YIELDING  ClientRequest  expired any   | reject RESUMING  BACKUP  new  H9
-primary YIELDING  Late           any     any   | accept YIELDING  -       next H4
-primary YIELDING  Slept          any     any   | accept RESUMING  PRIMARY new  H4
-backup  YIELDING  Late           any     any   | accept YIELDING  -       next H4
-backup  YIELDING  Slept          any     any   | accept RESUMING  BACKUP  new  H4
-primary YIELDING  Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
-backup  YIELDING  Stopping       any     any   | accept BACKUP    BACKUP  new  H5
-any     YIELDING  Yield          any     any   | accept YIELDING  -       kept -
-any     YIELDING  Promote        alive   any   | reject YIELDING  -       kept H9
-primary YIELDING  Promote        expired any   | reject RESUMING  PRIMARY new  H9
-backup  YIELDING  Promote        expired any   | reject RESUMING  BACKUP  new  H9
-primary RESUMING  PeerPrimary    any     any   | accept RESUMING  -       kept H9
-primary RESUMING  PeerBackup     any     any   | accept RESUMING  -       kept H9
-primary RESUMING  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H9
-primary RESUMING  PeerPassive    any     any   | accept RESUMING  -       kept H9
-primary RESUMING  PeerGone       any     any   | accept RESUMING  -       none H7
-primary RESUMING  LinkConnecting any     any   | accept RESUMING  -       hand H10
-primary RESUMING  LinkConnected  any     any   | accept RESUMING  -       join H10
-primary RESUMING  LinkLost       any     any   | accept RESUMING  -       kept -
-primary RESUMING  ClientRequest  alive   any   | reject RESUMING  -       kept H9
-primary RESUMING  ClientRequest  expired any   | reject PRIMARY   PRIMARY new  H9
-primary RESUMING  Late           any     any   | accept RESUMING  -       next H4
-primary RESUMING  Slept          any     any   | accept RESUMING  PRIMARY new  H4
-primary RESUMING  Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
-primary RESUMING  Yield          any     any   | accept RESUMING  -       kept -
-primary RESUMING  Promote        alive   any   | reject RESUMING  -       kept H9
-primary RESUMING  Promote        expired any   | reject PRIMARY   PRIMARY new  H9
+backup  REJOINING  PeerPrimary    any     any   | accept REJOINING  BACKUP  new  H4
+backup  REJOINING  PeerBackup     any     any   | accept REJOINING  -       new  -
+backup  REJOINING  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H4
+backup  REJOINING  PeerPassive    any     any   | accept REJOINING  BACKUP  new  H4
+backup  REJOINING  PeerDown       any     any   | accept REJOINING  -       none H7
+backup  REJOINING  LinkConnecting any     any   | accept REJOINING  -       hand H10
+backup  REJOINING  LinkConnected  any     any   | accept REJOINING  -       join H10
+backup  REJOINING  LinkLost       any     any   | accept REJOINING  -       kept -
+backup  REJOINING  ClientRequest  alive   any   | reject REJOINING  -       kept H4
+backup  REJOINING  ClientRequest  expired any   | accept ACTIVE    ACTIVE  kept H4
+backup  REJOINING  BrieflyStalled           any     any   | accept REJOINING  -       next H4
+backup  REJOINING  Stalled          any     any   | accept REJOINING  BACKUP  new  H4
+backup  REJOINING  Stopping       any     any   | accept BACKUP    BACKUP  new  H5
+backup  REJOINING  HandOver          any     any   | accept REJOINING  -       kept -
+backup  REJOINING  Promote        alive   any   | reject REJOINING  -       kept -
+backup  REJOINING  Promote        expired any   | accept ACTIVE    ACTIVE  kept -
+any     HANDING_OVER  PeerPrimary    any     any   | accept HANDING_OVER  -       kept H9
+any     HANDING_OVER  PeerBackup     any     any   | accept HANDING_OVER  -       kept H9
+any     HANDING_OVER  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H9
+any     HANDING_OVER  PeerPassive    any     any   | accept HANDING_OVER  -       kept H9
+any     HANDING_OVER  PeerDown       any     any   | accept HANDING_OVER  -       none H7
+any     HANDING_OVER  LinkConnecting any     any   | accept HANDING_OVER  -       hand H10
+any     HANDING_OVER  LinkConnected  any     any   | accept HANDING_OVER  -       join H10
+any     HANDING_OVER  LinkLost       any     any   | accept HANDING_OVER  -       kept -
+any     HANDING_OVER  ClientRequest  alive   any   | reject HANDING_OVER  -       kept H9
+primary HANDING_OVER  ClientRequest  expired any   | reject REJOINING  PRIMARY new  H9
+backup  HANDING_OVER  ClientRequest  expired any   | reject REJOINING  BACKUP  new  H9
+primary HANDING_OVER  BrieflyStalled           any     any   | accept HANDING_OVER  -       next H4
+primary HANDING_OVER  Stalled          any     any   | accept REJOINING  PRIMARY new  H4
+backup  HANDING_OVER  BrieflyStalled           any     any   | accept HANDING_OVER  -       next H4
+backup  HANDING_OVER  Stalled          any     any   | accept REJOINING  BACKUP  new  H4
+primary HANDING_OVER  Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+backup  HANDING_OVER  Stopping       any     any   | accept BACKUP    BACKUP  new  H5
+any     HANDING_OVER  HandOver          any     any   | accept HANDING_OVER  -       kept -
+any     HANDING_OVER  Promote        alive   any   | reject HANDING_OVER  -       kept H9
+primary HANDING_OVER  Promote        expired any   | reject REJOINING  PRIMARY new  H9
+backup  HANDING_OVER  Promote        expired any   | reject REJOINING  BACKUP  new  H9
+primary REJOINING  PeerPrimary    any     any   | accept REJOINING  -       kept H9
+primary REJOINING  PeerBackup     any     any   | accept REJOINING  -       kept H9
+primary REJOINING  PeerActive     any     any   | accept PASSIVE   PASSIVE new  H9
+primary REJOINING  PeerPassive    any     any   | accept REJOINING  -       kept H9
+primary REJOINING  PeerDown       any     any   | accept REJOINING  -       none H7
+primary REJOINING  LinkConnecting any     any   | accept REJOINING  -       hand H10
+primary REJOINING  LinkConnected  any     any   | accept REJOINING  -       join H10
+primary REJOINING  LinkLost       any     any   | accept REJOINING  -       kept -
+primary REJOINING  ClientRequest  alive   any   | reject REJOINING  -       kept H9
+primary REJOINING  ClientRequest  expired any   | reject PRIMARY   PRIMARY new  H9
+primary REJOINING  BrieflyStalled           any     any   | accept REJOINING  -       next H4
+primary REJOINING  Stalled          any     any   | accept REJOINING  PRIMARY new  H4
+primary REJOINING  Stopping       any     any   | accept PRIMARY   PRIMARY new  H5
+primary REJOINING  HandOver          any     any   | accept REJOINING  -       kept -
+primary REJOINING  Promote        alive   any   | reject REJOINING  -       kept H9
+primary REJOINING  Promote        expired any   | reject PRIMARY   PRIMARY new  H9
 `
 
 const hardenedCells = hardenedTable.trim().split("\n").flatMap((line) => {
@@ -280,11 +280,11 @@ const anyDeadline = FastCheck.oneof(
   FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
   FastCheck.constant(Number.NEGATIVE_INFINITY)
 )
-const anyMember = FastCheck.record<StateMachine.Member>({
+const anyMember = FastCheck.record<StateMachine.ProtocolState>({
   state: FastCheck.constantFrom(...StateMachine.states),
-  peerExpiry: anyDeadline,
-  connectionExpiry: anyDeadline,
-  quietSince: FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
+  peerDeadline: anyDeadline,
+  connectionDeadline: anyDeadline,
+  silentSince: FastCheck.double({ min: 0, max: 1e13, noNaN: true }),
   link: anyLink,
   awaited: anyLink,
   hasReceived: FastCheck.boolean()
@@ -297,9 +297,13 @@ const history = FastCheck.array(
 /** Runs a member from its start through a history, until its end or a fatal verdict. */
 const run = (role: StateMachine.Role, events: typeof history extends FastCheck.Arbitrary<infer A> ? A : never) => {
   let now = 0
-  let member = StateMachine.start(rules(role), now).member
+  let member = StateMachine.start(rules(role), now).next
   const trail: Array<
-    { readonly before: StateMachine.Member; readonly event: StateMachine.Event; readonly outcome: StateMachine.Outcome }
+    {
+      readonly before: StateMachine.ProtocolState
+      readonly event: StateMachine.Event
+      readonly outcome: StateMachine.Outcome
+    }
   > = []
   for (const { after, tag } of events) {
     now += after
@@ -309,7 +313,7 @@ const run = (role: StateMachine.Role, events: typeof history extends FastCheck.A
     if (outcome.verdict._tag === "Fatal") {
       break
     }
-    member = outcome.member
+    member = outcome.next
   }
   return trail
 }
@@ -322,16 +326,16 @@ describe("StateMachine", () => {
 
   it.each(cells)("$state, $event, peer $peer: $verdict, $next", ({ event, next, peer, say, state, verdict }) => {
     for (const role of ["primary", "backup"] as const) {
-      const peerExpiry = 5000
-      const now = peer === "alive" ? peerExpiry : peerExpiry + 0.001
-      const outcome = StateMachine.step(rules(role), memberIn(state, peerExpiry), eventOf(event, now))
+      const peerDeadline = 5000
+      const now = peer === "alive" ? peerDeadline : peerDeadline + 0.001
+      const outcome = StateMachine.step(rules(role), memberIn(state, peerDeadline), eventOf(event, now))
       assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
-      assert.strictEqual(outcome.member.state, next)
-      assert.strictEqual(outcome.say ?? "", say)
-      assert.strictEqual(outcome.publish, next === state ? undefined : StateMachine.wordOf[next])
+      assert.strictEqual(outcome.next.state, next)
+      assert.strictEqual(outcome.message ?? "", say)
+      assert.strictEqual(outcome.publish, next === state ? undefined : StateMachine.reportedState[next])
       assert.strictEqual(
-        outcome.member.peerExpiry,
-        event === "ClientRequest" || verdict === "fatal" ? peerExpiry : now + expiryMillis
+        outcome.next.peerDeadline,
+        event === "ClientRequest" || verdict === "fatal" ? peerDeadline : now + peerTimeoutMillis
       )
     }
   })
@@ -346,16 +350,16 @@ describe("StateMachine", () => {
   it("starts in the state of its role, which it publishes, with two heartbeats to hear its peer", () => {
     const waiting = memberIn("PRIMARY", 2010, { hasReceived: false })
     assert.deepStrictEqual(StateMachine.start(rules("primary"), 10), {
-      member: waiting,
+      next: waiting,
       verdict: { _tag: "Accept" },
       publish: "PRIMARY",
-      say: "Primary active, waiting for backup (passive)"
+      message: "Primary active, waiting for backup (passive)"
     })
     assert.deepStrictEqual(StateMachine.start(rules("backup"), 10), {
-      member: { ...waiting, state: "BACKUP" },
+      next: { ...waiting, state: "BACKUP" },
       verdict: { _tag: "Accept" },
       publish: "BACKUP",
-      say: "Backup passive, waiting for primary (active)"
+      message: "Backup passive, waiting for primary (active)"
     })
   })
 
@@ -371,17 +375,17 @@ describe("StateMachine", () => {
     const event = Object.freeze(eventOf(tag, now))
     const outcome = StateMachine.step(rules(role, policy, lone), frozen, event)
     assert.deepStrictEqual(outcome, StateMachine.step(rules(role, policy, lone), frozen, event))
-    assert.include(StateMachine.states, outcome.member.state)
-    assert.isFalse(Number.isNaN(outcome.member.peerExpiry))
-    if (outcome.member.state !== member.state) {
+    assert.include(StateMachine.states, outcome.next.state)
+    assert.isFalse(Number.isNaN(outcome.next.peerDeadline))
+    if (outcome.next.state !== member.state) {
       assert.isDefined(outcome.publish)
     }
   }, { fastCheck: { numRuns: 2000 } })
 
   it.prop("never comes back to PRIMARY or BACKUP, and leaves ACTIVE only by its end", { role, history }, (given) => {
     for (const { before, outcome } of run(given.role, given.history)) {
-      if (outcome.member.state !== before.state) {
-        assert.include(["ACTIVE", "PASSIVE"], outcome.member.state)
+      if (outcome.next.state !== before.state) {
+        assert.include(["ACTIVE", "PASSIVE"], outcome.next.state)
         assert.notStrictEqual(before.state, "ACTIVE")
       }
     }
@@ -390,7 +394,7 @@ describe("StateMachine", () => {
   it.prop("accepts a request only as ACTIVE or as a PRIMARY without a peer", { role, history }, (given) => {
     for (const { event, outcome } of run(given.role, given.history)) {
       if (event._tag === "ClientRequest" && outcome.verdict._tag === "Accept") {
-        assert.include(["ACTIVE", "PRIMARY"], outcome.member.state)
+        assert.include(["ACTIVE", "PRIMARY"], outcome.next.state)
       }
     }
   }, { fastCheck: { numRuns: 2000 } })
@@ -399,7 +403,7 @@ describe("StateMachine", () => {
     let lastHeard = 0
     for (const { before, event, outcome } of run(given.role, given.history)) {
       if (event._tag === "ClientRequest" && before.state === "PASSIVE") {
-        assert.strictEqual(outcome.verdict._tag === "Accept", event.now - lastHeard > expiryMillis)
+        assert.strictEqual(outcome.verdict._tag === "Accept", event.now - lastHeard > peerTimeoutMillis)
       }
       if (event._tag !== "ClientRequest") {
         lastHeard = event.now
@@ -422,15 +426,15 @@ describe("the classic policy", () => {
       for (const state of guideStates) {
         const member = memberIn(state, 5000)
         const links = { LinkConnecting: "Connecting", LinkConnected: "Connected", LinkLost: "Down" } as const
-        for (const tag of ["Slept", "Stopping", "Yield", "LinkConnecting", "LinkConnected", "LinkLost"] as const) {
+        for (const tag of ["Stalled", "Stopping", "HandOver", "LinkConnecting", "LinkConnected", "LinkLost"] as const) {
           const link = tag in links ? links[tag as keyof typeof links] : member.link
           assert.deepStrictEqual(
             StateMachine.step(rules(role), member, eventOf(tag, 9000)),
-            { member: { ...member, link }, verdict: { _tag: "Accept" }, publish: undefined, say: undefined }
+            { next: { ...member, link }, verdict: { _tag: "Accept" }, publish: undefined, message: undefined }
           )
         }
-        const alone = StateMachine.step(rules(role), member, { _tag: "Slept", now: 9000, isAlone: true })
-        assert.deepStrictEqual([alone.member, alone.publish], [member, undefined])
+        const alone = StateMachine.step(rules(role), member, { _tag: "Stalled", now: 9000, isAlone: true })
+        assert.deepStrictEqual([alone.next, alone.publish], [member, undefined])
       }
     }
   })
@@ -441,19 +445,19 @@ describe("the classic policy", () => {
         const promote = (now: number) => StateMachine.step(rules(role), memberIn(state, 5000), eventOf("Promote", now))
         const isActive = state === "ACTIVE"
         assert.deepStrictEqual(promote(5000).verdict, { _tag: isActive ? "Accept" : "Reject" })
-        assert.strictEqual(promote(5000).member.state, state)
+        assert.strictEqual(promote(5000).next.state, state)
         assert.deepStrictEqual(promote(5001).verdict, { _tag: "Accept" })
-        assert.strictEqual(promote(5001).member.state, "ACTIVE")
-        assert.strictEqual(promote(5001).say, isActive ? undefined : "promoted by an operator, ready as active")
+        assert.strictEqual(promote(5001).next.state, "ACTIVE")
+        assert.strictEqual(promote(5001).message, isActive ? undefined : "promoted by an operator, ready as active")
       }
     }
   })
 
   it("refuses everything in a state that it does not have", () => {
-    for (const state of ["RESUMING", "YIELDING", "CONTESTED"] as const) {
+    for (const state of ["REJOINING", "HANDING_OVER", "CONTESTED"] as const) {
       for (const tag of StateMachine.eventTags) {
-        const { member, verdict } = StateMachine.step(rules(), memberIn(state, 5000), eventOf(tag, 9000))
-        assert.deepStrictEqual([member.state, verdict._tag], [state, "Reject"])
+        const { next, verdict } = StateMachine.step(rules(), memberIn(state, 5000), eventOf(tag, 9000))
+        assert.deepStrictEqual([next.state, verdict._tag], [state, "Reject"])
       }
     }
   })
@@ -483,35 +487,35 @@ describe("the hardened policy", () => {
         eventOf(event, now)
       )
       assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
-      assert.strictEqual(outcome.member.state, next)
+      assert.strictEqual(outcome.next.state, next)
       assert.strictEqual(outcome.publish ?? "-", publish)
       const cell = Policies.hardened[role][state]![event]
       const chosen = cell._tag === "ByReceived" ? (hasReceived ? cell.received : cell.unreceived) : cell
       assert.strictEqual(chosen.rule ?? cell.rule ?? "-", rule)
       const expiries: Record<string, number> = {
         kept: 5000,
-        new: now + expiryMillis,
-        long: now + 2 * expiryMillis,
+        new: now + peerTimeoutMillis,
+        long: now + 2 * peerTimeoutMillis,
         none: Number.NEGATIVE_INFINITY,
         hand: now + handshakeMillis,
-        join: now + 1.25 * expiryMillis,
-        next: now + 0.5 * expiryMillis
+        join: now + 1.25 * peerTimeoutMillis,
+        next: now + 0.5 * peerTimeoutMillis
       }
-      assert.strictEqual(deadlineOf(outcome.member), expiries[expiry!])
+      assert.strictEqual(deadlineOf(outcome.next), expiries[expiry!])
       // Whatever changes is told, but that a word in answer to another goes with the beats.
-      if (outcome.member.state !== state) {
-        assert.isDefined(outcome.say)
+      if (outcome.next.state !== state) {
+        assert.isDefined(outcome.message)
       }
     }
   )
 
   it("lets a vote succeed at once when the peer is known to be gone", () => {
     const backup = rules("backup", Policies.hardened)
-    const gone = StateMachine.step(backup, memberIn("PASSIVE", 3000), eventOf("PeerGone", 1500, 1400))
-    assert.strictEqual(gone.say, "the peer is gone (connection to tcp://peer:5003 refused)")
-    assert.strictEqual(gone.member.state, "PASSIVE")
-    const vote = StateMachine.step(backup, gone.member, eventOf("ClientRequest", 1500))
-    assert.deepStrictEqual([vote.verdict._tag, vote.member.state], ["Accept", "ACTIVE"])
+    const gone = StateMachine.step(backup, memberIn("PASSIVE", 3000), eventOf("PeerDown", 1500, 1400))
+    assert.strictEqual(gone.message, "the peer is gone (connection to tcp://peer:5003 refused)")
+    assert.strictEqual(gone.next.state, "PASSIVE")
+    const vote = StateMachine.step(backup, gone.next, eventOf("ClientRequest", 1500))
+    assert.deepStrictEqual([vote.verdict._tag, vote.next.state], ["Accept", "ACTIVE"])
   })
 
   it.prop("takes no evidence that is older than the peer's last sign of life", {
@@ -520,35 +524,35 @@ describe("the hardened policy", () => {
     asOf: FastCheck.integer({ min: 0, max: 10_000 })
   }, ({ asOf, heardAt, sign }) => {
     const backup = rules("backup", Policies.hardened)
-    const { member } = StateMachine.step(backup, memberIn("PASSIVE", expiryMillis), eventOf(sign, heardAt))
-    const { member: after, say } = StateMachine.step(backup, member, eventOf("PeerGone", 10_000, asOf))
-    assert.strictEqual(deadlineOf(after), asOf >= heardAt ? Number.NEGATIVE_INFINITY : deadlineOf(member))
-    assert.strictEqual(say !== undefined, asOf >= heardAt)
+    const { next } = StateMachine.step(backup, memberIn("PASSIVE", peerTimeoutMillis), eventOf(sign, heardAt))
+    const { next: after, message } = StateMachine.step(backup, next, eventOf("PeerDown", 10_000, asOf))
+    assert.strictEqual(deadlineOf(after), asOf >= heardAt ? Number.NEGATIVE_INFINITY : deadlineOf(next))
+    assert.strictEqual(message !== undefined, asOf >= heardAt)
   })
 
   it("hands over to a peer that finds nobody any more, and gives up in three steps when it does not", () => {
     const [primary, backup] = [rules("primary", Policies.hardened), rules("backup", Policies.hardened)]
-    const yielding = StateMachine.step(primary, memberIn("ACTIVE", 2500), eventOf("Yield", 1000))
-    assert.strictEqual(yielding.say, "handing over, waiting for the peer to be active")
-    assert.isUndefined(StateMachine.wordOf[yielding.member.state])
+    const yielding = StateMachine.step(primary, memberIn("ACTIVE", 2500), eventOf("HandOver", 1000))
+    assert.strictEqual(yielding.message, "handing over, waiting for the peer to be active")
+    assert.isUndefined(StateMachine.reportedState[yielding.next.state])
 
     const waiting = StateMachine.step(backup, memberIn("PASSIVE", 2500), eventOf("PeerPrimary", 1010))
-    const known = StateMachine.step(backup, waiting.member, eventOf("PeerGone", 1030, 1020))
-    const promoted = StateMachine.step(backup, known.member, eventOf("Promote", 1030))
-    assert.deepStrictEqual([promoted.verdict._tag, promoted.member.state], ["Accept", "ACTIVE"])
-    assert.strictEqual(StateMachine.step(primary, yielding.member, eventOf("PeerActive", 2000)).member.state, "PASSIVE")
+    const known = StateMachine.step(backup, waiting.next, eventOf("PeerDown", 1030, 1020))
+    const promoted = StateMachine.step(backup, known.next, eventOf("Promote", 1030))
+    assert.deepStrictEqual([promoted.verdict._tag, promoted.next.state], ["Accept", "ACTIVE"])
+    assert.strictEqual(StateMachine.step(primary, yielding.next, eventOf("PeerActive", 2000)).next.state, "PASSIVE")
 
-    let member = yielding.member
+    let member = yielding.next
     const states = [5000, 5000.1, 5001, 7001, 7002, 9002].map((now) => {
-      member = StateMachine.step(primary, member, eventOf("ClientRequest", now)).member
+      member = StateMachine.step(primary, member, eventOf("ClientRequest", now)).next
       return member.state
     })
-    assert.deepStrictEqual(states, ["YIELDING", "RESUMING", "RESUMING", "PRIMARY", "PRIMARY", "ACTIVE"])
+    assert.deepStrictEqual(states, ["HANDING_OVER", "REJOINING", "REJOINING", "PRIMARY", "PRIMARY", "ACTIVE"])
   })
 
   it("H10: a handshake is a reason to wait, once, and no longer than the connection is there", () => {
     const primary = rules("primary", Policies.hardened)
-    let member = StateMachine.start(primary, 0).member
+    let member = StateMachine.start(primary, 0).next
     const deadlines = ([
       ["LinkConnecting", 100],
       ["LinkLost", 200],
@@ -562,20 +566,20 @@ describe("the hardened policy", () => {
       ["LinkLost", 1200],
       ["LinkConnecting", 1300]
     ] as const).map(([tag, now]) => {
-      member = StateMachine.step(primary, member, eventOf(tag, now)).member
+      member = StateMachine.step(primary, member, eventOf(tag, now)).next
       return deadlineOf(member)
     })
     assert.deepStrictEqual(deadlines, [
       100 + handshakeMillis,
-      expiryMillis,
-      expiryMillis,
-      400 + 1.25 * expiryMillis,
-      400 + 1.25 * expiryMillis,
-      expiryMillis,
-      expiryMillis,
-      800 + 1.25 * expiryMillis,
-      1100 + expiryMillis,
-      1100 + expiryMillis,
+      peerTimeoutMillis,
+      peerTimeoutMillis,
+      400 + 1.25 * peerTimeoutMillis,
+      400 + 1.25 * peerTimeoutMillis,
+      peerTimeoutMillis,
+      peerTimeoutMillis,
+      800 + 1.25 * peerTimeoutMillis,
+      1100 + peerTimeoutMillis,
+      1100 + peerTimeoutMillis,
       1300 + handshakeMillis
     ])
   })
@@ -585,21 +589,21 @@ describe("the hardened policy", () => {
     const after = (...tags: ReadonlyArray<StateMachine.Event["_tag"]>) =>
       deadlineOf(
         tags.reduce(
-          (member, tag, i) => StateMachine.step(primary, member, eventOf(tag, 100 * i)).member,
-          StateMachine.start(primary, 0).member
+          (member, tag, i) => StateMachine.step(primary, member, eventOf(tag, 100 * i)).next,
+          StateMachine.start(primary, 0).next
         )
       )
-    assert.strictEqual(after("LinkConnecting", "LinkConnected", "LinkConnecting"), expiryMillis)
+    assert.strictEqual(after("LinkConnecting", "LinkConnected", "LinkConnecting"), peerTimeoutMillis)
     assert.strictEqual(
       after("LinkConnecting", "LinkConnected", "LinkConnecting", "LinkConnected"),
-      300 + 1.25 * expiryMillis
+      300 + 1.25 * peerTimeoutMillis
     )
   })
 
   it("H10: a server that starts over while a connection is being made waits for that", () => {
-    for (const [role, tag] of [["primary", "Slept"], ["backup", "Slept"], ["primary", "Yield"]] as const) {
+    for (const [role, tag] of [["primary", "Stalled"], ["backup", "Stalled"], ["primary", "HandOver"]] as const) {
       const member = memberIn("ACTIVE", 5000, { link: "Connecting" })
-      const again = StateMachine.step(rules(role, Policies.hardened), member, eventOf(tag, 9000)).member
+      const again = StateMachine.step(rules(role, Policies.hardened), member, eventOf(tag, 9000)).next
       assert.strictEqual(deadlineOf(again), 9000 + handshakeMillis)
     }
   })
@@ -614,7 +618,7 @@ describe("the hardened policy", () => {
   }, ({ history }) => {
     const primary = rules("primary", Policies.hardened)
     let now = 0
-    let member = StateMachine.start(primary, now).member
+    let member = StateMachine.start(primary, now).next
     let beganAt = Number.NEGATIVE_INFINITY
     let madeAt = Number.NEGATIVE_INFINITY
     for (const { after, tag } of history) {
@@ -622,28 +626,28 @@ describe("the hardened policy", () => {
       // Half-open ones count once, whenever the first of them is.
       beganAt = tag === "LinkConnecting" && beganAt < 0 ? now : beganAt
       madeAt = tag === "LinkConnected" ? now : madeAt
-      member = StateMachine.step(primary, member, eventOf(tag, now)).member
+      member = StateMachine.step(primary, member, eventOf(tag, now)).next
       assert.strictEqual(member.state, "PRIMARY")
       assert.isAtMost(
         deadlineOf(member),
-        Math.max(expiryMillis, beganAt + handshakeMillis, madeAt + 1.25 * expiryMillis)
+        Math.max(peerTimeoutMillis, beganAt + handshakeMillis, madeAt + 1.25 * peerTimeoutMillis)
       )
     }
     const vote = StateMachine.step(primary, member, eventOf("ClientRequest", deadlineOf(member) + 0.001))
-    assert.strictEqual(vote.member.state, "ACTIVE")
+    assert.strictEqual(vote.next.state, "ACTIVE")
   }, { fastCheck: { numRuns: 2000 } })
 
   it("H11: a primary that became active by silence alone stands by when its peer is active, any other stays", () => {
     const primary = rules("primary", Policies.hardened)
-    const started = StateMachine.start(primary, 0).member
-    const alone = StateMachine.step(primary, started, eventOf("ClientRequest", 2001)).member
-    const heard = StateMachine.step(primary, started, eventOf("PeerBackup", 100)).member
+    const started = StateMachine.start(primary, 0).next
+    const alone = StateMachine.step(primary, started, eventOf("ClientRequest", 2001)).next
+    const heard = StateMachine.step(primary, started, eventOf("PeerBackup", 100)).next
     assert.deepStrictEqual([alone.state, heard.state], ["ACTIVE", "ACTIVE"])
-    assert.strictEqual(StateMachine.step(primary, alone, eventOf("PeerActive", 2100)).member.state, "PASSIVE")
-    assert.strictEqual(StateMachine.step(primary, heard, eventOf("PeerActive", 2100)).member.state, "ACTIVE")
+    assert.strictEqual(StateMachine.step(primary, alone, eventOf("PeerActive", 2100)).next.state, "PASSIVE")
+    assert.strictEqual(StateMachine.step(primary, heard, eventOf("PeerActive", 2100)).next.state, "ACTIVE")
     // Once its peer has followed it, it has been active for longer.
-    const followed = StateMachine.step(primary, alone, eventOf("PeerPassive", 2100)).member
-    assert.strictEqual(StateMachine.step(primary, followed, eventOf("PeerActive", 2200)).member.state, "ACTIVE")
+    const followed = StateMachine.step(primary, alone, eventOf("PeerPassive", 2100)).next
+    assert.strictEqual(StateMachine.step(primary, followed, eventOf("PeerActive", 2200)).next.state, "ACTIVE")
   })
 
   const heartbeats = { PeerPrimary: true, PeerBackup: true, PeerActive: true, PeerPassive: true }
@@ -660,17 +664,17 @@ describe("the hardened policy", () => {
     ({ history, role }) => {
       const hardened = rules(role, Policies.hardened)
       let now = 0
-      let member = StateMachine.start(hardened, now).member
+      let member = StateMachine.start(hardened, now).next
       for (const { after, tag } of history) {
         now += after
         const before = member
         // What starts over keeps what it knows; only a state that follows on the peer's has to know it.
-        const isIgnored = ["Ignore", "StartOver", "KeepIfAlone"].includes(
+        const isIgnored = ["Ignore", "Restart", "KeepIfAlone"].includes(
           Policies.hardened[role][before.state]![tag]._tag
         )
-        member = StateMachine.step(hardened, before, eventOf(tag, now)).member
+        member = StateMachine.step(hardened, before, eventOf(tag, now)).next
         const isBegun = member.state === "PRIMARY" &&
-          (before.state !== "PRIMARY" || tag === "Slept" || tag === "Stopping")
+          (before.state !== "PRIMARY" || tag === "Stalled" || tag === "Stopping")
         const isHeartbeat = tag in heartbeats && !isIgnored
         assert.strictEqual(member.hasReceived, !isBegun && (isHeartbeat || before.hasReceived))
       }
@@ -678,22 +682,22 @@ describe("the hardened policy", () => {
     { fastCheck: { numRuns: 2000 } }
   )
 
-  it("H12: a backup that has received from its primary and lost it takes over by way of RESUMING", () => {
+  it("H12: a backup that has received from its primary and lost it takes over by way of REJOINING", () => {
     const backup = rules("backup", Policies.hardened)
-    const heard = StateMachine.step(backup, StateMachine.start(backup, 0).member, eventOf("PeerPrimary", 100)).member
-    assert.isFalse(StateMachine.step(backup, heard, eventOf("ClientRequest", 2100)).member.state === "RESUMING")
+    const heard = StateMachine.step(backup, StateMachine.start(backup, 0).next, eventOf("PeerPrimary", 100)).next
+    assert.isFalse(StateMachine.step(backup, heard, eventOf("ClientRequest", 2100)).next.state === "REJOINING")
     const resuming = StateMachine.step(backup, heard, eventOf("ClientRequest", 2101))
-    assert.deepStrictEqual([resuming.verdict._tag, resuming.member.state, resuming.publish], [
+    assert.deepStrictEqual([resuming.verdict._tag, resuming.next.state, resuming.publish], [
       "Reject",
-      "RESUMING",
+      "REJOINING",
       "BACKUP"
     ])
     assert.strictEqual(
-      StateMachine.step(backup, resuming.member, eventOf("ClientRequest", 4101)).member.state,
-      "RESUMING"
+      StateMachine.step(backup, resuming.next, eventOf("ClientRequest", 4101)).next.state,
+      "REJOINING"
     )
     assert.strictEqual(
-      StateMachine.step(backup, resuming.member, eventOf("ClientRequest", 4102)).member.state,
+      StateMachine.step(backup, resuming.next, eventOf("ClientRequest", 4102)).next.state,
       "ACTIVE"
     )
   })
@@ -708,11 +712,11 @@ describe("the hardened policy", () => {
             now,
             ...(hasSubscriber === undefined ? {} : { hasSubscriber })
           } as const
-          const { member, verdict } = StateMachine.step(backup, StateMachine.start(backup, 0).member, vote)
+          const { next, verdict } = StateMachine.step(backup, StateMachine.start(backup, 0).next, vote)
           assert.strictEqual(verdict._tag, "Reject")
           assert.strictEqual(
-            member.state,
-            lone === "serve" && hasSubscriber !== true && now === 2001 ? "RESUMING" : "BACKUP"
+            next.state,
+            lone === "serve" && hasSubscriber !== true && now === 2001 ? "REJOINING" : "BACKUP"
           )
         }
       }
@@ -720,10 +724,10 @@ describe("the hardened policy", () => {
   })
 
   it("tells of evidence once", () => {
-    const known = memberIn("PASSIVE", Number.NEGATIVE_INFINITY, { quietSince: 0 })
-    const outcome = StateMachine.step(rules("backup", Policies.hardened), known, eventOf("PeerGone", 10))
-    assert.strictEqual(outcome.member, known)
-    assert.isUndefined(outcome.say)
+    const known = memberIn("PASSIVE", Number.NEGATIVE_INFINITY, { silentSince: 0 })
+    const outcome = StateMachine.step(rules("backup", Policies.hardened), known, eventOf("PeerDown", 10))
+    assert.strictEqual(outcome.next, known)
+    assert.isUndefined(outcome.message)
   })
 
   it("has slept after an expiry but for half a heartbeat", () => {
@@ -734,27 +738,27 @@ describe("the hardened policy", () => {
   it("H4: an active server without a peer keeps its term after a stall, publishes it, and knows its peer to be gone", () => {
     for (const role of ["primary", "backup"] as const) {
       for (const hasReceived of [true, false]) {
-        const member = memberIn("ACTIVE", 5000, { hasReceived, connectionExpiry: 6000, link: "Connecting" })
+        const member = memberIn("ACTIVE", 5000, { hasReceived, connectionDeadline: 6000, link: "Connecting" })
         const outcome = StateMachine.step(rules(role, Policies.hardened), member, {
-          _tag: "Slept",
+          _tag: "Stalled",
           now: 9000,
           isAlone: true
         })
         assert.deepStrictEqual(outcome, {
-          member: {
+          next: {
             ...member,
-            peerExpiry: Number.NEGATIVE_INFINITY,
-            connectionExpiry: Number.NEGATIVE_INFINITY,
+            peerDeadline: Number.NEGATIVE_INFINITY,
+            connectionDeadline: Number.NEGATIVE_INFINITY,
             awaited: "Down"
           },
           verdict: { _tag: "Accept" },
           publish: "ACTIVE",
-          say: "this process stood still, but it has no peer (connection refused), still active"
+          message: "this process stood still, but it has no peer (connection refused), still active"
         })
         // A peer that starts later is followed as before.
         const followed =
-          StateMachine.step(rules(role, Policies.hardened), outcome.member, eventOf("PeerPassive", 9500)).member
-        assert.deepStrictEqual([followed.state, deadlineOf(followed)], ["ACTIVE", 9500 + expiryMillis])
+          StateMachine.step(rules(role, Policies.hardened), outcome.next, eventOf("PeerPassive", 9500)).next
+        assert.deepStrictEqual([followed.state, deadlineOf(followed)], ["ACTIVE", 9500 + peerTimeoutMillis])
       }
     }
   })
@@ -766,7 +770,7 @@ describe("the hardened policy", () => {
       ) {
         const slept = (isAlone: boolean) =>
           StateMachine.step(rules(role, Policies.hardened), memberIn(state, 5000), {
-            _tag: "Slept",
+            _tag: "Stalled",
             now: 9000,
             isAlone
           })
@@ -787,11 +791,11 @@ describe("the hardened policy", () => {
       given
     ) => {
       const hardened = rules(given.role, Policies.hardened)
-      let member = StateMachine.start(hardened, 0).member
+      let member = StateMachine.start(hardened, 0).next
       given.history.forEach((tag, i) => {
         const outcome = StateMachine.step(hardened, member, eventOf(tag, i * 700))
         assert.notStrictEqual(outcome.verdict._tag, "Fatal")
-        member = outcome.member
+        member = outcome.next
       })
     }
   )

@@ -27,7 +27,7 @@ describe("the timing of a pair", () => {
     "keeps its order in milliseconds, whatever the heartbeat",
     { heartbeatMillis: FastCheck.double({ min: 10, max: 3_600_000, noNaN: true }) },
     ({ heartbeatMillis }) => {
-      const rules = { expiryMillis: timing.peerTimeout * heartbeatMillis }
+      const rules = { peerTimeoutMillis: timing.peerTimeout * heartbeatMillis }
       const inOrder = [...names].sort((a, b) => timing[a] - timing[b])
       const millis = inOrder.map((name) => inMillis(rules, timing[name]))
       assert.deepStrictEqual(millis, [...millis].sort((a, b) => a - b))

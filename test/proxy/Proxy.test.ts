@@ -365,7 +365,7 @@ describe("a pair of proxies", () => {
       yield* settle
       assert.deepStrictEqual(yield* proxy.load, { inLine: 1, inHand: 1 })
       yield* peer.says("3")
-      const answers = [yield* replies.take, yield* replies.take].map((answer) => Envelope.read(answer)!)
+      const answers = [yield* replies.take, yield* replies.take].map((answer) => Envelope.parseReply(answer)!)
       assert.deepStrictEqual(answers.map(({ id, status }) => [id, status]), [["1", "Interrupted"], ["2", "NotActive"]])
       assert.strictEqual((yield* proxy.counters).busy, 0)
     }))

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import { RequestError } from "../../src/client/RequestError.ts"
 import * as Handler from "../../src/member/Handler.ts"
-import { Refusal } from "../../src/member/Handler.ts"
+import { RequestFailure } from "../../src/member/Handler.ts"
 import * as Contract from "../../src/rpc/Contract.ts"
 import * as MsgPack from "../../src/rpc/MsgPack.ts"
 import * as Frames from "../../src/wire/Frames.ts"
@@ -25,15 +25,15 @@ const served = (handler: Handler.Handler) =>
   Layer.succeed(BinaryStarClient.BinaryStarClient, {
     request: (request) => {
       const reply = handler({ body: Frames.make(request), client: "", state: "ACTIVE" })
-      assert(!(reply instanceof Handler.Later))
+      assert(!(reply instanceof Handler.DeferredReply))
       return (Effect.isEffect(reply) ? reply : Effect.succeed(reply)).pipe(
         Effect.map(Frames.make),
         Effect.mapError((error) =>
           new RequestError({
-            reason: error instanceof Refusal && error.reason === "Busy" ? "Busy" : "Failed",
+            reason: error instanceof RequestFailure && error.reason === "Busy" ? "Busy" : "Failed",
             servers: [],
             attempts: 1,
-            ...(error instanceof Refusal && error.body !== undefined ? { detail: Frames.make(error.body) } : {})
+            ...(error instanceof RequestFailure && error.body !== undefined ? { detail: Frames.make(error.body) } : {})
           })
         )
       )
@@ -86,7 +86,7 @@ describe.each([["JSON", Contract.json], ["MessagePack", MsgPack.msgPack]] as con
           const outcome = await Effect.runPromise(
             Effect.either(handler({ body, client: "", state: "ACTIVE" }) as Effect.Effect<Frames.Input, unknown>)
           )
-          assert.isTrue(Either.isLeft(outcome) && outcome.left instanceof Refusal)
+          assert.isTrue(Either.isLeft(outcome) && outcome.left instanceof RequestFailure)
         })
       )
     ))

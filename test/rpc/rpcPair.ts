@@ -73,8 +73,8 @@ export const tcp: Effect.Effect<Place, never, Scope.Scope> = Effect.gen(function
       // No less than that of its member: it makes connections anew that have been silent for twice as long.
       heartbeat: longest,
       frontend: frontends[role],
-      state: states[role],
-      peer: states[peer]
+      stateEndpoint: states[role],
+      peerEndpoint: states[peer]
     })
   return {
     frontends: [frontends.primary, frontends.backup],
@@ -149,7 +149,7 @@ export const makePair = (
           }).pipe(Context.add(PeerLink.PeerLink, {
             ...link,
             publish: (message) => unlessMute(link.publish(message)),
-            farewell: (message) => unlessMute(link.farewell(message))
+            publishFinal: (message) => unlessMute(link.publishFinal(message))
           }))
         })
       )

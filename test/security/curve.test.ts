@@ -33,8 +33,8 @@ const places = Effect.gen(function*() {
     policy: "hardened",
     heartbeat: "500 millis",
     frontend: role === "primary" ? primary : backup,
-    state: role === "primary" ? primaryState : backupState,
-    peer: role === "primary" ? backupState : primaryState
+    stateEndpoint: role === "primary" ? primaryState : backupState,
+    peerEndpoint: role === "primary" ? backupState : primaryState
   })
   return { options, servers: [primary, backup] as const }
 })
@@ -118,7 +118,7 @@ describe("a pair with keys", () => {
               Stream.runForEach(transitions, ({ cause }) => Effect.sync(() => causes.push(cause)))
             )
           }
-          for (const [port, endpoint] of [["frontend", at.frontend!], ["state", at.state!]] as const) {
+          for (const [port, endpoint] of [["frontend", at.frontend!], ["state", at.stateEndpoint!]] as const) {
             assert.strictEqual(yield* intrusions(endpoint, credentials, publicKey, count), 0)
             // Who comes without a key may be the first to hang up; and so does the peer, where it only looks for a process.
             yield* credentials === "absent"
@@ -134,7 +134,7 @@ describe("a pair with keys", () => {
           assert.strictEqual(after.counters.votes + after.counters.accepted + after.counters.rejected, 0)
           assert.strictEqual(after.counters.malformed + (yield* backup.report).counters.malformed, 0)
           // The peer's words, and what so many intruders in the same process do to its clock.
-          assert.deepStrictEqual(causes.filter((cause) => !/^(Start|Slept|Peer[A-Z][a-z]+)$/.test(cause)), [])
+          assert.deepStrictEqual(causes.filter((cause) => !/^(Start|Stalled|Peer[A-Z][a-z]+)$/.test(cause)), [])
           // Those who may still come in.
           const { request } = yield* makeClient([at.frontend!], keys.clientOf(keys.client))
           assert.strictEqual(Frames.toString(yield* request("hello")), "hello")
@@ -211,7 +211,7 @@ describe("a pair with keys", () => {
           })
           // The one before may hold the port a little longer.
           yield* Effect.retry(
-            Effect.tryPromise(() => foreign.bind(options("backup").peer!)),
+            Effect.tryPromise(() => foreign.bind(options("backup").peerEndpoint!)),
             Schedule.intersect(Schedule.spaced("5 millis"), Schedule.recurs(200))
           )
           yield* Effect.promise(() => foreign.send("2")).pipe(
@@ -220,7 +220,7 @@ describe("a pair with keys", () => {
         }))
       }
       const { counters, transition } = yield* backup.report
-      assert.strictEqual(counters.heard + counters.malformed, 0)
+      assert.strictEqual(counters.heartbeats + counters.malformed, 0)
       assert.strictEqual(transition.cause, "Start")
       // Its peer, when it comes at last, is heard.
       const primary = yield* start(options("primary"), keys.primary)
@@ -273,7 +273,7 @@ describe("a pair with keys", () => {
       for (const credentials of ["wrong", "absent"] as const) {
         assert.strictEqual(yield* intrusions(at.frontend!, credentials, keys.own.primary.publicKey, 3), 0)
       }
-      assert.strictEqual(yield* intrusions(at.state!, "unknown", keys.own.primary.publicKey, 3), 0)
+      assert.strictEqual(yield* intrusions(at.stateEndpoint!, "unknown", keys.own.primary.publicKey, 3), 0)
     }))
 
   it.scopedLive("stands beside another one in the same process that accepts others, and beside one without keys", () =>

@@ -26,13 +26,17 @@ describe("BinaryStarConfig", () => {
       const primary = yield* BinaryStarConfig.make({ role: "primary", policy: "classic" })
       assert.deepInclude(primary, {
         frontend: "tcp://*:5001",
-        state: "tcp://*:5003",
-        peer: "tcp://localhost:5004",
-        expiryMillis: 2000
+        stateEndpoint: "tcp://*:5003",
+        peerEndpoint: "tcp://localhost:5004",
+        peerTimeoutMillis: 2000
       })
       const backup = yield* BinaryStarConfig.make({ role: "backup", policy: "classic", heartbeat: "250 millis" })
-      assert.deepInclude(backup, { frontend: "tcp://*:5002", state: "tcp://*:5004", peer: "tcp://localhost:5003" })
-      assert.strictEqual(backup.expiryMillis, 500)
+      assert.deepInclude(backup, {
+        frontend: "tcp://*:5002",
+        stateEndpoint: "tcp://*:5004",
+        peerEndpoint: "tcp://localhost:5003"
+      })
+      assert.strictEqual(backup.peerTimeoutMillis, 500)
     }))
 
   it.effect("names every field that is wrong, and only those", () =>
@@ -55,8 +59,8 @@ describe("BinaryStarConfig", () => {
         ["handshakeTimeout", "ping", "keepAlive"]
       )
       assert.deepStrictEqual(
-        yield* fieldsOf({ ...good, frontend: "tcp://*:99999", state: "5003", peer: "tcp://*:5004" }),
-        ["frontend", "state", "peer"]
+        yield* fieldsOf({ ...good, frontend: "tcp://*:99999", stateEndpoint: "5003", peerEndpoint: "tcp://*:5004" }),
+        ["frontend", "stateEndpoint", "peerEndpoint"]
       )
     }))
 
@@ -93,9 +97,9 @@ describe("BinaryStarConfig", () => {
         role: "primary",
         policy: "classic",
         frontend: endpoint,
-        peer: endpoint
+        peerEndpoint: endpoint
       }).pipe(Effect.match({ onSuccess: () => [], onFailure: ({ issues }) => issues.map(({ field }) => field) }))
-      assert.deepStrictEqual(result, [...(bindable ? [] : ["frontend"]), ...(connectable ? [] : ["peer"])])
+      assert.deepStrictEqual(result, [...(bindable ? [] : ["frontend"]), ...(connectable ? [] : ["peerEndpoint"])])
     }))
 
   it.effect("comes from the environment", () =>
@@ -108,7 +112,7 @@ describe("BinaryStarConfig", () => {
       ])
       const config = yield* BinaryStarConfig.make(options)
       assert.strictEqual(config.role, "backup")
-      assert.strictEqual(config.peer, "tcp://10.0.0.1:5003")
+      assert.strictEqual(config.peerEndpoint, "tcp://10.0.0.1:5003")
       assert.strictEqual(config.frontend, "tcp://*:5002")
       assert.strictEqual(Duration.toMillis(config.heartbeat), 250)
       const error = yield* Effect.flip(fromEnvironment([["BSTAR_ROLE", "backup"]]))

@@ -42,7 +42,7 @@ const statusOf = (role: StateMachine.Role): NodeStatus => ({
     rejected: 0,
     failed: 0,
     limited: 0,
-    heard: 3600,
+    heartbeats: 3600,
     malformed: 0,
     votes: 0,
     missed: 0,
@@ -184,7 +184,7 @@ describe("doctor", () => {
     ],
     [
       "one that is heard although it is silent",
-      pair({}, { state: "YIELDING", peer: { said: "ACTIVE" } }),
+      pair({}, { state: "HANDING_OVER", peer: { said: "ACTIVE" } }),
       ["error crossed"]
     ],
     [
@@ -342,7 +342,7 @@ describe("health", () => {
       const observations of [
         [pair()[0]],
         [pair()[0], unseen],
-        pair({}, { state: "RESUMING" }),
+        pair({}, { state: "REJOINING" }),
         pair({}, { peer: { isExpired: true } }),
         pair({ hold: { kind: "paused", reason: "maintenance", since: now } }),
         pair({}, { hold: { kind: "damped", until: now } }),
@@ -365,7 +365,7 @@ describe("health", () => {
 
   describe("without the status of the peer", () => {
     const active: Patch = { state: "ACTIVE", answers: true }
-    const hears = (said: StateMachine.Word, ageMillis = 300, isExpired = false): Patch => ({
+    const hears = (said: StateMachine.PeerState, ageMillis = 300, isExpired = false): Patch => ({
       peer: { said, ageMillis, isExpired }
     })
     const of = (role: StateMachine.Role, ...patches: ReadonlyArray<Patch>) =>
@@ -426,7 +426,7 @@ describe("health", () => {
     const why = (patch: Patch) => whyNot({ name: "it", status: merge(statusOf("backup"), patch) })
     const gone = { peer: { isExpired: true } }
     assert.strictEqual(why(gone), "it takes over with the next request")
-    assert.strictEqual(why({ state: "YIELDING" }), "it is handing over")
+    assert.strictEqual(why({ state: "HANDING_OVER" }), "it is handing over")
     const never = { state: "BACKUP", peer: { said: null, isExpired: true } } as const
     assert.strictEqual(why(never), "it has not met its primary and refuses every request")
     assert.strictEqual(

@@ -114,7 +114,7 @@ describe("the status server", () => {
     Effect.gen(function*() {
       const { members, primary, ...pair } = yield* startPair({ maxFailovers: 3, timeout: Infinity })
       assert.deepStrictEqual(yield* primary.ask("x"), Option.some("x"))
-      yield* eventually(Effect.map(members.primary.report, ({ peer }) => peer.said === "PASSIVE"))
+      yield* eventually(Effect.map(members.primary.report, ({ peer }) => peer.state === "PASSIVE"))
       const status = yield* Effect.flatMap(get(`${primary.url}/status`), Schema.decodeUnknown(Status.NodeStatus))
       const { counters, latency, now, peer, since, uptimeMillis, ...rest } = status
       assert.deepInclude(rest, {

@@ -59,9 +59,9 @@ const makeNode = (
       Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
         ...link,
         ...altered,
-        waiting: awake.whenOpen(link.waiting),
+        poll: awake.whenOpen(link.poll),
         publish: (message) => isMute || isCut() ? Effect.void : link.publish(message),
-        farewell: (message) => isMute || isCut() ? Effect.void : link.farewell(message)
+        publishFinal: (message) => isMute || isCut() ? Effect.void : link.publishFinal(message)
       }))
     )
     const request: Node["request"] = (request) =>

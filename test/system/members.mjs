@@ -10,8 +10,8 @@ const options = {
   role: "primary",
   policy: "hardened",
   frontend: "tcp://127.0.0.1:*",
-  state: "tcp://127.0.0.1:*",
-  peer: "tcp://127.0.0.1:9",
+  stateEndpoint: "tcp://127.0.0.1:*",
+  peerEndpoint: "tcp://127.0.0.1:9",
   heartbeat: "1 minute"
 }
 const member = BinaryStar.layer(options, ({ body }) => body).pipe(

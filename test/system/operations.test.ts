@@ -270,7 +270,7 @@ describe("bstar switchover", () => {
         [...entries].sort((a, b) => a.at < b.at ? -1 : 1).map(({ at }) => at),
         entries.map(({ at }) => at)
       )
-      const yielded = entries.filter(({ to }) => to === "YIELDING")
+      const yielded = entries.filter(({ to }) => to === "HANDING_OVER")
       assert.deepStrictEqual(yielded.map(({ reason, server }) => [server, reason]), [
         ["primary", "new kernel"],
         ["backup", "and back"]
@@ -381,8 +381,14 @@ describe("bstar promote", () => {
       const history = yield* operate(["history", "--http", place.http.backup])
       // The primary is asked too, and is not there.
       assert.strictEqual(history.code, 1)
-      assert.match(history.stdout, /BACKUP +RESUMING +Promote +promoted by an operator.*because: the primary is lost\n/)
-      assert.match(history.stdout, /RESUMING +ACTIVE +Promote +promoted by an operator.*because: the primary is lost\n/)
+      assert.match(
+        history.stdout,
+        /BACKUP +REJOINING +Promote +promoted by an operator.*because: the primary is lost\n/
+      )
+      assert.match(
+        history.stdout,
+        /REJOINING +ACTIVE +Promote +promoted by an operator.*because: the primary is lost\n/
+      )
     }))
 
   it.scopedLive("is refused while the other one is active", () =>

@@ -53,7 +53,7 @@ describe("bstar run", () => {
 
       yield* primary.kill("SIGTERM")
       assert.deepStrictEqual(yield* primary.exit, { code: 0, signal: null })
-      assert.match(yield* backup.waitForLine(startedBy), /: backup (PASSIVE|RESUMING) -> ACTIVE /)
+      assert.match(yield* backup.waitForLine(startedBy), /: backup (PASSIVE|REJOINING) -> ACTIVE /)
       assert.deepStrictEqual(
         primary.lines.filter((line) => /is stopped$|in good order$|interrupted$/.test(line)),
         [`I: ${process.execPath} is stopped`, "I: stopped in good order", "W: interrupted"]

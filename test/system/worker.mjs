@@ -21,8 +21,8 @@ if (isMainThread) {
     role: "primary",
     policy: "hardened",
     frontend: anyPort,
-    state: anyPort,
-    peer: "tcp://127.0.0.1:1"
+    stateEndpoint: anyPort,
+    peerEndpoint: "tcp://127.0.0.1:1"
   }
   const member = Layer.provide(BinaryStar.layer(options, Handler.echo), Zmq.layer(options))
   const running = Effect.runFork(

@@ -185,7 +185,7 @@ describe("a broken rule is seen", () => {
   })
 
   it("H4: a process that goes on as if it had not stood still", () => {
-    const slept = { ACTIVE: { Slept: stay } }
+    const slept = { ACTIVE: { Stalled: stay } }
     assert.isTrue(finds({ policy: change("primary", slept), pauses: 1 }, "dual-answer"))
     assert.isTrue(finds({ policy: change("backup", slept), kills: 1, pauses: 1, ...atOnce }, "dual-answer"))
   })
@@ -196,7 +196,7 @@ describe("a broken rule is seen", () => {
     const core: Model.Options["core"] = {
       start: Core.start,
       step: (rules, member, inputs, now) => {
-        const stalledAt = Math.max(member.lastHeartbeatAt, now - rules.expiryMillis)
+        const stalledAt = Math.max(member.lastHeartbeatAt, now - rules.peerTimeoutMillis)
         return Core.step(rules, { ...member, lastHeartbeatAt: stalledAt }, inputs, now)
       }
     }
@@ -206,9 +206,9 @@ describe("a broken rule is seen", () => {
 
   it("H4: an active server that keeps its term without proof that it has no peer", () => {
     const keep = (role: StateMachine.Role): StateMachine.Policy => {
-      const cell = Policies.hardened[role].ACTIVE!.Slept
+      const cell = Policies.hardened[role].ACTIVE!.Stalled
       assert(cell._tag === "KeepIfAlone")
-      return change(role, { ACTIVE: { Slept: { ...cell, otherwise: stay } } })
+      return change(role, { ACTIVE: { Stalled: { ...cell, otherwise: stay } } })
     }
     assert.isTrue(finds({ policy: keep("primary"), evidence: true, pauses: 1 }, "dual-answer"))
     assert.isTrue(finds({ policy: keep("backup"), evidence: true, kills: 1, pauses: 1, ...atOnce }, "dual-answer"))
@@ -217,13 +217,13 @@ describe("a broken rule is seen", () => {
   it("H4: a backup that starts over as if it had never been paired", () => {
     const policy: StateMachine.Policy = {
       ...Policies.hardened,
-      backup: { ...Policies.hardened.backup, RESUMING: Policies.hardened.backup.BACKUP! }
+      backup: { ...Policies.hardened.backup, REJOINING: Policies.hardened.backup.BACKUP! }
     }
     assert.isTrue(finds({ policy, pauses: 1 }, "no-answer"))
   })
 
   it("H8: a lone backup that is active as soon as it is promoted", () => {
-    const policy = change("backup", { BACKUP: { Promote: { _tag: "TakeOver", say: "" } } })
+    const policy = change("backup", { BACKUP: { Promote: { _tag: "TakeOver", message: "" } } })
     assert.isTrue(finds({ policy, evidence: true, handovers: 1 }, "dual-answer"))
   })
 
@@ -234,9 +234,9 @@ describe("a broken rule is seen", () => {
   })
 
   it("H9: a server that has handed over and believes an old state, or takes its peer for gone, too soon", () => {
-    const again: StateMachine.Cell = { _tag: "GiveUp", state: "PRIMARY", publish: "PRIMARY", say: "" }
-    const old = change("primary", { YIELDING: { ClientRequest: again, Promote: again } })
-    const gone = change("primary", { RESUMING: { ClientRequest: { _tag: "TakeOver", say: "" } } })
+    const again: StateMachine.Cell = { _tag: "RestartIfExpired", state: "PRIMARY", publish: "PRIMARY", message: "" }
+    const old = change("primary", { HANDING_OVER: { ClientRequest: again, Promote: again } })
+    const gone = change("primary", { REJOINING: { ClientRequest: { _tag: "TakeOver", message: "" } } })
     assert.isTrue(finds({ policy: old, evidence: true, kills: 1, handovers: 1, ...atOnce }, "dual-answer"))
     assert.isTrue(finds({ policy: gone, evidence: true, pauses: 1, handovers: 1 }, "dual-answer"))
   })
@@ -247,7 +247,7 @@ describe("a broken rule is seen", () => {
     for (const budgets of [{ kills: 1 }, { stops: 1 }, { handovers: 1 }]) {
       assert.isTrue(finds({ policy: primary, evidence: true, ...budgets }, "dual-answer"), JSON.stringify(budgets))
     }
-    for (const state of ["PASSIVE", "RESUMING"] as const) {
+    for (const state of ["PASSIVE", "REJOINING"] as const) {
       const policy = change("backup", { [state]: unawaited })
       assert.isTrue(finds({ policy, evidence: true, kills: 1 }, "dual-answer"), state)
     }
@@ -268,7 +268,7 @@ describe("a broken rule is seen", () => {
   })
 
   it("H12: a lone backup that is active at once, without giving a primary the time to be", () => {
-    const takeOver: StateMachine.Cell = { _tag: "TakeOver", say: "" }
+    const takeOver: StateMachine.Cell = { _tag: "TakeOver", message: "" }
     const promoted = change("backup", { BACKUP: { ClientRequest: takeOver } })
     assert.isTrue(finds({ policy: promoted }, "dual-answer"))
     const served = change("backup", { BACKUP: { ClientRequest: { _tag: "ServeAlone", cell: takeOver } } })

@@ -49,7 +49,7 @@ describe("PeerMessage", () => {
 
   it("has an event for every word", () => {
     assert.deepStrictEqual(
-      StateMachine.words.map((word) => toEvent(word, 7)),
+      StateMachine.peerStates.map((word) => toEvent(word, 7)),
       ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive"].map((_tag) => ({ _tag, now: 7 }) as StateMachine.Event)
     )
   })

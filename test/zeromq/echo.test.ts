@@ -30,8 +30,17 @@ const start = <R>(options: Options, handler: Handler.Handler<R>) =>
 /** Starts a primary without a peer, which answers at once. */
 const startAlone = <R = never>(handler: Handler.Handler<R>, options: Partial<Options> = {}) =>
   Effect.gen(function*() {
-    const [frontend, state, peer] = yield* Effect.replicateEffect(freshEndpoint("tcp"), 3, { concurrency: 3 })
-    const member = yield* start({ role: "primary", policy: "classic", frontend, state, peer, ...options }, handler)
+    const [frontend, stateEndpoint, peerEndpoint] = yield* Effect.replicateEffect(freshEndpoint("tcp"), 3, {
+      concurrency: 3
+    })
+    const member = yield* start({
+      role: "primary",
+      policy: "classic",
+      frontend,
+      stateEndpoint,
+      peerEndpoint,
+      ...options
+    }, handler)
     return { frontend: frontend!, member }
   })
 
@@ -194,10 +203,16 @@ describe("two pairs in one process", () => {
       const sign: Handler.Handler = ({ body }) => [...message(name), ...body]
       const primaryScope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
       const primary = yield* Scope.extend(
-        start({ ...common, role: "primary", frontend: one, state: oneState, peer: twoState }, sign),
+        start({ ...common, role: "primary", frontend: one, stateEndpoint: oneState, peerEndpoint: twoState }, sign),
         primaryScope
       )
-      const backup = yield* start({ ...common, role: "backup", frontend: two, state: twoState, peer: oneState }, sign)
+      const backup = yield* start({
+        ...common,
+        role: "backup",
+        frontend: two,
+        stateEndpoint: twoState,
+        peerEndpoint: oneState
+      }, sign)
       const client = yield* BinaryStarClient.make({
         servers: [one!, two!],
         timeout: "30 seconds"

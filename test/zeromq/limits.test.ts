@@ -20,14 +20,18 @@ import { eventually, freshEndpoint, listen, message, texts, unhandledRejections 
 /** A primary without a peer, which answers at once, and what it logs. */
 const serve = (handler: Handler.Handler, options: Partial<Options> = {}) =>
   Effect.gen(function*() {
-    const [frontend, state, peer] = (yield* Effect.replicateEffect(freshEndpoint("tcp"), 3)) as [string, string, string]
-    const settings: Options = { role: "primary", policy: "classic", frontend, state, peer, ...options }
+    const [frontend, stateEndpoint, peerEndpoint] = (yield* Effect.replicateEffect(freshEndpoint("tcp"), 3)) as [
+      string,
+      string,
+      string
+    ]
+    const settings: Options = { role: "primary", policy: "classic", frontend, stateEndpoint, peerEndpoint, ...options }
     const said: Array<string> = []
     const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => said.push(String(message))))
     const context = yield* Layer.build(
       layer(settings, handler).pipe(Layer.provide(Zmq.layer(settings)), Layer.provide(logger))
     )
-    return { frontend, state, said, member: Context.get(context, BinaryStar) }
+    return { frontend, state: stateEndpoint, said, member: Context.get(context, BinaryStar) }
   })
 
 const echo: Handler.Handler = ({ body }) => body
@@ -60,7 +64,7 @@ const isWell = (frontend: string) =>
   }).pipe(Effect.scoped)
 
 const refusedBy = ({ member }: { readonly member: BinaryStar["Type"] }, count: number) =>
-  eventually(Effect.map(member.report, ({ connections }) => connections.refused >= count))
+  eventually(Effect.map(member.report, ({ connections }) => connections.rejected >= count))
 
 describe("a client that", () => {
   it.scopedLive("sends a frame that is too large is cut off; the largest is answered", () =>
@@ -228,7 +232,7 @@ describe("a client that", () => {
       const rejections = yield* unhandledRejections
       // Less than this process has, so that all are cut off at once, and again when it has grown by a quarter.
       const { frontend, member, said } = yield* serve(echo, { maxMemory: 16 })
-      const cuts = Effect.map(member.report, ({ connections }) => connections.cut)
+      const cuts = Effect.map(member.report, ({ connections }) => connections.resets)
       yield* eventually(Effect.map(cuts, (cut) => cut === 1))
       const alive = yield* client(frontend)
       assert.strictEqual(Frames.toString(yield* alive.request("before")), "before")

@@ -26,29 +26,29 @@ export interface Transition {
   readonly verdict: StateMachine.Verdict["_tag"]
   readonly next: StateMachine.State
   /** The word that is published at once, if any. */
-  readonly publish: StateMachine.Word | undefined
+  readonly publish: StateMachine.PeerState | undefined
   /** The rule behind it, where it is not the Guide's. */
   readonly rule: StateMachine.Rule | undefined
   readonly say: string | undefined
 }
 
-const expiryMillis = 2000
+const peerTimeoutMillis = 2000
 
 /** The peer's expiry in every question; it was last heard at 0. */
-const peerExpiry = expiryMillis
+const peerDeadline = peerTimeoutMillis
 
 /** A member whose connection to its peer is there. */
 const questioned = {
-  connectionExpiry: Number.NEGATIVE_INFINITY,
-  quietSince: 0,
+  connectionDeadline: Number.NEGATIVE_INFINITY,
+  silentSince: 0,
   link: "Connected",
   awaited: "Down"
 } as const
 
 const eventOf = (tag: StateMachine.Event["_tag"], now: number, isAlone: boolean): StateMachine.Event =>
-  tag === "Slept"
+  tag === "Stalled"
     ? { _tag: tag, now, isAlone }
-    : tag === "PeerGone"
+    : tag === "PeerDown"
     ? { _tag: tag, now, evidence: { _tag: "ConnectionRefused", endpoint: "its endpoint", asOf: now } }
     : { _tag: tag, now }
 
@@ -58,16 +58,16 @@ const ask = (
   event: StateMachine.Event["_tag"],
   peer: Asked
 ): Transition => {
-  const now = peer === "alive" ? peerExpiry : peerExpiry + 1
-  const asked: StateMachine.Member = { ...questioned, state, peerExpiry, hasReceived: peer !== "unheard" }
-  const { member, publish, say, verdict } = StateMachine.step(rules, asked, eventOf(event, now, peer === "none"))
+  const now = peer === "alive" ? peerDeadline : peerDeadline + 1
+  const asked: StateMachine.ProtocolState = { ...questioned, state, peerDeadline, hasReceived: peer !== "unheard" }
+  const { next, publish, message, verdict } = StateMachine.step(rules, asked, eventOf(event, now, peer === "none"))
   const rule = rules.policy[rules.role][state]?.[event].rule
-  return { role: rules.role, state, event, peer, verdict: verdict._tag, next: member.state, publish, rule, say }
+  return { role: rules.role, state, event, peer, verdict: verdict._tag, next: next.state, publish, rule, say: message }
 }
 
 /** The states that a server can come to. */
 const reachable = (rules: StateMachine.Rules): ReadonlyArray<StateMachine.State> => {
-  const seen = new Set([StateMachine.start(rules, 0).member.state])
+  const seen = new Set([StateMachine.start(rules, 0).next.state])
   for (const state of seen) {
     for (const event of StateMachine.eventTags) {
       seen.add(ask(rules, state, event, "expired").next)
@@ -79,7 +79,13 @@ const reachable = (rules: StateMachine.Rules): ReadonlyArray<StateMachine.State>
 /** Everything that the reducer can be asked: each role, with a peer that is alive, has expired, was never heard, or is none. */
 export const transitions = (policy: StateMachine.Policy): ReadonlyArray<Transition> =>
   (["primary", "backup"] as const).flatMap((role) => {
-    const rules: StateMachine.Rules = { role, policy, expiryMillis, handshakeMillis: 4 * expiryMillis, lone: "wait" }
+    const rules: StateMachine.Rules = {
+      role,
+      policy,
+      peerTimeoutMillis,
+      handshakeMillis: 4 * peerTimeoutMillis,
+      lone: "wait"
+    }
     return reachable(rules).flatMap((state) =>
       StateMachine.eventTags.flatMap((event) => {
         const [alive, expired] = [ask(rules, state, event, "alive"), ask(rules, state, event, "expired")]

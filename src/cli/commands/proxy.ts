@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { BinaryStarError } from "../../member/MemberError.ts"
+import type { MemberError } from "../../member/MemberError.ts"
 import type { Backend } from "../../ports/Backend.ts"
 import type { SocketError } from "../../ports/SocketError.ts"
 import type { Role } from "../../protocol/StateMachine.ts"
@@ -28,7 +28,7 @@ const Settings = Schema.Struct({ backend: Endpoint.Bindable })
 export const run = (
   role: Role,
   parsed: Parsed<typeof proxy>
-): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError, Output> =>
+): Effect.Effect<never, MemberError | InvalidConfig | SocketError, Output> =>
   Effect.gen(function*() {
     const settings = yield* validate(Settings, { backend: Option.getOrElse(parsed.backend, () => backends[role]) })
     const options: Proxy.Options = {
@@ -48,6 +48,6 @@ export const run = (
       Effect.provide(withOperations(parsed, security, Layer.provide(Proxy.layer(options), ports)))
     )
   }).pipe(
-    Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
+    Effect.tapErrorTag("MemberError", () => Effect.logWarning("interrupted")),
     Effect.provide(logging.layerOfServer(parsed.logFormat, parsed.policy))
   )

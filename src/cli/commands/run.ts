@@ -10,7 +10,7 @@ import * as ActiveCommand from "../../command/ActiveCommand.ts"
 import * as Lease from "../../command/Lease.ts"
 import * as BinaryStar from "../../member/BinaryStar.ts"
 import * as Handler from "../../member/Handler.ts"
-import type { BinaryStarError } from "../../member/MemberError.ts"
+import type { MemberError } from "../../member/MemberError.ts"
 import * as Frontend from "../../ports/Frontend.ts"
 import type { SocketError } from "../../ports/SocketError.ts"
 import type { Role } from "../../protocol/StateMachine.ts"
@@ -28,7 +28,7 @@ export const run = (
   role: Role,
   parsed: Parsed<typeof options>,
   [command, ...args]: readonly [string, ...Array<string>]
-): Effect.Effect<void, BinaryStarError | CommandEnded | InvalidConfig | SocketError, Output> =>
+): Effect.Effect<void, MemberError | CommandEnded | InvalidConfig | SocketError, Output> =>
   Effect.gen(function*() {
     const options = { ...memberOptions(role, parsed), vote: "self" } as const
     const security = yield* securityOf(role, parsed)
@@ -46,6 +46,6 @@ export const run = (
       return yield* new CommandEnded({ code })
     }
   }).pipe(
-    Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
+    Effect.tapErrorTag("MemberError", () => Effect.logWarning("interrupted")),
     Effect.provide(logging.layerOfServer(parsed.logFormat, parsed.policy))
   )

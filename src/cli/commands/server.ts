@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as BinaryStar from "../../member/BinaryStar.ts"
 import * as Handler from "../../member/Handler.ts"
-import type { BinaryStarError } from "../../member/MemberError.ts"
+import type { MemberError } from "../../member/MemberError.ts"
 import type { SocketError } from "../../ports/SocketError.ts"
 import type { Role } from "../../protocol/StateMachine.ts"
 import type * as Curve from "../../security/Curve.ts"
@@ -29,8 +29,8 @@ export const memberOptions = (
   role,
   policy: parsed.policy,
   frontend: parsed.frontend && Option.getOrUndefined(parsed.frontend),
-  state: Option.getOrUndefined(parsed.state),
-  peer: Option.getOrUndefined(parsed.peer),
+  stateEndpoint: Option.getOrUndefined(parsed.state),
+  peerEndpoint: Option.getOrUndefined(parsed.peer),
   heartbeat: durationOf(parsed.heartbeat),
   crashDetection: parsed.crashDetection === "policy" ? undefined : parsed.crashDetection === "on",
   lone: parsed.lone,
@@ -109,7 +109,7 @@ export const withOperations = <A, E, R>(
 export const run = (
   role: Role,
   parsed: Parsed<typeof server>
-): Effect.Effect<never, BinaryStarError | InvalidConfig | SocketError, Output> =>
+): Effect.Effect<never, MemberError | InvalidConfig | SocketError, Output> =>
   Effect.gen(function*() {
     const options = memberOptions(role, parsed)
     const security = yield* securityOf(role, parsed)
@@ -119,6 +119,6 @@ export const run = (
     )
   }).pipe(
     // The Guide's server says so whatever it was that ended its loop.
-    Effect.tapErrorTag("BinaryStarError", () => Effect.logWarning("interrupted")),
+    Effect.tapErrorTag("MemberError", () => Effect.logWarning("interrupted")),
     Effect.provide(logging.layerOfServer(parsed.logFormat, parsed.policy))
   )

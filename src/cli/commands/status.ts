@@ -118,8 +118,8 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["connected", ({ status: { connections } }) =>
     connections === undefined
       ? "-"
-      : `${connections.open}, ${connections.refused} refused${
-        connections.cut > 0 ? `, all cut ${connections.cut} times` : ""
+      : `${connections.open}, ${connections.rejected} refused${
+        connections.resets > 0 ? `, all cut ${connections.resets} times` : ""
       }`],
   ["votes", ({ status: { counters } }) => String(counters.votes)],
   ["failovers", ({ status: { counters } }) => String(counters.failovers)],

@@ -106,7 +106,7 @@ const drainTicks = 1
 /** For how many ticks at most a TCP connection to a port that is open takes to be accepted. */
 const connectTicks = 1
 
-const expiryMillis = 2 * heartbeatTicks * tickMillis
+const peerTimeoutMillis = 2 * heartbeatTicks * tickMillis
 
 /**
  * The process of one side.
@@ -131,7 +131,7 @@ export interface Process {
  * @category models
  */
 export interface Flight {
-  readonly word: StateMachine.Word
+  readonly word: StateMachine.PeerState
   readonly age: number
 }
 
@@ -327,7 +327,7 @@ export const make = (options: Options): Model => {
   } = options
   // Any longer stall is the same stall. A shorter one, which goes unnoticed, may hold up a handshake.
   let sleepTicks = heartbeatTicks
-  while (!StateMachine.isStalled({ expiryMillis }, -sleepTicks * tickMillis, 0)) {
+  while (!StateMachine.isStalled({ peerTimeoutMillis }, -sleepTicks * tickMillis, 0)) {
     sleepTicks++
   }
   // A stall that goes unnoticed may hold up a handshake.
@@ -346,7 +346,7 @@ export const make = (options: Options): Model => {
   const rulesOf = (side: Side): Core.Rules => ({
     role: roles[side],
     policy,
-    expiryMillis,
+    peerTimeoutMillis,
     handshakeMillis: handshakeTicks * tickMillis,
     lone,
     isSelfVoting: false,
@@ -368,11 +368,11 @@ export const make = (options: Options): Model => {
   /** For how many ticks at most each step of a connection takes. */
   const patience = { down: connectTicks, accepted: handshake, greeted: delay, subscribed: 0, closed: 0 }
 
-  const flightTable = StateMachine.words.map((word) =>
+  const flightTable = StateMachine.peerStates.map((word) =>
     Array.from({ length: waiting + 1 }, (_, age): Flight => ({ word, age }))
   )
-  const flightOf = (word: StateMachine.Word, age: number): Flight =>
-    flightTable[StateMachine.words.indexOf(word)]![age]!
+  const flightOf = (word: StateMachine.PeerState, age: number): Flight =>
+    flightTable[StateMachine.peerStates.indexOf(word)]![age]!
 
   const born = sides.map((side): Process => ({
     status: "running",
@@ -820,7 +820,7 @@ export const make = (options: Options): Model => {
     }
   }
 
-  const publish = (draft: Draft, from: Side, word: StateMachine.Word): void => {
+  const publish = (draft: Draft, from: Side, word: StateMachine.PeerState): void => {
     const to = other(from)
     const last = draft.flights[to].at(-1)
     // Two of the same at one instant arrive like one.
@@ -895,7 +895,7 @@ const staleOf = {
   BACKUP: "StaleBackup",
   ACTIVE: "StaleActive",
   PASSIVE: "StalePassive"
-} as const satisfies { readonly [W in StateMachine.Word]: Reactions.Stimulus }
+} as const satisfies { readonly [W in StateMachine.PeerState]: Reactions.Stimulus }
 
 const noEvidence = { evidence: "none", evidenceAge: 0 } as const
 
@@ -908,7 +908,8 @@ const requestAt = ({ connections }: World, side: Side): "Request" | "WatchedRequ
   connections[other(side)].status === "subscribed" ? "WatchedRequest" : "Request"
 
 /** Whether the state port of a member is closed, because it hands over. */
-const isPortClosed = ({ node }: Process): boolean => StateMachine.wordOf[node.member.protocol.state] === undefined
+const isPortClosed = ({ node }: Process): boolean =>
+  StateMachine.reportedState[node.member.protocol.state] === undefined
 
 /** Whether a request makes it go on without being answered. */
 const awaitsVote = (world: World, side: Side): boolean => {

@@ -64,7 +64,7 @@ export interface Node {
  */
 export interface Reaction {
   readonly node: Node
-  readonly published: ReadonlyArray<StateMachine.Word>
+  readonly published: ReadonlyArray<StateMachine.PeerState>
   /** Whether its state port is closed behind the last of them. */
   readonly isPortClosed: boolean
   /** Whether a request is accepted after it. */
@@ -88,7 +88,7 @@ const gone = (asOf: number): Core.Input => ({
 
 const staleEpoch = -1
 
-const heartbeat = (state: StateMachine.Word, linkEpoch = 0): Core.Input => ({
+const heartbeat = (state: StateMachine.PeerState, linkEpoch = 0): Core.Input => ({
   _tag: "PeerHeartbeat",
   state,
   receivedAt: 0,
@@ -128,7 +128,7 @@ const inputsOf: { readonly [S in Stimulus]: ReadonlyArray<Core.Input> } = {
 
 interface Run {
   member: Core.Member
-  readonly published: Array<StateMachine.Word>
+  readonly published: Array<StateMachine.PeerState>
   isPortClosed: boolean
   isAborted: boolean
   isExited: boolean
@@ -221,20 +221,20 @@ export const make = (rules: Core.Rules, { core = production, remembersPeer, tick
     protocol.state === "ACTIVE"
       ? StateMachine.isPeerExpired(protocol, lastHeartbeatAt)
         ? Number.NEGATIVE_INFINITY
-        : Math.max(protocol.peerExpiry, lastHeartbeatAt) - now
+        : Math.max(protocol.peerDeadline, lastHeartbeatAt) - now
       : Math.max(
-        protocol.peerExpiry - now,
-        Number.isFinite(protocol.peerExpiry) ? -tickMillis : Number.NEGATIVE_INFINITY
+        protocol.peerDeadline - now,
+        Number.isFinite(protocol.peerDeadline) ? -tickMillis : Number.NEGATIVE_INFINITY
       )
 
-  const protocolAt = (member: Core.Member, now: number): StateMachine.Member => {
+  const protocolAt = (member: Core.Member, now: number): StateMachine.ProtocolState => {
     const { protocol } = member
-    const left = Math.floor((protocol.connectionExpiry - now) / tickMillis)
+    const left = Math.floor((protocol.connectionDeadline - now) / tickMillis)
     return {
       ...protocol,
-      peerExpiry: deadlineAt(member, now),
-      connectionExpiry: left < 0 ? Number.NEGATIVE_INFINITY : left * tickMillis,
-      quietSince: before,
+      peerDeadline: deadlineAt(member, now),
+      connectionDeadline: left < 0 ? Number.NEGATIVE_INFINITY : left * tickMillis,
+      silentSince: before,
       hasReceived: protocol.hasReceived || !isReceivedAskedFor(protocol.state)
     }
   }
@@ -288,7 +288,7 @@ export const make = (rules: Core.Rules, { core = production, remembersPeer, tick
       isPortClosed: run.isPortClosed,
       isAccepted: Core.admission(rules, run.member) === "Accept",
       isEffective: after !== node || run.published.length > 0,
-      isRenewed: run.member.protocol.quietSince !== before,
+      isRenewed: run.member.protocol.silentSince !== before,
       isAborted: run.isAborted,
       isExited: run.isExited,
       messages: run.messages

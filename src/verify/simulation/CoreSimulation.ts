@@ -28,7 +28,7 @@ export interface Options {
   readonly keepLines?: boolean | undefined
 }
 
-const { expiryMillis, heartbeatMillis } = World
+const { peerTimeoutMillis, heartbeatMillis } = World
 
 /** The longest that a connection takes in this world, each way: to be tried again, TCP, handshake, subscription. */
 const connectionMillis = 5 * heartbeatMillis
@@ -41,7 +41,7 @@ const handOverGraceMillis = 16 * heartbeatMillis
 
 const rulesOf = (policy: StateMachine.Policy, drainMillis: number): Omit<Core.Rules, "role"> => ({
   policy,
-  expiryMillis,
+  peerTimeoutMillis,
   handshakeMillis: timing.handshake * heartbeatMillis,
   lone: "wait",
   isSelfVoting: false,

@@ -233,13 +233,13 @@ export const make = (
           })
         const link: PeerLink["Type"] = {
           messages: Batches.batches(station.words),
-          waiting: Effect.zipRight(
+          poll: Effect.zipRight(
             Effect.yieldNow(),
             Effect.map(station.words.size, (size) => Option.getOrElse(size, () => 0) > 0)
           ),
           publish,
-          farewell: publish,
-          forget: Effect.sleep(arrivalMillis),
+          publishFinal: publish,
+          reset: Effect.sleep(arrivalMillis),
           events: Mailbox.toStream(station.events),
           hasSubscriber: Effect.sync(() => listening.has(peerOf(life.role))),
           isRefused: (timeoutMillis) =>
@@ -250,12 +250,12 @@ export const make = (
               yield* Effect.sleep(Math.min(back, timeoutMillis - Math.min(there, timeoutMillis)))
               return isRefused && there + back <= timeoutMillis
             }),
-          gone: Mailbox.toStream(station.evidence)
+          peerDown: Mailbox.toStream(station.evidence)
         }
         const reply = (replies: ReadonlyArray<Frames.Frames>) =>
           Effect.sync(() => {
             for (const [client, ...message] of life.isThere() ? replies : []) {
-              if (Envelope.isFromActive(Envelope.read(message)?.status)) {
+              if (Envelope.isFromActive(Envelope.parseReply(message)?.status)) {
                 replied(life.role)
               }
               const line = station.clients.get(String(client))?.answers
@@ -267,7 +267,7 @@ export const make = (
         const frontend: Frontend["Type"] = {
           run: (onBatch) => Batches.serve(station.requests, onBatch, reply),
           reply,
-          connections: Effect.sync(() => ({ open: station.clients.size, refused: 0, cut: 0 }))
+          connections: Effect.sync(() => ({ open: station.clients.size, rejected: 0, resets: 0 }))
         }
         return { frontend, link }
       }),

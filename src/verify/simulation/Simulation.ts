@@ -75,10 +75,10 @@ export interface Report {
 }
 
 const heartbeatMillis = 100
-const expiryMillis = 2 * heartbeatMillis
+const peerTimeoutMillis = 2 * heartbeatMillis
 
 /** Who may take over sees it with the next vote; that and its answer are under way for up to half a heartbeat each. */
-const graceMillis = expiryMillis + heartbeatMillis
+const graceMillis = peerTimeoutMillis + heartbeatMillis
 
 const roles: ReadonlyArray<Role> = ["primary", "backup"]
 

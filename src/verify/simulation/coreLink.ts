@@ -130,7 +130,7 @@ export const hasSubscriber = (world: World, { port, side }: Server): boolean => 
 const longDelays = 10
 
 /** A message gets to the peer as the conditions are. */
-const carry = (world: World, to: Side, state: StateMachine.Word): void => {
+const carry = (world: World, to: Side, state: StateMachine.PeerState): void => {
   const peer = world.servers[to]
   const what = { _tag: "Message", to, connection: peer.connection.id, state } as const
   if (!world.isFaulty) {
@@ -144,7 +144,7 @@ const carry = (world: World, to: Side, state: StateMachine.Word): void => {
 }
 
 /** Publishes a state. A port that was closed is opened; a final message closes it. */
-export const publish = (world: World, server: Server, state: StateMachine.Word, isFinal: boolean): void => {
+export const publish = (world: World, server: Server, state: StateMachine.PeerState, isFinal: boolean): void => {
   if (server.port === 0 && isFinal) {
     return
   }

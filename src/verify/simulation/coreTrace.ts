@@ -57,6 +57,6 @@ export const printInputs = (inputs: ReadonlyArray<Core.Input>): string =>
 export const printMember = ({ lastHeartbeatAt, phase, protocol, wait }: Core.Member, now: number): string =>
   `= ${protocol.state} ${phase._tag}${wait === undefined ? "" : `, waits for ${wait._tag}`}, last heartbeat ${
     (lastHeartbeatAt - now).toFixed(3)
-  }, peer deadline ${(protocol.peerExpiry - now).toFixed(3)}, connection deadline ${
-    (protocol.connectionExpiry - now).toFixed(3)
+  }, peer deadline ${(protocol.peerDeadline - now).toFixed(3)}, connection deadline ${
+    (protocol.connectionDeadline - now).toFixed(3)
   }, link ${protocol.link}`

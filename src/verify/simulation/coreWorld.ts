@@ -14,7 +14,7 @@ import * as Heap from "./heap.ts"
 import type { Violation } from "./History.ts"
 
 export const heartbeatMillis = 100
-export const expiryMillis = 2 * heartbeatMillis
+export const peerTimeoutMillis = 2 * heartbeatMillis
 
 /**
  * Any message takes at most so long while the network is sound. In some runs it is far quicker, so that a probe after a stall is
@@ -38,7 +38,7 @@ export type Timer =
 
 /** What may reach a process that runs, each from a source of its own. */
 export type Delivery =
-  | { readonly _tag: "Message"; readonly to: Side; readonly connection: number; readonly state: StateMachine.Word }
+  | { readonly _tag: "Message"; readonly to: Side; readonly connection: number; readonly state: StateMachine.PeerState }
   | { readonly _tag: "Link"; readonly to: Side; readonly life: number; readonly input: Core.Input }
   | { readonly _tag: "Timer"; readonly to: Side; readonly life: number; readonly timer: Timer }
   | { readonly _tag: "Request"; readonly to: Side; readonly request: Frames.Frames }

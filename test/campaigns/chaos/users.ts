@@ -26,7 +26,7 @@ export interface Asked {
 }
 
 /** A reply to a request that had been answered already, so that it was executed twice. */
-export interface Late {
+export interface BrieflyStalled {
   readonly user: number
   readonly role: Role
   readonly at: number
@@ -34,7 +34,7 @@ export interface Late {
 
 export interface Users {
   /** The requests that have ended, and the replies that were one too many, since this was last asked for. */
-  readonly take: () => { readonly asked: ReadonlyArray<Asked>; readonly late: ReadonlyArray<Late> }
+  readonly take: () => { readonly asked: ReadonlyArray<Asked>; readonly late: ReadonlyArray<BrieflyStalled> }
 }
 
 export const timeout = "10 seconds"
@@ -42,7 +42,7 @@ export const timeout = "10 seconds"
 export const makeUsers = (pair: Pair, count: number, keys?: string): Effect.Effect<Users, never, Scope.Scope> =>
   Effect.gen(function*() {
     let asked: Array<Asked> = []
-    let late: Array<Late> = []
+    let late: Array<BrieflyStalled> = []
     for (let user = 1; user <= count; user++) {
       yield* use(pair, user, keys, (request) => asked.push(request), (reply) => late.push(reply))
     }
@@ -67,7 +67,7 @@ const use = (
   user: number,
   keys: string | undefined,
   note: (asked: Asked) => void,
-  noteLate: (late: Late) => void
+  noteLate: (late: BrieflyStalled) => void
 ) =>
   Effect.gen(function*() {
     let attempts = 0
@@ -145,6 +145,6 @@ const watched = (pair: Pair, watch: Watch, keys: string | undefined): Layer.Laye
 
 /** Which request a reply is to; the client numbers them. What tells that there is none is no reply. */
 const idOf = (message: Frames.Frames): ReadonlyArray<number> => {
-  const answer = Envelope.read(message)
+  const answer = Envelope.parseReply(message)
   return answer === undefined || answer.status !== undefined ? [] : [Number(answer.id)]
 }

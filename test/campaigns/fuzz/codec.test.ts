@@ -38,7 +38,7 @@ describe("the wire", () => {
     const length = Frames.envelopeLength(message)
     assert.isAtMost(length, message.length)
     Envelope.spanOf(message)
-    Envelope.read(frames)
+    Envelope.parseReply(frames)
     if (Envelope.isOurs(message)) {
       assert.deepStrictEqual(Envelope.status(message, "Busy").slice(0, 2), message.slice(0, 2))
     }

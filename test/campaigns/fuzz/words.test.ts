@@ -38,7 +38,7 @@ describe("a hardened server over tcp", () => {
         const at = yield* freeEndpoints
         const options: Options = {
           ...{ role, policy: "hardened", heartbeat: "100 millis", crashDetection: false },
-          ...{ frontend: at[role].frontend, state: at[role].state, peer: at[other(role)].state }
+          ...{ frontend: at[role].frontend, stateEndpoint: at[role].state, peerEndpoint: at[other(role)].state }
         }
         const peer = yield* foreignPeer(other(role), at)
         const context = yield* Layer.build(
@@ -55,10 +55,10 @@ describe("a hardened server over tcp", () => {
             yield* pause > 0 ? Effect.sleep(pause) : Effect.void
           }
         }
-        yield* eventually(Effect.map(member.counters, ({ heard, malformed }) => heard + malformed === said))
+        yield* eventually(Effect.map(member.counters, ({ heartbeats, malformed }) => heartbeats + malformed === said))
         // It still understands what it hears.
         yield* peer.say("3")
-        yield* eventually(Effect.map(member.report, ({ peer }) => peer.said === "ACTIVE"))
+        yield* eventually(Effect.map(member.report, ({ peer }) => peer.state === "ACTIVE"))
         const { transition } = yield* member.report
         assert.include(StateMachine.states, transition.to)
         assert.isNull(joined.unsafePoll())

@@ -68,7 +68,7 @@ describe("a pair of cores in a plain loop", () => {
   })
 
   it("H4 taken away: a member that stalled and goes on is caught", () => {
-    assert.include(["DualAccept", "DualAnswer"], firstBroken(withCell("Slept", { _tag: "Stay" }), 1000))
+    assert.include(["DualAccept", "DualAnswer"], firstBroken(withCell("Stalled", { _tag: "Stay" }), 1000))
   })
 
   it("H10 taken away: a member that takes a connection being made for silence is caught", () => {

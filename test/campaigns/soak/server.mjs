@@ -23,7 +23,7 @@ const { values } = parseArgs({
 })
 const { frontend, heartbeat, http, peer, policy, state } = values
 const options = {
-  ...{ role: values.p ? "primary" : "backup", policy, frontend, state, peer, heartbeat },
+  ...{ role: values.p ? "primary" : "backup", policy, frontend, stateEndpoint: state, peerEndpoint: peer, heartbeat },
   // So small that abuse comes to it.
   ...{ maxMemory: 256, handshakeTimeout: "1 second", ping: "2 seconds" }
 }
