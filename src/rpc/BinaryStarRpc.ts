@@ -31,6 +31,7 @@ import type { PeerLink } from "../ports/PeerLink.ts"
 import type * as BinaryStarConfig from "../settings/BinaryStarConfig.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as Client from "./client.ts"
+import type { Procedure } from "./clientCalls.ts"
 import * as Server from "./server.ts"
 
 /**
@@ -88,16 +89,16 @@ export const layerProtocolClient = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGro
   never,
   BinaryStarClient | RpcSerialization.RpcSerialization
 > => {
-  const kinds = new Map<string, Client.Kind>()
+  const procedures = new Map<string, Procedure>()
   for (const rpc of group.requests.values()) {
     const { _tag, annotations, successSchema } = rpc as unknown as Rpc.AnyWithProps
-    kinds.set(_tag, {
+    procedures.set(_tag, {
       isStream: RpcSchema.isStreamSchema(successSchema),
       resend: Context.get(annotations, Resend)
     })
   }
   return Layer.scoped(
     RpcClient.Protocol,
-    Client.make((tag) => kinds.get(tag) ?? { isStream: false, resend: false })
+    Client.make((tag) => procedures.get(tag) ?? { isStream: false, resend: false })
   )
 }
