@@ -138,8 +138,8 @@ export class RequestTable<Waiter> {
   }
 
   onMessage(message: Frames.Frames): Received<Waiter> {
-    const [id, delimiter, ...body] = message
-    if (id?.length !== idLength || delimiter?.length !== 0) {
+    const id = message[0]
+    if (id?.length !== idLength || message[1]?.length !== 0) {
       this.counters.malformed++
       return malformed
     }
@@ -150,7 +150,7 @@ export class RequestTable<Waiter> {
     }
     this.#delete(request)
     this.counters.replied++
-    return { _tag: "Reply", waiter: request.waiter, body }
+    return { _tag: "Reply", waiter: request.waiter, body: message.slice(2) }
   }
 
   /** Removes the requests that were queued for too long. Not to be called between `nextBatch` and `onSent`. */

@@ -74,18 +74,16 @@ export class ProxySession {
     }
   })
 
-  get #sendBatch(): Effect.Effect<void, SocketError> {
-    return Effect.gen(this, function*() {
-      this.table.expire(this.#options.now()).forEach((request) => this.#reject(request))
-      const batch = this.table.nextBatch()
-      const count = yield* this.#options.backend.send(batch.map(({ message }) => message))
-      this.table.onSent(batch, count)
-      if (count < batch.length) {
-        this.#mayHaveRoom.unsafeClose()
-        yield* Effect.timeoutOption(this.#mayHaveRoom.await, retryDelay)
-      }
-    })
-  }
+  readonly #sendBatch: Effect.Effect<void, SocketError> = Effect.gen(this, function*() {
+    this.table.expire(this.#options.now()).forEach((request) => this.#reject(request))
+    const batch = this.table.nextBatch()
+    const count = batch.length > 0 ? yield* this.#options.backend.send(batch.map(({ message }) => message)) : 0
+    this.table.onSent(batch, count)
+    if (count < batch.length) {
+      this.#mayHaveRoom.unsafeClose()
+      yield* Effect.timeoutOption(this.#mayHaveRoom.await, retryDelay)
+    }
+  })
 
   /** Takes messages of workers. */
   readonly receive = async (messages: ReadonlyArray<Frames.Frames>): Promise<void> => {

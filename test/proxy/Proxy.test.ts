@@ -111,8 +111,8 @@ describe("a proxy", () => {
       assert.deepStrictEqual(texts(work.slice(1)), ["", "1", "", "2"])
       yield* reply(worker, work, "", "done")
       assert.deepStrictEqual(texts(yield* client.replies.take), ["a", "b", "", "", "done"])
-      assert.deepStrictEqual(yield* proxy.counters, { handedOn: 1, replied: 1, busy: 0, late: 0, malformed: 0 })
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 0 })
+      assert.deepStrictEqual(yield* proxy.counters, { forwarded: 1, replied: 1, busy: 0, late: 0, malformed: 0 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 0 })
     }))
 
   it.scoped("gives a request without a body as an empty frame, since a REP drops what has none", () =>
@@ -152,10 +152,10 @@ describe("a proxy", () => {
         yield* ask(client, `${n}`)
       }
       yield* settle
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 10, inHand: 0 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 10, atWorkers: 0 })
       const worker = yield* join(backend)
       yield* TestClock.adjust("10 millis")
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 10 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 10 })
       for (let n = 0; n < 10; n++) {
         const work = yield* worker.work.take
         assert.deepStrictEqual(bodyOf(work), [`${n}`])
@@ -173,9 +173,9 @@ describe("a proxy", () => {
         yield* ask(client, `${n}`)
       }
       yield* settle
-      const { inHand, inLine } = yield* proxy.load
-      assert.isAbove(inLine, 0)
-      assert.strictEqual(inHand + inLine, 100)
+      const { atWorkers, queued } = yield* proxy.load
+      assert.isAbove(queued, 0)
+      assert.strictEqual(atWorkers + queued, 100)
       yield* echo({ work: yield* listen(messages), send })
       const replies = yield* Effect.forkScoped(Effect.replicateEffect(client.replies.take, 100))
       yield* TestClock.adjust("1 second")
@@ -183,7 +183,7 @@ describe("a proxy", () => {
         (yield* Fiber.join(replies)).map((reply) => texts(reply)[1]),
         Array.from({ length: 100 }, (_, n) => `${n}`)
       )
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 0 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 0 })
     }))
 
   it.scoped("has no more requests in line and in hand than its concurrency; the rest stays with the clients", () =>
@@ -195,7 +195,7 @@ describe("a proxy", () => {
         yield* ask(client, `${n}`)
       }
       yield* settle
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 5 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 5 })
       yield* echo(worker)
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Effect.replicateEffect(client.replies.take, 20)).length, 20)
@@ -217,7 +217,7 @@ describe("a request that no worker takes in time", () => {
       assert.strictEqual(Frames.toString(error.detail!), "no worker was free")
       assert.strictEqual((yield* proxy.counters).busy, 2)
       assert.deepStrictEqual(said.filter((text) => text.includes("no worker")), [
-        "no worker was free for a request, which is refused"
+        "rejected a request: no worker was free within 4500 ms (connect more workers, or raise --timeout)"
       ])
       const worker = yield* join(backend)
       yield* TestClock.adjust("1 second")
@@ -248,10 +248,10 @@ describe("a worker", () => {
       const work = yield* worker.work.take
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual((yield* Fiber.join(asking)).reason, "TimedOut")
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 0 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 0 })
       yield* reply(worker, work, "late")
       yield* settle
-      assert.deepStrictEqual(yield* proxy.counters, { handedOn: 1, replied: 0, busy: 0, late: 1, malformed: 0 })
+      assert.deepStrictEqual(yield* proxy.counters, { forwarded: 1, replied: 0, busy: 0, late: 1, malformed: 0 })
     }))
 
   it.scoped("that is lost with a request does no harm where the client asks again: another one gets it", () =>
@@ -290,9 +290,9 @@ describe("a worker", () => {
       }
       yield* worker.send(work.slice(0, 1))
       yield* settle
-      assert.deepStrictEqual(yield* proxy.counters, { handedOn: 1, replied: 0, busy: 0, late: 1, malformed: 6 })
+      assert.deepStrictEqual(yield* proxy.counters, { forwarded: 1, replied: 0, busy: 0, late: 1, malformed: 6 })
       assert.deepStrictEqual(said.filter((text) => text.includes("no reply")), [
-        "a worker has said something that is no reply; it is ignored"
+        "ignored a worker's message that is no reply: a reply is the request's envelope, an empty frame and a body"
       ])
       yield* reply(worker, work, "first")
       yield* reply(worker, work, "second")
@@ -322,7 +322,7 @@ describe("a pair of proxies", () => {
       yield* ask(yield* backup.connect, "passive")
       assert.deepStrictEqual(bodyOf(yield* busy.work.take), ["active"])
       yield* nothing(idle.work)
-      assert.strictEqual((yield* backup.proxy.counters).handedOn, 0)
+      assert.strictEqual((yield* backup.proxy.counters).forwarded, 0)
     }))
 
   it.scoped("waits for its workers when the active one is stopped, and hands on nothing more", () =>
@@ -363,7 +363,7 @@ describe("a pair of proxies", () => {
       yield* worker.leave
       yield* ours("2")
       yield* settle
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 1, inHand: 1 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 1, atWorkers: 1 })
       yield* peer.says("3")
       const answers = [yield* replies.take, yield* replies.take].map((answer) => Envelope.parseReply(answer)!)
       assert.deepStrictEqual(answers.map(({ id, status }) => [id, status]), [["1", "Interrupted"], ["2", "NotActive"]])
@@ -376,11 +376,11 @@ describe("a pair of proxies", () => {
       const client = yield* primary.connect
       yield* ask(client, "1")
       yield* settle
-      assert.deepStrictEqual(yield* primary.proxy.load, { inLine: 1, inHand: 0 })
+      assert.deepStrictEqual(yield* primary.proxy.load, { queued: 1, atWorkers: 0 })
       const stopping = yield* Effect.fork(primary.stop)
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(stopping)
-      assert.deepStrictEqual(yield* primary.proxy.load, { inLine: 0, inHand: 0 })
+      assert.deepStrictEqual(yield* primary.proxy.load, { queued: 0, atWorkers: 0 })
       const worker = yield* join(primary.backend)
       yield* TestClock.adjust("1 second")
       yield* nothing(worker.work)

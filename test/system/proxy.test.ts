@@ -147,7 +147,7 @@ describe("bstar proxy", () => {
         const primary = yield* start("primary", where, "--timeout", "500 millis", "--when-busy", whenBusy)
         const { request } = yield* makeClient(where, { timeout: "3 seconds" })
         assert.strictEqual((yield* Effect.flip(request("x"))).reason, reason)
-        yield* primary.waitForLine("W: no worker was free for a request, which is refused")
+        yield* primary.waitForLine(/^W: rejected a request: no worker was free within 450 ms/)
         yield* startWorker("late", where.backends.primary)
         assert.strictEqual(Frames.toString(yield* request("y")), "y late")
       }

@@ -15,7 +15,7 @@ import { scan } from "../../../src/cli/commandLine.ts"
 import * as ConfigFile from "../../../src/cli/configFile.ts"
 import { Output } from "../../../src/cli/output.ts"
 import * as settings from "../../../src/cli/settings.ts"
-import * as Wire from "../../../src/rpc/wire.ts"
+import * as ControlFrame from "../../../src/rpc/controlFrame.ts"
 import * as Endpoint from "../../../src/wire/Endpoint.ts"
 import * as Envelope from "../../../src/wire/Envelope.ts"
 import * as Frames from "../../../src/wire/Frames.ts"
@@ -45,8 +45,8 @@ describe("the wire", () => {
     for (const withdrawn of Envelope.withdraw(message)) {
       assert.strictEqual(withdrawn[0], message[0])
     }
-    Wire.wordOf(frames)
-    Wire.restOf(frames)
+    ControlFrame.kindOf(frames)
+    ControlFrame.contentOf(frames)
   }, { fastCheck: runs })
 
   it.prop("an endpoint is understood or not", { text: Arbitrary.text }, ({ text }) => {
