@@ -27,6 +27,7 @@ interface Request {
 
 /** What the RPC server runs. */
 interface Execution {
+  readonly clientId: number
   readonly id: string
   made: number
   mayMake: boolean
@@ -39,6 +40,9 @@ interface Received {
   readonly values: Array<number>
   readonly ends: Array<string>
 }
+
+/** Number of chunks that a stream which has not ended before makes at the end of a simulation. */
+const chunksAtEnd = 10
 
 class Simulation {
   readonly requests: Array<Request> = []
@@ -57,14 +61,15 @@ class Simulation {
       fork: Effect.runFork,
       onDisconnect: () => {}
     })
-    this.server.connect((_, message) => Effect.sync(() => this.take(message)))
+    this.server.connect((clientId, message) => Effect.sync(() => this.take(clientId, message)))
     this.server.beginTerm()
   }
 
   /** The RPC server takes a message. */
-  take(message: RpcMessage.FromClientEncoded): void {
+  take(clientId: number, message: RpcMessage.FromClientEncoded): void {
     if (message._tag === "Request") {
-      this.executions.push({ id: message.id, made: 0, mayMake: true, hasEnded: false })
+      assert.isTrue(this.executions.every(({ hasEnded, id }) => hasEnded || id !== message.id), "is executed already")
+      this.executions.push({ clientId, id: message.id, made: 0, mayMake: true, hasEnded: false })
     } else if (message._tag === "Ack") {
       const execution = this.executions.findLast(({ id }) => id === message.requestId)
       execution!.mayMake = true
@@ -81,7 +86,7 @@ class Simulation {
     execution.mayMake = false
     execution.hasEnded = isLast
     this.server.send(
-      1,
+      execution.clientId,
       isLast
         ? { _tag: "Exit", requestId, exit: { _tag: "Success", value } }
         : { _tag: "Chunk", requestId, values: [value] }
@@ -184,7 +189,8 @@ class Simulation {
       case "start":
         return this.start(n % 3 === 0)
       case "tick":
-        return this.server.tick()
+        // Polls are answered then.
+        return Array.from({ length: ControlFrame.pollSeconds }).forEach(() => this.server.tick())
       case "chunk":
       case "last":
         return execution === undefined ? undefined : this.respond(execution, action === "last")
@@ -210,11 +216,11 @@ class Simulation {
     }
   }
 
-  /** Lets everything run to its end without further losses. */
+  /** Lets streams go on for a while, and everything end, without further losses. */
   finish(): void {
-    for (let round = 0; round < 100; round++) {
+    for (let round = 0; round < 50; round++) {
       this.requests.splice(0).forEach((request) => this.arrive(request))
-      this.executions.forEach((execution) => this.respond(execution, true))
+      this.executions.forEach((execution) => this.respond(execution, round > chunksAtEnd))
       this.replies.splice(0).forEach(({ body, request }) => this.complete(request, body, true))
       this.server.tick()
     }
@@ -229,7 +235,7 @@ const actions = FastCheck.array(
     ),
     FastCheck.nat(41)
   ),
-  { maxLength: 150 }
+  { minLength: 20, maxLength: 150, size: "max" }
 )
 
 const orderly = FastCheck.array(
@@ -237,7 +243,7 @@ const orderly = FastCheck.array(
     FastCheck.constantFrom("start", "chunk", "last", "request", "reply"),
     FastCheck.nat(6).map((n) => n + 1)
   ),
-  { maxLength: 150 }
+  { minLength: 20, maxLength: 150, size: "max" }
 )
 
 const run = (actions: ReadonlyArray<readonly [string, number]>) => {
@@ -245,8 +251,9 @@ const run = (actions: ReadonlyArray<readonly [string, number]>) => {
   for (const [action, n] of actions) {
     simulation.act(action, n)
   }
+  const open = simulation.executions.filter(({ hasEnded }) => !hasEnded)
   simulation.finish()
-  return simulation
+  return { simulation, open }
 }
 
 describe("client and server", () => {
@@ -254,7 +261,7 @@ describe("client and server", () => {
     "with losses and repetitions: every call ends once, values are in order, and what may not be resent is executed once",
     { actions },
     ({ actions }) => {
-      const { executions, received, server } = run(actions)
+      const { executions, received, server } = run(actions).simulation
       for (const [call, { ends, isStream, values }] of received) {
         assert.strictEqual(ends.length, 1, `call ${call.id}`)
         if (isStream) {
@@ -275,11 +282,15 @@ describe("client and server", () => {
     "without losses: every call is executed once, and every response is received once",
     { orderly },
     ({ orderly }) => {
-      const { executions, received } = run(orderly.filter(([action, n]) => action !== "reply" || n % 7 !== 0))
+      const { open, simulation: { executions, received } } = run(orderly.filter(([, n]) => n % 7 !== 0))
       assert.strictEqual(executions.length, received.size)
       for (const [call, { ends, isStream, values }] of received) {
         const execution = executions.find(({ id }) => id === call.id)!
         assert.deepStrictEqual(ends, ["DeliverLast"])
+        assert.isTrue(
+          !isStream || !open.includes(execution) || execution.made >= chunksAtEnd,
+          `${execution.made} chunks`
+        )
         assert.deepStrictEqual(values, isStream ? Array.from({ length: execution.made }, (_, i) => i) : [0])
       }
     },

@@ -23,7 +23,12 @@ describe("a send buffer", () => {
 
   it.prop(
     "every message that is not deleted is in one batch, in order, and no batch mixes what may be resent with the rest",
-    { sent: FastCheck.array(FastCheck.record({ resend: FastCheck.boolean(), isDeleted: FastCheck.boolean() })) },
+    {
+      sent: FastCheck.array(FastCheck.record({ resend: FastCheck.boolean(), isDeleted: FastCheck.boolean() }), {
+        size: "max",
+        maxLength: 200
+      })
+    },
     ({ sent }) => {
       const buffer = new SendBuffer<PendingMessage>()
       const messages = sent.map(({ resend }, i) => message(`${i}`, resend))
