@@ -16,12 +16,12 @@ type Waiter = Parameters<DeferredReply["start"]>[0]
 const retryDelay = Duration.millis(10)
 
 /**
- * Share of a request's time that it may be queued. A worker would not complete it in what is left, and `Busy` says more to the
- * client than that a worker took too long.
+ * Share of a request's time that it may be queued. In what is left no worker would complete it, and `Busy` reports, unlike
+ * `TimedOut`, that it was not executed.
  */
 const queueShare = 0.9
 
-/** Protocol errors are logged once, until there was none for so long. */
+/** Length, in milliseconds, of the silence that ends a burst of errors. Each burst is logged once. */
 const burstMillis = 10_000
 
 const busy = Exit.fail(new RequestFailure({ reason: "Busy", body: "no worker was free" }))
