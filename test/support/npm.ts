@@ -1,5 +1,6 @@
 /** What npm makes of this package. */
 import { assert } from "@effect/vitest"
+import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -15,7 +16,11 @@ export const temporaryDirectory = Effect.acquireRelease(
 )
 
 /** Runs a program to its end. Returns its standard output. */
-export const output = (program: string, args: ReadonlyArray<string>, cwd: string) =>
+export const output = (
+  program: string,
+  args: ReadonlyArray<string>,
+  cwd: string
+): Effect.Effect<string, Error, Scope.Scope> =>
   Effect.gen(function*() {
     const process = yield* run(program, args, { cwd, patience: "5 minutes" })
     const { code } = yield* process.exit
