@@ -110,7 +110,7 @@ module.exports = {
       comment: "@effect/rpc is an optional peer dependency: only what the user imports for it may load it",
       severity: "error",
       from: { path: "^src/rpc/Contract\\.ts$" },
-      to: { path: ["node_modules/@effect/rpc", "^src/rpc/(BinaryStarRpc|client|server)\\.ts$"] }
+      to: { path: ["node_modules/@effect/rpc", "^src/rpc/(?!Contract)"] }
     },
     {
       name: "tables-are-pure",

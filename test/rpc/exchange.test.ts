@@ -71,7 +71,7 @@ class Simulation {
       assert.isTrue(this.executions.every(({ hasEnded, id }) => hasEnded || id !== message.id), "is executed already")
       this.executions.push({ clientId, id: message.id, made: 0, mayMake: true, hasEnded: false })
     } else if (message._tag === "Ack") {
-      const execution = this.executions.findLast(({ id }) => id === message.requestId)
+      const execution = this.executions.filter(({ id }) => id === message.requestId).at(-1)
       execution!.mayMake = true
     }
   }

@@ -136,7 +136,7 @@ class Simulation {
 
   /** The latest execution of a call. */
   of(client: number, id: number): Execution | undefined {
-    return this.executions.findLast(({ call }) => call.client.name === String(client) && call.id === String(id))
+    return this.executions.filter(({ call }) => call.client.name === String(client) && call.id === String(id)).at(-1)
   }
 
   request(clientNumber: number, id: number): void {
@@ -205,6 +205,32 @@ class Simulation {
     this.calls.expire(this.now, false).polls.forEach((poll) => poll.received.push("still running"))
   }
 
+  act(action: string, client: number, n: number): void {
+    const execution = this.of(client, n)
+    switch (action) {
+      case "request":
+        return this.request(client, n)
+      case "poll":
+        return this.poll(client, n)
+      case "keepAlive":
+        return this.calls.keepAlive(this.calls.connect(String(client), this.now), [String(n)], this.now)
+      case "tick":
+        return this.tick(n)
+    }
+    if (execution !== undefined) {
+      switch (action) {
+        case "chunk":
+          return this.chunk(execution)
+        case "end":
+          return this.end(execution)
+        case "cancel":
+          return this.cancel(execution)
+        case "abandon":
+          this.calls.abandon(execution.call)
+      }
+    }
+  }
+
   check(): void {
     for (const { call, delivered, made } of this.executions) {
       // Delivered in order, without a gap and once.
@@ -240,25 +266,10 @@ describe("in any order of events", () => {
     ({ actions }) => {
       const simulation = new Simulation()
       for (const [action, client, n] of actions) {
-        const execution = simulation.of(client, n)
-        if (action === "request" || action === "poll") {
-          simulation[action](client, n)
-        } else if (action === "tick") {
-          simulation.tick(n)
-        } else if (action === "keepAlive") {
-          simulation.calls.keepAlive(
-            simulation.calls.connect(String(client), simulation.now),
-            [String(n)],
-            simulation.now
-          )
-        } else if (execution !== undefined && action === "abandon") {
-          simulation.calls.abandon(execution.call)
-        } else if (execution !== undefined && action !== "abandon") {
-          simulation[action](execution)
-        }
+        simulation.act(action, client, n)
         simulation.check()
       }
-      // Nobody polls any more.
+      // No client polls any more.
       simulation.tick(ControlFrame.pollSeconds)
       simulation.tick(ControlFrame.silenceSeconds)
       simulation.executions.forEach((execution) => simulation.end(execution))
