@@ -8,12 +8,9 @@ import * as Frames from "../wire/Frames.ts"
  * - `Queued`: no worker has it.
  * - `Sending`: the backend has it, and has not reported yet whether a worker had room.
  * - `AtWorker`: some worker has it. Which one is known to ZeroMQ alone.
- *
- * @internal
  */
 export type Phase = "Queued" | "Sending" | "AtWorker"
 
-/** @internal */
 export interface Request<Waiter> {
   readonly id: number
   /** For the worker: envelope, empty frame, body. */
@@ -27,8 +24,6 @@ export interface Request<Waiter> {
 
 /**
  * Reply of a worker, or why there is none: its request has ended or is that of another proxy, or it has no envelope.
- *
- * @internal
  */
 export type Received<Waiter> =
   | { readonly _tag: "Reply"; readonly waiter: Waiter; readonly body: Frames.Frames }
@@ -44,11 +39,7 @@ const batchSize = 256
 const prefixLength = 8
 const idLength = 16
 
-/**
- * Makes the prefix of a proxy's ids.
- *
- * @internal
- */
+/** Makes the prefix of a proxy's ids. */
 export const makePrefix = (): Uint8Array => crypto.getRandomValues(new Uint8Array(prefixLength))
 
 const encodeId = (prefix: Uint8Array, id: number): Uint8Array => {
@@ -71,8 +62,6 @@ const decodeId = (prefix: Uint8Array, frame: Uint8Array): number | undefined => 
 /**
  * `prefix` makes ids unique among all proxies at an endpoint, this one before a restart included: a worker may hold replies
  * for any of them. `queueMillis` is how long a request may be queued.
- *
- * @internal
  */
 export class RequestTable<Waiter> {
   readonly counters = { forwarded: 0, replied: 0, busy: 0, late: 0, malformed: 0 }

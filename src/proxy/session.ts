@@ -27,7 +27,6 @@ const burstMillis = 10_000
 const busy = Exit.fail(new RequestFailure({ reason: "Busy", body: "no worker was free" }))
 const dropped = Exit.fail(new RequestFailure({ reason: "Dropped" }))
 
-/** @internal */
 export interface Options {
   readonly backend: Backend["Type"]
   readonly timeoutMillis: number
@@ -36,11 +35,7 @@ export interface Options {
   readonly logWarning: (message: string) => void
 }
 
-/**
- * Moves requests and replies between a member and the workers.
- *
- * @internal
- */
+/** Moves requests and replies between a member and the workers. */
 export class ProxySession {
   readonly table: RequestTable<Waiter>
   readonly #options: Options

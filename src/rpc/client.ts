@@ -230,7 +230,6 @@ class ClientSession {
   }
 }
 
-/** @internal */
 export const make = (procedureOf: (tag: string) => Procedure): Effect.Effect<
   RpcClient.Protocol["Type"],
   never,

@@ -6,11 +6,7 @@ import type { RequestError } from "../client/RequestError.ts"
 import type * as Frames from "../wire/Frames.ts"
 import * as ControlFrame from "./controlFrame.ts"
 
-/**
- * Properties of a procedure.
- *
- * @internal
- */
+/** Properties of a procedure. */
 export interface Procedure {
   readonly isStream: boolean
   /** Whether it may be executed more than once. */
@@ -21,16 +17,10 @@ export interface Procedure {
  * - `Waiting`: one message is under way, and its reply is awaited.
  * - `Delivering`: the RPC client has not taken the last chunk yet. No message is sent meanwhile.
  * - `Ended`: neither end has anything left to report.
- *
- * @internal
  */
 export type Phase = "Waiting" | "Delivering" | "Ended"
 
-/**
- * A call that has no result yet.
- *
- * @internal
- */
+/** A call that has no result yet. */
 export interface Call {
   readonly id: string
   readonly tag: string
@@ -50,8 +40,6 @@ export interface Call {
 /**
  * What a call does next: sends `next`, delivers a response, or ends. After an `End` the server may have to be sent an
  * interrupt.
- *
- * @internal
  */
 export type Step =
   | { readonly _tag: "Send" | "End" }
@@ -61,7 +49,6 @@ export type Step =
 const send: Step = { _tag: "Send" }
 const end: Step = { _tag: "End" }
 
-/** @internal */
 export class ClientCalls {
   readonly #calls = new Map<string, Call>()
 

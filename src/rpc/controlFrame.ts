@@ -9,16 +9,10 @@ import * as Frames from "../wire/Frames.ts"
 /**
  * Longest time, in seconds, that a poll waits for a response. The server then replies that the call still runs, which
  * proves both ends alive to each other.
- *
- * @internal
  */
 export const pollSeconds = 5
 
-/**
- * Time, in seconds, after which a call is interrupted if its client has neither polled it nor kept it alive.
- *
- * @internal
- */
+/** Time, in seconds, after which a call is interrupted if its client has neither polled it nor kept it alive. */
 export const silenceSeconds = 15
 
 /**
@@ -29,8 +23,6 @@ export const silenceSeconds = 15
  *   has to be polled by itself.
  * - `Unknown`, from a server: it does not run this call, or no longer.
  * - `Ok`, from a server: received.
- *
- * @internal
  */
 export type ControlFrame = "Stream" | "Poll" | "KeepAlive" | "Batch" | "Unknown" | "Ok"
 
@@ -47,35 +39,23 @@ const letters: { readonly [K in ControlFrame]: Uint8Array } = {
 
 const kinds = new Map(Object.entries(letters).map(([kind, letter]) => [letter[0]!, kind as ControlFrame]))
 
-/** @internal */
 export const make = (kind: ControlFrame, ...content: ReadonlyArray<string | Uint8Array>): Frames.Frames => [
   Frames.delimiter,
   letters[kind],
   ...content.flatMap(Frames.make)
 ]
 
-/** @internal */
 export const stillRunning: Frames.Frames = make("Poll")
 
-/** @internal */
 export const unknown: Frames.Frames = make("Unknown")
 
-/** @internal */
 export const ok: Frames.Frames = make("Ok")
 
-/**
- * Replies to messages that arrived together. Only replies of one frame fit; a client polls for the others.
- *
- * @internal
- */
+/** Replies to messages that arrived together. Only replies of one frame fit; a client polls for the others. */
 export const batch = (replies: ReadonlyArray<Frames.Frames>): Frames.Frames =>
   make("Batch", ...replies.map((reply) => reply.length === 1 ? reply[0]! : Frames.delimiter))
 
-/**
- * Kind of a control frame; `undefined` for messages of the serialization.
- *
- * @internal
- */
+/** Kind of a control frame; `undefined` for messages of the serialization. */
 export const kindOf = (body: Frames.Frames): ControlFrame | "Malformed" | undefined => {
   if (body[0]?.length !== 0) {
     return undefined
@@ -84,5 +64,4 @@ export const kindOf = (body: Frames.Frames): ControlFrame | "Malformed" | undefi
   return (letter?.length === 1 ? kinds.get(letter[0]!) : undefined) ?? "Malformed"
 }
 
-/** @internal */
 export const contentOf = (body: Frames.Frames): Frames.Frames => body.slice(2)

@@ -10,8 +10,6 @@ import * as Supervisor from "effect/Supervisor"
  * Tracks the fibers that hand messages to the RPC server, and those that the RPC server starts there, one for each handler.
  * The RPC server does not report when these end: it responds before a handler's children have ended, and reports a defect as
  * the end of all calls of a client. Root fibers that handlers start are daemons, and are not tracked.
- *
- * @internal
  */
 export class HandlerFibers extends Supervisor.AbstractSupervisor<void> {
   readonly value = Effect.void

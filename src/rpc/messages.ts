@@ -7,11 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Frames from "../wire/Frames.ts"
 import * as ControlFrame from "./controlFrame.ts"
 
-/**
- * Reads and writes the messages of one connection, of which the serialization may keep state.
- *
- * @internal
- */
+/** Reads and writes the messages of one connection, of which the serialization may keep state. */
 export class MessageCodec {
   readonly #serialization: RpcSerialization.RpcSerialization["Type"]
   #parser: RpcSerialization.Parser
@@ -50,11 +46,7 @@ export class MessageCodec {
   }
 }
 
-/**
- * Id of a call in the form that the RPC server writes; `undefined` for anything else.
- *
- * @internal
- */
+/** Id of a call in the form that the RPC server writes; `undefined` for anything else. */
 export const callIdOf = (id: unknown): string | undefined => {
   try {
     return typeof id === "string" || typeof id === "bigint" ? String(BigInt(id)) : undefined
@@ -84,8 +76,6 @@ const isFromServer = (u: unknown): u is RpcMessage.FromServerEncoded => Predicat
 /**
  * Content of a client's request. The reply to a `SerializedBatch`, several messages in one frame, is one frame as well;
  * that to a `Batch` has a frame for each message.
- *
- * @internal
  */
 export type Incoming =
   | { readonly _tag: "Message"; readonly message: RpcMessage.FromClientEncoded; readonly isStream: boolean }
@@ -95,54 +85,31 @@ export type Incoming =
 
 const malformed: Incoming = { _tag: "Malformed" }
 
-const readControlFrame = (
-  codec: MessageCodec,
-  kind: ControlFrame.ControlFrame | "Malformed",
-  content: Frames.Frames
-): Incoming => {
-  switch (kind) {
-    case "Stream": {
-      const messages = content.length === 1 ? codec.decode(content[0]!, isFromClient) : undefined
-      return messages?.length === 1 ? { _tag: "Message", message: messages[0]!, isStream: true } : malformed
-    }
-    case "Poll":
-    case "KeepAlive":
-      return { _tag: kind, callIds: content.map((id) => Frames.toString([id])) }
-    default:
-      return malformed
-  }
-}
-
-/**
- * Reads a client's request.
- *
- * @internal
- */
+/** Reads a client's request. */
 export const readRequest = (codec: MessageCodec, body: Frames.Frames): Incoming => {
   const kind = ControlFrame.kindOf(body)
-  if (kind !== undefined) {
-    return readControlFrame(codec, kind, ControlFrame.contentOf(body))
+  const frames = kind === undefined ? body : ControlFrame.contentOf(body)
+  if (kind === "Poll" || kind === "KeepAlive") {
+    return { _tag: kind, callIds: frames.map((id) => Frames.toString([id])) }
   }
-  if (body.length === 1) {
-    const messages = codec.decode(body[0]!, isFromClient)
-    if (messages === undefined) {
-      return malformed
+  const isStream = kind === "Stream"
+  if (kind !== undefined && !isStream) {
+    return malformed
+  }
+  if (frames.length === 1) {
+    const messages = codec.decode(frames[0]!, isFromClient)
+    if (messages?.length === 1) {
+      return { _tag: "Message", message: messages[0]!, isStream }
     }
-    return messages.length === 1
-      ? { _tag: "Message", message: messages[0]!, isStream: false }
-      : { _tag: "SerializedBatch", messages }
+    return messages === undefined || isStream ? malformed : { _tag: "SerializedBatch", messages }
   }
-  const messages = body.map((frame) => codec.decode(frame, isFromClient))
+  const messages = isStream ? [] : frames.map((frame) => codec.decode(frame, isFromClient))
   return messages.length > 0 && messages.every((inFrame) => inFrame?.length === 1)
     ? { _tag: "Batch", messages: messages.map((inFrame) => inFrame![0]!) }
     : malformed
 }
 
-/**
- * Reads a server's reply: one response, or `undefined` if it is malformed.
- *
- * @internal
- */
+/** Reads a server's reply: one response, or `undefined` if it is malformed. */
 export const readResponse = (codec: MessageCodec, reply: Frames.Frames): RpcMessage.FromServerEncoded | undefined => {
   const responses = reply.length === 1 ? codec.decode(reply[0]!, isFromServer) : undefined
   return responses?.length === 1 ? responses[0] : undefined

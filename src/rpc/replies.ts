@@ -7,31 +7,18 @@ import { constVoid } from "effect/Function"
 import { DeferredReply, RequestFailure } from "../member/Handler.ts"
 import * as Frames from "../wire/Frames.ts"
 
-/** @internal */
 export type Reply = Frames.Input | DeferredReply
 
-/**
- * Receives a reply.
- *
- * @internal
- */
+/** Receives a reply. */
 export type Waiter = Parameters<DeferredReply["start"]>[0]
 
-/**
- * Reply to a request that cannot be read.
- *
- * @internal
- */
+/** Reply to a request that cannot be read. */
 export const malformed = new DeferredReply((waiter) => {
   waiter(Exit.fail(new RequestFailure({ body: "not a message of an RPC client" })))
   return constVoid
 })
 
-/**
- * Gives a reply to a waiter, now or later, and returns what cancels that.
- *
- * @internal
- */
+/** Gives a reply to a waiter, now or later, and returns what cancels that. */
 export const forward = (reply: Reply, waiter: Waiter): () => void => {
   if (reply instanceof DeferredReply) {
     return reply.start(waiter)
@@ -40,11 +27,7 @@ export const forward = (reply: Reply, waiter: Waiter): () => void => {
   return constVoid
 }
 
-/**
- * Combines replies once all are known. Each that fails is empty.
- *
- * @internal
- */
+/** Combines replies once all are known. Each that fails is empty. */
 export const combine = (
   replies: ReadonlyArray<Reply>,
   f: (replies: ReadonlyArray<Frames.Frames>) => Frames.Frames

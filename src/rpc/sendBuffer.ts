@@ -6,25 +6,16 @@ const batchSize = 32
 /** Size, in bytes, of the largest message that is sent with others; a larger one would delay them. */
 const smallBytes = 4096
 
-/**
- * A message for the server.
- *
- * @internal
- */
+/** A message for the server. */
 export interface PendingMessage {
   readonly body: Frames.Frames
   /** Whether it may be sent again if there is no reply. */
   readonly resend: boolean
 }
 
-/** @internal */
 export const isSmall = ({ body }: PendingMessage): boolean => body.length === 1 && body[0]!.length <= smallBytes
 
-/**
- * Messages of one turn of the event loop, which are sent together. Plain data, without Effect or sockets.
- *
- * @internal
- */
+/** Messages of one turn of the event loop, which are sent together. Plain data, without Effect or sockets. */
 export class SendBuffer<M extends PendingMessage> {
   #messages: Array<M> = []
 

@@ -87,7 +87,6 @@ const makeRun = (session: ServerSession, stop: Effect.Effect<void>): RpcServer.P
     )
 }
 
-/** @internal */
 export const make = (options: BinaryStarConfig.Options): Effect.Effect<
   { readonly protocol: RpcServer.Protocol["Type"]; readonly member: BinaryStar.BinaryStar["Type"] },
   InvalidConfig,

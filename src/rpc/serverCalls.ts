@@ -11,16 +11,10 @@ const none: ReadonlyArray<never> = []
  * - `Running`: the RPC server executes it.
  * - `Abandoned`: its result is not wanted any more. It stays until the RPC server reports its end.
  * - `Ended`: its last response is buffered or delivered.
- *
- * @internal
  */
 export type Phase = "Running" | "Abandoned" | "Ended"
 
-/**
- * A call that runs, or whose last response has not been fetched yet.
- *
- * @internal
- */
+/** A call that runs, or whose last response has not been fetched yet. */
 export class Call<Waiter> {
   readonly client: Client<Waiter>
   readonly id: string
@@ -44,11 +38,7 @@ export class Call<Waiter> {
   }
 }
 
-/**
- * A client's connection, with its calls by their id.
- *
- * @internal
- */
+/** A client's connection, with its calls by their id. */
 export interface Client<Waiter> {
   readonly id: number
   readonly name: string
@@ -56,11 +46,7 @@ export interface Client<Waiter> {
   lastMessageAt: number
 }
 
-/**
- * Consequences of time: polls to reply to, calls to interrupt, clients that are no longer connected.
- *
- * @internal
- */
+/** Consequences of time: polls to reply to, calls to interrupt, clients that are no longer connected. */
 export interface Expired<Waiter> {
   readonly polls: ReadonlyArray<Waiter>
   readonly calls: ReadonlyArray<Call<Waiter>>
@@ -70,8 +56,6 @@ export interface Expired<Waiter> {
 /**
  * A method that returns waiters has removed them: each has to be given the response. Calls that a method returns have to be
  * interrupted.
- *
- * @internal
  */
 export class ServerCalls<Waiter> {
   readonly #clients = new Map<string, Client<Waiter>>()

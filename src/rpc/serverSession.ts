@@ -22,7 +22,6 @@ type Client = ServerCalls.Client<Waiter>
 /** Hands a message to the RPC server. */
 type Write = Parameters<RpcServer.Protocol["Type"]["run"]>[0]
 
-/** @internal */
 export interface Options {
   readonly serialization: RpcSerialization.RpcSerialization["Type"]
   readonly handlerFibers: HandlerFibers
@@ -31,11 +30,7 @@ export interface Options {
   readonly onDisconnect: (clientId: number) => void
 }
 
-/**
- * Moves messages between the requests of a member and the RPC server.
- *
- * @internal
- */
+/** Moves messages between the requests of a member and the RPC server. */
 export class ServerSession {
   readonly #options: Options
   readonly #calls = new ServerCalls.ServerCalls<Waiter>()
@@ -135,12 +130,9 @@ export class ServerSession {
   /** Takes a response of the RPC server. */
   send(clientId: number, response: RpcMessage.FromServerEncoded): void {
     const client = this.#calls.clientById(clientId)
-    if (client !== undefined) {
-      this.#send(client, response)
+    if (client === undefined) {
+      return
     }
-  }
-
-  #send(client: Client, response: RpcMessage.FromServerEncoded): void {
     switch (response._tag) {
       case "Chunk": {
         const call = client.calls.get(response.requestId)
@@ -152,9 +144,9 @@ export class ServerSession {
       }
       case "Exit": {
         const call = client.calls.get(response.requestId)
-        if (call !== undefined && call.phase !== "Ended") {
-          const isWanted = call.phase === "Running"
-          this.#end(call, isWanted ? this.#codecOf(client).encodeResponse(response) : ControlFrame.unknown)
+        if (call !== undefined) {
+          const isAbandoned = call.phase === "Abandoned"
+          this.#end(call, isAbandoned ? ControlFrame.unknown : this.#codecOf(client).encodeResponse(response))
         }
         return
       }
