@@ -140,7 +140,7 @@ describe("asking", () => {
       assert.deepStrictEqual(said, [
         `connecting to server at ${a}...`,
         `connecting to server at ${b}...`,
-        `server at ${a} answers`
+        `server at ${a} is active`
       ])
     }))
 
@@ -186,14 +186,14 @@ describe("asking", () => {
       yield* TestClock.adjust("1 seconds")
       yield* goes(b)
       assert.strictEqual(yield* request("2"), "2")
-      assert.include(said, `server at ${a} answers`)
+      assert.include(said, `server at ${a} is active`)
     }))
 })
 
 describe("a server that is slow", () => {
   it.scoped("is asked the same again only after the client's patience, copies go to the other", () =>
     Effect.gen(function*() {
-      const { asked, request, sent } = yield* makeClient(only(a), { patience: "1 second" })
+      const { asked, request, sent } = yield* makeClient(only(a), { retryAfter: "1 second" })
       yield* request("first")
       const slow = yield* Effect.fork(request("slow"))
       yield* TestClock.adjust("999 millis")
@@ -217,7 +217,7 @@ describe("a server that is slow", () => {
         yield* request(`quick ${i}`)
       }
       assert.deepStrictEqual(sent().filter(([, text]) => text !== "slow").map(([server]) => server), Array(21).fill(a))
-      assert.strictEqual(said.at(-1), `server at ${a} answers`)
+      assert.strictEqual(said.at(-1), `server at ${a} is active`)
     }))
 })
 
@@ -252,7 +252,7 @@ describe("a server that is silent", () => {
       )
       assert.deepStrictEqual(yield* joinInTime(replies), texts)
       assert.sameMembers(sent().filter(([server]) => server === b).map(([, text]) => text), texts)
-      assert.strictEqual(said.at(-1), `server at ${b} answers`)
+      assert.strictEqual(said.at(-1), `server at ${b} is active`)
       yield* request("next")
       assert.deepStrictEqual(sent().at(-1)!.slice(0, 2), [b, "next"])
     }))
@@ -295,11 +295,11 @@ describe("a server that is silent", () => {
         yield* settle
         const quick = yield* Effect.fork(request("quick"))
         assert.strictEqual(yield* joinInTime(quick), "quick")
-        assert.strictEqual(said.at(-1), `server at ${b} answers`)
+        assert.strictEqual(said.at(-1), `server at ${b} is active`)
         yield* TestClock.adjust(millis)
         asked[0]!.reply("late")
         assert.strictEqual(yield* Fiber.join(slow), "late")
-        assert.strictEqual(said.at(-1), `server at ${b} answers`)
+        assert.strictEqual(said.at(-1), `server at ${b} is active`)
         yield* request("next")
         assert.strictEqual(sent().at(-1)![0], b)
       }))
@@ -357,7 +357,7 @@ describe("a connection that is lost", () => {
       assert.deepStrictEqual(said.slice(-3), [
         `lost the server at ${a}`,
         `connecting to server at ${a}...`,
-        `server at ${b} answers`
+        `server at ${b} is active`
       ])
     }))
 
@@ -468,7 +468,7 @@ describe("a request that must not be sent twice", () => {
       yield* TestClock.adjust("10 seconds")
       const error = yield* Fiber.join(lost)
       assert.deepInclude({ ...error }, { reason: "NoReply", attempts: 0 })
-      assert.strictEqual(error.message, `no reply from ${a} or ${b} after 0 tries`)
+      assert.strictEqual(error.message, `no reply from ${a} or ${b} after 0 attempts`)
     }))
 })
 
@@ -587,7 +587,7 @@ describe("replies", () => {
       assert.strictEqual(said.length, 2)
       asked[0]!.reply()
       yield* Fiber.join(waiting)
-      assert.strictEqual(said.at(-1), `server at ${a} answers`)
+      assert.strictEqual(said.at(-1), `server at ${a} is active`)
     }))
 })
 
@@ -615,7 +615,7 @@ describe("a client", () => {
         )
       assert.deepStrictEqual(yield* fieldsOf({ servers: [] }), ["servers.0"])
       assert.deepStrictEqual(yield* fieldsOf({ servers: [a, "tcp://*:1"] }), ["servers.1"])
-      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", patience: 0 }), ["timeout", "patience"])
+      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", retryAfter: 0 }), ["timeout", "retryAfter"])
     }))
 })
 
@@ -749,7 +749,7 @@ describe("a client over ZeroMQ", () => {
       const [first, second] = [yield* makeServer, yield* makeServer]
       yield* first.start(none)
       yield* second.start(none)
-      const request = yield* makeClient([first.endpoint, second.endpoint], { patience: "50 millis" })
+      const request = yield* makeClient([first.endpoint, second.endpoint], { retryAfter: "50 millis" })
       const waiting = yield* Effect.fork(request("x"))
       yield* Effect.all([first.asked.take, second.asked.take])
       yield* second.stop

@@ -153,7 +153,7 @@ describe("a client", () => {
       assert.instanceOf(error, RequestError)
       assert.strictEqual(error.reason, "NoReply")
       assert.strictEqual(error.attempts, 3)
-      assert.strictEqual(error.message, "no reply from inproc://a or inproc://b after 3 tries")
+      assert.strictEqual(error.message, "no reply from inproc://a or inproc://b after 3 attempts")
       assert.deepStrictEqual(asked.map(({ at, server }) => [server, at]), [
         ["inproc://a", 0],
         ["inproc://b", 3000],
@@ -316,7 +316,7 @@ describe("a client", () => {
         )
       assert.deepStrictEqual(yield* fieldsOf({ servers: [] }), ["servers.0"])
       assert.deepStrictEqual(yield* fieldsOf({ servers: ["inproc://a", "tcp://*:1"] }), ["servers.1"])
-      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", settle: "later" }), ["timeout", "settle"])
+      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", reconnectDelay: "later" }), ["timeout", "reconnectDelay"])
     }))
 })
 
@@ -329,7 +329,7 @@ describe("a client over ZeroMQ", () => {
       const echo = yield* ZmqSocket.makeRouter()
       const servers = [yield* deaf.bind("tcp://127.0.0.1:*"), yield* echo.bind("tcp://127.0.0.1:*")]
       yield* Stream.runForEach(echo.messages, echo.sendAll).pipe(Effect.forkScoped)
-      const { request } = yield* client({ servers, timeout: "200 millis", settle: "50 millis" })
+      const { request } = yield* client({ servers, timeout: "200 millis", reconnectDelay: "50 millis" })
       const replies = yield* Effect.forEach(["1", "2", "3"], (sequence) => text(request(sequence)), {
         concurrency: "unbounded"
       })
@@ -367,12 +367,12 @@ describe("a client over ZeroMQ", () => {
       const echo = yield* ZmqSocket.makeRouter()
       const servers = ["tcp://nobody.invalid:5001", yield* echo.bind("tcp://127.0.0.1:*")]
       yield* Stream.runForEach(echo.messages, echo.sendAll).pipe(Effect.forkScoped)
-      const { request } = yield* client({ servers, settle: "50 millis" })
+      const { request } = yield* client({ servers, reconnectDelay: "50 millis" })
       assert.strictEqual(yield* text(request("1")), "1")
       const lost = yield* client({
         servers: ["ipc:///nowhere/a", "ipc:///nowhere/b"],
         timeout: "50 millis",
-        settle: "10 millis"
+        reconnectDelay: "10 millis"
       })
       assert.strictEqual((yield* Effect.flip(lost.request("2"))).attempts, 4)
     }))
