@@ -316,7 +316,10 @@ describe("a client", () => {
         )
       assert.deepStrictEqual(yield* fieldsOf({ servers: [] }), ["servers.0"])
       assert.deepStrictEqual(yield* fieldsOf({ servers: ["inproc://a", "tcp://*:1"] }), ["servers.1"])
-      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", reconnectDelay: "later" }), ["timeout", "reconnectDelay"])
+      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", reconnectDelay: "later" }), [
+        "timeout",
+        "reconnectDelay"
+      ])
     }))
 })
 
