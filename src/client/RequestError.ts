@@ -16,7 +16,7 @@ import type { Frames } from "../wire/Frames.ts"
 export type RequestReason = "NoReply" | "Unanswered" | "Failed" | "TimedOut" | "Busy"
 
 const requestSentences: { readonly [R in Exclude<RequestReason, "NoReply">]: string } = {
-  Unanswered: "has not replied; the request must not be resent, and may have been executed",
+  Unanswered: "has not replied; it may have been executed, and must not be resent",
   Failed: "failed to handle it",
   TimedOut: "exceeded the timeout of its handler",
   Busy: "is busy and has rejected it"

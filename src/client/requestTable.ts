@@ -2,7 +2,7 @@
  * Decisions of a client: which server receives a request, when it is sent again, what a reply means, how a request ends.
  *
  * Plain data and synchronous functions, with time as a parameter in monotonic milliseconds. The session performs what they
- * return. The table is updated in place, because a request must not cost a copy of all others.
+ * return. The table is updated in place, because a copy for each request would cost more than the request.
  */
 import type { Reply } from "../wire/Envelope.ts"
 import { isFromActive } from "../wire/Envelope.ts"
@@ -84,7 +84,7 @@ export interface Ended<C> {
   readonly outcome: Outcome
 }
 
-/** A message to be sent, unless {@link beginAttempt} says otherwise by then. */
+/** A message to be sent, unless {@link beginAttempt} rejects it. */
 export interface Send<C> {
   readonly request: Request<C>
   readonly server: Server

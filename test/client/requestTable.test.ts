@@ -4,7 +4,7 @@ import * as RequestTable from "../../src/client/requestTable.ts"
 import type { ReplyStatus } from "../../src/wire/Envelope.ts"
 import { actions, retryAfterMillis, Rig, timeoutMillis } from "./tableRig.ts"
 
-const numRuns = Number(process.env.BSTAR_RUNS ?? 500)
+const numRuns = Number(process.env.BSTAR_RUNS ?? 200)
 
 /** Longer than a request, its reply, and a round of votes take. */
 const soonMillis = 100

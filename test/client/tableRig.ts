@@ -26,7 +26,7 @@ export type Action =
   | { readonly _tag: "Advance"; readonly millis: number }
   | { readonly _tag: "Behave"; readonly index: 0 | 1; readonly behaviour: Behaviour; readonly delayMillis: number }
   | { readonly _tag: "Connect" | "Lose" | "Fill" | "Drain"; readonly index: 0 | 1 }
-  | { readonly _tag: "DelaySends"; readonly millis: number }
+  | { readonly _tag: "DelaySends" | "Stall"; readonly millis: number }
   | { readonly _tag: "Cancel" | "Redeliver"; readonly nth: number }
 
 const index = FastCheck.constantFrom(0 as const, 1 as const)
@@ -55,18 +55,24 @@ export const actions: FastCheck.Arbitrary<ReadonlyArray<Action>> = FastCheck.arr
     },
     {
       weight: 3,
-      arbitrary: FastCheck.record({ _tag: FastCheck.constantFrom("Connect", "Lose", "Fill", "Drain"), index })
-    },
-    {
-      weight: 1,
       arbitrary: FastCheck.record({
-        _tag: FastCheck.constant("DelaySends" as const),
-        millis: FastCheck.constantFrom(0, 1, 30, 300)
+        _tag: FastCheck.constantFrom(...(["Connect", "Lose", "Fill", "Drain"] as const)),
+        index
       })
     },
     {
       weight: 1,
-      arbitrary: FastCheck.record({ _tag: FastCheck.constantFrom("Cancel", "Redeliver"), nth: FastCheck.nat(20) })
+      arbitrary: FastCheck.record({
+        _tag: FastCheck.constantFrom(...(["DelaySends", "Stall"] as const)),
+        millis: FastCheck.constantFrom(0, 1, 30, 300, 2 * timeoutMillis)
+      })
+    },
+    {
+      weight: 1,
+      arbitrary: FastCheck.record({
+        _tag: FastCheck.constantFrom(...(["Cancel", "Redeliver"] as const)),
+        nth: FastCheck.nat(20)
+      })
     }
   ),
   { maxLength: 60 }
@@ -99,6 +105,10 @@ export class Rig {
   readonly executions = new Map<string, number>()
   readonly requests: Array<RequestTable.Request<undefined>> = []
   readonly outcomes = new Map<string, { readonly outcome: RequestTable.Outcome | "Cancelled"; readonly at: number }>()
+  /** Timers that were due before this instant may be late. */
+  private stalledUntil = 0
+  /** Number of `NotActive` statuses received, by request. */
+  private readonly dropCounts = new Map<string, number>()
   /** Time between the decision to send a message and sending it. */
   sendDelayMillis = 0
   private events: Array<{ readonly at: number; readonly run: () => void }> = []
@@ -145,6 +155,9 @@ export class Rig {
 
   receive(peer: Peer, reply: Reply): void {
     this.replies.push([peer, reply])
+    if (reply.status === "NotActive") {
+      this.dropCounts.set(reply.id, (this.dropCounts.get(reply.id) ?? 0) + 1)
+    }
     const { activated, ended, sends } = RequestTable.onReplies(this.table, peer.server, [reply], this.now)
     this.end(ended)
     this.send(sends)
@@ -186,6 +199,10 @@ export class Rig {
         break
       case "Lose":
         this.lose(action.index)
+        break
+      case "Stall":
+        this.now += action.millis
+        this.stalledUntil = this.now
         break
       case "DelaySends":
         this.sendDelayMillis = action.millis
@@ -246,6 +263,8 @@ export class Rig {
         RequestTable.undoAttempt(request, attempt)
       } else if (attempt !== undefined) {
         this.sent.push({ id: request.id, peer, attempt, at: this.now })
+        const isAllowed = request.resend || this.sentTo(request).length <= 1 + (this.dropCounts.get(request.id) ?? 0)
+        assert.isTrue(isAllowed, `request ${request.id} is sent twice`)
         this.transmit(peer, () => this.serve(peer, request, attempt))
       }
     }
@@ -273,10 +292,11 @@ export class Rig {
     for (const request of this.requests) {
       const end = this.outcomes.get(request.id)
       assert.strictEqual(this.table.pending.has(request.id), end === undefined, `request ${request.id}`)
-      assert.isAtMost(end?.at ?? this.now, request.startedAt + timeoutMillis, `request ${request.id} is late`)
+      const deadline = Math.max(request.startedAt + timeoutMillis, this.stalledUntil)
+      assert.isAtMost(end?.at ?? this.now, deadline, `request ${request.id} is late`)
     }
     for (const { answerUntil } of this.table.pending.values()) {
-      assert.isAtMost(this.now, answerUntil + voteMillis)
+      assert.isAtMost(this.now, Math.max(answerUntil, this.stalledUntil) + voteMillis)
     }
   }
 }
