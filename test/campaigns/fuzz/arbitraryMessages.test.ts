@@ -47,20 +47,20 @@ describe("a hardened server over tcp", () => {
         const member = Context.get(context, BinaryStar.BinaryStar)
         const joined = yield* Effect.fork(member.join)
         yield* peer.listened
-        let sentCount = 0
         for (const sequence of FastCheck.sample(messages, { seed, numRuns: 30 })) {
           for (const [frames, pause] of sequence.filter(([frames]) => frames.length > 0)) {
             yield* peer.say(...frames.map((frame) => Buffer.from(frame)))
-            sentCount++
             yield* pause > 0 ? Effect.sleep(pause) : Effect.void
           }
         }
-        yield* eventually(
-          Effect.map(member.counters, ({ heartbeats, malformed }) => heartbeats + malformed === sentCount)
-        )
-        // It still decodes state messages.
-        yield* peer.say("3")
-        yield* eventually(Effect.map(member.report, ({ peer }) => peer.state === "ACTIVE"))
+        // It still decodes state messages. Sent repeatedly, because a member that has stalled drops what it received meanwhile (H4).
+        for (const [digit, state] of [["4", "PASSIVE"], ["3", "ACTIVE"]] as const) {
+          const isReported = Effect.map(member.report, ({ peer }) => peer.state === state)
+          yield* eventually(Effect.zipRight(peer.say(digit), isReported))
+        }
+        const { heartbeats, malformed } = yield* member.counters
+        assert.isAbove(heartbeats, 0)
+        assert.isAbove(malformed, 0)
         const { transition } = yield* member.report
         assert.include(StateMachine.states, transition.to)
         assert.isNull(joined.unsafePoll())
