@@ -1,6 +1,6 @@
 /**
  * The Guide's client of a pair, the Lazy Pirate: one server at a time; after a timeout it connects to the other one. A failover
- * takes seconds, with {@link BinaryStarClient} milliseconds. For the Guide's behaviour to the letter.
+ * takes seconds, but milliseconds with {@link BinaryStarClient}. Use it for exactly the Guide's behaviour.
  */
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"

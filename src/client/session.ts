@@ -26,7 +26,7 @@ export interface Settings {
   readonly votes: Schedule.Schedule<unknown>
 }
 
-/** What a pending request carries for the session. */
+/** Context of a pending request. */
 interface Call {
   readonly body: Frames
   readonly span: Tracer.AnySpan | undefined
@@ -54,9 +54,7 @@ const resolveAgain = Schedule.spaced("1 second")
 /** Delay before a connection that was lost within this time is opened again: its server may drop every connection. */
 const reconnectMillis = 200
 
-/**
- * Starts a client in the current scope, connected to all servers, and returns what sends a request.
- */
+/** Starts a client in the current scope, with a connection to each server. Returns the function that sends a request. */
 export const make = (settings: Settings) =>
   Effect.gen(function*() {
     const runVoting = yield* FiberHandle.runtime(yield* FiberHandle.make<void>())<never>()
@@ -150,7 +148,7 @@ const voteWhileOverdue = (session: Session): Effect.Effect<void> =>
       : Effect.void
   })
 
-/** Starts the schedule of votes anew; it ends when no request is pending. */
+/** Starts the schedule of votes anew. It runs until no request is pending. */
 const startVoting = (session: Session): void => {
   session.isVoting = true
   session.runVoting(
@@ -234,7 +232,7 @@ const onLost = (session: Session, server: RequestTable.Server): Effect.Effect<vo
     )
   })
 
-/** Completes the requests of a batch of replies. The effect, if any, follows the server because it is now the active one. */
+/** Completes the requests of a batch of replies. If the batch shows that the server is active, the effect sends it the others. */
 const receive = (
   session: Session,
   server: RequestTable.Server,
