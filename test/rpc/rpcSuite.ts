@@ -435,7 +435,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
       Effect.gen(function*() {
         const { connect, startBoth } = yield* pair
         const { primary: { member, seen } } = yield* startBoth()
-        const { call } = yield* connect({ patience: "20 millis" })
+        const { call } = yield* connect({ retryAfter: "20 millis" })
         yield* call.Twice({ n: 1 })
         const held = yield* Effect.fork(call.HoldTwice({ name: "held" }))
         yield* eventually(Effect.map(member.counters, ({ accepted }) => accepted > 5)).pipe(Effect.timeout(promptly))
