@@ -82,7 +82,7 @@ const evaluate = <A>(page: Page, expression: string) => Effect.promise(() => pag
 
 const both = (self = Fake.statusOf("primary"), status = Fake.statusOf("backup")): PairStatus => ({
   self,
-  peer: { status, error: null }
+  peer: { status, error: null, ageMillis: 0 }
 })
 
 const heard = (state: StateMachine.PeerState | null, isExpired: boolean) => ({
@@ -123,7 +123,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
       Effect.gen(function*() {
         const unknown = (self: Partial<ReturnType<typeof Fake.statusOf>>, error: string | null): PairStatus => ({
           self: Fake.statusOf("primary", self),
-          peer: error === null ? null : { status: null, error }
+          peer: error === null ? null : { status: null, error, ageMillis: null }
         })
         const stands = { state: "PASSIVE", answers: false } as const
         const cases: ReadonlyArray<readonly [PairStatus, health: string, banners: ReadonlyArray<string>]> = [
@@ -300,7 +300,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         fake.remember([{ ...entry, at, from: null, to: "PRIMARY", message: evil, reason: evil }])
         fake.say({
           self: Fake.statusOf("primary", { ...status, state: "PASSIVE" }),
-          peer: { status: null, error: evil }
+          peer: { status: null, error: evil, ageMillis: null }
         })
         yield* Effect.promise(() => page.reload())
         yield* says(page, "#timeline li", "<img src=x")
@@ -419,7 +419,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           ),
           {
             self: Fake.statusOf("backup", { state: "HANDING_OVER", answers: false }),
-            peer: { status: null, error: "refused" }
+            peer: { status: null, error: "refused", ageMillis: null }
           }
         ]
         yield* unlock(page)
