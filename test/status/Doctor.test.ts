@@ -3,7 +3,7 @@ import { build } from "esbuild"
 import * as path from "node:path"
 import { examine, type Finding } from "../../src/status/Doctor.ts"
 import type { Observation } from "../../src/status/Observation.ts"
-import { root } from "../system/support.ts"
+import { root } from "../support/processes.ts"
 import { merge, now, pair, reached, rejectedAtState, statusOf, takenOver, unreached } from "./observations.ts"
 
 const summary = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> =>

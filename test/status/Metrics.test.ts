@@ -36,7 +36,7 @@ const about = (text: string, name: string) => text.split("\n").filter((line) => 
 describe("metrics", () => {
   it.scopedLive("tell what has come of requests, once", () =>
     Effect.gen(function*() {
-      const { backup, primary } = yield* startPair()
+      const { backup, primary } = yield* startPair({ heartbeat: "1 second" })
       const samples = {
         accepted: `bstar_requests_total{role="primary",verdict="accepted"}`,
         rejected: `bstar_requests_total{role="backup",verdict="rejected"}`,
@@ -57,7 +57,7 @@ describe("metrics", () => {
       assert.strictEqual(valueOf(after, `bstar_state{role="primary",state="ACTIVE"}`), 1)
       assert.strictEqual(valueOf(after, `bstar_state{role="primary",state="PASSIVE"}`), 0)
       assert.strictEqual(valueOf(after, `bstar_state{role="backup",state="PASSIVE"}`), 1)
-      assert.isAbove(valueOf(after, `bstar_peer_messages_total{kind="heard",role="primary"}`), 0)
+      assert.isAbove(valueOf(after, `bstar_peer_messages_total{kind="heartbeat",role="primary"}`), 0)
       assert.isAtLeast(valueOf(after, `bstar_transitions_total{cause="PeerBackup",role="primary"}`), 1)
       assert.strictEqual(valueOf(yield* scrape(primary.url), samples.count), valueOf(after, samples.count))
     }), 30_000)
