@@ -36,7 +36,7 @@ const about = (text: string, name: string) => text.split("\n").filter((line) => 
 describe("metrics", () => {
   it.scopedLive("tell what has come of requests, once", () =>
     Effect.gen(function*() {
-      const { backup, primary } = yield* startPair({ heartbeat: "1 second" })
+      const { backup, primary } = yield* startPair()
       const samples = {
         accepted: `bstar_requests_total{role="primary",verdict="accepted"}`,
         rejected: `bstar_requests_total{role="backup",verdict="rejected"}`,
