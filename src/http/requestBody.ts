@@ -35,7 +35,7 @@ const text = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<strin
     }
     const onError = () => {
       release()
-      resume(new BadRequest({ error: "the body was cut off" }))
+      resume(new BadRequest({ error: "the connection was closed before the end of the body" }))
     }
     const release = () => {
       source.off("data", onData).off("end", onEnd).off("error", onError)

@@ -28,7 +28,7 @@ export interface Health {
  * Judges a pair by the statuses of its servers and the findings of `Doctor.examine`: an error makes a pair degraded.
  *
  * A server without a status is judged by the heartbeats that its peer receives: it can be active, but not stand by, because
- * they do not tell whether it receives any. A status that a later fact contradicts counts as no status.
+ * they do not show whether it receives any. A status that a later fact contradicts counts as no status.
  *
  * @category combinators
  */

@@ -98,46 +98,76 @@ const histogram = (name: string, description: string, labels: Labels, { bounds }
   }
 }
 
-const makeUpdate = (role: StateMachine.Role, first: Report) => {
-  const states = StateMachine.states.map((state) => ({
-    state,
-    set: gauge("bstar_state", "1 for the state that the server is in, 0 for all others.", { role, state })
-  }))
-  const peerAge = gauge("bstar_peer_age_seconds", "Time since the last heartbeat of the peer.", { role })
-  const paused = gauge("bstar_paused", "1 while votes are rejected because an operator has paused the server.", {
-    role
-  })
-  const limited = gauge("bstar_limited", "1 while votes are rejected because of the limit of failovers.", { role })
-  const missed = counter(
+interface Definition {
+  readonly name: string
+  readonly help: string
+  readonly labels?: Labels
+  /** `undefined`: not known yet. */
+  readonly of: (report: Report) => number | undefined
+}
+
+const gauges: ReadonlyArray<Definition> = [
+  ...StateMachine.states.map((state): Definition => ({
+    name: "bstar_state",
+    help: "1 for the state that the server is in, 0 for all others.",
+    labels: { state },
+    of: ({ transition }) => Number(transition.to === state)
+  })),
+  {
+    name: "bstar_peer_age_seconds",
+    help: "Time since the last heartbeat of the peer.",
+    of: ({ at, peer: { lastHeartbeatAt } }) => lastHeartbeatAt === undefined ? undefined : (at - lastHeartbeatAt) / 1000
+  },
+  {
+    name: "bstar_paused",
+    help: "1 while votes are rejected because an operator has paused the server.",
+    of: ({ takeoverBlock }) => Number(takeoverBlock?._tag === "Paused")
+  },
+  {
+    name: "bstar_limited",
+    help: "1 while votes are rejected because of the limit of failovers.",
+    of: ({ takeoverBlock }) => Number(takeoverBlock?._tag === "Limited")
+  },
+  { name: "bstar_connections", help: "Connections of clients.", of: ({ connections }) => connections.open }
+]
+
+const counted = (name: string, help: string, count: keyof Report["counters"], labels: Labels = {}): Definition => ({
+  name,
+  help,
+  labels,
+  of: ({ counters }) => counters[count]
+})
+
+const counters: ReadonlyArray<Definition> = [
+  counted(
     "bstar_missed_heartbeats_total",
     "Heartbeats of this server at which that of the peer was overdue.",
-    { role }
-  )
-  const votes = counter("bstar_votes_total", "Requests received while the server was not active.", { role })
-  const failovers = counter("bstar_failovers_total", "Takeovers by votes.", { role })
-  const conflicts = counter(
-    "bstar_conflicts_total",
-    "Heartbeats of a peer that was active, or passive, like this server.",
-    { role }
-  )
-  const requests = (verdict: string) => counter("bstar_requests_total", "Requests by their outcome.", { role, verdict })
-  const verdicts = (["accepted", "rejected", "failed", "limited"] as const).map((verdict) => ({
-    verdict,
-    set: requests(verdict)
-  }))
-  const connections = gauge("bstar_connections", "Connections of clients.", { role })
-  const rejected = counter(
-    "bstar_failed_handshakes_total",
-    "Connections of clients that ended before the handshake was complete.",
-    { role }
-  )
-  const resets = counter(
-    "bstar_connection_resets_total",
-    "Disconnections of all clients at once, because of memory or open files.",
-    { role }
-  )
-  const messages = (kind: string) => counter("bstar_peer_messages_total", "Messages from the peer.", { role, kind })
-  const [heartbeats, malformed] = [messages("heartbeat"), messages("malformed")]
+    "missed"
+  ),
+  counted("bstar_votes_total", "Requests received while the server was not active.", "votes"),
+  counted("bstar_failovers_total", "Takeovers by votes.", "failovers"),
+  counted("bstar_conflicts_total", "Heartbeats of a peer that was active, or passive, like this server.", "conflicts"),
+  ...(["accepted", "rejected", "failed", "limited"] as const).map((verdict) =>
+    counted("bstar_requests_total", "Requests by their outcome.", verdict, { verdict })
+  ),
+  counted("bstar_peer_messages_total", "Messages from the peer.", "heartbeats", { kind: "heartbeat" }),
+  counted("bstar_peer_messages_total", "Messages from the peer.", "malformed", { kind: "malformed" }),
+  {
+    name: "bstar_failed_handshakes_total",
+    help: "Connections of clients that ended before the handshake was complete.",
+    of: ({ connections }) => connections.rejected
+  },
+  {
+    name: "bstar_connection_resets_total",
+    help: "Disconnections of all clients at once, because of memory or open files.",
+    of: ({ connections }) => connections.resets
+  }
+]
+
+const makeUpdate = (role: StateMachine.Role, first: Report) => {
+  const register = (make: typeof gauge, definitions: ReadonlyArray<Definition>) =>
+    definitions.map(({ help, labels, name, of }) => ({ of, set: make(name, help, { role, ...labels }) }))
+  const metrics = [...register(gauge, gauges), ...register(counter, counters)]
   const latency = histogram(
     "bstar_request_seconds",
     "From the arrival of a request to its reply.",
@@ -151,23 +181,12 @@ const makeUpdate = (role: StateMachine.Role, first: Report) => {
     first.failover
   )
   return function*(report: Report) {
-    const { at, counters, takeoverBlock, peer, transition } = report
-    states.forEach(({ set, state }) => set(state === transition.to ? 1 : 0))
-    if (peer.lastHeartbeatAt !== undefined) {
-      peerAge((at - peer.lastHeartbeatAt) / 1000)
-    }
-    paused(takeoverBlock?._tag === "Paused" ? 1 : 0)
-    limited(takeoverBlock?._tag === "Limited" ? 1 : 0)
-    missed(counters.missed)
-    votes(counters.votes)
-    failovers(counters.failovers)
-    conflicts(counters.conflicts)
-    verdicts.forEach(({ set, verdict }) => set(counters[verdict]))
-    connections(report.connections.open)
-    rejected(report.connections.rejected)
-    resets(report.connections.resets)
-    heartbeats(counters.heartbeats)
-    malformed(counters.malformed)
+    metrics.forEach(({ of, set }) => {
+      const value = of(report)
+      if (value !== undefined) {
+        set(value)
+      }
+    })
     yield* latency(report.latency)
     yield* failover(report.failover)
   }
@@ -204,7 +223,8 @@ export const make: Effect.Effect<Metrics["Type"], never, BinaryStar | Scope.Scop
 })
 
 /**
- * @since 0.1.0
+ * The metrics as a service.
+ *
  * @category layers
  */
 export const layer: Layer.Layer<Metrics, never, BinaryStar> = Layer.scoped(Metrics, make)

@@ -6,8 +6,8 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as OperatorClient from "../../src/http/OperatorClient.ts"
 
-describe("the address of a status server", () => {
-  it("urlOf: a URL, host and port, or a port of this machine", () => {
+describe("OperatorClient.urlOf", () => {
+  it("a URL, host and port, or a port of this machine", () => {
     for (
       const [given, expected] of [
         ["5011", "http://127.0.0.1:5011"],
@@ -22,7 +22,7 @@ describe("the address of a status server", () => {
     }
   })
 
-  it("urlOf: nothing else", () => {
+  it("nothing else", () => {
     for (
       const given of [
         "",
@@ -135,9 +135,9 @@ describe("OperatorClient", () => {
   it.scopedLive("unreachable server, foreign server: the error names the reason", () =>
     Effect.gen(function*() {
       const { address } = yield* Effect.scoped(serverOf(200, ""))
-      const gone = yield* Effect.flip((yield* clientOf(address)).pair)
-      assert.strictEqual(gone.reason, "Unreachable")
-      assert.match(gone.message, /connection refused/)
+      const closed = yield* Effect.flip((yield* clientOf(address)).pair)
+      assert.strictEqual(closed.reason, "Unreachable")
+      assert.match(closed.message, /connection refused/)
 
       const nowhere = yield* Effect.flip((yield* clientOf("http://no-such-host.invalid:1234")).pair)
       assert.strictEqual(nowhere.reason, "Unreachable")

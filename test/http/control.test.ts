@@ -16,14 +16,17 @@ const reason = "kernel update"
 const latest = (url: string) =>
   Effect.map(get<ReadonlyArray<Status.HistoryEntry>>(`${url}/history?limit=1`), ([entry]) => entry!)
 
-describe("commands", () => {
-  it.scopedLive("need the token", () =>
+/** Later than a timer of one second. */
+const afterASecond = "1001 millis"
+
+describe("commands over HTTP", () => {
+  it.scopedLive("commands: require the token", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
       for (const wrong of [null, "", "Bearer", "Bearer ", "Bearer Sesame", `Bearer ${token}x`]) {
-        for (const order of ["switchover", "pause", "resume", "promote"]) {
-          const { answer, status } = yield* post(`${primary.url}/${order}`, { reason }, wrong)
-          assert.strictEqual(status, 401, `${order} ${wrong}`)
+        for (const command of ["switchover", "pause", "resume", "promote"]) {
+          const { answer, status } = yield* post(`${primary.url}/${command}`, { reason }, wrong)
+          assert.strictEqual(status, 401, `${command} ${wrong}`)
           assert.strictEqual(answer.error, "the token is missing or wrong")
         }
       }
@@ -84,7 +87,7 @@ describe("commands", () => {
       assert.containsAllKeys(paths["/resume"]!.post.responses, ["401", "403"])
     }))
 
-  it.scopedLive("need a reason, as JSON, that is not too long", () =>
+  it.scopedLive("commands: require a reason, as JSON, of limited length", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
       const pause = `${primary.url}/pause`
@@ -97,7 +100,7 @@ describe("commands", () => {
       assert.isNull((yield* statusOf(primary.url)).takeoverBlock)
     }))
 
-  it.scopedLive("pause a server and let it go on", () =>
+  it.scopedLive("pause, resume: set and end the block", () =>
     Effect.gen(function*() {
       const { backup } = yield* startPair({ token })
       assert.strictEqual((yield* post(`${backup.url}/pause`, { reason })).status, 200)
@@ -106,7 +109,7 @@ describe("commands", () => {
       assert.isNull((yield* statusOf(backup.url)).takeoverBlock)
     }))
 
-  it.scopedLive("are rejected with a reason if they would do harm", () =>
+  it.scopedLive("promote, switchover: rejected with a reason if the state forbids it", () =>
     Effect.gen(function*() {
       const { backup } = yield* startPair({ token })
       const promotion = yield* post(`${backup.url}/promote`, { reason })
@@ -117,7 +120,7 @@ describe("commands", () => {
       assert.strictEqual(switchover.answer.error, "not handed over: this server is not active")
     }))
 
-  it.scopedLive("promote a backup that is alone", () =>
+  it.scopedLive("promote: makes a lone backup active", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* startPair({ token })
       yield* primary.kill
@@ -128,7 +131,7 @@ describe("commands", () => {
 })
 
 describe("a switchover", () => {
-  it.scopedLive("goes to the backup and back", () =>
+  it.scopedLive("switchover: to the backup and back", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* startPair({ token })
       for (
@@ -150,7 +153,7 @@ describe("a switchover", () => {
       }
     }), 30_000)
 
-  it.scopedLive("needs no vote where the peer can be told", () =>
+  it.scopedLive("switchover: needs no vote if the peer can be promoted", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startPair({ token })
       yield* post(`${primary.url}/switchover`, { reason })
@@ -161,7 +164,7 @@ describe("a switchover", () => {
       })
     }), 30_000)
 
-  it.scopedLive("needs no status server of the peer, if there is a vote", () =>
+  it.scopedLive("switchover: needs no status server of the peer if there is a vote", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startPair({ token, acquainted: false })
       yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
@@ -170,27 +173,27 @@ describe("a switchover", () => {
       assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", cause: "ClientRequest" })
     }), 30_000)
 
-  it.scopedLive("goes on when who has ordered it hangs up", () =>
+  it.scopedLive("switchover: goes on when its client disconnects", () =>
     Effect.gen(function*() {
       const gate = yield* makeGate
       const { backup, members, primary } = yield* startPair({ token, handler: gate.handler })
-      yield* Effect.fork(primary.ask("slow"))
+      yield* Effect.fork(primary.request("slow"))
       yield* gate.reached
-      const order = yield* Effect.async<ReturnType<typeof request>>((resume) => {
-        const order = request(`${primary.url}/switchover`, {
+      const sent = yield* Effect.async<ReturnType<typeof request>>((resume) => {
+        const sent = request(`${primary.url}/switchover`, {
           method: "POST",
           headers: { authorization: `Bearer ${token}` }
         })
-        order.on("error", () => {}).end(JSON.stringify({ reason }), () => resume(Effect.succeed(order)))
+        sent.on("error", () => {}).end(JSON.stringify({ reason }), () => resume(Effect.succeed(sent)))
       })
       yield* eventually(Effect.map(members.primary.report, ({ answers }) => !answers))
-      order.destroy()
+      sent.destroy()
       yield* gate.open
       yield* become(members.primary, "PASSIVE")
       assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", reason })
     }), 30_000)
 
-  it.scoped("gives up after a while if the peer does not become active, and says what has come of it", () =>
+  it.scoped("switchover: times out if the peer does not become active, and reports the outcome", () =>
     Effect.gen(function*() {
       const pair = yield* makePairInTime(undefined, "hardened")
       const member = yield* pair.primary.start
@@ -199,32 +202,32 @@ describe("a switchover", () => {
         Effect.provideService(BinaryStar, member)
       )
       yield* peer.says("2")
-      const beat = Effect.zipRight(peer.says("4"), TestClock.adjust("1 second"))
-      yield* beat
-      /** Somebody asks each second until this server is active again. */
-      const askFor = (seconds: number) =>
+      const heartbeat = Effect.zipRight(peer.says("4"), TestClock.adjust("1 second"))
+      yield* heartbeat
+      /** Sends a request each second until this server is active again. */
+      const requestFor = (seconds: number) =>
         Effect.gen(function*() {
           for (let i = 0; i < seconds; i++) {
-            yield* TestClock.adjust("1001 millis")
+            yield* TestClock.adjust(afterASecond)
             yield* pair.primary.ask("x")
           }
           assert.strictEqual(yield* pair.primary.ask("x"), "x")
         })
-      const ordered = yield* Effect.fork(Effect.flip(commands.switchover(reason)))
+      const pending = yield* Effect.fork(Effect.flip(commands.switchover(reason)))
       yield* settle
       assert.strictEqual(yield* member.state, "HANDING_OVER")
-      yield* Effect.repeatN(beat, 10)
-      assert.deepInclude(yield* Fiber.join(ordered), {
+      yield* Effect.repeatN(heartbeat, 10)
+      assert.deepInclude(yield* Fiber.join(pending), {
         _tag: "Unfinished",
         error: "this server has handed over, but its peer is not active after 10s"
       })
 
-      // Then it is silent, and somebody asks.
-      yield* askFor(8)
-      yield* beat
+      // Then the peer is silent, and there are requests.
+      yield* requestFor(8)
+      yield* heartbeat
       const again = yield* Effect.fork(Effect.flip(commands.switchover(reason)))
       yield* settle
-      yield* askFor(9)
+      yield* requestFor(9)
       assert.deepInclude(yield* Fiber.join(again), {
         _tag: "Conflict",
         error: "the peer has not taken over, so this server is active again"

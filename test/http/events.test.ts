@@ -16,7 +16,7 @@ import { settle } from "../support/nodes.ts"
 import { eventually } from "../support/sockets.ts"
 import { call, eventsOf, soon, startPair } from "./nodes.ts"
 
-/** A producer whose pair is what a test says, with a count of how often it was looked at. */
+/** A producer with the pair of a test, and the number of requests for it. */
 const makeEvents = Effect.gen(function*() {
   const transitions = yield* Queue.unbounded<Status.HistoryEntry>()
   let requests = 0
@@ -78,7 +78,7 @@ const countTurns = Effect.acquireRelease(
 )
 
 describe("events", () => {
-  it.scopedLive("tell the pair at once, and a transition when it happens", () =>
+  it.scopedLive("/events: the pair at once, and each transition", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startPair()
       const seen: Array<{ readonly event: string; readonly data: Status.PairStatus & Status.TransitionEvent }> = []
@@ -100,12 +100,12 @@ describe("events", () => {
       yield* primary.kill
       yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
       yield* soon(Fiber.join(listening))
-      const told = seen.filter(({ event }) => event === "transition").map(({ data }) => data)
-      assert.deepInclude(told.at(-1), { role: "backup", to: "ACTIVE", cause: "ClientRequest" })
-      assert.include(told.at(-1)!.explanation, "vote")
+      const transitions = seen.filter(({ event }) => event === "transition").map(({ data }) => data)
+      assert.deepInclude(transitions.at(-1), { role: "backup", to: "ACTIVE", cause: "ClientRequest" })
+      assert.include(transitions.at(-1)!.explanation, "vote")
     }), 30_000)
 
-  it.scoped("are made only while somebody listens, once for all", () =>
+  it.scoped("/events: one producer for all listeners, and none without listeners", () =>
     Effect.gen(function*() {
       const { requests, change, listen } = yield* makeEvents
       yield* TestClock.adjust("10 seconds")
@@ -132,7 +132,7 @@ describe("events", () => {
       assert.strictEqual(requests(), 5)
     }))
 
-  it.scoped("go on for those who read, when one does not and is cut off", () =>
+  it.scoped("/events: a listener that does not read is disconnected, the others go on", () =>
     Effect.gen(function*() {
       const { change, listen } = yield* makeEvents
       const slow = yield* listen
@@ -208,7 +208,7 @@ describe("events", () => {
     30_000
   )
 
-  it.scopedLive("are not for more than can be served", () =>
+  it.scopedLive("/events: the number of listeners is limited", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair()
       const responses = yield* Effect.all(Array.from({ length: 201 }, () => call(`${primary.url}/events`)), {

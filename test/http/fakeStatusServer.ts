@@ -1,5 +1,5 @@
 /**
- * A status server that says what a test wants it to say, for what real servers do not do on demand.
+ * A status server with the answers of a test, for states that real servers do not reach on demand.
  */
 import { Effect } from "effect"
 import { once } from "node:events"
@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net"
 import { csp, html } from "../../src/dashboard/Dashboard.ts"
 import type { HistoryEntry, NodeStatus, PairStatus, TransitionEvent } from "../../src/status/Status.ts"
 
-/** A server that is well, with whatever a test wants to be different. */
+/** A healthy server, with the differences of a test. */
 export const statusOf = (role: "primary" | "backup", different: Partial<NodeStatus> = {}): NodeStatus => ({
   role,
   state: role === "primary" ? "ACTIVE" : "PASSIVE",
@@ -78,8 +78,8 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
   ...different
 })
 
-/** What was ordered, and with which token. */
-export interface Order {
+/** A received command. */
+export interface ReceivedCommand {
   readonly path: string
   readonly authorization: string | undefined
   readonly body: unknown
@@ -88,7 +88,7 @@ export interface Order {
 /** Starts one on a port that is free. It listens as long as the scope lives. */
 export const make = Effect.gen(function*() {
   const listeners = new Set<http.ServerResponse>()
-  const ordered: Array<Order> = []
+  const ordered: Array<ReceivedCommand> = []
   let pair: PairStatus | undefined
   let history: ReadonlyArray<HistoryEntry> = []
   let answer: readonly [status: number, body: unknown] = [404, {}]
@@ -132,7 +132,7 @@ export const make = Effect.gen(function*() {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     ordered,
-    /** Tells everybody who listens, and whoever comes. */
+    /** Sends the pair to all listeners, present and future. */
     say: (next: PairStatus) => {
       pair = next
       listeners.forEach((listener) => listener.write(write("pair", next)))
