@@ -1,5 +1,5 @@
 /**
- * A status server that says what a test wants it to say, for what real servers do not do on demand.
+ * A status server with the answers of a test, for states that real servers do not reach on demand.
  */
 import { Effect } from "effect"
 import { once } from "node:events"
@@ -8,23 +8,23 @@ import type { AddressInfo } from "node:net"
 import { csp, html } from "../../src/dashboard/Dashboard.ts"
 import type { HistoryEntry, NodeStatus, PairStatus, TransitionEvent } from "../../src/status/Status.ts"
 
-/** A server that is well, with whatever a test wants to be different. */
+/** A healthy server, with the differences of a test. */
 export const statusOf = (role: "primary" | "backup", different: Partial<NodeStatus> = {}): NodeStatus => ({
   role,
   state: role === "primary" ? "ACTIVE" : "PASSIVE",
   answers: role === "primary",
   since: "2026-01-31T12:00:00.000Z",
   cause: role === "primary" ? "PeerBackup" : "PeerActive",
-  say: role === "primary"
+  message: role === "primary"
     ? "connected to backup (passive), ready as active"
     : "connected to primary (active), ready as passive",
-  evidence: null,
+  explanation: null,
   reason: null,
   policy: "hardened",
-  hold: null,
+  takeoverBlock: null,
   peer: {
     endpoint: "tcp://127.0.0.1:5004",
-    said: role === "primary" ? "PASSIVE" : "ACTIVE",
+    state: role === "primary" ? "PASSIVE" : "ACTIVE",
     ageMillis: 412,
     isExpired: false
   },
@@ -40,11 +40,13 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
     conflicts: 0,
     failovers: 1
   },
-  latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31 },
+  connections: { open: 1, rejected: 0, resets: 0 },
+  droppedLogLines: 0,
+  latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31, buckets: { boundsMillis: [1], counts: [1, 0] } },
   config: {
     frontend: "tcp://*:5001",
-    state: "tcp://*:5003",
-    peer: "tcp://127.0.0.1:5004",
+    stateEndpoint: "tcp://*:5003",
+    peerEndpoint: "tcp://127.0.0.1:5004",
     heartbeatMillis: 1000,
     vote: "clients",
     lone: "wait",
@@ -53,7 +55,18 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
     timeoutMillis: null,
     drainMillis: 5000,
     maxFailovers: 3,
-    failoverWindowMillis: 3_600_000
+    failoverWindowMillis: 3_600_000,
+    limits: {
+      maxMessageSize: 1_048_576,
+      maxFrames: 256,
+      maxPerClient: null,
+      maxConnections: null,
+      queue: 1024,
+      handshakeTimeoutMillis: 5000,
+      pingMillis: 10_000,
+      keepAliveMillis: 60_000,
+      maxMemory: 1_073_741_824
+    }
   },
   versions: { bstar: "0.1.0", node: "20.20.0" },
   host: "alpha",
@@ -65,8 +78,8 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
   ...different
 })
 
-/** What was ordered, and with which token. */
-export interface Order {
+/** A received command. */
+export interface ReceivedCommand {
   readonly path: string
   readonly authorization: string | undefined
   readonly body: unknown
@@ -75,7 +88,7 @@ export interface Order {
 /** Starts one on a port that is free. It listens as long as the scope lives. */
 export const make = Effect.gen(function*() {
   const listeners = new Set<http.ServerResponse>()
-  const ordered: Array<Order> = []
+  const ordered: Array<ReceivedCommand> = []
   let pair: PairStatus | undefined
   let history: ReadonlyArray<HistoryEntry> = []
   let answer: readonly [status: number, body: unknown] = [404, {}]
@@ -119,7 +132,7 @@ export const make = Effect.gen(function*() {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     ordered,
-    /** Tells everybody who listens, and whoever comes. */
+    /** Sends the pair to all listeners, present and future. */
     say: (next: PairStatus) => {
       pair = next
       listeners.forEach((listener) => listener.write(write("pair", next)))
