@@ -10,8 +10,8 @@ const counterNames = [
   ["votes", "Votes"],
   ["failovers", "Failovers"],
   ["conflicts", "Conflicts"],
-  ["heard", "Words heard"],
-  ["missed", "Beats missed"],
+  ["heartbeats", "Heartbeats"],
+  ["missed", "Heartbeats missed"],
   ["malformed", "Malformed"]
 ]
 
@@ -66,8 +66,8 @@ const settingsOf = (status) => {
   return [
     ["Policy", status.policy],
     ["Frontend", config.frontend],
-    ["State", config.state],
-    ["Peer", config.peer],
+    ["State", config.stateEndpoint],
+    ["Peer", config.peerEndpoint],
     ["Heartbeat", setting(config.heartbeatMillis)],
     ["Vote", String(config.vote)],
     ["Lone backup", config.lone || "wait"],
@@ -99,7 +99,7 @@ const showCard = (pair, node, perSecond) => {
   setText(fields.place, node.isSelf ? "this server" : "peer")
   setText(fields.state, node.state || "SILENT")
   setText(fields.duty, dutyOf(node))
-  const hold = status && status.hold
+  const hold = status && status.takeoverBlock
   setText(fields.hold, hold ? hold.kind : "")
   if (status) {
     const since = new Date(status.since)
@@ -107,17 +107,17 @@ const showCard = (pair, node, perSecond) => {
       fields.since,
       "for " + span(Date.parse(status.now) - since.getTime()) + ", since " + wholeClockTime.format(since)
     )
-    setText(fields.say, status.say)
+    setText(fields.say, status.message)
     setText(
       fields.why,
-      [status.evidence, status.reason && "reason: " + status.reason].filter(Boolean).join(" · ")
+      [status.explanation, status.reason && "reason: " + status.reason].filter(Boolean).join(" · ")
     )
-    const { ageMillis, isExpired, said } = status.peer
+    const { ageMillis, isExpired, state } = status.peer
     setText(
       fields.heard,
       ageMillis === null
         ? "has not heard its peer yet"
-        : "heard " + (said === null ? "its peer" : said) + " " + span(ageMillis) + " ago" +
+        : "heard " + (state === null ? "its peer" : state) + " " + span(ageMillis) + " ago" +
           (isExpired ? ", which is too long" : "")
     )
     const share = ageMillis === null ? 1 : Math.min(1, ageMillis / (2 * status.config.heartbeatMillis))
@@ -128,13 +128,13 @@ const showCard = (pair, node, perSecond) => {
     fillList(fields.settings, settingsOf(status))
     return
   }
-  const { ageMillis, said } = pair.self.peer
+  const { ageMillis, state } = pair.self.peer
   setText(fields.since, "")
   setText(
     fields.say,
-    said === null
+    state === null
       ? "The " + pair.self.role + " has heard nothing from it."
-      : "Its last word was " + said + ", " + span(ageMillis) + " ago."
+      : "Its last word was " + state + ", " + span(ageMillis) + " ago."
   )
   setText(
     fields.why,

@@ -30,7 +30,7 @@ const addressOf = (text) => {
 const showOrders = (self) => {
   orderedServer = self
   const isActive = self.state === "ACTIVE"
-  const isPaused = self.hold !== null && self.hold.kind === "paused"
+  const isPaused = self.takeoverBlock !== null && self.takeoverBlock.kind === "paused"
   const peer = otherOf[self.role]
   // The button that has the focus stays usable while it is busy, so that the focus is not lost.
   buttons.switchover.disabled = !isActive
@@ -105,7 +105,7 @@ const forget = () => {
 
 const tellAnswer = (status, body) => {
   if (status === 200) {
-    showAnswer("good", body.say || "Done.")
+    showAnswer("good", body.message || "Done.")
   } else if (status === 401) {
     forget()
     showAnswer("critical", "The token is wrong.")

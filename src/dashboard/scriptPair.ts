@@ -12,7 +12,7 @@ const otherOf = { primary: "backup", backup: "primary" }
 const nodesOf = ({ self, peer }) => {
   const status = peer && peer.status
   const peerRole = otherOf[self.role]
-  const isHeard = !self.peer.isExpired && self.peer.said !== null &&
+  const isHeard = !self.peer.isExpired && self.peer.state !== null &&
     self.peer.ageMillis <= 2 * self.config.heartbeatMillis
   return {
     [self.role]: { role: self.role, isSelf: true, status: self, state: self.state, answers: self.answers },
@@ -20,8 +20,8 @@ const nodesOf = ({ self, peer }) => {
       role: peerRole,
       isSelf: false,
       status,
-      state: status ? status.state : isHeard ? self.peer.said : null,
-      answers: status ? status.answers : isHeard && self.peer.said === "ACTIVE",
+      state: status ? status.state : isHeard ? self.peer.state : null,
+      answers: status ? status.answers : isHeard && self.peer.state === "ACTIVE",
       problem: status ? null : peer ? peer.error || "no answer" : null
     }
   }
@@ -71,7 +71,7 @@ const findingsOf = (pair, nodes) => {
     add("critical", "Two servers of one role", "Both say that they are the " + self.role + ".")
   }
   for (const { role, status } of all) {
-    const hold = status && status.hold
+    const hold = status && status.takeoverBlock
     if (hold && hold.kind === "paused") {
       add(
         "warning",
@@ -80,7 +80,7 @@ const findingsOf = (pair, nodes) => {
           wholeClockTime.format(new Date(hold.since)) + "."
       )
     }
-    if (hold && hold.kind === "damped") {
+    if (hold && hold.kind === "limited") {
       add(
         "warning",
         "Limited: " + role,

@@ -9,7 +9,7 @@ let entries = []
 
 /** One transition may be told twice, with times that differ by how its clock was read. */
 const isSame = (a, b) =>
-  a.role === b.role && a.from === b.from && a.to === b.to && a.say === b.say &&
+  a.role === b.role && a.from === b.from && a.to === b.to && a.message === b.message &&
   Math.abs(Date.parse(a.at) - Date.parse(b.at)) < 1000
 
 const addEntries = (added) => {
@@ -23,8 +23,8 @@ const addEntries = (added) => {
 
 const announce = (text) => setText(byId("announcer"), text)
 
-const toldOf = ({ role, say, to }) =>
-  "The " + role + " is now " + (to || "silent") + ": " + say
+const toldOf = ({ role, message, to }) =>
+  "The " + role + " is now " + (to || "silent") + ": " + message
 
 const chip = (state) => {
   const node = make("span", "chip", state || "silent")
@@ -61,9 +61,9 @@ const showTimeline = () => {
       day = itsDay
       item.append(make("p", "day", day))
     }
-    item.append(time, make("div", "", head, make("p", "what", entry.say)))
+    item.append(time, make("div", "", head, make("p", "what", entry.message)))
     const notes = [
-      entry.evidence || causes[entry.cause],
+      entry.explanation || causes[entry.cause],
       entry.reason === null ? null : "reason: " + entry.reason
     ].filter(Boolean)
     if (notes.length > 0) {
@@ -85,7 +85,7 @@ let seen = null
 /** Whether it is not what it was. Where one of both is hearsay, they are compared as they are heard. */
 const hasMoved = (a, b) =>
   a.status && b.status
-    ? a.status.pid !== b.status.pid || a.state !== b.state || a.status.say !== b.status.say ||
+    ? a.status.pid !== b.status.pid || a.state !== b.state || a.status.message !== b.status.message ||
       Math.abs(sinceStart(a.status) - sinceStart(b.status)) >= 1000
     : heardOf(a.state) !== heardOf(b.state)
 
@@ -103,16 +103,16 @@ const watchPeer = ({ self }, nodes) => {
       at: status.since,
       from: was !== null && was.status && was.status.pid === status.pid ? was.state : null,
       cause: status.cause,
-      say: status.say,
-      evidence: status.evidence,
+      message: status.message,
+      explanation: status.explanation,
       reason: status.reason
     }
     : {
       at: self.now,
       from: was.state,
       cause: null,
-      say: state === null ? "nothing is heard of it" : "as heard by the " + self.role,
-      evidence: problem,
+      message: state === null ? "nothing is heard of it" : "as heard by the " + self.role,
+      explanation: problem,
       reason: null
     }
   const fresh = addEntries([{ ...entry, role, to: state }])

@@ -116,12 +116,12 @@ export class Authorization extends HttpApiMiddleware.Tag<Authorization>()(
 
 const steer = HttpApiGroup.make("steer", { topLevel: true })
   .add(
-    HttpApiEndpoint.post("switchover", "/switchover").setPayload(Status.Order).addSuccess(Status.SwitchedOver)
+    HttpApiEndpoint.post("switchover", "/switchover").setPayload(Status.CommandBody).addSuccess(Status.SwitchedOver)
       .addError(BadRequest).addError(TooLarge).addError(Refused).addError(Unfinished)
       .annotate(OpenApi.Summary, "Hand over to the peer and wait until it is active")
   )
   .add(
-    HttpApiEndpoint.post("pause", "/pause").setPayload(Status.Order).addSuccess(Status.Done)
+    HttpApiEndpoint.post("pause", "/pause").setPayload(Status.CommandBody).addSuccess(Status.Done)
       .addError(BadRequest).addError(TooLarge)
       .annotate(OpenApi.Summary, "Do not take over because of votes")
   )
@@ -130,7 +130,7 @@ const steer = HttpApiGroup.make("steer", { topLevel: true })
       .annotate(OpenApi.Summary, "Take over because of votes again")
   )
   .add(
-    HttpApiEndpoint.post("promote", "/promote").setPayload(Status.Order).addSuccess(Status.Done)
+    HttpApiEndpoint.post("promote", "/promote").setPayload(Status.CommandBody).addSuccess(Status.Done)
       .addError(BadRequest).addError(TooLarge).addError(Refused)
       .annotate(OpenApi.Summary, "Become active, if the peer is gone or has handed over")
   )

@@ -91,18 +91,19 @@ export const make = (
         }
         // The peer answers as soon as it is active, and publishes it with the next heartbeat.
         const waitedMillis = Math.min(at, activeBy) - since
-        return { waitedMillis, say: `the peer is active; clients waited for ${Math.round(waitedMillis)} ms` }
+        return { waitedMillis, message: `the peer is active; clients waited for ${Math.round(waitedMillis)} ms` }
       }).pipe(Effect.tapBoth({
         onFailure: ({ error }) => Effect.logWarning(`switchover: ${error}`),
-        onSuccess: ({ say }) => Effect.logInfo(`switchover: ${say}`)
+        onSuccess: ({ message }) => Effect.logInfo(`switchover: ${message}`)
       }))
 
     return {
       // Who ordered it may hang up meanwhile. Then it is done all the same.
       switchover: (reason) => Effect.suspend(() => Fiber.join(fork(Effect.interruptible(handOver(reason))))),
       pause: (reason) =>
-        Effect.as(member.pause(reason), { say: "paused: votes do not make this server take over any more" }),
-      resume: Effect.as(member.resume, { say: "resumed: votes make this server take over again" }),
-      promote: (reason) => Effect.as(Effect.mapError(member.promote(reason), refuse), { say: "this server is active" })
+        Effect.as(member.pause(reason), { message: "paused: votes do not make this server take over any more" }),
+      resume: Effect.as(member.resume, { message: "resumed: votes make this server take over again" }),
+      promote: (reason) =>
+        Effect.as(Effect.mapError(member.promote(reason), refuse), { message: "this server is active" })
     }
   })

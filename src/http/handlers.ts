@@ -103,7 +103,7 @@ const log = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, what: strin
       (reason === undefined ? "" : `: ${JSON.stringify(reason)}`)
   )
 
-const order = RequestBody.decode(Status.Order)
+const order = RequestBody.decode(Status.CommandBody)
 
 const steer = HttpApiBuilder.group(StatusApi, "steer", (handlers) =>
   handlers

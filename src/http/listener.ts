@@ -59,7 +59,7 @@ const isHealthCheck = ({ method, url = "" }: IncomingMessage): boolean =>
   (method === "GET" || method === "HEAD") && healthChecks.has(url.split("?", 1)[0]!)
 
 const refuse = (response: ServerResponse, status: number, message: string): void => {
-  const body = JSON.stringify({ error: message } satisfies typeof Status.Refusal.Type)
+  const body = JSON.stringify({ error: message } satisfies typeof Status.ErrorBody.Type)
   response.writeHead(status, {
     "content-length": Buffer.byteLength(body),
     "content-type": "application/json",

@@ -75,7 +75,7 @@ export const make = (url: string): Effect.Effect<PeerStatus, never, HttpClient.H
         ask(
           HttpClientRequest.post(`${url}/promote`).pipe(
             HttpClientRequest.bearerToken(token),
-            HttpClientRequest.bodyUnsafeJson({ reason } satisfies typeof Status.Order.Type)
+            HttpClientRequest.bodyUnsafeJson({ reason } satisfies typeof Status.CommandBody.Type)
           ),
           (response) =>
             response.status === 200

@@ -80,7 +80,7 @@ export interface Finding {
     | "conflicts"
     | "crossed"
     | "endpoints"
-    | "hold"
+    | "takeover-block"
     | "keys"
     | "link"
     | "lone-backup"
@@ -169,7 +169,7 @@ export const knownOf = (observations: ReadonlyArray<Observation>): ReadonlyArray
 
 /** The state that the peer of a server reports, unless its last heartbeat is older than the peer timeout. */
 const reportedState = ({ config, peer }: NodeStatus): StateMachine.PeerState | undefined =>
-  peer.said !== null && !peer.isExpired && (peer.ageMillis ?? 0) <= 2 * config.heartbeatMillis ? peer.said : undefined
+  peer.state !== null && !peer.isExpired && (peer.ageMillis ?? 0) <= 2 * config.heartbeatMillis ? peer.state : undefined
 
 /** A server and what to call it. */
 type Named = Seen & { readonly name: string }
@@ -229,29 +229,29 @@ const millisOf = (time: string): number =>
 /** Whether it has been there for long enough to have been heard, and to have heard. */
 const isSettled = ({ status: { config, uptimeMillis } }: Seen): boolean => uptimeMillis > 3 * config.heartbeatMillis
 
-const hears = ({ status: { peer } }: Seen): boolean => peer.said !== null && !peer.isExpired
+const hears = ({ status: { peer } }: Seen): boolean => peer.state !== null && !peer.isExpired
 
 /** Whether a server that was started alone refuses all requests until its primary is there. */
 const waitsForPrimary = ({ config, peer, policy }: NodeStatus): boolean =>
-  policy === "classic" || (peer.said === null && config.lone === "wait")
+  policy === "classic" || (peer.state === null && config.lone === "wait")
 
 /** What a server says of itself. */
 const alone = (self: Named, other: Named | undefined): ReadonlyArray<Finding> => {
-  const { address, name, status: { counters, hold, peerHttp, role, state } } = self
+  const { address, name, status: { counters, takeoverBlock, peerHttp, role, state } } = self
   const findings: Array<Finding> = []
-  if (hold?.kind === "paused") {
+  if (takeoverBlock?.kind === "paused") {
     findings.push({
       severity: "warning",
-      check: "hold",
-      what: `${name} is paused since ${hold.since} (${hold.reason}): it does not take over by itself`,
+      check: "takeover-block",
+      what: `${name} is paused since ${takeoverBlock.since} (${takeoverBlock.reason}): it does not take over by itself`,
       remedy: "when the maintenance is over: bstar resume"
     })
   }
-  if (hold?.kind === "damped") {
+  if (takeoverBlock?.kind === "limited") {
     findings.push({
       severity: "error",
-      check: "hold",
-      what: `${name} has taken over too often and does not do so again before ${hold.until}`,
+      check: "takeover-block",
+      what: `${name} has taken over too often and does not do so again before ${takeoverBlock.until}`,
       remedy: `find out by bstar history what makes the pair flap; if it has to be active now: ${promote(address)}`
     })
   }
@@ -341,7 +341,7 @@ const shared: ReadonlyArray<{
     severity: "error",
     name: "security",
     option: "--keys, or neither of them",
-    of: ({ refused }) => refused === undefined ? "no keys" : "keys"
+    of: ({ rejectedConnections }) => rejectedConnections === undefined ? "no keys" : "keys"
   },
   {
     severity: "warning",
@@ -371,8 +371,10 @@ const shared: ReadonlyArray<{
 ]
 
 /** How often a server has refused its state port to somebody because of a key. */
-const refusedAtState = ({ status: { refused } }: Seen): number =>
-  refused === undefined ? 0 : refused.state.unknown + refused.state.wrong + refused.state.absent
+const rejectedAtState = ({ status: { rejectedConnections } }: Seen): number =>
+  rejectedConnections === undefined
+    ? 0
+    : rejectedConnections.state.unknown + rejectedConnections.state.wrong + rejectedConnections.state.absent
 
 const settings = (a: Named, b: Named): ReadonlyArray<Finding> => [
   ...shared.flatMap(({ name, of, option, severity }): ReadonlyArray<Finding> =>
@@ -402,19 +404,19 @@ const isAddress = (host: string): boolean =>
 
 /** Whether what `self` listens to is what `other` publishes, as far as that can be read off the endpoints. */
 const endpoints = (self: Named, other: Named): ReadonlyArray<Finding> => {
-  const peer = Endpoint.parse(self.status.config.peer)
-  const state = Endpoint.parse(other.status.config.state)
+  const peer = Endpoint.parse(self.status.config.peerEndpoint)
+  const state = Endpoint.parse(other.status.config.stateEndpoint)
   if (peer === undefined || state === undefined) {
     return []
   }
-  const listens = `${self.name} listens to ${self.status.config.peer}`
+  const listens = `${self.name} listens to ${self.status.config.peerEndpoint}`
   const finding = (severity: Severity, what: string): ReadonlyArray<Finding> => [{
     severity,
     check: "endpoints",
     what,
     remedy: `the --peer of ${self.name} has to lead to the --state of ${other.name}`
   }]
-  const publishes = `${other.name} publishes on ${other.status.config.state}`
+  const publishes = `${other.name} publishes on ${other.status.config.stateEndpoint}`
   if (peer.protocol !== "tcp" || state.protocol !== "tcp") {
     const isTheSame = peer.protocol !== "tcp" && state.protocol !== "tcp" && peer.protocol === state.protocol &&
       peer.name === state.name
@@ -445,7 +447,7 @@ const wordsOf = (state: StateMachine.State): ReadonlyArray<StateMachine.PeerStat
 
 /** What may be why `self` does not hear `other`. Strangers may have been refused, too. */
 const keys = (self: Named, other: Named): ReadonlyArray<Finding> => {
-  const refused = refusedAtState(other)
+  const refused = rejectedAtState(other)
   return refused === 0 ? [] : [{
     severity: "warning",
     check: "keys",
@@ -467,7 +469,7 @@ const link = (self: Named, other: Named): ReadonlyArray<Finding> => {
             peer.ageMillis === null ? "no word yet" : `no word for ${spell(peer.ageMillis)}`
           }`,
           remedy:
-            `does ${config.peer} lead to the state port of ${other.name}, and does the network between them let it pass?`
+            `does ${config.peerEndpoint} lead to the state port of ${other.name}, and does the network between them let it pass?`
         },
         ...keys(self, other)
       ]
@@ -476,11 +478,11 @@ const link = (self: Named, other: Named): ReadonlyArray<Finding> => {
   const stateMillis = millisOf(other.status.now) - millisOf(other.status.since)
   const slack = 2 * config.heartbeatMillis + self.tookMillis + other.tookMillis
   // Only a word that was heard when the other server had been as it is for a while can tell that somebody else said it.
-  return stateMillis > (peer.ageMillis ?? 0) + slack && !wordsOf(other.status.state).includes(peer.said!)
+  return stateMillis > (peer.ageMillis ?? 0) + slack && !wordsOf(other.status.state).includes(peer.state!)
     ? [{
       severity: "error",
       check: "crossed",
-      what: `${self.name} hears a peer that says ${peer.said}, but ${other.name} is ${other.status.state} for ${
+      what: `${self.name} hears a peer that says ${peer.state}, but ${other.name} is ${other.status.state} for ${
         spell(stateMillis)
       }: it hears another server`,
       remedy: `the --peer of ${self.name} has to lead to the --state of ${other.name}; are two pairs crossed?`
@@ -594,13 +596,13 @@ const active = (seen: ReadonlyArray<Named>, known: ReadonlyArray<Known>): Readon
  * @category combinators
  */
 export const whyNot = ({ name, status }: Pick<Seen, "status"> & { readonly name: string }) => {
-  const { hold, peer, state } = status
+  const { takeoverBlock, peer, state } = status
   if (state === "BACKUP") {
-    return peer.said !== null && !peer.isExpired
+    return peer.state !== null && !peer.isExpired
       ? `${name} waits for its primary`
       : waitsForPrimary(status)
       ? `${name} has not met its primary and refuses every request`
-      : peer.said === null
+      : peer.state === null
       ? `${name} has not met its primary and serves when a client asks, unless a subscriber is connected to its state port`
       : `${name} has lost its primary and takes over when a client asks`
   }
@@ -612,7 +614,7 @@ export const whyNot = ({ name, status }: Pick<Seen, "status"> & { readonly name:
   }
   return !peer.isExpired
     ? state === "PRIMARY" ? `${name} waits for its backup` : `${name} is ${state}`
-    : hold === null
+    : takeoverBlock === null
     ? `${name} takes over with the next request`
-    : `${name} is ${state} and does not take over by itself, because it is ${hold.kind}`
+    : `${name} is ${state} and does not take over by itself, because it is ${takeoverBlock.kind}`
 }

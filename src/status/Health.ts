@@ -25,7 +25,7 @@ export type Level = "healthy" | "degraded" | "no active" | "two actives"
  */
 export interface Health {
   readonly level: Level
-  readonly say: string
+  readonly message: string
 }
 
 /**
@@ -40,14 +40,14 @@ export const judge = (observations: ReadonlyArray<Observation>, findings: Readon
   const known = knownOf(observations)
   const [active, another] = known.filter(({ answers }) => answers)
   if (another !== undefined) {
-    return { level: "two actives", say: `${active!.name} and ${another.name} are both active` }
+    return { level: "two actives", message: `${active!.name} and ${another.name} are both active` }
   }
   const unreached = observations.filter(({ _tag }) => _tag === "Unseen").map(({ address }) =>
     `${address} cannot be reached`
   )
   if (active === undefined) {
     const refusing = known.flatMap(({ name, status }) => status === undefined ? [] : [whyNot({ name, status })])
-    return { level: "no active", say: [...refusing, ...unreached].join("; ") }
+    return { level: "no active", message: [...refusing, ...unreached].join("; ") }
   }
   const standby = known.find((one) => one !== active && one.status !== undefined)
   const but = [
@@ -57,12 +57,12 @@ export const judge = (observations: ReadonlyArray<Observation>, findings: Readon
       : unreached.length === 0
       ? ["the status of its peer is not known"]
       : []),
-    ...known.flatMap(({ name, status }) => status?.hold ? [`${name} is ${status.hold.kind}`] : []),
+    ...known.flatMap(({ name, status }) => status?.takeoverBlock ? [`${name} is ${status.takeoverBlock.kind}`] : []),
     ...errors(findings)
   ]
   return but.length === 0
-    ? { level: "healthy", say: `${active.name} is active, ${standby!.name} stands by` }
-    : { level: "degraded", say: `${active.name} is active, but ${but.join("; ")}` }
+    ? { level: "healthy", message: `${active.name} is active, ${standby!.name} stands by` }
+    : { level: "degraded", message: `${active.name} is active, but ${but.join("; ")}` }
 }
 
 const notReady = ({ name, state, status }: Known): ReadonlyArray<string> =>
@@ -74,4 +74,4 @@ const errors = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => {
   return count === 0 ? [] : [`bstar doctor finds ${count} ${count === 1 ? "error" : "errors"}`]
 }
 
-const told: ReadonlyArray<Finding["check"]> = ["active", "hold", "lone-backup", "reachable"]
+const told: ReadonlyArray<Finding["check"]> = ["active", "takeover-block", "lone-backup", "reachable"]

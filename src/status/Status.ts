@@ -19,7 +19,7 @@ import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Histogram, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type * as Refusals from "../security/Refusals.ts"
 
 /**
  * A moment of the wall clock, such as `2026-01-31T12:00:00.000Z`.
@@ -45,9 +45,9 @@ const why = {
   /** The event that caused it. */
   cause: Cause,
   /** What has happened, for people. */
-  say: Schema.String,
+  message: Schema.String,
   /** By what the server knew that it had to, for people. */
-  evidence: Schema.NullOr(Schema.String),
+  explanation: Schema.NullOr(Schema.String),
   /** What an operator gave as the reason. */
   reason: Schema.NullOr(Schema.String)
 }
@@ -58,10 +58,10 @@ const why = {
  * @since 0.1.0
  * @category schemas
  */
-export const Hold = Schema.Union(
+export const TakeoverBlock = Schema.Union(
   Schema.Struct({ kind: Schema.Literal("paused"), reason: Schema.String, since: Time }),
-  Schema.Struct({ kind: Schema.Literal("damped"), until: Time })
-).annotations({ identifier: "Hold" })
+  Schema.Struct({ kind: Schema.Literal("limited"), until: Time })
+).annotations({ identifier: "TakeoverBlock" })
 
 /**
  * What a server has seen since it started; see `Report.Counters`.
@@ -83,7 +83,7 @@ export const Counters = Schema.Struct({
   failovers: Count
 }).annotations({ identifier: "Counters" })
 
-const RefusedAt = Schema.Struct({
+const RejectedAtPort = Schema.Struct({
   unknown: Count,
   wrong: Count,
   absent: Count,
@@ -91,7 +91,7 @@ const RefusedAt = Schema.Struct({
   unfinished: Count,
   /** A server of an earlier version does not count these. */
   full: Schema.optionalWith(Count, { default: () => 0 })
-}).annotations({ identifier: "RefusedAt" })
+}).annotations({ identifier: "RejectedAtPort" })
 
 /**
  * How many connections a server has refused at the handshake, by port and reason; see `Refusals.Reason`.
@@ -99,11 +99,11 @@ const RefusedAt = Schema.Struct({
  * @since 0.1.0
  * @category schemas
  */
-export const Refused = Schema.Struct({
-  frontend: RefusedAt,
-  state: RefusedAt,
-  backend: RefusedAt
-}).annotations({ identifier: "Refused" })
+export const RejectedConnections = Schema.Struct({
+  frontend: RejectedAtPort,
+  state: RejectedAtPort,
+  backend: RejectedAtPort
+}).annotations({ identifier: "RejectedConnections" })
 
 /**
  * All that a server has to say about itself.
@@ -120,18 +120,18 @@ export const NodeStatus = Schema.Struct({
   since: Time,
   ...why,
   policy: Schema.Literal(...Policies.policyNames),
-  hold: Schema.NullOr(Hold),
+  takeoverBlock: Schema.NullOr(TakeoverBlock),
   peer: Schema.Struct({
     endpoint: Schema.String,
     /** Its last word, and how long ago that was. */
-    said: Schema.NullOr(PeerState),
+    state: Schema.NullOr(PeerState),
     ageMillis: Schema.NullOr(Millis),
     /** Whether it has been silent for so long that a vote would make this server take over. */
     isExpired: Schema.Boolean
   }),
   counters: Counters,
   /** Not there where whoever reaches a port may talk to it. */
-  refused: Schema.optional(Refused),
+  rejectedConnections: Schema.optional(RejectedConnections),
   /** Those of the clients: how many there are, how many were refused, and how often all were cut; see `Frontend.Connections`. */
   connections: Schema.optional(Schema.Struct({ open: Count, rejected: Count, resets: Count })),
   /** Log lines of `bstar` that could not be written. A server of an earlier version does not count these. */
@@ -146,8 +146,8 @@ export const NodeStatus = Schema.Struct({
   }),
   config: Schema.Struct({
     frontend: Schema.String,
-    state: Schema.String,
-    peer: Schema.String,
+    stateEndpoint: Schema.String,
+    peerEndpoint: Schema.String,
     heartbeatMillis: Millis,
     vote: Schema.Literal("clients", "self"),
     /** A server of an earlier version always waits. */
@@ -260,7 +260,7 @@ const reason = Schema.String.pipe(Schema.filter((reason) => reason.trim() !== ""
  * @since 0.1.0
  * @category schemas
  */
-export const Order = Schema.Struct({ reason }).annotations({ identifier: "Order" })
+export const CommandBody = Schema.Struct({ reason }).annotations({ identifier: "CommandBody" })
 
 /**
  * What has come of an order, for people.
@@ -268,7 +268,7 @@ export const Order = Schema.Struct({ reason }).annotations({ identifier: "Order"
  * @since 0.1.0
  * @category schemas
  */
-export const Done = Schema.Struct({ say: Schema.String }).annotations({ identifier: "Done" })
+export const Done = Schema.Struct({ message: Schema.String }).annotations({ identifier: "Done" })
 
 /**
  * What has come of a switchover. `waitedMillis` is for how long clients had no active server.
@@ -276,7 +276,7 @@ export const Done = Schema.Struct({ say: Schema.String }).annotations({ identifi
  * @since 0.1.0
  * @category schemas
  */
-export const SwitchedOver = Schema.Struct({ waitedMillis: Millis, say: Schema.String }).annotations({
+export const SwitchedOver = Schema.Struct({ waitedMillis: Millis, message: Schema.String }).annotations({
   identifier: "SwitchedOver"
 })
 
@@ -286,7 +286,7 @@ export const SwitchedOver = Schema.Struct({ waitedMillis: Millis, say: Schema.St
  * @since 0.1.0
  * @category schemas
  */
-export const Refusal = Schema.Struct({ error: Schema.String }).annotations({ identifier: "Refusal" })
+export const ErrorBody = Schema.Struct({ error: Schema.String }).annotations({ identifier: "ErrorBody" })
 
 /**
  * An estimate of the value below which a part of what was measured lies, from 0 to 1: by straight lines within the buckets.
@@ -333,8 +333,8 @@ export const entryOf = (
   from: from ?? null,
   to,
   cause,
-  say: message,
-  evidence: explanation ?? null,
+  message,
+  explanation: explanation ?? null,
   reason: reason ?? null
 })
 
@@ -347,13 +347,13 @@ export const entryOf = (
 export const make = (address: {
   readonly http: string
   readonly peerHttp: string | undefined
-  readonly refusals?: RejectedConnections | undefined
+  readonly refusals?: Refusals.RejectedConnections | undefined
 }): Effect.Effect<NodeStatus, never, BinaryStar> =>
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
     const { answers, at, connections, counters, takeoverBlock, latency, peer, transition } = yield* report
     const time = yield* wallClock(at)
-    const { at: since, cause, evidence, reason, say, to } = entryOf(transition, time)
+    const { at: since, cause, explanation, message, reason, to } = entryOf(transition, time)
     const timeoutMillis = Duration.toMillis(config.timeout)
     return {
       role,
@@ -361,23 +361,23 @@ export const make = (address: {
       answers,
       since,
       cause,
-      say,
-      evidence,
+      message,
+      explanation,
       reason,
       policy: config.policy,
-      hold: takeoverBlock === undefined
+      takeoverBlock: takeoverBlock === undefined
         ? null
         : takeoverBlock._tag === "Paused"
         ? { kind: "paused", reason: takeoverBlock.reason, since: time(takeoverBlock.at) }
-        : { kind: "damped", until: time(takeoverBlock.until) },
+        : { kind: "limited", until: time(takeoverBlock.until) },
       peer: {
         endpoint: config.peerEndpoint,
-        said: peer.state ?? null,
+        state: peer.state ?? null,
         ageMillis: peer.lastHeartbeatAt === undefined ? null : at - peer.lastHeartbeatAt,
         isExpired: peer.isExpired
       },
       counters,
-      ...(address.refusals === undefined ? {} : { refused: address.refusals.counts() }),
+      ...(address.refusals === undefined ? {} : { rejectedConnections: address.refusals.counts() }),
       connections,
       droppedLogLines: (yield* Metric.value(droppedLogLines)).count,
       latency: {
@@ -388,8 +388,8 @@ export const make = (address: {
       },
       config: {
         frontend: config.frontend,
-        state: config.stateEndpoint,
-        peer: config.peerEndpoint,
+        stateEndpoint: config.stateEndpoint,
+        peerEndpoint: config.peerEndpoint,
         heartbeatMillis: Duration.toMillis(config.heartbeat),
         vote: config.vote,
         lone: config.lone,

@@ -85,8 +85,8 @@ const both = (self = Fake.statusOf("primary"), status = Fake.statusOf("backup"))
   peer: { status, error: null }
 })
 
-const heard = (said: StateMachine.PeerState | null, isExpired: boolean) => ({
-  peer: { endpoint: "tcp://127.0.0.1:5004", said, ageMillis: said === null ? null : 4000, isExpired }
+const heard = (state: StateMachine.PeerState | null, isExpired: boolean) => ({
+  peer: { endpoint: "tcp://127.0.0.1:5004", state, ageMillis: state === null ? null : 4000, isExpired }
 })
 
 const withPage = <A, E>(
@@ -107,7 +107,7 @@ const withPage = <A, E>(
   })
 
 const at = "2026-01-31T12:59:50.000Z"
-const entry = { cause: "PeerBackup", say: "moved", evidence: null, reason: null } as const
+const entry = { cause: "PeerBackup", message: "moved", explanation: null, reason: null } as const
 const often = Schedule.spaced("10 millis")
 
 const unlock = (page: Page, token = "secret") =>
@@ -150,12 +150,15 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
             ["No active server. The backup was active when its peer was, and decides within two heartbeats."]
           ],
           [
-            both(undefined, Fake.statusOf("backup", { hold: { kind: "paused", reason: "new switch", since: at } })),
+            both(
+              undefined,
+              Fake.statusOf("backup", { takeoverBlock: { kind: "paused", reason: "new switch", since: at } })
+            ),
             "Degraded",
             ["Paused: backup. No vote makes it take over (new switch), since "]
           ],
           [
-            both(Fake.statusOf("primary", { hold: { kind: "damped", until: at } })),
+            both(Fake.statusOf("primary", { takeoverBlock: { kind: "limited", until: at } })),
             "Degraded",
             ["Limited: primary. Too many failovers; votes are refused until "]
           ],
@@ -192,8 +195,15 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
     withPage((fake, page, errors) =>
       Effect.gen(function*() {
         const history = [
-          { ...entry, at, from: "PRIMARY", to: "ACTIVE", say: "ready as active", evidence: "word from the peer" },
-          { ...entry, at: "2026-01-30T09:00:00.000Z", from: null, to: "PRIMARY", cause: "Start", say: "started" }
+          {
+            ...entry,
+            at,
+            from: "PRIMARY",
+            to: "ACTIVE",
+            message: "ready as active",
+            explanation: "word from the peer"
+          },
+          { ...entry, at: "2026-01-30T09:00:00.000Z", from: null, to: "PRIMARY", cause: "Start", message: "started" }
         ] as const
         fake.remember(history)
         yield* Effect.promise(() => page.reload())
@@ -218,7 +228,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         // The peer moves, which is seen; this server moves, which is told. Each is announced, once.
         fake.say(both(
           Fake.statusOf("primary", { now: "2026-01-31T13:00:01.000Z", uptimeMillis: 7_205_000 }),
-          Fake.statusOf("backup", { state: "REJOINING", say: "stood still", since: at, cause: "Stalled" })
+          Fake.statusOf("backup", { state: "REJOINING", message: "stood still", since: at, cause: "Stalled" })
         ))
         yield* says(page, "#announcer", "The backup is now REJOINING: stood still")
         yield* says(page, "#timeline li", /backup\s*PASSIVE→REJOINING.*stood still/)
@@ -278,16 +288,16 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
       Effect.gen(function*() {
         const evil = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
         const status = {
-          say: evil,
-          evidence: evil,
+          message: evil,
+          explanation: evil,
           reason: evil,
           host: evil,
           http: evil,
           peerHttp: "javascript:document.title='owned'",
           versions: { bstar: evil, node: evil },
-          hold: { kind: "paused", reason: evil, since: at }
+          takeoverBlock: { kind: "paused", reason: evil, since: at }
         } as const
-        fake.remember([{ ...entry, at, from: null, to: "PRIMARY", say: evil, reason: evil }])
+        fake.remember([{ ...entry, at, from: null, to: "PRIMARY", message: evil, reason: evil }])
         fake.say({
           self: Fake.statusOf("primary", { ...status, state: "PASSIVE" }),
           peer: { status: null, error: evil }
@@ -330,7 +340,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         assert.strictEqual(yield* focused, "switchover")
         assert.deepStrictEqual(fake.ordered, [])
 
-        fake.answer(200, { waitedMillis: 34, say: "the peer is active; clients waited for 34 ms" })
+        fake.answer(200, { waitedMillis: 34, message: "the peer is active; clients waited for 34 ms" })
         yield* press("Enter", "Tab", "Enter")
         yield* says(page, "#answer", "the peer is active; clients waited for 34 ms")
         yield* says(page, "#orders[aria-busy=false]", "")
@@ -343,11 +353,13 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         yield* says(page, "#answer", "the peer is silent")
         yield* says(page, "#orders[aria-busy=false]", "")
 
-        fake.answer(200, { say: "paused" })
+        fake.answer(200, { message: "paused" })
         yield* Effect.promise(() => page.locator("button[value=pause]").click())
         yield* says(page, "#answer", "paused")
         yield* says(page, "#orders[aria-busy=false]", "")
-        fake.say(both(Fake.statusOf("primary", { hold: { kind: "paused", reason: "kernel update", since: at } })))
+        fake.say(
+          both(Fake.statusOf("primary", { takeoverBlock: { kind: "paused", reason: "kernel update", since: at } }))
+        )
         yield* Effect.promise(() => page.locator("button[value=resume]").click())
         yield* Effect.repeat(Effect.sync(() => fake.ordered.length), { until: (n) => n === 4, schedule: often })
         assert.deepStrictEqual(fake.ordered[3], {
@@ -389,8 +401,8 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           at,
           from: "PASSIVE",
           to: "ACTIVE",
-          say: "x".repeat(300),
-          evidence: "e",
+          message: "x".repeat(300),
+          explanation: "e",
           reason: "r"
         }])
         yield* Effect.promise(() => page.reload())
@@ -401,7 +413,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           both(
             Fake.statusOf("primary", {
               state: "REJOINING",
-              hold: { kind: "damped", until: at },
+              takeoverBlock: { kind: "limited", until: at },
               ...heard("ACTIVE", true)
             })
           ),

@@ -82,9 +82,9 @@ const clientOf = (address: string, token?: Redacted.Redacted<string>) =>
 describe("OperatorClient", () => {
   it.scopedLive("orders with its reason and the token", () =>
     Effect.gen(function*() {
-      const { address, asked } = yield* serverOf(200, { say: "paused" })
+      const { address, asked } = yield* serverOf(200, { message: "paused" })
       const client = yield* clientOf(address, token)
-      assert.deepStrictEqual(yield* client.pause("new disk"), { say: "paused" })
+      assert.deepStrictEqual(yield* client.pause("new disk"), { message: "paused" })
       assert.deepStrictEqual(asked, [
         { method: "POST", url: "/pause", authorization: "Bearer secret", body: `{"reason":"new disk"}` }
       ])

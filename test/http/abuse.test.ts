@@ -99,7 +99,7 @@ describe("the status server is not impressed by", () => {
       assert.strictEqual((yield* post(`${primary.url}/pause`, String(body), null)).status, 401)
       assert.strictEqual(yield* codeOf(`${primary.url}/status`, { method: "PUT", body }), 404)
       yield* isWell(primary.url, members.backup)
-      assert.isNull((yield* statusOf(primary.url)).hold)
+      assert.isNull((yield* statusOf(primary.url)).takeoverBlock)
     }), 60_000)
 
   it.scopedLive("a port scan, and connections that are reset", () =>

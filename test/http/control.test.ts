@@ -28,7 +28,7 @@ describe("orders", () => {
           assert.strictEqual(answer.error, "the token is missing or wrong")
         }
       }
-      assert.deepInclude(yield* statusOf(primary.url), { hold: null, state: "ACTIVE" })
+      assert.deepInclude(yield* statusOf(primary.url), { takeoverBlock: null, state: "ACTIVE" })
     }))
 
   it.scopedLive("F11 Origin: a page of another origin gives no orders, although it has the token", () =>
@@ -95,16 +95,16 @@ describe("orders", () => {
         assert.match(String(answer.error), /^body/)
       }
       assert.strictEqual((yield* post(pause, { reason: "x".repeat(20_000) })).status, 413)
-      assert.isNull((yield* statusOf(primary.url)).hold)
+      assert.isNull((yield* statusOf(primary.url)).takeoverBlock)
     }))
 
   it.scopedLive("pause a server and let it go on", () =>
     Effect.gen(function*() {
       const { backup } = yield* startPair({ token })
       assert.strictEqual((yield* post(`${backup.url}/pause`, { reason })).status, 200)
-      assert.deepInclude((yield* statusOf(backup.url)).hold, { kind: "paused", reason })
+      assert.deepInclude((yield* statusOf(backup.url)).takeoverBlock, { kind: "paused", reason })
       assert.strictEqual((yield* post(`${backup.url}/resume`, "")).status, 200)
-      assert.isNull((yield* statusOf(backup.url)).hold)
+      assert.isNull((yield* statusOf(backup.url)).takeoverBlock)
     }))
 
   it.scopedLive("are refused with a sentence where they would do harm", () =>
@@ -138,7 +138,7 @@ describe("a switchover", () => {
         yield* eventually(Effect.map(member.report, ({ peer }) => peer.state === "PASSIVE"))
         const { answer, status } = yield* post(`${from.url}/switchover`, { reason })
         assert.strictEqual(status, 200, String(answer.error))
-        assert.match(String(answer.say), /^the peer is active; clients waited for \d+ ms$/)
+        assert.match(String(answer.message), /^the peer is active; clients waited for \d+ ms$/)
         assert.isBelow(Number(answer.waitedMillis), 10_000)
         assert.deepInclude(yield* statusOf(from.url), { state: "PASSIVE", answers: false })
         assert.deepInclude(yield* statusOf(to.url), { state: "ACTIVE", answers: true })
@@ -157,7 +157,7 @@ describe("a switchover", () => {
       yield* post(`${primary.url}/switchover`, { reason })
       assert.deepInclude(yield* latest(backup.url), {
         cause: "Promote",
-        evidence: "the peer is gone (connection to the primary in memory refused)",
+        explanation: "the peer is gone (connection to the primary in memory refused)",
         reason
       })
     }), 30_000)

@@ -33,15 +33,15 @@ const makeEvents = Effect.gen(function*() {
       })
     }
   )
-  const change = (say: string) =>
+  const change = (message: string) =>
     Effect.zipRight(
       transitions.offer({
         at: "2026-01-31T12:00:00.000Z",
         from: "PASSIVE",
         to: "ACTIVE",
         cause: "ClientRequest",
-        say,
-        evidence: null,
+        message,
+        explanation: null,
         reason: null
       }),
       settle
@@ -102,7 +102,7 @@ describe("events", () => {
       yield* soon(Fiber.join(listening))
       const told = seen.filter(({ event }) => event === "transition").map(({ data }) => data)
       assert.deepInclude(told.at(-1), { role: "backup", to: "ACTIVE", cause: "ClientRequest" })
-      assert.include(told.at(-1)!.evidence, "vote")
+      assert.include(told.at(-1)!.explanation, "vote")
     }), 30_000)
 
   it.scoped("are made only while somebody listens, once for all", () =>
@@ -164,18 +164,18 @@ describe("events", () => {
           return push(chunk)
         }
       }
-      for (const say of ["first", "second"]) {
-        yield* change(say)
+      for (const message of ["first", "second"]) {
+        yield* change(message)
       }
       yield* eventually(Effect.sync(() => counts.total() === 4 * listeners.length))
       assert.isAtMost(counts.most(), 10)
       for (const listener of listeners) {
-        assert.deepStrictEqual(read(listener).match(/^event: \w+|"say":"\w+"/gm), [
+        assert.deepStrictEqual(read(listener).match(/^event: \w+|"message":"\w+"/gm), [
           "event: transition",
-          "\"say\":\"first\"",
+          "\"message\":\"first\"",
           "event: pair",
           "event: transition",
-          "\"say\":\"second\"",
+          "\"message\":\"second\"",
           "event: pair"
         ])
       }

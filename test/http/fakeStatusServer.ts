@@ -15,16 +15,16 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
   answers: role === "primary",
   since: "2026-01-31T12:00:00.000Z",
   cause: role === "primary" ? "PeerBackup" : "PeerActive",
-  say: role === "primary"
+  message: role === "primary"
     ? "connected to backup (passive), ready as active"
     : "connected to primary (active), ready as passive",
-  evidence: null,
+  explanation: null,
   reason: null,
   policy: "hardened",
-  hold: null,
+  takeoverBlock: null,
   peer: {
     endpoint: "tcp://127.0.0.1:5004",
-    said: role === "primary" ? "PASSIVE" : "ACTIVE",
+    state: role === "primary" ? "PASSIVE" : "ACTIVE",
     ageMillis: 412,
     isExpired: false
   },
@@ -43,8 +43,8 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
   latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31 },
   config: {
     frontend: "tcp://*:5001",
-    state: "tcp://*:5003",
-    peer: "tcp://127.0.0.1:5004",
+    stateEndpoint: "tcp://*:5003",
+    peerEndpoint: "tcp://127.0.0.1:5004",
     heartbeatMillis: 1000,
     vote: "clients",
     lone: "wait",

@@ -26,14 +26,14 @@ const statusOf = (role: StateMachine.Role): NodeStatus => ({
   answers: role === "primary",
   since: "2026-01-31T11:00:00.000Z",
   cause: "PeerBackup",
-  say: "ready",
-  evidence: null,
+  message: "ready",
+  explanation: null,
   reason: null,
   policy: "hardened",
-  hold: null,
+  takeoverBlock: null,
   peer: {
     endpoint: role === "primary" ? "tcp://10.0.0.2:5004" : "tcp://10.0.0.1:5003",
-    said: role === "primary" ? "PASSIVE" : "ACTIVE",
+    state: role === "primary" ? "PASSIVE" : "ACTIVE",
     ageMillis: 300,
     isExpired: false
   },
@@ -52,8 +52,8 @@ const statusOf = (role: StateMachine.Role): NodeStatus => ({
   latency: { count: 1, p50Millis: 1, p99Millis: 1 },
   config: {
     frontend: "tcp://*:5001",
-    state: role === "primary" ? "tcp://*:5003" : "tcp://*:5004",
-    peer: role === "primary" ? "tcp://10.0.0.2:5004" : "tcp://10.0.0.1:5003",
+    stateEndpoint: role === "primary" ? "tcp://*:5003" : "tcp://*:5004",
+    peerEndpoint: role === "primary" ? "tcp://10.0.0.2:5004" : "tcp://10.0.0.1:5003",
     heartbeatMillis: 1000,
     vote: "clients",
     lone: "wait",
@@ -85,7 +85,9 @@ const seen = (status: NodeStatus, patch: Partial<Seen> = {}): Seen => ({
 })
 
 /** What a server with keys has refused. */
-const refusedAtState = (reasons: { readonly unknown?: number; readonly wrong?: number }): NodeStatus["refused"] => {
+const rejectedAtState = (
+  reasons: { readonly unknown?: number; readonly wrong?: number }
+): NodeStatus["rejectedConnections"] => {
   const none = { unknown: 0, wrong: 0, absent: 0, malformed: 0, unfinished: 0, full: 0 }
   return { frontend: none, backend: none, state: { ...none, ...reasons } }
 }
@@ -111,7 +113,7 @@ describe("doctor", () => {
     assert.deepStrictEqual(examine(pair()), [])
     assert.deepStrictEqual(judge(pair(), []), {
       level: "healthy",
-      say: "primary is active, backup stands by"
+      message: "primary is active, backup stands by"
     })
   })
 
@@ -120,7 +122,7 @@ describe("doctor", () => {
   > = [
     [
       "a lone backup that serves when a client asks",
-      [seen(merge(statusOf("backup"), { state: "BACKUP", peer: { said: null }, config: { lone: "serve" } }))],
+      [seen(merge(statusOf("backup"), { state: "BACKUP", peer: { state: null }, config: { lone: "serve" } }))],
       ["error active", "warning reachable"],
       /serves when a client asks, unless a subscriber is connected/
     ],
@@ -148,43 +150,43 @@ describe("doctor", () => {
     ["the Guide's policy", pair({ policy: "classic" }, { policy: "classic" }), ["info classic"]],
     [
       "ports that do not meet",
-      pair({ config: { peer: "tcp://10.0.0.2:5005" } }),
+      pair({ config: { peerEndpoint: "tcp://10.0.0.2:5005" } }),
       ["error endpoints"],
       /primary listens to tcp:\/\/10\.0\.0\.2:5005, but backup publishes on tcp:\/\/\*:5004/
     ],
     [
       "a peer on one's own machine",
-      pair({}, { config: { peer: "tcp://localhost:5003" } }),
+      pair({}, { config: { peerEndpoint: "tcp://localhost:5003" } }),
       ["error endpoints"],
       /its own machine, but backup runs on b, primary on a/
     ],
     [
       "a state that nobody else can reach",
-      pair({ config: { state: "tcp://127.0.0.1:5003" } }),
+      pair({ config: { stateEndpoint: "tcp://127.0.0.1:5003" } }),
       ["error endpoints"],
       /nobody else can reach/
     ],
     [
       "addresses that may be those of others",
-      pair({}, { config: { state: "tcp://10.0.0.3:5004" } }),
+      pair({}, { config: { stateEndpoint: "tcp://10.0.0.3:5004" } }),
       ["warning endpoints"],
       /same machine\?/
     ],
     [
       "a socket file that the other one does not have",
-      pair({ config: { peer: "ipc:///run/x" } }),
+      pair({ config: { peerEndpoint: "ipc:///run/x" } }),
       ["error endpoints"],
       /ipc:\/\/\/run\/x/
     ],
     [
       "two pairs crossed",
-      pair({ peer: { said: "ACTIVE" } }),
+      pair({ peer: { state: "ACTIVE" } }),
       ["error crossed"],
       /primary hears a peer that says ACTIVE, but backup is PASSIVE for 1h/
     ],
     [
       "one that is heard although it is silent",
-      pair({}, { state: "HANDING_OVER", peer: { said: "ACTIVE" } }),
+      pair({}, { state: "HANDING_OVER", peer: { state: "ACTIVE" } }),
       ["error crossed"]
     ],
     [
@@ -193,7 +195,7 @@ describe("doctor", () => {
       ["error link"],
       /primary does not hear backup, which runs: no word for 9s/
     ],
-    ["one that never was heard", pair({ peer: { said: null, ageMillis: null } }), ["error link"], /no word yet/],
+    ["one that never was heard", pair({ peer: { state: null, ageMillis: null } }), ["error link"], /no word yet/],
     [
       "clocks",
       pair({}, { now: "2026-01-31T12:00:03.000Z" }),
@@ -227,34 +229,39 @@ describe("doctor", () => {
     ["nonsense", pair({}, { counters: { malformed: 2 } }), ["warning malformed"], /backup has received 2 messages/],
     [
       "keys that one has",
-      pair({ refused: refusedAtState({}) }),
+      pair({ rejectedConnections: rejectedAtState({}) }),
       ["error settings"],
       /keys on primary, no keys on backup/
     ],
     [
       "keys that do not match",
-      pair({ refused: refusedAtState({ unknown: 1, wrong: 1 }) }, {
-        refused: refusedAtState({}),
-        peer: { said: null, ageMillis: null, isExpired: true }
+      pair({ rejectedConnections: rejectedAtState({ unknown: 1, wrong: 1 }) }, {
+        rejectedConnections: rejectedAtState({}),
+        peer: { state: null, ageMillis: null, isExpired: true }
       }),
       ["error link", "warning keys"],
       /state port of primary has refused somebody's key 2 times, maybe that of backup/
     ],
     [
       "keys of strangers",
-      pair({ refused: refusedAtState({ unknown: 3 }) }, { refused: refusedAtState({}) }),
+      pair({ rejectedConnections: rejectedAtState({ unknown: 3 }) }, { rejectedConnections: rejectedAtState({}) }),
       []
     ],
     [
       "a pause",
-      pair({}, { hold: { kind: "paused", reason: "new disk", since: now } }),
-      ["warning hold"],
+      pair({}, { takeoverBlock: { kind: "paused", reason: "new disk", since: now } }),
+      ["warning takeover-block"],
       /backup is paused since .* \(new disk\)/
     ],
-    ["damping that holds", pair({}, { hold: { kind: "damped", until: now } }), ["error hold"], /too often/],
+    [
+      "damping that holds",
+      pair({}, { takeoverBlock: { kind: "limited", until: now } }),
+      ["error takeover-block"],
+      /too often/
+    ],
     [
       "two that are active",
-      pair({ peer: { said: "ACTIVE" } }, { state: "ACTIVE", answers: true }),
+      pair({ peer: { state: "ACTIVE" } }, { state: "ACTIVE", answers: true }),
       ["error active"],
       /both servers are active/
     ],
@@ -270,7 +277,7 @@ describe("doctor", () => {
     [
       "a lone backup",
       [
-        seen(merge(statusOf("backup"), { state: "BACKUP", peer: { said: null, ageMillis: null, isExpired: true } })),
+        seen(merge(statusOf("backup"), { state: "BACKUP", peer: { state: null, ageMillis: null, isExpired: true } })),
         { ...unseen, address: "http://10.0.0.1:5011" }
       ],
       ["error reachable", "error lone-backup", "error active"],
@@ -296,19 +303,19 @@ describe("doctor", () => {
   })
 
   it("gives the lone backup's remedy with its address", () => {
-    const [finding] = examine([seen(merge(statusOf("backup"), { state: "BACKUP", peer: { said: null } }))])
+    const [finding] = examine([seen(merge(statusOf("backup"), { state: "BACKUP", peer: { state: null } }))])
     assert.include(finding!.remedy, "bstar promote --http http://10.0.0.2:5011 --reason")
   })
 
   it("does not take for crossed what has just changed", () => {
     assert.deepStrictEqual(
-      examine(pair({ peer: { said: "BACKUP", ageMillis: 900 } }, { since: "2026-01-31T11:59:58.500Z" })),
+      examine(pair({ peer: { state: "BACKUP", ageMillis: 900 } }, { since: "2026-01-31T11:59:58.500Z" })),
       []
     )
   })
 
   it("does not complain about servers that have just started", () => {
-    const young = { uptimeMillis: 1500, since: "2026-01-31T11:59:58.500Z", peer: { said: null, ageMillis: null } }
+    const young = { uptimeMillis: 1500, since: "2026-01-31T11:59:58.500Z", peer: { state: null, ageMillis: null } }
     assert.deepStrictEqual(
       told(examine(pair({ ...young, state: "PRIMARY", answers: false }, { ...young, state: "BACKUP" }))),
       ["error active"]
@@ -322,14 +329,14 @@ describe("doctor", () => {
   })
 
   it("compares no port that the system has chosen", () => {
-    assert.deepStrictEqual(examine(pair({}, { config: { state: "tcp://*:*" } })), [])
+    assert.deepStrictEqual(examine(pair({}, { config: { stateEndpoint: "tcp://*:*" } })), [])
   })
 
   it("compares loopback on one machine", () => {
     assert.deepStrictEqual(
       examine(pair(
-        { config: { state: "tcp://127.0.0.1:5003", peer: "tcp://localhost:5004" } },
-        { host: "a", pid: 2, config: { state: "tcp://127.0.0.1:5004", peer: "tcp://127.0.0.1:5003" } }
+        { config: { stateEndpoint: "tcp://127.0.0.1:5003", peerEndpoint: "tcp://localhost:5004" } },
+        { host: "a", pid: 2, config: { stateEndpoint: "tcp://127.0.0.1:5004", peerEndpoint: "tcp://127.0.0.1:5003" } }
       )),
       []
     )
@@ -344,8 +351,8 @@ describe("health", () => {
         [pair()[0], unseen],
         pair({}, { state: "REJOINING" }),
         pair({}, { peer: { isExpired: true } }),
-        pair({ hold: { kind: "paused", reason: "maintenance", since: now } }),
-        pair({}, { hold: { kind: "damped", until: now } }),
+        pair({ takeoverBlock: { kind: "paused", reason: "maintenance", since: now } }),
+        pair({}, { takeoverBlock: { kind: "limited", until: now } }),
         pair({ policy: "classic" })
       ]
     ) {
@@ -365,8 +372,8 @@ describe("health", () => {
 
   describe("without the status of the peer", () => {
     const active: Patch = { state: "ACTIVE", answers: true }
-    const hears = (said: StateMachine.PeerState, ageMillis = 300, isExpired = false): Patch => ({
-      peer: { said, ageMillis, isExpired }
+    const hears = (state: StateMachine.PeerState, ageMillis = 300, isExpired = false): Patch => ({
+      peer: { state, ageMillis, isExpired }
     })
     const of = (role: StateMachine.Role, ...patches: ReadonlyArray<Patch>) =>
       seen(patches.reduce<NodeStatus>((status, patch) => merge(status, patch), statusOf(role)), { peer: null })
@@ -381,7 +388,7 @@ describe("health", () => {
       }
       assert.deepStrictEqual(judge([of("primary", hears("ACTIVE"))], []), {
         level: "two actives",
-        say: "primary and backup (by its heartbeats) are both active"
+        message: "primary and backup (by its heartbeats) are both active"
       })
       for (const stale of [hears("ACTIVE", 2001), hears("ACTIVE", 300, true), hears("PASSIVE")]) {
         assert.strictEqual(levelOf([of("primary", stale)]), "degraded")
@@ -396,7 +403,7 @@ describe("health", () => {
       const standby = [of("backup")]
       assert.deepStrictEqual(judge(standby, examine(standby)), {
         level: "healthy",
-        say: "primary (by its heartbeats) is active, backup stands by"
+        message: "primary (by its heartbeats) is active, backup stands by"
       })
       assert.isUndefined(examine(standby).find(({ check }) => check === "active"))
       assert.strictEqual(levelOf([of("backup"), unseen]), "degraded")
@@ -407,10 +414,10 @@ describe("health", () => {
 
   it("H11 contested: one of two that were active decides which stays", () => {
     const contested: Patch = { state: "CONTESTED", answers: false, since: "2026-01-31T11:59:59.000Z" }
-    const observations = pair({ peer: { said: "ACTIVE" } }, contested)
+    const observations = pair({ peer: { state: "ACTIVE" } }, contested)
     assert.deepStrictEqual(judge(observations, examine(observations)), {
       level: "degraded",
-      say: "primary is active, but backup is CONTESTED"
+      message: "primary is active, but backup is CONTESTED"
     })
     assert.match(
       whyNot({ name: "it", status: merge(statusOf("backup"), contested) }),
@@ -427,7 +434,7 @@ describe("health", () => {
     const gone = { peer: { isExpired: true } }
     assert.strictEqual(why(gone), "it takes over with the next request")
     assert.strictEqual(why({ state: "HANDING_OVER" }), "it is handing over")
-    const never = { state: "BACKUP", peer: { said: null, isExpired: true } } as const
+    const never = { state: "BACKUP", peer: { state: null, isExpired: true } } as const
     assert.strictEqual(why(never), "it has not met its primary and refuses every request")
     assert.strictEqual(
       why({ ...never, config: { lone: "serve" } }),
@@ -438,12 +445,12 @@ describe("health", () => {
       why({ state: "BACKUP", policy: "classic", ...gone }),
       "it has not met its primary and refuses every request"
     )
-    assert.strictEqual(why({ state: "BACKUP", peer: { said: "PRIMARY" } }), "it waits for its primary")
+    assert.strictEqual(why({ state: "BACKUP", peer: { state: "PRIMARY" } }), "it waits for its primary")
     assert.strictEqual(why({ state: "PRIMARY" }), "it waits for its backup")
     assert.strictEqual(why({}), "it is PASSIVE")
     assert.match(
-      why({ ...gone, hold: { kind: "damped", until: now } }),
-      /does not take over by itself, because it is damped/
+      why({ ...gone, takeoverBlock: { kind: "limited", until: now } }),
+      /does not take over by itself, because it is limited/
     )
   })
 })

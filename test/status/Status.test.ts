@@ -122,17 +122,17 @@ describe("the status server", () => {
         state: "ACTIVE",
         answers: true,
         cause: "PeerBackup",
-        say: "connected to backup (passive), ready as active",
+        message: "connected to backup (passive), ready as active",
         reason: null,
         policy: "hardened",
-        hold: null,
+        takeoverBlock: null,
         versions: { bstar: version, node: process.versions.node },
         pid: process.pid,
         http: primary.url,
         peerHttp: pair.backup.url
       })
       assert.deepInclude(status.config, { heartbeatMillis: 250, timeoutMillis: null, maxFailovers: 3, vote: "clients" })
-      assert.deepInclude(peer, { said: "PASSIVE", isExpired: false })
+      assert.deepInclude(peer, { state: "PASSIVE", isExpired: false })
       assert.isBelow(peer.ageMillis!, 20_000)
       assert.strictEqual(counters.accepted, 1)
       assert.strictEqual(latency.count, 1)
@@ -218,7 +218,7 @@ describe("the status server", () => {
         "BACKUP PeerActive PASSIVE",
         "null Start BACKUP"
       ])
-      assert.include(history[0]!.evidence, "vote")
+      assert.include(history[0]!.explanation, "vote")
       assert.deepStrictEqual(yield* get(`${backup.url}/history?limit=1`), history.slice(0, 1))
     }), 30_000)
 

@@ -87,7 +87,7 @@ const http = ({ http }: Place) => ["--http", http.primary, "--http", http.backup
 
 interface StatusJson {
   readonly health: string
-  readonly say: string
+  readonly message: string
   readonly servers: ReadonlyArray<
     { readonly address: string; readonly status: NodeStatus | null; readonly error: string | null }
   >
@@ -184,7 +184,7 @@ describe("bstar status", () => {
       )
       assert.strictEqual(none.code, 2)
       assert.strictEqual(none.health, "no active")
-      assert.match(none.say, /backup takes over with the next request; \S+ cannot be reached/)
+      assert.match(none.message, /backup takes over with the next request; \S+ cannot be reached/)
       assert.match(none.servers[0]!.error!, /connection refused/)
 
       yield* answered(place.at.backup.frontend)
@@ -332,10 +332,10 @@ describe("bstar pause and resume", () => {
       const paused = yield* order("pause", "--reason", "new disk")
       assert.strictEqual(paused.code, 0, paused.stdout + paused.stderr)
       assert.match(paused.stdout, /^primary \(\S+\): .+\nbackup \(\S+\): .+\n$/)
-      const held = yield* until(statusOf(http(place)), ({ say }) => say.startsWith("primary is active"))
+      const held = yield* until(statusOf(http(place)), ({ message }) => message.startsWith("primary is active"))
       assert.strictEqual(held.code, 1)
-      assert.deepStrictEqual(held.servers.map(({ status }) => status?.hold?.kind), ["paused", "paused"])
-      assert.match(held.say, /primary is active, but primary is paused; backup is paused/)
+      assert.deepStrictEqual(held.servers.map(({ status }) => status?.takeoverBlock?.kind), ["paused", "paused"])
+      assert.match(held.message, /primary is active, but primary is paused; backup is paused/)
       assert.match((yield* operate(["status", ...http(place)])).stdout, /backup: paused since \S+, because: new disk/)
 
       assert.strictEqual((yield* order("resume")).code, 0)
@@ -347,7 +347,7 @@ describe("bstar pause and resume", () => {
       assert.strictEqual(half.code, 1)
       assert.match(half.stdout, /^primary \(\S+\): .+\n$/)
       assert.match(half.stderr, /^E: \S+: nobody listens there/)
-      assert.strictEqual((yield* statusOf(http(place))).servers[0]?.status?.hold?.kind, "paused")
+      assert.strictEqual((yield* statusOf(http(place))).servers[0]?.status?.takeoverBlock?.kind, "paused")
     }))
 })
 

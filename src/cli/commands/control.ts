@@ -61,8 +61,8 @@ export const switchover = (
     const active = yield* activeOf(before)
     yield* report(`${tellerOf(before)(active)} hands over`)
     const client = yield* clientOf(active.address)
-    const { say } = yield* client.switchover(reason, patienceOf(active.status))
-    yield* report(say)
+    const { message } = yield* client.switchover(reason, patienceOf(active.status))
+    yield* report(message)
     yield* Effect.flatMap(observe, (after) => successorOf(after, active)).pipe(
       // The other server may be known only through the first one, which asks it no more than once a second.
       Effect.retry({ times: 10, schedule: Schedule.spaced("200 millis") }),
@@ -88,7 +88,7 @@ const successorOf = (
 /** Orders both servers the same and tells what each one said. */
 const both = (
   parsed: Parsed<typeof resumeOptions>,
-  order: (client: OperatorClient) => Effect.Effect<{ readonly say: string }, OperatorError>
+  order: (client: OperatorClient) => Effect.Effect<{ readonly message: string }, OperatorError>
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { clientOf, observe } = yield* serversOf(parsed)
@@ -98,7 +98,7 @@ const both = (
       observations,
       (observation): Effect.Effect<boolean, never, HttpClient.HttpClient> =>
         Effect.flatMap(clientOf(observation.address), order).pipe(
-          Effect.flatMap(({ say }) => report(`${nameOf(observation)}: ${say}`)),
+          Effect.flatMap(({ message }) => report(`${nameOf(observation)}: ${message}`)),
           Effect.as(true),
           Effect.catchAll(({ detail }) => Effect.as(complain(`${nameOf(observation)}: ${detail}`), false))
         )
@@ -128,6 +128,6 @@ export const promote = (
       })
     }
     const client = yield* clientOf(address)
-    const { say } = yield* client.promote(reason)
-    yield* report(`${client.address}: ${say}`)
+    const { message } = yield* client.promote(reason)
+    yield* report(`${client.address}: ${message}`)
   }).pipe(Effect.provide(layerHttp))

@@ -48,12 +48,12 @@ const byTime = (a: HistoryEntry, b: HistoryEntry): number => a.at < b.at ? -1 : 
 const text = (entries: ReadonlyArray<Told>): string =>
   columns([
     ["time", "server", "from", "to", "cause", "what"],
-    ...entries.map(({ at, cause, evidence, from, reason, say, server, to }) => [
+    ...entries.map(({ at, cause, explanation, from, message, reason, server, to }) => [
       at,
       server,
       from ?? "-",
       to,
       cause,
-      `${say}${evidence === null ? "" : ` (${evidence})`}${reason === null ? "" : `, because: ${reason}`}`
+      `${message}${explanation === null ? "" : ` (${explanation})`}${reason === null ? "" : `, because: ${reason}`}`
     ])
   ]).join("\n")

@@ -89,7 +89,7 @@ const json = ({ findings, health, observations }: Report, indent?: number): stri
   printableJson(JSON.stringify(
     {
       health: health.level,
-      say: health.say,
+      message: health.message,
       servers: observations.map((observation) => ({
         address: observation.address,
         status: observation._tag === "Seen" ? observation.status : null,
@@ -106,11 +106,11 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["at", ({ address }) => address],
   ["state", ({ status }) => `${status.state} for ${span(sinceOf(status))}`],
   ["hears", ({ status: { peer } }) =>
-    peer.said === null || peer.ageMillis === null
+    peer.state === null || peer.ageMillis === null
       ? "nobody yet"
-      : `${peer.said} ${span(peer.ageMillis)} ago${peer.isExpired ? ", expired" : ""}`],
+      : `${peer.state} ${span(peer.ageMillis)} ago${peer.isExpired ? ", expired" : ""}`],
   ["policy", ({ status: { config, policy } }) => `${policy}, heartbeat ${span(config.heartbeatMillis)}`],
-  ["hold", ({ status: { hold } }) => hold === null ? "-" : hold.kind],
+  ["blocked", ({ status: { takeoverBlock } }) => takeoverBlock === null ? "-" : takeoverBlock.kind],
   ["accepted", ({ status: { counters } }) => String(counters.accepted)],
   ["rejected", ({ status: { counters } }) => String(counters.rejected)],
   ["failed", ({ status: { counters } }) => String(counters.failed)],
@@ -118,12 +118,15 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["connected", ({ status: { connections } }) =>
     connections === undefined
       ? "-"
-      : `${connections.open}, ${connections.rejected} refused${
+      : `${connections.open}, ${connections.rejected} rejected${
         connections.resets > 0 ? `, all cut ${connections.resets} times` : ""
       }`],
   ["votes", ({ status: { counters } }) => String(counters.votes)],
   ["failovers", ({ status: { counters } }) => String(counters.failovers)],
-  ["refused", ({ status: { refused } }) => refused === undefined ? "-" : String(sum(refused))],
+  [
+    "by keys",
+    ({ status: { rejectedConnections } }) => rejectedConnections === undefined ? "-" : String(sum(rejectedConnections))
+  ],
   ["latency", ({ status: { latency } }) =>
     latency.p50Millis === null || latency.p99Millis === null
       ? "-"
@@ -132,8 +135,8 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["version", ({ status: { versions } }) => `${versions.bstar}, Node ${versions.node}`]
 ]
 
-const sum = (refused: NonNullable<Seen["status"]["refused"]>): number =>
-  Object.values(refused).reduce(
+const sum = (rejected: NonNullable<Seen["status"]["rejectedConnections"]>): number =>
+  Object.values(rejected).reduce(
     (sum, { absent, full, malformed, unknown, wrong }) => sum + absent + full + malformed + unknown + wrong,
     0
   )
@@ -172,7 +175,7 @@ const text = ({ findings, health, observations }: Report, paint: Paint): string 
     ...table,
     "",
     ...observations.flatMap((observation, i) => whyOf(observation, names[i]!)).map(printable),
-    `${paint(colorOf[health.level], health.level)}: ${printable(health.say)}${rest(findings)}`
+    `${paint(colorOf[health.level], health.level)}: ${printable(health.message)}${rest(findings)}`
   ].join("\n")
 }
 
@@ -181,15 +184,17 @@ const whyOf = (observation: Observation, name: string): ReadonlyArray<string> =>
   if (observation._tag === "Unseen") {
     return [`${name}: ${observation.error}`]
   }
-  const { droppedLogLines = 0, evidence, hold, reason, say } = observation.status
+  const { droppedLogLines = 0, explanation, message, reason, takeoverBlock } = observation.status
   return [
-    `${name}: ${say}${evidence === null ? "" : ` (${evidence})`}${reason === null ? "" : `, because: ${reason}`}`,
-    ...(hold === null
+    `${name}: ${message}${explanation === null ? "" : ` (${explanation})`}${
+      reason === null ? "" : `, because: ${reason}`
+    }`,
+    ...(takeoverBlock === null
       ? []
       : [
-        hold.kind === "paused"
-          ? `${name}: paused since ${hold.since}, because: ${hold.reason}`
-          : `${name}: takes over by itself again after ${hold.until}`
+        takeoverBlock.kind === "paused"
+          ? `${name}: paused since ${takeoverBlock.since}, because: ${takeoverBlock.reason}`
+          : `${name}: takes over by itself again after ${takeoverBlock.until}`
       ]),
     ...(droppedLogLines > 0 ? [`${name}: ${count(droppedLogLines, "log line")} dropped so far`] : [])
   ]
