@@ -1,0 +1,99 @@
+/**
+ * The pair as the server of this page sees it, judged by the rules of `bstar status` and `bstar doctor`.
+ */
+import * as StateMachine from "../../protocol/StateMachine.ts"
+import * as Doctor from "../../status/Doctor.ts"
+import * as Health from "../../status/Health.ts"
+import type { NodeStatus, PairStatus } from "../../status/Status.ts"
+
+export const roles: ReadonlyArray<StateMachine.Role> = ["primary", "backup"]
+
+export interface Server {
+  readonly role: StateMachine.Role
+  /** Whether the page comes from this server. */
+  readonly isSelf: boolean
+  readonly status: NodeStatus | undefined
+  /** By the status, or else by the heartbeats that the other server receives; `undefined` without either. */
+  readonly state: StateMachine.State | undefined
+  readonly answers: boolean
+  /** Why the status is missing although its address is known. */
+  readonly problem: string | undefined
+}
+
+export interface Pair {
+  readonly self: NodeStatus
+  readonly servers: { readonly [R in StateMachine.Role]: Server }
+  readonly health: Health.Health
+  readonly findings: ReadonlyArray<Doctor.Finding>
+}
+
+/** The greatest age of the peer's status when a server passes it on. */
+const peerAgeMillis = 1000
+
+/** What one server reports about the pair, as observations. `receivedAt` is monotonic. */
+export const observationsOf = ({ peer, self }: PairStatus, receivedAt: number): ReadonlyArray<Doctor.Observation> => {
+  const first: Doctor.Seen = {
+    _tag: "Seen",
+    address: self.http,
+    status: self,
+    peer,
+    orders: undefined,
+    askedAt: receivedAt,
+    tookMillis: 0
+  }
+  const address = self.peerHttp
+  if (peer === null || address === null) {
+    return [first]
+  }
+  return [
+    first,
+    peer.status === null
+      ? { _tag: "Unseen", address, error: peer.error ?? "no answer" }
+      : {
+        _tag: "Seen",
+        address,
+        status: peer.status,
+        peer: undefined,
+        orders: undefined,
+        askedAt: receivedAt - peerAgeMillis,
+        tookMillis: peerAgeMillis
+      }
+  ]
+}
+
+export const pairOf = (status: PairStatus, receivedAt: number): Pair => {
+  const { peer, self } = status
+  const observations = observationsOf(status, receivedAt)
+  const findings = Doctor.examine(observations)
+  const known = Doctor.knownOf(observations).find((known) => known.status !== self)
+  const own: Server = {
+    role: self.role,
+    isSelf: true,
+    status: self,
+    state: self.state,
+    answers: self.answers,
+    problem: undefined
+  }
+  const other: Server = {
+    role: StateMachine.peerOf(self.role),
+    isSelf: false,
+    status: known?.status,
+    state: known?.state,
+    answers: known?.answers ?? false,
+    problem: peer === null || peer.status !== null ? undefined : peer.error ?? "no answer"
+  }
+  return {
+    self,
+    servers: self.role === "primary" ? { primary: own, backup: other } : { primary: other, backup: own },
+    health: Health.judge(observations, findings),
+    findings
+  }
+}
+
+/** How serious a level is, for its colour. */
+export const severityOf: { readonly [L in Health.Level]: "good" | "warning" | "critical" } = {
+  healthy: "good",
+  degraded: "warning",
+  "no active": "critical",
+  "two actives": "critical"
+}
