@@ -1,5 +1,5 @@
 /**
- * A status server that says what a test wants it to say, for what real servers do not do on demand.
+ * A status server with the responses of a test, for what real servers do not do on demand.
  */
 import { Effect } from "effect"
 import { once } from "node:events"
@@ -8,7 +8,10 @@ import type { AddressInfo } from "node:net"
 import { csp, html } from "../../src/dashboard/Dashboard.ts"
 import type { HistoryEntry, NodeStatus, PairStatus, TransitionEvent } from "../../src/status/Status.ts"
 
-/** A server that is well, with whatever a test wants to be different. */
+const addresses = { primary: "http://10.0.0.1:8001", backup: "http://10.0.0.2:8001" }
+const endpoints = { primary: "tcp://10.0.0.1:5003", backup: "tcp://10.0.0.2:5003" }
+
+/** The status of a server of a healthy pair, with the fields that differ. */
 export const statusOf = (role: "primary" | "backup", different: Partial<NodeStatus> = {}): NodeStatus => ({
   role,
   state: role === "primary" ? "ACTIVE" : "PASSIVE",
@@ -23,7 +26,7 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
   policy: "hardened",
   takeoverBlock: null,
   peer: {
-    endpoint: "tcp://127.0.0.1:5004",
+    endpoint: role === "primary" ? endpoints.backup : endpoints.primary,
     state: role === "primary" ? "PASSIVE" : "ACTIVE",
     ageMillis: 412,
     isExpired: false
@@ -43,8 +46,8 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
   latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31 },
   config: {
     frontend: "tcp://*:5001",
-    stateEndpoint: "tcp://*:5003",
-    peerEndpoint: "tcp://127.0.0.1:5004",
+    stateEndpoint: endpoints[role],
+    peerEndpoint: endpoints[role === "primary" ? "backup" : "primary"],
     heartbeatMillis: 1000,
     vote: "clients",
     lone: "wait",
@@ -56,53 +59,53 @@ export const statusOf = (role: "primary" | "backup", different: Partial<NodeStat
     failoverWindowMillis: 3_600_000
   },
   versions: { bstar: "0.1.0", node: "20.20.0" },
-  host: "alpha",
-  pid: 4242,
+  host: role === "primary" ? "alpha" : "beta",
+  pid: role === "primary" ? 4242 : 4343,
   uptimeMillis: 7_204_000,
   now: "2026-01-31T13:00:00.000Z",
-  http: "http://127.0.0.1:8001",
-  peerHttp: "http://127.0.0.1:8002",
+  http: addresses[role],
+  peerHttp: addresses[role === "primary" ? "backup" : "primary"],
   ...different
 })
 
-/** What was ordered, and with which token. */
-export interface Order {
+/** A command that was received, with its token. */
+export interface Command {
   readonly path: string
   readonly authorization: string | undefined
   readonly body: unknown
 }
 
-/** Starts one on a port that is free. It listens as long as the scope lives. */
+/** Starts one on a free port. It is closed with the scope. */
 export const make = Effect.gen(function*() {
   const listeners = new Set<http.ServerResponse>()
-  const ordered: Array<Order> = []
+  const commands: Array<Command> = []
   let pair: PairStatus | undefined
   let history: ReadonlyArray<HistoryEntry> = []
-  let answer: readonly [status: number, body: unknown] = [404, {}]
+  let response: readonly [status: number, body: unknown] = [404, {}]
   const write = (event: string, data: unknown) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 
-  const server = http.createServer((request, response) => {
+  const server = http.createServer((request, reply) => {
     const path = request.url?.replace(/\?.*/, "")
     const json = (status: number, body: unknown) =>
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
+      reply.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
     if (path === "/") {
-      response.writeHead(200, { "content-type": "text/html", "content-security-policy": csp }).end(html)
+      reply.writeHead(200, { "content-type": "text/html", "content-security-policy": csp }).end(html)
     } else if (path === "/history") {
       json(200, history)
     } else if (path === "/events") {
-      response.writeHead(200, { "content-type": "text/event-stream" })
-      response.write(pair === undefined ? ": nothing yet\n\n" : write("pair", pair))
-      listeners.add(response)
-      response.on("close", () => listeners.delete(response))
+      reply.writeHead(200, { "content-type": "text/event-stream" })
+      reply.write(pair === undefined ? ": nothing yet\n\n" : write("pair", pair))
+      listeners.add(reply)
+      reply.on("close", () => listeners.delete(reply))
     } else if (request.method === "POST") {
       let text = ""
       request.setEncoding("utf8").on("data", (part: string) => text += part).on("end", () => {
-        ordered.push({
+        commands.push({
           path: request.url!,
           authorization: request.headers.authorization,
           body: text === "" ? undefined : JSON.parse(text)
         })
-        json(...answer)
+        json(...response)
       })
     } else {
       json(404, {})
@@ -118,19 +121,19 @@ export const make = Effect.gen(function*() {
   )
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    ordered,
-    /** Tells everybody who listens, and whoever comes. */
-    say: (next: PairStatus) => {
+    commands,
+    /** Sends a status to every page, and to those that connect later. */
+    sendPair: (next: PairStatus) => {
       pair = next
       listeners.forEach((listener) => listener.write(write("pair", next)))
     },
-    tell: (transition: TransitionEvent) =>
+    sendTransition: (transition: TransitionEvent) =>
       listeners.forEach((listener) => listener.write(write("transition", transition))),
-    remember: (entries: ReadonlyArray<HistoryEntry>) => {
+    setHistory: (entries: ReadonlyArray<HistoryEntry>) => {
       history = entries
     },
-    answer: (status: number, body: unknown) => {
-      answer = [status, body]
+    respond: (status: number, body: unknown) => {
+      response = [status, body]
     }
   }
 })

@@ -2,66 +2,18 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Scope } from "effect"
 import { Effect, Schedule } from "effect"
 import type { BrowserContext, Page } from "playwright-core"
-import * as ts from "typescript"
-import { transitions } from "../../src/cli/commands/fsm.ts"
-import { csp, html } from "../../src/dashboard/Dashboard.ts"
-import { edgesOf } from "../../src/dashboard/machine.ts"
-import { script } from "../../src/dashboard/script.ts"
-import * as Policies from "../../src/protocol/Policies.ts"
+import { pairOf } from "../../src/dashboard/page/pair.ts"
 import type * as StateMachine from "../../src/protocol/StateMachine.ts"
 import type { PairStatus } from "../../src/status/Status.ts"
-import * as audit from "../http/audit.ts"
-import * as Fake from "../http/fakeStatusServer.ts"
 import type { Role } from "../system/support.ts"
 import { bstar, freeEndpoints, other, serverArgs } from "../system/support.ts"
+import * as audit from "./audit.ts"
 import * as Browser from "./browser.ts"
-
-describe("the dashboard's parts", () => {
-  it("draws the transitions that the reducer makes, and no others", () => {
-    for (const policy of Object.values(Policies.policies)) {
-      const made = transitions(policy).filter(({ next, state }) => next !== state).map((t) => `${t.state} ${t.next}`)
-      const drawn = edgesOf(policy).map(({ from, to }) => `${from} ${to}`)
-      assert.deepStrictEqual([...drawn].sort(), [...new Set(made)].sort())
-    }
-  })
-
-  it("has a script in which TypeScript finds nothing wrong", () => {
-    const name = "/dashboard.js"
-    const options: ts.CompilerOptions = {
-      allowJs: true,
-      checkJs: true,
-      noEmit: true,
-      noImplicitReturns: true,
-      noUnusedLocals: true,
-      noUnusedParameters: true,
-      target: ts.ScriptTarget.ES2022,
-      lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
-      types: []
-    }
-    const host = ts.createCompilerHost(options)
-    const { fileExists, getSourceFile } = host
-    const source = ts.createSourceFile(name, script, ts.ScriptTarget.ES2022, true)
-    host.fileExists = (file) => file === name || fileExists.call(host, file)
-    host.getSourceFile = (file, ...rest) => file === name ? source : getSourceFile.call(host, file, ...rest)
-    const program = ts.createProgram([name], options, host)
-    const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
-    assert.deepStrictEqual(
-      found.map(({ messageText, start = 0 }) =>
-        `${source.getLineAndCharacterOfPosition(start).line + 1}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`
-      ),
-      []
-    )
-  })
-
-  it("needs nothing from anywhere else", () => {
-    assert.deepStrictEqual(html.match(/(?:src|href)="(?!data:|\$)[^"]*"/g), null)
-    assert.match(csp, /^default-src 'none'; script-src 'sha256-[^ ]+'; style-src 'sha256-[^ ]+'; connect-src 'self'/)
-  })
-})
+import * as Fake from "./fakeStatusServer.ts"
 
 const where = "/usr/bin/chromium"
 
-/** Opens a page and gives what went wrong in it. */
+/** Opens a page, and collects its errors. */
 const open = (browser: BrowserContext, url: string): Effect.Effect<{ page: Page; errors: Array<string> }> =>
   Effect.promise(async () => {
     const page = await browser.newPage()
@@ -72,8 +24,8 @@ const open = (browser: BrowserContext, url: string): Effect.Effect<{ page: Page;
     return { page, errors }
   })
 
-/** Waits until what a selector finds says this. */
-const says = (page: Page, selector: string, text: RegExp | string) =>
+/** Waits until an element has this text. */
+const shows = (page: Page, selector: string, text: RegExp | string) =>
   Effect.promise(() => page.locator(selector).filter({ hasText: text }).first().waitFor({ timeout: 20_000 }))
 
 const textsOf = (page: Page, selector: string) => Effect.promise(() => page.locator(selector).allTextContents())
@@ -85,8 +37,14 @@ const both = (self = Fake.statusOf("primary"), status = Fake.statusOf("backup"))
   peer: { status, error: null }
 })
 
-const heard = (state: StateMachine.PeerState | null, isExpired: boolean) => ({
-  peer: { endpoint: "tcp://127.0.0.1:5004", state, ageMillis: state === null ? null : 4000, isExpired }
+/** The peer as far as heartbeats were received from it. */
+const received = (state: StateMachine.PeerState | null, isExpired: boolean) => ({
+  peer: {
+    endpoint: "tcp://127.0.0.1:5004",
+    state,
+    ageMillis: state === null ? null : isExpired ? 4000 : 400,
+    isExpired
+  }
 })
 
 const withPage = <A, E>(
@@ -100,9 +58,9 @@ const withPage = <A, E>(
   Effect.gen(function*() {
     const fake = yield* Fake.make
     const browser = yield* Browser.launch
-    fake.say(both())
+    fake.sendPair(both())
     const { errors, page } = yield* open(browser, fake.url)
-    yield* says(page, "#link", "live")
+    yield* shows(page, "#link", "live")
     return yield* use(fake, page, errors, browser)
   })
 
@@ -114,84 +72,46 @@ const unlock = (page: Page, token = "secret") =>
   Effect.promise(async () => {
     await page.locator("#token").fill(token)
     await page.keyboard.press("Enter")
-    await page.locator("#orders").waitFor()
+    await page.locator("#commands").waitFor()
   })
 
 describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where there is no ${where})`, () => {
-  it.scopedLive("says what is wrong with a pair", () =>
+  it.scopedLive("shows the level, the sentence and the findings of the judgement", () =>
     withPage((fake, page, errors) =>
       Effect.gen(function*() {
-        const unknown = (self: Partial<ReturnType<typeof Fake.statusOf>>, error: string | null): PairStatus => ({
-          self: Fake.statusOf("primary", self),
-          peer: error === null ? null : { status: null, error }
-        })
-        const stands = { state: "PASSIVE", answers: false } as const
-        const cases: ReadonlyArray<readonly [PairStatus, health: string, banners: ReadonlyArray<string>]> = [
-          [both(), "Healthy", []],
-          [
-            both(undefined, Fake.statusOf("backup", { state: "ACTIVE", answers: true })),
-            "Two active servers",
-            ["Two active servers."]
-          ],
-          [both(Fake.statusOf("primary", stands)), "No active server", ["No active server."]],
-          [
-            both(Fake.statusOf("primary", { state: "HANDING_OVER", answers: false })),
-            "No active server",
-            ["No active server. The primary hands over and waits for its peer to be active."]
-          ],
-          [
-            both(undefined, Fake.statusOf("backup", { state: "CONTESTED", ...heard("ACTIVE", false) })),
-            "Degraded",
-            ["Contested: backup. It was active when its peer was."]
-          ],
-          [
-            both(Fake.statusOf("primary", stands), Fake.statusOf("backup", { state: "CONTESTED" })),
-            "No active server",
-            ["No active server. The backup was active when its peer was, and decides within two heartbeats."]
-          ],
-          [
-            both(
-              undefined,
-              Fake.statusOf("backup", { takeoverBlock: { kind: "paused", reason: "new switch", since: at } })
-            ),
-            "Degraded",
-            ["Paused: backup. No vote makes it take over (new switch), since "]
-          ],
-          [
-            both(Fake.statusOf("primary", { takeoverBlock: { kind: "limited", until: at } })),
-            "Degraded",
-            ["Limited: primary. Too many failovers; votes are refused until "]
-          ],
-          [unknown(heard("PASSIVE", true), "refused"), "Degraded", ["Peer silent. The primary hears no word from the"]],
-          [unknown({}, "refused"), "Degraded", [
-            "Peer unreachable. It is heard, but the status of the backup cannot be had."
-          ]],
-          [unknown(heard("PASSIVE", false), null), "Healthy", []],
-          [unknown({ ...stands, ...heard("ACTIVE", false) }, null), "Healthy", []],
-          [unknown(heard("ACTIVE", false), null), "Two active servers", [
-            "Two active servers. The backup reports ACTIVE"
-          ]],
-          [
-            unknown({ ...stands, ...heard(null, true) }, null),
-            "No active server",
-            ["No active server.", "Peer silent."]
-          ],
-          [both(undefined, Fake.statusOf("primary", stands)), "Two servers of one role", ["Two servers of one role."]]
+        const pairs: ReadonlyArray<PairStatus> = [
+          both(),
+          both(undefined, Fake.statusOf("backup", { state: "ACTIVE", answers: true })),
+          both(
+            undefined,
+            Fake.statusOf("backup", { takeoverBlock: { kind: "paused", reason: "new switch", since: at } })
+          ),
+          both(Fake.statusOf("primary", { state: "PASSIVE", answers: false })),
+          { self: Fake.statusOf("primary", received("PASSIVE", true)), peer: { status: null, error: "no response" } },
+          { self: Fake.statusOf("primary", { ...received("PASSIVE", false), peerHttp: null }), peer: null }
         ]
-        for (const [i, [pair, health, banners]] of cases.entries()) {
-          fake.say({ ...pair, self: { ...pair.self, host: `host ${i}` } })
-          yield* says(page, "#where", new RegExp(`host ${i}$`))
-          yield* says(page, "#health", health)
-          const shown = yield* textsOf(page, ".banner")
-          assert.strictEqual(shown.length, banners.length, shown.join())
-          banners.forEach((banner, i) => assert.isTrue(shown[i]!.startsWith(banner), `${shown[i]}`))
-          assert.strictEqual(yield* Effect.promise(() => page.title()), `${health} · Binary Star`)
+        for (const [i, pair] of pairs.entries()) {
+          const marked = { ...pair, self: { ...pair.self, host: `host ${i}` } }
+          const { findings, health } = pairOf(marked, 0)
+          fake.sendPair(marked)
+          yield* shows(page, "#where", new RegExp(`host ${i}$`))
+          assert.deepStrictEqual(yield* textsOf(page, "#health"), [health.level])
+          assert.deepStrictEqual(yield* textsOf(page, "#judgement"), [health.message])
+          assert.deepStrictEqual(
+            yield* textsOf(page, "#findings li"),
+            findings.map(({ remedy, severity, what }) => severity + what + remedy)
+          )
+          assert.strictEqual(
+            yield* Effect.promise(() => page.locator("#findings").isVisible()),
+            findings.length > 0
+          )
+          assert.strictEqual(yield* Effect.promise(() => page.title()), `${health.level} · Binary Star`)
         }
         assert.deepStrictEqual(errors, [])
       })
     ))
 
-  it.scopedLive("shows both servers, where they are in the machine, and how they came there", () =>
+  it.scopedLive("shows both servers, their states in the state machine, and the transitions to them", () =>
     withPage((fake, page, errors) =>
       Effect.gen(function*() {
         const history = [
@@ -201,16 +121,16 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
             from: "PRIMARY",
             to: "ACTIVE",
             message: "ready as active",
-            explanation: "word from the peer"
+            explanation: "heartbeat from the peer"
           },
           { ...entry, at: "2026-01-30T09:00:00.000Z", from: null, to: "PRIMARY", cause: "Start", message: "started" }
         ] as const
-        fake.remember(history)
+        fake.setHistory(history)
         yield* Effect.promise(() => page.reload())
-        yield* says(page, "[data-role=primary] .state", "ACTIVE answers clients")
-        yield* says(page, "[data-role=backup] .state", "PASSIVE stands by")
-        yield* says(page, "[data-role=primary] .counters", "1,284,120")
-        yield* says(page, "#timeline li", "ready as active")
+        yield* shows(page, "[data-role=primary] .state", "ACTIVE answers clients")
+        yield* shows(page, "[data-role=backup] .state", "PASSIVE stands by")
+        yield* shows(page, "[data-role=primary] .counters", "1,284,120")
+        yield* shows(page, "#timeline li", "ready as active")
         assert.deepStrictEqual(
           (yield* textsOf(page, "#timeline .what")).sort(),
           ["connected to primary (active), ready as passive", "ready as active", "started"]
@@ -225,14 +145,14 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           "State machine of the policy hardened: the primary is ACTIVE, the backup is PASSIVE."
         )
 
-        // The peer moves, which is seen; this server moves, which is told. Each is announced, once.
-        fake.say(both(
+        // A transition of the peer is observed, one of this server is received. Each is announced once.
+        fake.sendPair(both(
           Fake.statusOf("primary", { now: "2026-01-31T13:00:01.000Z", uptimeMillis: 7_205_000 }),
-          Fake.statusOf("backup", { state: "REJOINING", message: "stood still", since: at, cause: "Stalled" })
+          Fake.statusOf("backup", { state: "REJOINING", message: "stalled", since: at, cause: "Stalled" })
         ))
-        yield* says(page, "#announcer", "The backup is now REJOINING: stood still")
-        yield* says(page, "#timeline li", /backup\s*PASSIVE→REJOINING.*stood still/)
-        fake.tell({
+        yield* shows(page, "#announcer", "The backup is now REJOINING: stalled")
+        yield* shows(page, "#timeline li", /backup\s*PASSIVE→REJOINING.*stalled/)
+        fake.sendTransition({
           role: "primary",
           ...entry,
           at,
@@ -241,16 +161,16 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           cause: "HandOver",
           reason: "ticket 7"
         })
-        yield* says(page, "#announcer", "The primary is now HANDING_OVER")
-        yield* says(page, "#timeline li", "reason: ticket 7")
+        yield* shows(page, "#announcer", "The primary is now HANDING_OVER")
+        yield* shows(page, "#timeline li", "reason: ticket 7")
         assert.strictEqual((yield* textsOf(page, "#timeline li")).length, 5)
 
-        // Without its status, what is heard of it. REJOINING sounds like PASSIVE, so that is no move.
-        for (const peer of [heard("PASSIVE", false), heard("ACTIVE", false), heard("ACTIVE", true)]) {
-          fake.say({ self: Fake.statusOf("primary", peer), peer: null })
+        // Without its status the heartbeats count. REJOINING is reported as PASSIVE, so that is no transition.
+        for (const peer of [received("PASSIVE", false), received("ACTIVE", false), received("ACTIVE", true)]) {
+          fake.sendPair({ self: Fake.statusOf("primary", peer), peer: null })
         }
-        yield* says(page, "#timeline li", /backup\s*PASSIVE→ACTIVEas heard by the primary/)
-        yield* says(page, "#timeline li", /backup\s*ACTIVE→silentnothing is heard of it/)
+        yield* shows(page, "#timeline li", /backup\s*PASSIVE→ACTIVEas received by the primary/)
+        yield* shows(page, "#timeline li", /backup\s*ACTIVE→silentno heartbeats received/)
         assert.strictEqual((yield* textsOf(page, "#timeline li")).length, 7)
         assert.deepStrictEqual(errors, [])
       })
@@ -267,23 +187,23 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
             counters: { ...counters, accepted: counters.accepted + accepted },
             latency: { count: 0, p50Millis: 9, p99Millis: 9, buckets: { boundsMillis: [1, 2], counts } }
           }))
-        fake.say(after(1, 0, [500, 0, 7]))
-        fake.say(after(2, 1200, [500, 100, 7]))
-        yield* says(page, "#rates .legend", "primary 1,200/s")
-        // Half of what came since lies below the middle of the bucket from 1 to 2, whatever was before.
-        yield* says(page, "#latency .legend", "p50 1.50 ms")
+        fake.sendPair(after(1, 0, [500, 0, 7]))
+        fake.sendPair(after(2, 1200, [500, 100, 7]))
+        yield* shows(page, "#rates .legend", "primary 1,200/s")
+        // Half of the new values lies below the middle of the bucket from 1 to 2, whatever was counted before.
+        yield* shows(page, "#latency .legend", "p50 1.50 ms")
         const label = yield* Effect.promise(() => page.locator("#rates svg").getAttribute("aria-label"))
         assert.match(
           label!,
           /^Requests per second of the last 3 minutes\. primary: now 1,200\/s, lowest 0\/s, highest 1,200/
         )
-        // It was started again: what it counts has nothing to do with what it counted before.
-        fake.say(after(-7000, -1_284_000, [0, 0, 0]))
-        yield* says(page, "#rates .legend", "primary –")
+        // After a restart the counters begin again.
+        fake.sendPair(after(-7000, -1_284_000, [0, 0, 0]))
+        yield* shows(page, "#rates .legend", "primary –")
       })
     ))
 
-  it.scopedLive("takes what servers say for text", () =>
+  it.scopedLive("inserts texts of servers as text, never as markup", () =>
     withPage((fake, page, errors) =>
       Effect.gen(function*() {
         const evil = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -297,14 +217,14 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           versions: { bstar: evil, node: evil },
           takeoverBlock: { kind: "paused", reason: evil, since: at }
         } as const
-        fake.remember([{ ...entry, at, from: null, to: "PRIMARY", message: evil, reason: evil }])
-        fake.say({
+        fake.setHistory([{ ...entry, at, from: null, to: "PRIMARY", message: evil, reason: evil }])
+        fake.sendPair({
           self: Fake.statusOf("primary", { ...status, state: "PASSIVE" }),
           peer: { status: null, error: evil }
         })
         yield* Effect.promise(() => page.reload())
-        yield* says(page, "#timeline li", "<img src=x")
-        yield* says(page, "#where", "<img src=x")
+        yield* shows(page, "#timeline li", "<img src=x")
+        yield* shows(page, "#where", "<img src=x")
         yield* unlock(page)
         assert.strictEqual(yield* Effect.promise(() => page.locator("img, main script, main a").count()), 0)
         assert.notStrictEqual(yield* Effect.promise(() => page.title()), "owned")
@@ -312,7 +232,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
       })
     ))
 
-  it.scopedLive("gives orders to who has the token, by keyboard, and keeps it to itself", () =>
+  it.scopedLive("sends commands with the token, by keyboard alone, and stores the token nowhere", () =>
     withPage((fake, page, errors, browser) =>
       Effect.gen(function*() {
         const press = (...keys: ReadonlyArray<string>) =>
@@ -321,74 +241,74 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         const focused = evaluate<string>(page, "document.activeElement.id || document.activeElement.value")
         const visible = (selector: string) => Effect.promise(() => page.locator(selector).isVisible())
 
-        assert.isFalse(yield* visible("#orders"))
+        assert.isFalse(yield* visible("#commands"))
         yield* unlock(page)
         assert.strictEqual(yield* focused, "reason")
         assert.strictEqual(yield* evaluate(page, `document.getElementById("token").value`), "")
 
-        // Nothing is ordered without a reason, nor when it is not confirmed.
+        // No command is sent without a reason, nor without confirmation.
         yield* press("Tab")
         assert.strictEqual(yield* focused, "switchover")
         yield* press("Enter")
         assert.strictEqual(yield* focused, "reason")
         yield* type("kernel update")
         yield* press("Tab", "Enter")
-        yield* says(page, "#confirm", /The primary ends what it has accepted.*Reason: kernel update/)
+        yield* shows(page, "#confirm", /The primary completes what it has accepted.*Reason: kernel update/)
         yield* press("Escape")
-        yield* says(page, "#orders[aria-busy=false]", "")
+        yield* shows(page, "#commands[aria-busy=false]", "")
         assert.isFalse(yield* visible("#confirm"))
         assert.strictEqual(yield* focused, "switchover")
-        assert.deepStrictEqual(fake.ordered, [])
+        assert.deepStrictEqual(fake.commands, [])
 
-        fake.answer(200, { waitedMillis: 34, message: "the peer is active; clients waited for 34 ms" })
+        fake.respond(200, { waitedMillis: 34, message: "the peer is active; clients waited for 34 ms" })
         yield* press("Enter", "Tab", "Enter")
-        yield* says(page, "#answer", "the peer is active; clients waited for 34 ms")
-        yield* says(page, "#orders[aria-busy=false]", "")
-        assert.deepStrictEqual(fake.ordered, [
+        yield* shows(page, "#result", "the peer is active; clients waited for 34 ms")
+        yield* shows(page, "#commands[aria-busy=false]", "")
+        assert.deepStrictEqual(fake.commands, [
           { path: "/switchover", authorization: "Bearer secret", body: { reason: "kernel update" } }
         ])
 
-        fake.answer(409, { error: "the peer is silent" })
+        fake.respond(409, { error: "the peer is silent" })
         yield* press("Enter", "Tab", "Enter")
-        yield* says(page, "#answer", "the peer is silent")
-        yield* says(page, "#orders[aria-busy=false]", "")
+        yield* shows(page, "#result", "the peer is silent")
+        yield* shows(page, "#commands[aria-busy=false]", "")
 
-        fake.answer(200, { message: "paused" })
+        fake.respond(200, { message: "paused" })
         yield* Effect.promise(() => page.locator("button[value=pause]").click())
-        yield* says(page, "#answer", "paused")
-        yield* says(page, "#orders[aria-busy=false]", "")
-        fake.say(
+        yield* shows(page, "#result", "paused")
+        yield* shows(page, "#commands[aria-busy=false]", "")
+        fake.sendPair(
           both(Fake.statusOf("primary", { takeoverBlock: { kind: "paused", reason: "kernel update", since: at } }))
         )
         yield* Effect.promise(() => page.locator("button[value=resume]").click())
-        yield* Effect.repeat(Effect.sync(() => fake.ordered.length), { until: (n) => n === 4, schedule: often })
-        assert.deepStrictEqual(fake.ordered[3], {
+        yield* Effect.repeat(Effect.sync(() => fake.commands.length), { until: (n) => n === 4, schedule: often })
+        assert.deepStrictEqual(fake.commands[3], {
           path: "/resume",
           authorization: "Bearer secret",
           body: undefined
         })
 
-        fake.answer(401, { error: "no" })
-        fake.say(both())
+        fake.respond(401, { error: "no" })
+        fake.sendPair(both())
         yield* Effect.promise(() => page.locator("button[value=pause]").click())
-        yield* says(page, "#answer", "The token is wrong.")
-        assert.isFalse(yield* visible("#orders"))
+        yield* shows(page, "#result", "The token is wrong.")
+        assert.isFalse(yield* visible("#commands"))
         assert.strictEqual(yield* focused, "token")
 
         yield* unlock(page)
         yield* type("again")
-        fake.answer(404, {})
+        fake.respond(404, {})
         yield* Effect.promise(() => page.locator("button[value=pause]").click())
-        yield* says(page, "#answer", "This server takes no orders")
+        yield* shows(page, "#result", "This server accepts no commands")
 
         assert.deepStrictEqual(yield* Effect.promise(() => browser.cookies()), [])
         assert.strictEqual(yield* evaluate(page, "localStorage.length + sessionStorage.length"), 0)
-        // The browser itself notes answers that are refusals.
+        // The browser itself logs responses with an error status.
         assert.deepStrictEqual(errors.filter((error) => !error.startsWith("Failed to load resource")), [])
       })
     ))
 
-  it.scopedLive("can be used by everybody: on a phone, in the dark, without seeing it, without motion", () =>
+  it.scopedLive("is accessible: on a phone, in the dark, with a screen reader, without motion", () =>
     withPage((fake, page, errors) =>
       Effect.gen(function*() {
         const audits = Effect.gen(function*() {
@@ -396,7 +316,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
             assert.deepStrictEqual(yield* evaluate(page, expression), [])
           }
         })
-        fake.remember([{
+        fake.setHistory([{
           ...entry,
           at,
           from: "PASSIVE",
@@ -406,7 +326,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
           reason: "r"
         }])
         yield* Effect.promise(() => page.reload())
-        yield* says(page, "#timeline li", "xxx")
+        yield* shows(page, "#timeline li", "xxx")
         yield* Effect.promise(() => page.emulateMedia({ reducedMotion: "reduce" }))
         const pairs: ReadonlyArray<PairStatus> = [
           both(),
@@ -414,7 +334,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
             Fake.statusOf("primary", {
               state: "REJOINING",
               takeoverBlock: { kind: "limited", until: at },
-              ...heard("ACTIVE", true)
+              ...received("ACTIVE", true)
             })
           ),
           {
@@ -430,8 +350,8 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
             yield* Effect.promise(() => page.emulateMedia({ colorScheme }))
             yield* Effect.promise(() => page.setViewportSize({ width, height: 800 }))
             for (const pair of pairs) {
-              fake.say(pair)
-              yield* says(page, `[data-role=${pair.self.role}] .state`, pair.self.state)
+              fake.sendPair(pair)
+              yield* shows(page, `[data-role=${pair.self.role}] .state`, pair.self.state)
               yield* audits
             }
           }
@@ -456,10 +376,10 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
     ))
 })
 
-/** Servers with a status server each. */
+/** Two servers with a status server each, and a client. */
 const startPair = Effect.gen(function*() {
   const at = yield* freeEndpoints
-  // Whoever gives endpoints knows ports that are free.
+  // These ports are free, too.
   const { backup, primary } = yield* freeEndpoints
   const http = { primary: primary.frontend.replace("tcp://", ""), backup: backup.frontend.replace("tcp://", "") }
   const start = (role: Role) =>
@@ -483,11 +403,18 @@ const startPair = Effect.gen(function*() {
   return { http, start, client }
 })
 
-const isShown = (page: Page, role: Role, state: RegExp | string) => says(page, `[data-role=${role}] .state`, state)
+/** Records every level that the page shows. */
+const watchHealth = `{
+  globalThis.levels = []
+  const health = document.getElementById("health")
+  new MutationObserver(() => levels.push(health.textContent)).observe(health, { childList: true, characterData: true, subtree: true })
+}`
+
+const isShown = (page: Page, role: Role, state: RegExp | string) => shows(page, `[data-role=${role}] .state`, state)
 
 describe.skipIf(!Browser.isThere)(`the dashboard of a real pair (skipped where there is no ${where})`, () => {
   it.scopedLive(
-    "shows a failover, gives orders, and says when nobody answers it any more",
+    "shows a failover, sends commands, and shows a lost connection",
     () =>
       Effect.gen(function*() {
         const { client, http, start } = yield* startPair
@@ -502,66 +429,68 @@ describe.skipIf(!Browser.isThere)(`the dashboard of a real pair (skipped where t
         const { errors, page } = yield* open(browser, `http://${http.backup}/`)
         yield* isShown(page, "primary", "ACTIVE answers clients")
         yield* isShown(page, "backup", "PASSIVE stands by")
-        yield* says(page, "#health", "Healthy")
-        yield* says(page, "#rates .legend", /primary [1-9]/)
-        yield* says(page, "#latency .legend", /p50 [0-9.]+ ms/)
+        yield* shows(page, "#health", "healthy")
+        yield* evaluate(page, watchHealth)
+        yield* shows(page, "#rates .legend", /primary [1-9]/)
+        yield* shows(page, "#latency .legend", /p50 [0-9.]+ ms/)
 
         // Failover.
         yield* primary.kill("SIGKILL")
         yield* isShown(page, "backup", "ACTIVE answers clients")
-        yield* says(
+        yield* shows(
           page,
           "#timeline li",
           /backup\s*PASSIVE→ACTIVEClientRequestfailover successful, ready as active.*vote by client/
         )
-        yield* says(page, "#timeline li", /primary\s*ACTIVE→silent/)
-        yield* says(page, "#health", "Degraded")
-        yield* says(page, ".banner", "Peer silent. The backup hears no word from the primary")
+        yield* shows(page, "#timeline li", /primary\s*ACTIVE→silent/)
+        yield* shows(page, "#health", "degraded")
+        yield* shows(page, "#judgement", "backup is active, but")
+        assert.notInclude(yield* evaluate<ReadonlyArray<string>>(page, "globalThis.levels"), "two actives")
         yield* isShown(page, "primary", "SILENT")
         assert.strictEqual(yield* Effect.promise(() => page.locator(".edge.last.backup").count()), 1)
 
-        // The primary comes back, and the operator gives it the clients again.
+        // The primary is restarted, and the operator hands over to it.
         const restarted = yield* start("primary")
         yield* restarted.waitForLine(/ready as passive/)
-        yield* says(page, "#health", "Healthy")
+        yield* shows(page, "#health", "healthy")
         yield* isShown(page, "primary", "PASSIVE stands by")
         yield* unlock(page)
         yield* Effect.promise(() => page.locator("#reason").fill("back to the good machine"))
         yield* Effect.promise(() => page.locator("button[value=switchover]").click())
         yield* Effect.promise(() => page.locator("#confirm-yes").click())
-        yield* says(page, "#answer[data-level=good]", "clients waited")
-        yield* says(page, "#orders[aria-busy=false]", "")
+        yield* shows(page, "#result[data-level=good]", "clients waited")
+        yield* shows(page, "#commands[aria-busy=false]", "")
         yield* isShown(page, "primary", "ACTIVE answers clients")
         yield* isShown(page, "backup", "PASSIVE stands by")
-        yield* says(page, "#timeline li", /backup\s*ACTIVE→HANDING_OVER.*reason: back to the good machine/)
-        yield* says(page, "#timeline li", /primary\s*PASSIVE→ACTIVE/)
+        yield* shows(page, "#timeline li", /backup\s*ACTIVE→HANDING_OVER.*reason: back to the good machine/)
+        yield* shows(page, "#timeline li", /primary\s*PASSIVE→ACTIVE/)
 
         // Maintenance.
         yield* Effect.promise(() => page.locator("button[value=pause]").click())
-        yield* says(page, ".banner", "Paused: backup. No vote makes it take over (back to the good machine), since")
-        yield* says(page, "[data-role=backup] header", "paused")
-        yield* says(page, "#orders[aria-busy=false]", "")
+        yield* shows(page, "#findings li", /backup is paused.*back to the good machine/)
+        yield* shows(page, "[data-role=backup] header", "paused")
+        yield* shows(page, "#commands[aria-busy=false]", "")
         yield* Effect.promise(() => page.locator("button[value=resume]").click())
-        yield* says(page, "#health", "Healthy")
+        yield* shows(page, "#health", "healthy")
 
         // A wrong token.
         yield* Effect.promise(() => page.locator("#lock").click())
         yield* unlock(page, "wrong")
         yield* Effect.promise(() => page.locator("button[value=pause]").click())
-        yield* says(page, "#answer", "The token is wrong.")
+        yield* shows(page, "#result", "The token is wrong.")
         assert.deepStrictEqual(errors.filter((error) => !/401/.test(error)), [])
 
-        // The server that the page came from is gone, and comes back.
+        // The server of the page is killed and restarted.
         const replies = user.lines.length
         yield* backup.kill("SIGKILL")
-        yield* says(page, "#link", "connection lost")
-        yield* says(page, ".banner", "Connection lost. This server does not answer.")
+        yield* shows(page, "#link", "connection lost")
+        yield* shows(page, "#judgement", "This server does not respond.")
         yield* start("backup")
-        yield* says(page, "#link", "live")
-        yield* says(page, "#health", "Healthy")
+        yield* shows(page, "#link", "live")
+        yield* shows(page, "#health", "healthy")
         yield* user.waitForLine(/replied OK/, replies)
-        // What was known of the process before is not forgotten.
-        yield* says(page, "#timeline li", "reason: back to the good machine")
+        // The page keeps the transitions of the process before.
+        yield* shows(page, "#timeline li", "reason: back to the good machine")
         yield* Effect.promise(() => page.setViewportSize({ width: 360, height: 800 }))
         assert.deepStrictEqual(yield* evaluate(page, audit.tooWide), [])
       }),
