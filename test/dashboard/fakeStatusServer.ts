@@ -6,67 +6,7 @@ import { once } from "node:events"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import { csp, html } from "../../src/dashboard/Dashboard.ts"
-import type { HistoryEntry, NodeStatus, PairStatus, TransitionEvent } from "../../src/status/Status.ts"
-
-const addresses = { primary: "http://10.0.0.1:8001", backup: "http://10.0.0.2:8001" }
-const endpoints = { primary: "tcp://10.0.0.1:5003", backup: "tcp://10.0.0.2:5003" }
-
-/** The status of a server of a healthy pair, with the fields that differ. */
-export const statusOf = (role: "primary" | "backup", different: Partial<NodeStatus> = {}): NodeStatus => ({
-  role,
-  state: role === "primary" ? "ACTIVE" : "PASSIVE",
-  answers: role === "primary",
-  since: "2026-01-31T12:00:00.000Z",
-  cause: role === "primary" ? "PeerBackup" : "PeerActive",
-  message: role === "primary"
-    ? "connected to backup (passive), ready as active"
-    : "connected to primary (active), ready as passive",
-  explanation: null,
-  reason: null,
-  policy: "hardened",
-  takeoverBlock: null,
-  peer: {
-    endpoint: role === "primary" ? endpoints.backup : endpoints.primary,
-    state: role === "primary" ? "PASSIVE" : "ACTIVE",
-    ageMillis: 412,
-    isExpired: false
-  },
-  counters: {
-    accepted: 1_284_120,
-    rejected: 3,
-    failed: 0,
-    limited: 0,
-    heartbeats: 7204,
-    malformed: 0,
-    votes: 12,
-    missed: 1,
-    conflicts: 0,
-    failovers: 1
-  },
-  latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31 },
-  config: {
-    frontend: "tcp://*:5001",
-    stateEndpoint: endpoints[role],
-    peerEndpoint: endpoints[role === "primary" ? "backup" : "primary"],
-    heartbeatMillis: 1000,
-    vote: "clients",
-    lone: "wait",
-    crashDetection: true,
-    concurrency: 1,
-    timeoutMillis: null,
-    drainMillis: 5000,
-    maxFailovers: 3,
-    failoverWindowMillis: 3_600_000
-  },
-  versions: { bstar: "0.1.0", node: "20.20.0" },
-  host: role === "primary" ? "alpha" : "beta",
-  pid: role === "primary" ? 4242 : 4343,
-  uptimeMillis: 7_204_000,
-  now: "2026-01-31T13:00:00.000Z",
-  http: addresses[role],
-  peerHttp: addresses[role === "primary" ? "backup" : "primary"],
-  ...different
-})
+import type { HistoryEntry, PairStatus, TransitionEvent } from "../../src/status/Status.ts"
 
 /** A command that was received, with its token. */
 export interface Command {

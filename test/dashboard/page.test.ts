@@ -3,12 +3,12 @@ import type { Scope } from "effect"
 import { Effect, Schedule } from "effect"
 import type { BrowserContext, Page } from "playwright-core"
 import { pairOf } from "../../src/dashboard/page/pair.ts"
-import type * as StateMachine from "../../src/protocol/StateMachine.ts"
 import type { PairStatus } from "../../src/status/Status.ts"
 import type { Role } from "../system/support.ts"
 import { bstar, freeEndpoints, other, serverArgs } from "../system/support.ts"
 import * as audit from "./audit.ts"
 import * as Browser from "./browser.ts"
+import { pairStatusOf, received, statusOf } from "./fakeStatus.ts"
 import * as Fake from "./fakeStatusServer.ts"
 
 const where = "/usr/bin/chromium"
@@ -32,21 +32,6 @@ const textsOf = (page: Page, selector: string) => Effect.promise(() => page.loca
 
 const evaluate = <A>(page: Page, expression: string) => Effect.promise(() => page.evaluate<A>(expression))
 
-const both = (self = Fake.statusOf("primary"), status = Fake.statusOf("backup")): PairStatus => ({
-  self,
-  peer: { status, error: null }
-})
-
-/** The peer as far as heartbeats were received from it. */
-const received = (state: StateMachine.PeerState | null, isExpired: boolean) => ({
-  peer: {
-    endpoint: "tcp://127.0.0.1:5004",
-    state,
-    ageMillis: state === null ? null : isExpired ? 4000 : 400,
-    isExpired
-  }
-})
-
 const withPage = <A, E>(
   use: (
     fake: Effect.Effect.Success<typeof Fake.make>,
@@ -58,7 +43,7 @@ const withPage = <A, E>(
   Effect.gen(function*() {
     const fake = yield* Fake.make
     const browser = yield* Browser.launch
-    fake.sendPair(both())
+    fake.sendPair(pairStatusOf())
     const { errors, page } = yield* open(browser, fake.url)
     yield* shows(page, "#link", "live")
     return yield* use(fake, page, errors, browser)
@@ -80,15 +65,15 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
     withPage((fake, page, errors) =>
       Effect.gen(function*() {
         const pairs: ReadonlyArray<PairStatus> = [
-          both(),
-          both(undefined, Fake.statusOf("backup", { state: "ACTIVE", answers: true })),
-          both(
+          pairStatusOf(),
+          pairStatusOf(undefined, statusOf("backup", { state: "ACTIVE", answers: true })),
+          pairStatusOf(
             undefined,
-            Fake.statusOf("backup", { takeoverBlock: { kind: "paused", reason: "new switch", since: at } })
+            statusOf("backup", { takeoverBlock: { kind: "paused", reason: "new switch", since: at } })
           ),
-          both(Fake.statusOf("primary", { state: "PASSIVE", answers: false })),
-          { self: Fake.statusOf("primary", received("PASSIVE", true)), peer: { status: null, error: "no response" } },
-          { self: Fake.statusOf("primary", { ...received("PASSIVE", false), peerHttp: null }), peer: null }
+          pairStatusOf(statusOf("primary", { state: "PASSIVE", answers: false })),
+          { self: statusOf("primary", received("PASSIVE", true)), peer: { status: null, error: "no response" } },
+          { self: statusOf("primary", { ...received("PASSIVE", false), peerHttp: null }), peer: null }
         ]
         for (const [i, pair] of pairs.entries()) {
           const marked = { ...pair, self: { ...pair.self, host: `host ${i}` } }
@@ -146,9 +131,9 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         )
 
         // A transition of the peer is observed, one of this server is received. Each is announced once.
-        fake.sendPair(both(
-          Fake.statusOf("primary", { now: "2026-01-31T13:00:01.000Z", uptimeMillis: 7_205_000 }),
-          Fake.statusOf("backup", { state: "REJOINING", message: "stalled", since: at, cause: "Stalled" })
+        fake.sendPair(pairStatusOf(
+          statusOf("primary", { now: "2026-01-31T13:00:01.000Z", uptimeMillis: 7_205_000 }),
+          statusOf("backup", { state: "REJOINING", message: "stalled", since: at, cause: "Stalled" })
         ))
         yield* shows(page, "#announcer", "The backup is now REJOINING: stalled")
         yield* shows(page, "#timeline li", /backup\s*PASSIVE→REJOINING.*stalled/)
@@ -167,7 +152,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
 
         // Without its status the heartbeats count. REJOINING is reported as PASSIVE, so that is no transition.
         for (const peer of [received("PASSIVE", false), received("ACTIVE", false), received("ACTIVE", true)]) {
-          fake.sendPair({ self: Fake.statusOf("primary", peer), peer: null })
+          fake.sendPair({ self: statusOf("primary", peer), peer: null })
         }
         yield* shows(page, "#timeline li", /backup\s*PASSIVE→ACTIVEas received by the primary/)
         yield* shows(page, "#timeline li", /backup\s*ACTIVE→silentno heartbeats received/)
@@ -179,10 +164,10 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
   it.scopedLive("draws requests and latency as they are measured", () =>
     withPage((fake, page) =>
       Effect.gen(function*() {
-        const counters = Fake.statusOf("primary").counters
+        const counters = statusOf("primary").counters
         const after = (seconds: number, accepted: number, counts: ReadonlyArray<number>) =>
-          both(Fake.statusOf("primary", {
-            now: new Date(Date.parse(Fake.statusOf("primary").now) + seconds * 1000).toISOString(),
+          pairStatusOf(statusOf("primary", {
+            now: new Date(Date.parse(statusOf("primary").now) + seconds * 1000).toISOString(),
             uptimeMillis: 7_204_000 + seconds * 1000,
             counters: { ...counters, accepted: counters.accepted + accepted },
             latency: { count: 0, p50Millis: 9, p99Millis: 9, buckets: { boundsMillis: [1, 2], counts } }
@@ -219,7 +204,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         } as const
         fake.setHistory([{ ...entry, at, from: null, to: "PRIMARY", message: evil, reason: evil }])
         fake.sendPair({
-          self: Fake.statusOf("primary", { ...status, state: "PASSIVE" }),
+          self: statusOf("primary", { ...status, state: "PASSIVE" }),
           peer: { status: null, error: evil }
         })
         yield* Effect.promise(() => page.reload())
@@ -278,7 +263,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         yield* shows(page, "#result", "paused")
         yield* shows(page, "#commands[aria-busy=false]", "")
         fake.sendPair(
-          both(Fake.statusOf("primary", { takeoverBlock: { kind: "paused", reason: "kernel update", since: at } }))
+          pairStatusOf(statusOf("primary", { takeoverBlock: { kind: "paused", reason: "kernel update", since: at } }))
         )
         yield* Effect.promise(() => page.locator("button[value=resume]").click())
         yield* Effect.repeat(Effect.sync(() => fake.commands.length), { until: (n) => n === 4, schedule: often })
@@ -289,7 +274,7 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         })
 
         fake.respond(401, { error: "no" })
-        fake.sendPair(both())
+        fake.sendPair(pairStatusOf())
         yield* Effect.promise(() => page.locator("button[value=pause]").click())
         yield* shows(page, "#result", "The token is wrong.")
         assert.isFalse(yield* visible("#commands"))
@@ -329,16 +314,16 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         yield* shows(page, "#timeline li", "xxx")
         yield* Effect.promise(() => page.emulateMedia({ reducedMotion: "reduce" }))
         const pairs: ReadonlyArray<PairStatus> = [
-          both(),
-          both(
-            Fake.statusOf("primary", {
+          pairStatusOf(),
+          pairStatusOf(
+            statusOf("primary", {
               state: "REJOINING",
               takeoverBlock: { kind: "limited", until: at },
               ...received("ACTIVE", true)
             })
           ),
           {
-            self: Fake.statusOf("backup", { state: "HANDING_OVER", answers: false }),
+            self: statusOf("backup", { state: "HANDING_OVER", answers: false }),
             peer: { status: null, error: "refused" }
           }
         ]

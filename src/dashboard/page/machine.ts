@@ -13,17 +13,17 @@ import type { LatestMoves } from "./timeline.ts"
 
 type Point = readonly [x: number, y: number]
 
-export const box = { width: 118, height: 44 }
+export const box = { width: 136, height: 44 }
 
 /** The middle of each box. */
 export const places: { readonly [S in State]: Point } = {
-  PRIMARY: [63, 84],
-  BACKUP: [63, 212],
-  ACTIVE: [240, 84],
-  PASSIVE: [240, 212],
-  HANDING_OVER: [417, 84],
-  REJOINING: [417, 212],
-  CONTESTED: [594, 84]
+  PRIMARY: [70, 84],
+  BACKUP: [70, 212],
+  ACTIVE: [242, 84],
+  PASSIVE: [242, 212],
+  HANDING_OVER: [414, 84],
+  REJOINING: [414, 212],
+  CONTESTED: [586, 84]
 }
 
 export interface Arrow {

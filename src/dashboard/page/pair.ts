@@ -30,6 +30,9 @@ export interface Pair {
 /** The greatest age of the peer's status when a server passes it on. */
 const peerAgeMillis = 1000
 
+/** The error without the address, which an observation has beside it. */
+const problemOf = (error: string | null, address: string): string => (error ?? "no response").replace(`${address} `, "")
+
 /** What one server reports about the pair, as observations. `receivedAt` is monotonic. */
 export const observationsOf = ({ peer, self }: PairStatus, receivedAt: number): ReadonlyArray<Doctor.Observation> => {
   const first: Doctor.Seen = {
@@ -48,7 +51,7 @@ export const observationsOf = ({ peer, self }: PairStatus, receivedAt: number): 
   return [
     first,
     peer.status === null
-      ? { _tag: "Unseen", address, error: peer.error ?? "no answer" }
+      ? { _tag: "Unseen", address, error: problemOf(peer.error, address) }
       : {
         _tag: "Seen",
         address,
@@ -80,7 +83,7 @@ export const pairOf = (status: PairStatus, receivedAt: number): Pair => {
     status: known?.status,
     state: known?.state,
     answers: known?.answers ?? false,
-    problem: peer === null || peer.status !== null ? undefined : peer.error ?? "no answer"
+    problem: peer === null || peer.status !== null ? undefined : peer.error ?? "no response"
   }
   return {
     self,

@@ -37,13 +37,17 @@ const arrowHead = (name: string): SVGElement =>
     draw("path", { d: "M0 0.5 L7.5 4 L0 7.5 z", class: `head ${name}` })
   )
 
+/** A longer name is fitted into its box. */
+const longestName = 10
+
 const boxOf = (state: State): SVGElement => {
   const [x, y] = places[state]
+  const fit = state.length > longestName ? { textLength: box.width - 16, lengthAdjust: "spacingAndGlyphs" } : {}
   return draw(
     "g",
     { class: "box", "data-state": state },
     draw("rect", { x: x - box.width / 2, y: y - box.height / 2, width: box.width, height: box.height, rx: 9 }),
-    draw("text", { x, y: y + 5.5 }, state)
+    draw("text", { x, y: y + 5, ...fit }, state)
   )
 }
 
