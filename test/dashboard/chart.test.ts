@@ -26,7 +26,7 @@ describe("chart", () => {
     assert.deepStrictEqual(chart.marks, [{ x: 170, role: "backup" }])
   })
 
-  it("the label has the values in words", () => {
+  it("the label has the values as text", () => {
     assert.strictEqual(
       chartOf(series, [sample(1, 0), sample(2, 1200)], []).label,
       "Requests per second of the last 3 minutes. primary: now 1,200/s, lowest 0/s, highest 1,200/s. backup: none."

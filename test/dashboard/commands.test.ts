@@ -26,10 +26,10 @@ describe("commands", () => {
   })
 
   it("what changes the active server is confirmed first", () => {
-    const asked = (["switchover", "promote", "pause", "resume"] as const).map((command) =>
+    const isConfirmed = (["switchover", "promote", "pause", "resume"] as const).map((command) =>
       questionOf(command, "primary") !== undefined
     )
-    assert.deepStrictEqual(asked, [true, true, false, false])
+    assert.deepStrictEqual(isConfirmed, [true, true, false, false])
   })
 
   it("a response of 401 or 404 makes the page forget the token", () => {

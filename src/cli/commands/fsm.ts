@@ -49,7 +49,7 @@ const mermaid = (transitions: ReadonlyArray<PolicyGraph.Transition>): string => 
     next !== state || verdict === "Fatal"
   )
   const arrows = moves.map(({ event, next, peer, role, state, verdict }) => {
-    // These two states tell the role.
+    // Only one role has each of these states.
     const isRoleKnown = role === "any" || state === "PRIMARY" || state === "BACKUP"
     const conditions = [...(isRoleKnown ? [] : [role]), ...(peer === "any" ? [] : [`peer ${peer}`])]
     const when = conditions.length === 0 ? "" : ` (${conditions.join(", ")})`

@@ -19,7 +19,7 @@ export const causes: { readonly [C in Cause]: string } = {
   ClientRequest: "vote: a request of a client",
   BrieflyStalled: "a brief stall of this process",
   Stalled: "a stall of this process",
-  Stopping: "the process is asked to stop",
+  Stopping: "the process is stopping",
   HandOver: "an operator hands over",
   Promote: "an operator promotes it"
 }

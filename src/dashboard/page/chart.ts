@@ -27,7 +27,7 @@ export interface Chart {
   readonly rules: ReadonlyArray<number>
   readonly marks: ReadonlyArray<{ readonly x: number; readonly role: Role }>
   readonly lines: ReadonlyArray<{ readonly key: Key; readonly path: string; readonly value: string }>
-  /** The chart in words. */
+  /** The chart as text. */
   readonly label: string
 }
 

@@ -36,7 +36,7 @@ export interface Arrow {
 export interface Drawing {
   readonly states: ReadonlyArray<State>
   readonly arrows: ReadonlyArray<Arrow>
-  /** Every transition in words. */
+  /** Every transition as text. */
   readonly rows: ReadonlyArray<readonly [from: State, to: State, when: string]>
 }
 
@@ -108,7 +108,7 @@ export const markerOf = ({ servers }: Pair, moves: LatestMoves, role: Role): Mar
   }
 }
 
-/** The drawing in words. */
+/** The drawing as text. */
 export const labelOf = ({ self, servers }: Pair): string =>
   `State machine of the policy ${self.policy}: ${
     roles.map((role) => `the ${role} is ${servers[role].state ?? "silent"}`).join(", ")
