@@ -4,33 +4,11 @@ import { Effect, Schedule } from "effect"
 import type { BrowserContext, Page } from "playwright-core"
 import { pairOf } from "../../src/dashboard/page/pair.ts"
 import type { PairStatus } from "../../src/status/Status.ts"
-import type { Role } from "../system/support.ts"
-import { bstar, freeEndpoints, other, serverArgs } from "../system/support.ts"
 import * as audit from "./audit.ts"
 import * as Browser from "./browser.ts"
+import { evaluate, open, shows, textsOf, unlock } from "./browser.ts"
 import { pairStatusOf, received, statusOf } from "./fakeStatus.ts"
 import * as Fake from "./fakeStatusServer.ts"
-
-const where = "/usr/bin/chromium"
-
-/** Opens a page, and collects its errors. */
-const open = (browser: BrowserContext, url: string): Effect.Effect<{ page: Page; errors: Array<string> }> =>
-  Effect.promise(async () => {
-    const page = await browser.newPage()
-    const errors: Array<string> = []
-    page.on("pageerror", (error) => errors.push(error.message))
-    page.on("console", (message) => message.type() === "error" && errors.push(message.text()))
-    await page.goto(url)
-    return { page, errors }
-  })
-
-/** Waits until an element has this text. */
-const shows = (page: Page, selector: string, text: RegExp | string) =>
-  Effect.promise(() => page.locator(selector).filter({ hasText: text }).first().waitFor({ timeout: 20_000 }))
-
-const textsOf = (page: Page, selector: string) => Effect.promise(() => page.locator(selector).allTextContents())
-
-const evaluate = <A>(page: Page, expression: string) => Effect.promise(() => page.evaluate<A>(expression))
 
 const withPage = <A, E>(
   use: (
@@ -53,14 +31,7 @@ const at = "2026-01-31T12:59:50.000Z"
 const entry = { cause: "PeerBackup", message: "moved", explanation: null, reason: null } as const
 const often = Schedule.spaced("10 millis")
 
-const unlock = (page: Page, token = "secret") =>
-  Effect.promise(async () => {
-    await page.locator("#token").fill(token)
-    await page.keyboard.press("Enter")
-    await page.locator("#commands").waitFor()
-  })
-
-describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where there is no ${where})`, () => {
+describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
   it.scopedLive("shows the level, the sentence and the findings of the judgement", () =>
     withPage((fake, page, errors) =>
       Effect.gen(function*() {
@@ -359,126 +330,4 @@ describe.skipIf(!Browser.isThere)(`the dashboard in a browser (skipped where the
         assert.deepStrictEqual(errors, [])
       })
     ))
-})
-
-/** Two servers with a status server each, and a client. */
-const startPair = Effect.gen(function*() {
-  const at = yield* freeEndpoints
-  // These ports are free, too.
-  const { backup, primary } = yield* freeEndpoints
-  const http = { primary: primary.frontend.replace("tcp://", ""), backup: backup.frontend.replace("tcp://", "") }
-  const start = (role: Role) =>
-    bstar(
-      [
-        ...serverArgs(role, at, "200 millis"),
-        "--policy",
-        "hardened",
-        "--http",
-        http[role],
-        "--peer-http",
-        http[other(role)]
-      ],
-      { BSTAR_HTTP_TOKEN: "secret" }
-    )
-  const client = bstar([
-    "client",
-    ...["--server", at.primary.frontend, "--server", at.backup.frontend],
-    ...["--timeout", "30 seconds", "--interval", "10 millis"]
-  ])
-  return { http, start, client }
-})
-
-/** Records every level that the page shows. */
-const watchHealth = `{
-  globalThis.levels = []
-  const health = document.getElementById("health")
-  new MutationObserver(() => levels.push(health.textContent)).observe(health, { childList: true, characterData: true, subtree: true })
-}`
-
-const isShown = (page: Page, role: Role, state: RegExp | string) => shows(page, `[data-role=${role}] .state`, state)
-
-describe.skipIf(!Browser.isThere)(`the dashboard of a real pair (skipped where there is no ${where})`, () => {
-  it.scopedLive(
-    "shows a failover, sends commands, and shows a lost connection",
-    () =>
-      Effect.gen(function*() {
-        const { client, http, start } = yield* startPair
-        const primary = yield* start("primary")
-        const backup = yield* start("backup")
-        yield* primary.waitForLine(/ready as active/)
-        yield* backup.waitForLine(/ready as passive/)
-        const user = yield* client
-        yield* user.waitForLine(/replied OK \(5\)/)
-
-        const browser = yield* Browser.launch
-        const { errors, page } = yield* open(browser, `http://${http.backup}/`)
-        yield* isShown(page, "primary", "ACTIVE answers clients")
-        yield* isShown(page, "backup", "PASSIVE stands by")
-        yield* shows(page, "#health", "healthy")
-        yield* evaluate(page, watchHealth)
-        yield* shows(page, "#rates .legend", /primary [1-9]/)
-        yield* shows(page, "#latency .legend", /p50 [0-9.]+ ms/)
-
-        // Failover.
-        yield* primary.kill("SIGKILL")
-        yield* isShown(page, "backup", "ACTIVE answers clients")
-        yield* shows(
-          page,
-          "#timeline li",
-          /backup\s*PASSIVE→ACTIVEClientRequestfailover successful, ready as active.*vote by client/
-        )
-        yield* shows(page, "#timeline li", /primary\s*ACTIVE→silent/)
-        yield* shows(page, "#health", "degraded")
-        yield* shows(page, "#judgement", "backup is active, but")
-        assert.notInclude(yield* evaluate<ReadonlyArray<string>>(page, "globalThis.levels"), "two actives")
-        yield* isShown(page, "primary", "SILENT")
-        assert.strictEqual(yield* Effect.promise(() => page.locator(".edge.last.backup").count()), 1)
-
-        // The primary is restarted, and the operator hands over to it.
-        const restarted = yield* start("primary")
-        yield* restarted.waitForLine(/ready as passive/)
-        yield* shows(page, "#health", "healthy")
-        yield* isShown(page, "primary", "PASSIVE stands by")
-        yield* unlock(page)
-        yield* Effect.promise(() => page.locator("#reason").fill("back to the good machine"))
-        yield* Effect.promise(() => page.locator("button[value=switchover]").click())
-        yield* Effect.promise(() => page.locator("#confirm-yes").click())
-        yield* shows(page, "#result[data-level=good]", "clients waited")
-        yield* shows(page, "#commands[aria-busy=false]", "")
-        yield* isShown(page, "primary", "ACTIVE answers clients")
-        yield* isShown(page, "backup", "PASSIVE stands by")
-        yield* shows(page, "#timeline li", /backup\s*ACTIVE→HANDING_OVER.*reason: back to the good machine/)
-        yield* shows(page, "#timeline li", /primary\s*PASSIVE→ACTIVE/)
-
-        // Maintenance.
-        yield* Effect.promise(() => page.locator("button[value=pause]").click())
-        yield* shows(page, "#findings li", /backup is paused.*back to the good machine/)
-        yield* shows(page, "[data-role=backup] header", "paused")
-        yield* shows(page, "#commands[aria-busy=false]", "")
-        yield* Effect.promise(() => page.locator("button[value=resume]").click())
-        yield* shows(page, "#health", "healthy")
-
-        // A wrong token.
-        yield* Effect.promise(() => page.locator("#lock").click())
-        yield* unlock(page, "wrong")
-        yield* Effect.promise(() => page.locator("button[value=pause]").click())
-        yield* shows(page, "#result", "The token is wrong.")
-        assert.deepStrictEqual(errors.filter((error) => !/401/.test(error)), [])
-
-        // The server of the page is killed and restarted.
-        const replies = user.lines.length
-        yield* backup.kill("SIGKILL")
-        yield* shows(page, "#link", "connection lost")
-        yield* shows(page, "#judgement", "This server does not respond.")
-        yield* start("backup")
-        yield* shows(page, "#link", "live")
-        yield* shows(page, "#health", "healthy")
-        yield* user.waitForLine(/replied OK/, replies)
-        // The page keeps the transitions of the process before.
-        yield* shows(page, "#timeline li", "reason: back to the good machine")
-        yield* Effect.promise(() => page.setViewportSize({ width: 360, height: 800 }))
-        assert.deepStrictEqual(yield* evaluate(page, audit.tooWide), [])
-      }),
-    120_000
-  )
 })
