@@ -203,7 +203,9 @@ export const PairStatus = Schema.Struct({
   peer: Schema.NullOr(Schema.Struct({
     status: Schema.NullOr(NodeStatus),
     /** Why there is no status. */
-    error: Schema.NullOr(Schema.String)
+    error: Schema.NullOr(Schema.String),
+    /** How long ago this status was requested. */
+    ageMillis: Schema.NullOr(Millis)
   }))
 }).annotations({ identifier: "PairStatus" })
 

@@ -67,7 +67,7 @@ export const statusOf = (role: Role, different: Partial<NodeStatus> = {}): NodeS
 /** The pair as the primary sees it. */
 export const pairStatusOf = (self = statusOf("primary"), peer = statusOf("backup")): PairStatus => ({
   self,
-  peer: { status: peer, error: null }
+  peer: { status: peer, error: null, ageMillis: 0 }
 })
 
 /** The peer as far as heartbeats were received from it. */

@@ -43,7 +43,10 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
             statusOf("backup", { takeoverBlock: { kind: "paused", reason: "new switch", since: at } })
           ),
           pairStatusOf(statusOf("primary", { state: "PASSIVE", answers: false })),
-          { self: statusOf("primary", received("PASSIVE", true)), peer: { status: null, error: "no response" } },
+          {
+            self: statusOf("primary", received("PASSIVE", true)),
+            peer: { status: null, error: "no response", ageMillis: null }
+          },
           { self: statusOf("primary", { ...received("PASSIVE", false), peerHttp: null }), peer: null }
         ]
         for (const [i, pair] of pairs.entries()) {
@@ -176,7 +179,7 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
         fake.setHistory([{ ...entry, at, from: null, to: "PRIMARY", message: evil, reason: evil }])
         fake.sendPair({
           self: statusOf("primary", { ...status, state: "PASSIVE" }),
-          peer: { status: null, error: evil }
+          peer: { status: null, error: evil, ageMillis: null }
         })
         yield* Effect.promise(() => page.reload())
         yield* shows(page, "#timeline li", "<img src=x")
@@ -295,7 +298,7 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
           ),
           {
             self: statusOf("backup", { state: "HANDING_OVER", answers: false }),
-            peer: { status: null, error: "refused" }
+            peer: { status: null, error: "no response", ageMillis: null }
           }
         ]
         yield* unlock(page)

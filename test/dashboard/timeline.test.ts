@@ -22,7 +22,10 @@ const entryAt = (millis: number, different: Partial<Entry> = {}): Entry => ({
 const withBackup = (different: Partial<NodeStatus>) => pairOf(pairStatusOf(undefined, statusOf("backup", different)), 0)
 
 const byHeartbeats = (...peer: Parameters<typeof received>) =>
-  pairOf({ self: statusOf("primary", received(...peer)), peer: { status: null, error: "no response" } }, 0)
+  pairOf({
+    self: statusOf("primary", received(...peer)),
+    peer: { status: null, error: "no response", ageMillis: null }
+  }, 0)
 
 /** Observes one pair after the other, and gives what each adds. */
 const observe = (...pairs: ReadonlyArray<Pair>) => {

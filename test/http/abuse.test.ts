@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import * as net from "node:net"
 import { hostname } from "node:os"
 import * as OperatorClient from "../../src/http/OperatorClient.ts"
-import * as PeerStatus from "../../src/http/peerStatus.ts"
+import * as Peer from "../../src/http/peer.ts"
 import type * as BinaryStar from "../../src/member/BinaryStar.ts"
 import { eventually, unhandledRejections } from "../support/sockets.ts"
 import { call, codeOf, post, soon, startPair, statusOf, token } from "./nodes.ts"
@@ -185,7 +185,7 @@ describe("the status server is not impressed by", () => {
     60_000
   )
 
-  it.scopedLive("F11 Host: a foreign name is refused, but for health checks", () =>
+  it.scopedLive("F11 Host: a foreign name is rejected, but for health checks", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair(settings)
       const codeWith = (path: string, host: string) =>
@@ -246,26 +246,26 @@ describe("the status server is not impressed by", () => {
         )
         assert.strictEqual(ofOperator.reason, "Unexpected")
         assert.include(ofOperator.message, error)
-        const orders = yield* Effect.flip(
+        const commands = yield* Effect.flip(
           (yield* Effect.provideServiceEffect(
             OperatorClient.make({ address: primary.url, token: Redacted.make(token) }),
             HttpClient.HttpClient,
             named
-          )).orders
+          )).commands
         )
-        assert.include(orders.message, error)
-        const peer = yield* Effect.provideServiceEffect(PeerStatus.make(primary.url), HttpClient.HttpClient, named)
-        for (const request of [peer.status, peer.promote("reason", Redacted.make(token))]) {
-          assert.include(
-            (yield* Effect.flip(request)).message,
-            `${primary.url} answers with HTTP status 421: ${error}`
-          )
-        }
+        assert.include(commands.message, error)
+        const peer = yield* Effect.provideServiceEffect(
+          Peer.make(primary.url, Redacted.make(token)),
+          HttpClient.HttpClient,
+          named
+        )
+        assert.include((yield* Effect.flip(peer.status)).message, error)
+        assert.include((yield* Effect.flip(peer.promote!("reason"))).message, error)
       }).pipe(Effect.provide(NodeHttpClient.layer)),
     60_000
   )
 
-  it.scopedLive("F11 Host: a request with several Host headers is refused", () =>
+  it.scopedLive("F11 Host: a request with several Host headers is rejected", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair(settings)
       for (

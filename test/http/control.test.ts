@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import type { OutgoingHttpHeaders } from "node:http"
 import { request } from "node:http"
-import * as Orders from "../../src/http/commands.ts"
+import * as Commands from "../../src/http/commands.ts"
 import { BinaryStar } from "../../src/member/BinaryStar.ts"
 import type * as Status from "../../src/status/Status.ts"
 import { foreignPeer, makePair as makePairInTime, settle } from "../support/nodes.ts"
@@ -17,7 +16,7 @@ const reason = "kernel update"
 const latest = (url: string) =>
   Effect.map(get<ReadonlyArray<Status.HistoryEntry>>(`${url}/history?limit=1`), ([entry]) => entry!)
 
-describe("orders", () => {
+describe("commands", () => {
   it.scopedLive("need the token", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
@@ -31,7 +30,7 @@ describe("orders", () => {
       assert.deepInclude(yield* statusOf(primary.url), { takeoverBlock: null, state: "ACTIVE" })
     }))
 
-  it.scopedLive("F11 Origin: a page of another origin gives no orders, although it has the token", () =>
+  it.scopedLive("F11 Origin: commands of a page of another origin are rejected, although it has the token", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
       const { host, port } = new URL(primary.url)
@@ -62,7 +61,7 @@ describe("orders", () => {
       ) {
         const { answer, status } = yield* resume({ origin })
         assert.strictEqual(status, 403, String(origin))
-        assert.match(JSON.parse(answer).error, /^orders of a page at .* are refused/)
+        assert.match(JSON.parse(answer).error, /^commands of a page at .* are rejected/)
       }
       for (
         const headers of [
@@ -107,7 +106,7 @@ describe("orders", () => {
       assert.isNull((yield* statusOf(backup.url)).takeoverBlock)
     }))
 
-  it.scopedLive("are refused with a sentence where they would do harm", () =>
+  it.scopedLive("are rejected with a reason if they would do harm", () =>
     Effect.gen(function*() {
       const { backup } = yield* startPair({ token })
       const promotion = yield* post(`${backup.url}/promote`, { reason })
@@ -196,7 +195,7 @@ describe("a switchover", () => {
       const pair = yield* makePairInTime(undefined, "hardened")
       const member = yield* pair.primary.start
       const peer = yield* foreignPeer(pair.links.backup)
-      const orders = yield* Orders.make(undefined, Redacted.make(token)).pipe(
+      const commands = yield* Commands.make(undefined).pipe(
         Effect.provideService(BinaryStar, member)
       )
       yield* peer.says("2")
@@ -211,7 +210,7 @@ describe("a switchover", () => {
           }
           assert.strictEqual(yield* pair.primary.ask("x"), "x")
         })
-      const ordered = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
+      const ordered = yield* Effect.fork(Effect.flip(commands.switchover(reason)))
       yield* settle
       assert.strictEqual(yield* member.state, "HANDING_OVER")
       yield* Effect.repeatN(beat, 10)
@@ -223,11 +222,11 @@ describe("a switchover", () => {
       // Then it is silent, and somebody asks.
       yield* askFor(8)
       yield* beat
-      const again = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
+      const again = yield* Effect.fork(Effect.flip(commands.switchover(reason)))
       yield* settle
       yield* askFor(9)
       assert.deepInclude(yield* Fiber.join(again), {
-        _tag: "Refused",
+        _tag: "Conflict",
         error: "the peer has not taken over, so this server is active again"
       })
     }).pipe(Effect.provide(quiet)))

@@ -19,7 +19,7 @@ import { call, eventsOf, soon, startPair } from "./nodes.ts"
 /** A producer whose pair is what a test says, with a count of how often it was looked at. */
 const makeEvents = Effect.gen(function*() {
   const transitions = yield* Queue.unbounded<Status.HistoryEntry>()
-  let asked = 0
+  let requests = 0
   const status = { self: { role: "primary", state: "ACTIVE" }, peer: null } as unknown as Status.PairStatus
   const events = yield* Events.make(
     "primary",
@@ -27,8 +27,8 @@ const makeEvents = Effect.gen(function*() {
     {
       self: Effect.succeed(status.self),
       known: Effect.succeed(status),
-      asked: Effect.sync(() => {
-        asked++
+      requested: Effect.sync(() => {
+        requests++
         return status
       })
     }
@@ -46,7 +46,7 @@ const makeEvents = Effect.gen(function*() {
       }),
       settle
     )
-  return { change, listen: events.listen, asked: () => asked }
+  return { change, listen: events.listen, requests: () => requests }
 })
 
 /** All that has come in. */
@@ -107,16 +107,16 @@ describe("events", () => {
 
   it.scoped("are made only while somebody listens, once for all", () =>
     Effect.gen(function*() {
-      const { asked, change, listen } = yield* makeEvents
+      const { requests, change, listen } = yield* makeEvents
       yield* TestClock.adjust("10 seconds")
-      assert.strictEqual(asked(), 0)
+      assert.strictEqual(requests(), 0)
 
       const scope = yield* Scope.make()
       const one = yield* Scope.extend(listen, scope)
       yield* settle
       const two = yield* Scope.extend(listen, scope)
       yield* TestClock.adjust("3 seconds")
-      assert.strictEqual(asked(), 4)
+      assert.strictEqual(requests(), 4)
       yield* change("failover")
       const texts = [read(one), read(two)] as const
       assert.match(texts[0], /^: .*\nretry: 1000\n\nevent: pair\ndata: \{/)
@@ -126,10 +126,10 @@ describe("events", () => {
       yield* Scope.close(scope, Exit.void)
       assert.isTrue(one.destroyed && two.destroyed)
       yield* TestClock.adjust("10 seconds")
-      assert.strictEqual(asked(), 4)
+      assert.strictEqual(requests(), 4)
       yield* listen
       yield* settle
-      assert.strictEqual(asked(), 5)
+      assert.strictEqual(requests(), 5)
     }))
 
   it.scoped("go on for those who read, when one does not and is cut off", () =>

@@ -148,7 +148,7 @@ describe("the status server", () => {
       yield* pair.backup.stop
       yield* eventually(Effect.map(
         get<Status.PairStatus>(`${primary.url}/pair`),
-        ({ peer }) => peer?.status === null && /cannot be reached: .*ECONNREFUSED/.test(peer.error ?? "")
+        ({ peer }) => peer?.status === null && /connection refused/.test(peer.error ?? "")
       ))
     }), 30_000)
 
@@ -157,10 +157,10 @@ describe("the status server", () => {
       const pair = yield* makePair()
       const { port } = new URL(pair.backup.url)
       const answers: { readonly [path: string]: RequestListener } = {
-        "no server of a pair": (_, response) => response.end("{}"),
-        "HTTP status 500": (_, response) => response.writeHead(500).end(),
-        // Whatever it says, it does not come to an end.
-        "is no server": (_, response) => {
+        "not that of a status server": (_, response) => response.end("{}"),
+        "HTTP 500": (_, response) => response.writeHead(500).end(),
+        // An answer without an end.
+        "too long for a status": (_, response) => {
           const write = () => {
             while (response.write("x".repeat(10_000))) {
               // As fast as it goes.
@@ -169,7 +169,7 @@ describe("the status server", () => {
           response.on("drain", write)
           write()
         },
-        "has not answered within 1s": () => {}
+        "no answer within 1s": () => {}
       }
       const member = yield* pair.primary.start
       for (const [error, answer] of Object.entries(answers)) {

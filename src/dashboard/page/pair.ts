@@ -4,6 +4,7 @@
 import * as StateMachine from "../../protocol/StateMachine.ts"
 import * as Doctor from "../../status/Doctor.ts"
 import * as Health from "../../status/Health.ts"
+import * as Observation from "../../status/Observation.ts"
 import type { NodeStatus, PairStatus } from "../../status/Status.ts"
 
 export const roles: ReadonlyArray<StateMachine.Role> = ["primary", "backup"]
@@ -27,48 +28,26 @@ export interface Pair {
   readonly findings: ReadonlyArray<Doctor.Finding>
 }
 
-/** The greatest age of the peer's status when a server passes it on. */
-const peerAgeMillis = 1000
-
-/** The error without the address, which an observation has beside it. */
-const problemOf = (error: string | null, address: string): string => (error ?? "no response").replace(`${address} `, "")
-
 /** What one server reports about the pair, as observations. `receivedAt` is monotonic. */
-export const observationsOf = ({ peer, self }: PairStatus, receivedAt: number): ReadonlyArray<Doctor.Observation> => {
-  const first: Doctor.Seen = {
-    _tag: "Seen",
+export const observationsOf = (
+  { peer, self }: PairStatus,
+  receivedAt: number
+): ReadonlyArray<Observation.Observation> =>
+  Observation.withPeer({
+    _tag: "Reached",
     address: self.http,
     status: self,
     peer,
-    orders: undefined,
-    askedAt: receivedAt,
-    tookMillis: 0
-  }
-  const address = self.peerHttp
-  if (peer === null || address === null) {
-    return [first]
-  }
-  return [
-    first,
-    peer.status === null
-      ? { _tag: "Unseen", address, error: problemOf(peer.error, address) }
-      : {
-        _tag: "Seen",
-        address,
-        status: peer.status,
-        peer: undefined,
-        orders: undefined,
-        askedAt: receivedAt - peerAgeMillis,
-        tookMillis: peerAgeMillis
-      }
-  ]
-}
+    commands: undefined,
+    requestedAt: receivedAt,
+    durationMillis: 0
+  })
 
 export const pairOf = (status: PairStatus, receivedAt: number): Pair => {
   const { peer, self } = status
   const observations = observationsOf(status, receivedAt)
   const findings = Doctor.examine(observations)
-  const known = Doctor.knownOf(observations).find((known) => known.status !== self)
+  const known = Observation.knownOf(observations).find((known) => known.status !== self)
   const own: Server = {
     role: self.role,
     isSelf: true,
