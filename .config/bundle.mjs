@@ -6,8 +6,8 @@ import { tsImport } from "tsx/esm/api"
 fs.rmSync("dist/chunks", { recursive: true, force: true })
 
 // The page of the dashboard is bundled here, once: neither the program nor the library brings a bundler.
-const page = Object.entries(await tsImport("../src/dashboard/bundle.ts", import.meta.url))
-  .filter(([name]) => name !== "default")
+const { markup, script, styles } = await tsImport("../src/dashboard/bundle.ts", import.meta.url)
+const page = Object.entries({ markup, script, styles })
   .map(([name, text]) => `export const ${name} = ${JSON.stringify(text)}\n`)
   .join("")
 fs.writeFileSync("dist/dashboard/bundle.js", page)

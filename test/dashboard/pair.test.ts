@@ -127,7 +127,8 @@ describe("the judgement after a takeover", () => {
           (address) => Effect.succeed(clientOf(address, address === pair.self.http ? pair : undefined))
         )
         assert.deepStrictEqual(judge(observations, examine(observations)), shown.health)
-      })
+      }),
+    { fastCheck: { numRuns: 30 } }
   )
 
   it("a status of the peer from after the takeover counts: two actives", () => {
