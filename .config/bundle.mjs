@@ -1,4 +1,5 @@
-// Makes the program of one file and a few chunks, so that it starts in a third of the time, and says whose code is in it.
+// Bundles the program into one file and a few chunks, so that it starts in a third of the time, and writes the licenses of
+// the packages in it.
 import { build } from "esbuild"
 import * as fs from "node:fs"
 import { tsImport } from "tsx/esm/api"
@@ -26,7 +27,7 @@ const { metafile } = await build({
   target: "node20",
   external: ["zeromq"],
   plugins: [bundledPage],
-  // CommonJS among what an HTTP server needs asks for modules of Node by this name.
+  // CommonJS packages of the HTTP server load modules of Node by this name.
   banner: { js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url)' },
   outdir: "dist",
   chunkNames: "chunks/[name]-[hash]",

@@ -120,7 +120,7 @@ describe("the judgement after a takeover", () => {
         const pair = takenOver(activeMillis, activeMillis + moreMillis)
         const shown = pairOf(pair, 0)
         assert.strictEqual(shown.health.level, "degraded")
-        assert.isUndefined(shown.servers.primary.status)
+        assert.deepInclude(shown.servers.primary, { status: undefined, problem: "its last status is outdated" })
         // The command has no status of the killed server but this copy.
         const observations = yield* OperatorClient.observe(
           [pair.self.http],

@@ -17,7 +17,7 @@ export interface Server {
   /** By the status, or else by the heartbeats that the other server receives; `undefined` without either. */
   readonly state: StateMachine.State | undefined
   readonly answers: boolean
-  /** Why the status is missing although its address is known. */
+  /** Why there is no status, or none that is current, although its address is known. */
   readonly problem: string | undefined
 }
 
@@ -62,7 +62,7 @@ export const pairOf = (status: PairStatus, receivedAt: number): Pair => {
     status: known?.status,
     state: known?.state,
     answers: known?.answers ?? false,
-    problem: peer === null || peer.status !== null ? undefined : peer.error ?? "no response"
+    problem: peer === null || known?.status !== undefined ? undefined : peer.error ?? "its last status is outdated"
   }
   return {
     self,
