@@ -28,12 +28,9 @@ export interface Pair {
   readonly findings: ReadonlyArray<Doctor.Finding>
 }
 
-/** What one server reports about the pair, as observations. `receivedAt` is monotonic. */
-export const observationsOf = (
-  { peer, self }: PairStatus,
-  receivedAt: number
-): ReadonlyArray<Observation.Observation> =>
-  Observation.withPeer({
+/** Judges what one server reports about the pair. `receivedAt` is monotonic. */
+export const pairOf = ({ peer, self }: PairStatus, receivedAt: number): Pair => {
+  const observations = Observation.withPeer({
     _tag: "Reached",
     address: self.http,
     status: self,
@@ -42,10 +39,6 @@ export const observationsOf = (
     requestedAt: receivedAt,
     durationMillis: 0
   })
-
-export const pairOf = (status: PairStatus, receivedAt: number): Pair => {
-  const { peer, self } = status
-  const observations = observationsOf(status, receivedAt)
   const findings = Doctor.examine(observations)
   const known = Observation.knownOf(observations).find((known) => known.status !== self)
   const own: Server = {
