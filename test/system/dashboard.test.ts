@@ -7,6 +7,9 @@ import { evaluate, open, shows, unlock } from "../dashboard/browser.ts"
 import type { Role } from "../support/processes.ts"
 import { bstar, freeEndpoints, other, serverArgs } from "../support/processes.ts"
 
+/** Long enough for a machine that runs a browser and other tests: a short one makes a slow process a stalled one. */
+const heartbeat = "1 second"
+
 /** Two servers with a status server each, and a client. */
 const startPair = Effect.gen(function*() {
   const at = yield* freeEndpoints
@@ -16,7 +19,7 @@ const startPair = Effect.gen(function*() {
   const start = (role: Role) =>
     bstar(
       [
-        ...serverArgs(role, at, "200 millis"),
+        ...serverArgs(role, at, heartbeat),
         "--policy",
         "hardened",
         "--http",
