@@ -39,7 +39,9 @@ export const statusOf = (role: Role, different: Partial<NodeStatus> = {}): NodeS
     conflicts: 0,
     failovers: 1
   },
-  latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31 },
+  connections: { open: 1, rejected: 0, resets: 0 },
+  droppedLogLines: 0,
+  latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31, buckets: { boundsMillis: [1], counts: [1, 0] } },
   config: {
     frontend: "tcp://*:5001",
     stateEndpoint: endpoints[role],
@@ -52,7 +54,18 @@ export const statusOf = (role: Role, different: Partial<NodeStatus> = {}): NodeS
     timeoutMillis: null,
     drainMillis: 5000,
     maxFailovers: 3,
-    failoverWindowMillis: 3_600_000
+    failoverWindowMillis: 3_600_000,
+    limits: {
+      maxMessageSize: 1_048_576,
+      maxFrames: 256,
+      maxPerClient: null,
+      maxConnections: null,
+      queue: 1024,
+      handshakeTimeoutMillis: 5000,
+      pingMillis: 10_000,
+      keepAliveMillis: 60_000,
+      maxMemory: 1_073_741_824
+    }
   },
   versions: { bstar: "0.1.0", node: "20.20.0" },
   host: role === "primary" ? "alpha" : "beta",

@@ -206,7 +206,7 @@ describe("the status server is not impressed by", () => {
         for (const path of ["/", "/status", "/events", "/metrics", "/live/../status"]) {
           assert.strictEqual(yield* codeWith(path, host), 421, `${path} of ${host}`)
         }
-        assert.strictEqual(yield* codeWith("/active", host), 200, host)
+        assert.strictEqual(yield* codeWith("/live", host), 200, host)
       }
       for (const host of ["localhost", "LOCALHOST:1", "127.0.0.1:5011", "[::1]:5011", "10.1.2.3", hostname()]) {
         assert.strictEqual(yield* codeWith("/status", host), 200, host)

@@ -67,7 +67,7 @@ export const makePair = ({ acquainted = true, handler = Handler.echo, token: sec
       Effect.gen(function*() {
         const frontend = yield* Frontend.makeMemory
         const url = `http://${addresses[role]}`
-        const member = BinaryStar.layer({ policy: "hardened", heartbeat: "250 millis", ...options, role }, handler)
+        const member = BinaryStar.layer({ policy: "hardened", heartbeat: "1 second", ...options, role }, handler)
         let isMute = false
         let scope = yield* Scope.make()
         const link = Layer.project(links[role], PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({

@@ -57,7 +57,7 @@ describe("metrics", () => {
       assert.strictEqual(valueOf(after, `bstar_state{role="primary",state="ACTIVE"}`), 1)
       assert.strictEqual(valueOf(after, `bstar_state{role="primary",state="PASSIVE"}`), 0)
       assert.strictEqual(valueOf(after, `bstar_state{role="backup",state="PASSIVE"}`), 1)
-      assert.isAbove(valueOf(after, `bstar_peer_messages_total{kind="heard",role="primary"}`), 0)
+      assert.isAbove(valueOf(after, `bstar_peer_messages_total{kind="heartbeat",role="primary"}`), 0)
       assert.isAtLeast(valueOf(after, `bstar_transitions_total{cause="PeerBackup",role="primary"}`), 1)
       assert.strictEqual(valueOf(yield* scrape(primary.url), samples.count), valueOf(after, samples.count))
     }), 30_000)

@@ -48,7 +48,9 @@ export const statusOf = (role: StateMachine.Role): NodeStatus => ({
     conflicts: 0,
     failovers: 0
   },
-  latency: { count: 1, p50Millis: 1, p99Millis: 1 },
+  connections: { open: 1, rejected: 0, resets: 0 },
+  droppedLogLines: 0,
+  latency: { count: 1, p50Millis: 1, p99Millis: 1, buckets: { boundsMillis: [1], counts: [1, 0] } },
   config: {
     frontend: "tcp://*:5001",
     stateEndpoint: role === "primary" ? "tcp://*:5003" : "tcp://*:5004",
@@ -61,7 +63,18 @@ export const statusOf = (role: StateMachine.Role): NodeStatus => ({
     timeoutMillis: 30_000,
     drainMillis: 5000,
     maxFailovers: null,
-    failoverWindowMillis: 3_600_000
+    failoverWindowMillis: 3_600_000,
+    limits: {
+      maxMessageSize: 1_048_576,
+      maxFrames: 256,
+      maxPerClient: null,
+      maxConnections: null,
+      queue: 1024,
+      handshakeTimeoutMillis: 5000,
+      pingMillis: 10_000,
+      keepAliveMillis: 60_000,
+      maxMemory: 1_073_741_824
+    }
   },
   versions: { bstar: "0.1.0", node: "20.20.0" },
   host: role === "primary" ? "a" : "b",

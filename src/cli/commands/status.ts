@@ -119,12 +119,13 @@ const lines: ReadonlyArray<readonly [string, (server: Reached) => string]> = [
   ["rejected", ({ status: { counters } }) => String(counters.rejected)],
   ["failed", ({ status: { counters } }) => String(counters.failed)],
   ["limited", ({ status: { counters } }) => String(counters.limited)],
-  ["connected", ({ status: { connections } }) =>
-    connections === undefined
-      ? "-"
-      : `${connections.open}, ${connections.rejected} rejected${
+  [
+    "connected",
+    ({ status: { connections } }) =>
+      `${connections.open}, ${connections.rejected} rejected${
         connections.resets > 0 ? `, all reset ${connections.resets} times` : ""
-      }`],
+      }`
+  ],
   ["votes", ({ status: { counters } }) => String(counters.votes)],
   ["failovers", ({ status: { counters } }) => String(counters.failovers)],
   [
@@ -180,7 +181,7 @@ const whyOf = (observation: Observation, name: string): ReadonlyArray<string> =>
   if (observation._tag === "Unreached") {
     return [`${name}: ${observation.error}`]
   }
-  const { droppedLogLines = 0, explanation, message, reason, takeoverBlock } = observation.status
+  const { droppedLogLines, explanation, message, reason, takeoverBlock } = observation.status
   return [
     `${name}: ${message}${explanation === null ? "" : ` (${explanation})`}${
       reason === null ? "" : `, because: ${reason}`

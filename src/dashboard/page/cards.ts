@@ -81,7 +81,7 @@ const settingsOf = ({ config, connections, host, http, peerHttp, pid, policy, ve
       ? "not limited"
       : `at most ${config.maxFailovers} in ${span(config.failoverWindowMillis)}`
   ],
-  ["Connections", connections === undefined ? "unknown" : `${connections.open}, ${connections.rejected} rejected`],
+  ["Connections", `${connections.open}, ${connections.rejected} rejected`],
   ["HTTP", http],
   ["HTTP of the peer", peerHttp ?? "not configured"],
   ["Host", host],

@@ -69,7 +69,7 @@ const measure = (before: Measured, status: NodeStatus | undefined): Measured => 
     return unmeasured
   }
   const { counters: { accepted }, latency: { buckets }, pid, uptimeMillis } = status
-  const baseline: Baseline = { pid, uptimeMillis, accepted, counts: buckets?.counts ?? [] }
+  const baseline: Baseline = { pid, uptimeMillis, accepted, counts: buckets.counts }
   const last = before.baseline
   if (last === undefined || last.pid !== pid || uptimeMillis < last.uptimeMillis) {
     return { ...unmeasured, baseline }
@@ -79,12 +79,11 @@ const measure = (before: Measured, status: NodeStatus | undefined): Measured => 
     return before
   }
   const counts = baseline.counts.map((n, i) => n - (last.counts[i] ?? 0))
-  const bounds = buckets?.boundsMillis ?? []
   return {
     baseline,
     perSecond: (accepted - last.accepted) * 1000 / millis,
-    p50: quantile(bounds, counts, 0.5),
-    p99: quantile(bounds, counts, 0.99)
+    p50: quantile(buckets.boundsMillis, counts, 0.5),
+    p99: quantile(buckets.boundsMillis, counts, 0.99)
   }
 }
 
