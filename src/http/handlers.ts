@@ -20,7 +20,7 @@ import { monotonicReader } from "../internal/Clock.ts"
 import * as Burst from "../internal/LogOnce.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Report } from "../member/Report.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/RejectedConnections.ts"
 import * as History from "../status/History.ts"
 import * as Metrics from "../status/Metrics.ts"
 import * as prometheus from "../status/Prometheus.ts"
@@ -195,18 +195,18 @@ export const make = (token: Redacted.Redacted | undefined) =>
   }) as Effect.Effect<HttpApp.Default<never, Watch | Steer>, never, Scope.Scope>
 
 /** What requests are answered with, as long as the scope. */
-export const services = ({ http, peerHttp, refusals, token }: {
+export const services = ({ http, peerHttp, rejectedConnections, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
-  readonly refusals: RejectedConnections | undefined
+  readonly rejectedConnections: RejectedConnections | undefined
 }) =>
   Effect.gen(function*() {
     const member = yield* BinaryStar
     const history = yield* History.make
     const metrics = yield* Metrics.make
     const peer = peerHttp === undefined ? undefined : yield* PeerStatus.make(peerHttp)
-    const pair = yield* Pair.make(http, peer, refusals)
+    const pair = yield* Pair.make(http, peer, rejectedConnections)
     const events = yield* Events.make(member.role, history, pair)
     return Context.make(Watch, { member, history, metrics, pair, events }).pipe(
       Context.add(Steer, yield* Orders.make(peer, token))

@@ -5,7 +5,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { monotonicReader } from "../internal/Clock.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/RejectedConnections.ts"
 import * as Status from "../status/Status.ts"
 import type { PeerStatus } from "./peerStatus.ts"
 
@@ -23,14 +23,14 @@ const freshMillis = 900
 export const make = (
   http: string,
   peer: PeerStatus | undefined,
-  refusals: RejectedConnections | undefined
+  rejectedConnections: RejectedConnections | undefined
 ): Effect.Effect<Pair, never, BinaryStar | Scope.Scope> =>
   Effect.gen(function*() {
     const member = yield* BinaryStar
     const now = yield* monotonicReader
     // Who asks may go away while others wait for the same answer.
     const fork = yield* FiberSet.makeRuntime<never, Status.PairStatus["peer"]>()
-    const self = Effect.provideService(Status.make({ http, peerHttp: peer?.url, refusals }), BinaryStar, member)
+    const self = Effect.provideService(Status.make({ http, peerHttp: peer?.url, rejectedConnections }), BinaryStar, member)
     let latest: Status.PairStatus["peer"] = peer === undefined ? null : { status: null, error: "not asked yet" }
     let asking: { readonly fiber: Fiber.Fiber<Status.PairStatus["peer"]>; readonly at: number } | undefined
 

@@ -19,7 +19,7 @@ import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Histogram, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/RejectedConnections.ts"
 
 /**
  * A moment of the wall clock, such as `2026-01-31T12:00:00.000Z`.
@@ -94,7 +94,7 @@ const RefusedAt = Schema.Struct({
 }).annotations({ identifier: "RefusedAt" })
 
 /**
- * How many connections a server has refused at the handshake, by port and reason; see `Refusals.Reason`.
+ * How many connections a server has refused at the handshake, by port and reason; see `Reason` in security/RejectedConnections.
  *
  * @since 0.1.0
  * @category schemas
@@ -347,7 +347,7 @@ export const entryOf = (
 export const make = (address: {
   readonly http: string
   readonly peerHttp: string | undefined
-  readonly refusals?: RejectedConnections | undefined
+  readonly rejectedConnections?: RejectedConnections | undefined
 }): Effect.Effect<NodeStatus, never, BinaryStar> =>
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
@@ -377,7 +377,7 @@ export const make = (address: {
         isExpired: peer.isExpired
       },
       counters,
-      ...(address.refusals === undefined ? {} : { refused: address.refusals.counts() }),
+      ...(address.rejectedConnections === undefined ? {} : { refused: address.rejectedConnections.counts() }),
       connections,
       droppedLogLines: (yield* Metric.value(droppedLogLines)).count,
       latency: {

@@ -38,8 +38,8 @@ const withKeys = Effect.gen(function*() {
   const ofPrimary = yield* secured(keys.primary, keys.own.primary, ours)
   const ofBackup = yield* secured(keys.backup, keys.own.backup, theirs)
   return {
-    primary: ZmqPeerLink.layer({ ...common, stateEndpoint: ours, peerEndpoint: theirs, secure: ofPrimary }),
-    backup: ZmqPeerLink.layer({ ...common, stateEndpoint: theirs, peerEndpoint: ours, secure: ofBackup })
+    primary: ZmqPeerLink.layer({ ...common, stateEndpoint: ours, peerEndpoint: theirs, security: ofPrimary }),
+    backup: ZmqPeerLink.layer({ ...common, stateEndpoint: theirs, peerEndpoint: ours, security: ofBackup })
   }
 })
 

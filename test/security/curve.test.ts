@@ -8,7 +8,7 @@ import * as BinaryStar from "../../src/member/BinaryStar.ts"
 import type { Role } from "../../src/protocol/StateMachine.ts"
 import * as Curve from "../../src/security/Curve.ts"
 import * as CurveKey from "../../src/security/CurveKey.ts"
-import type { Reason } from "../../src/security/Refusals.ts"
+import type { Reason } from "../../src/security/RejectedConnections.ts"
 import type * as BinaryStarConfig from "../../src/settings/BinaryStarConfig.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 import * as Zmq from "../../src/zeromq/Zmq.ts"
@@ -70,12 +70,12 @@ const makeClient = (servers: ReadonlyArray<string>, security: Curve.Client, opti
   )
 
 const total = (security: Curve.Server, port: "frontend" | "state" | "backend"): number =>
-  Object.values(security.refusals.counts()[port]).reduce((sum, count) => sum + count, 0)
+  Object.values(security.rejectedConnections.counts()[port]).reduce((sum, count) => sum + count, 0)
 
 const nothing = { unknown: 0, wrong: 0, absent: 0, malformed: 0, full: 0 }
 
 const untilRefused = (security: Curve.Server, port: "frontend" | "state" | "backend", reason: Reason, count: number) =>
-  eventually(Effect.sync(() => security.refusals.counts()[port][reason] >= count))
+  eventually(Effect.sync(() => security.rejectedConnections.counts()[port][reason] >= count))
 
 describe("a pair with keys", () => {
   it.scopedLive("answers clients whose keys are accepted, and fails over", () =>
@@ -97,8 +97,8 @@ describe("a pair with keys", () => {
       assert.strictEqual(Frames.toString(yield* request("after")), "after")
       // At least once: a request that is not answered soon is a vote.
       assert.deepStrictEqual([...new Set(backup.asked)], ["after"])
-      for (const { refusals } of [keys.primary, keys.backup]) {
-        const { unfinished: _, ...refused } = refusals.counts().state
+      for (const { rejectedConnections } of [keys.primary, keys.backup]) {
+        const { unfinished: _, ...refused } = rejectedConnections.counts().state
         assert.deepStrictEqual(refused, nothing)
       }
     }))
@@ -124,7 +124,7 @@ describe("a pair with keys", () => {
             yield* credentials === "absent"
               ? eventually(Effect.sync(() => total(keys.primary, port) >= count))
               : untilRefused(keys.primary, port, credentials, count)
-            const { unfinished, ...refused } = keys.primary.refusals.counts()[port]
+            const { unfinished, ...refused } = keys.primary.rejectedConnections.counts()[port]
             const counted = credentials === "absent" ? refused.absent : count
             assert.deepStrictEqual(refused, { ...nothing, [credentials]: counted })
             assert.isAtMost(port === "frontend" ? counted + unfinished : counted, count)
@@ -164,7 +164,7 @@ describe("a pair with keys", () => {
       yield* Scope.close(life, Exit.void)
       assert.strictEqual(Frames.toString(yield* Fiber.join(reply)), "second")
       // Not because of its key; though it may try that of the other server when it is hung up on.
-      assert.strictEqual(keys.primary.refusals.counts().frontend.unknown, 0)
+      assert.strictEqual(keys.primary.rejectedConnections.counts().frontend.unknown, 0)
     }))
 
   it.scopedLive(`lets in 0 of ${count} who say again what a client with a key has said`, () =>
@@ -358,7 +358,7 @@ describe("a server with keys refuses to start", () => {
   it.scopedLive("on an endpoint that knows no keys", () =>
     Effect.gen(function*() {
       const message = yield* refusal(({ primary }) => ({ security: primary, frontend: "inproc://x" }))
-      assert.include(message, "inproc://x: endpoints of inproc know no keys")
+      assert.include(message, "inproc://x: endpoints of inproc have no keys")
     }))
 
   it.scopedLive("while somebody else in the process answers for keys", () =>
@@ -383,7 +383,7 @@ describe("what is told of refused connections", () => {
       const three = yield* Deferred.make<void>()
       const logger = Logger.make<unknown, void>(({ message }) => {
         lines.push(String(message))
-        if (lines.filter((line) => line.includes("refused a connection")).length === 3) {
+        if (lines.filter((line) => line.includes("rejected a connection")).length === 3) {
           Deferred.unsafeDone(three, Effect.void)
         }
       })
@@ -397,11 +397,11 @@ describe("what is told of refused connections", () => {
         assert.strictEqual(yield* intrusions(at.frontend!, credentials, keys.own.primary.publicKey, 10), 0)
       }
       yield* Deferred.await(three)
-      const refused = lines.filter((line) => line.includes("refused a connection"))
+      const refused = lines.filter((line) => line.includes("rejected a connection"))
       assert.deepStrictEqual(refused, [
-        `frontend ${at.frontend}: refused a connection from 127.0.0.1: its key is none of those that are accepted`,
-        `frontend ${at.frontend}: refused a connection: it does not have the public key of this server, or not its own secret`,
-        `frontend ${at.frontend}: refused a connection: it came without a key`
+        `frontend ${at.frontend}: rejected a connection from 127.0.0.1: its key is none of those that are accepted`,
+        `frontend ${at.frontend}: rejected a connection: it does not have the public key of this server, or not its own secret`,
+        `frontend ${at.frontend}: rejected a connection: it has no key`
       ])
       yield* eventually(Effect.sync(() => total(keys.primary, "frontend") === 30))
     }))

@@ -70,8 +70,8 @@ describe("key files", () => {
       const texts = () =>
         all().filter((file) => /\.key/.test(file)).map((file) => fs.readFileSync(path.join(keys, file), "utf8"))
       const textsBefore = texts()
-      assert.match((yield* Effect.flip(keygen.pair(keys))).message, /primary\.key is there already and stays as it is/)
-      assert.match((yield* Effect.flip(keygen.member(keys, "client", "alice"))).message, /alice\.key is there already/)
+      assert.match((yield* Effect.flip(keygen.pair(keys))).message, /primary\.key exists already and is not overwritten/)
+      assert.match((yield* Effect.flip(keygen.member(keys, "client", "alice"))).message, /alice\.key exists already/)
       for (const name of ["", "..", "../x", "a/b", ".x", "a b", "x".repeat(65)]) {
         assert.match((yield* Effect.flip(keygen.member(keys, "client", name))).message, /expected a name/)
       }
@@ -79,9 +79,9 @@ describe("key files", () => {
       assert.deepStrictEqual(texts(), textsBefore)
       // One of several that is there stops all.
       fs.rmSync(path.join(keys, "primary.key"))
-      assert.match((yield* Effect.flip(keygen.pair(keys))).message, /primary\.key_secret is there already/)
+      assert.match((yield* Effect.flip(keygen.pair(keys))).message, /primary\.key_secret exists already/)
       assert.isFalse(fs.existsSync(path.join(keys, "primary.key")))
-      assert.match((yield* Effect.flip(keygen.next(keys, "backup"))).message, /bstar keygen .* comes first/)
+      assert.match((yield* Effect.flip(keygen.next(keys, "backup"))).message, /run bstar keygen .* first/)
     }))
 
   it.scopedLive("that are secret are refused where others may read them, or where they are none", () =>
@@ -104,7 +104,7 @@ describe("key files", () => {
       for (
         const [text, sentence] of [
           ["", `${file} has no line secret-key = "..."`],
-          [good.replace(secret, secret.slice(1)), "holds something else than a key of CURVE"],
+          [good.replace(secret, secret.slice(1)), "contains a text that is not a key of CURVE"],
           [
             good.replace(/public-key = ".*"/, `public-key = "${keyIn(path.join(keys, "backup.key"))}"`),
             "do not belong together"
@@ -136,8 +136,8 @@ describe("key files", () => {
       fs.writeFileSync(path.join(keys, "clients/README"), "nonsense")
       const said = yield* complaints(clients)
       assert.include(said, `bad.key has no line public-key = "..."`)
-      assert.include(said, "secret.key holds a secret key, which does not belong into a public file")
-      assert.include(said, "folder.key is no file")
+      assert.include(said, "secret.key contains a secret key, which does not belong in a public file")
+      assert.include(said, "folder.key is not a file")
       assert.strictEqual(said.split("\n").length, 3)
       assert.deepStrictEqual(yield* namesOf(clients), ["alice.key"])
       fs.rmSync(path.join(keys, "clients"), { recursive: true })

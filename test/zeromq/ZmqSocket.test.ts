@@ -14,10 +14,12 @@ import * as Stream from "effect/Stream"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as zmq from "zeromq"
+import { isConnectedToItself } from "../../src/internal/RefusalProbe.ts"
 import type { SocketReason } from "../../src/ports/SocketError.ts"
 import type { SocketError } from "../../src/ports/SocketError.ts"
 import type * as Frames from "../../src/wire/Frames.ts"
-import { isConnectedToItself, isRefused } from "../../src/zeromq/probe.ts"
+import { connectDirectly } from "../../src/zeromq/connector.ts"
+import { isRefused } from "../../src/zeromq/refusalProbe.ts"
 import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
 import {
   eventually,
@@ -366,14 +368,14 @@ for (const way of ways) {
           const interrupted = yield* Effect.fork(receive(router, () => {}))
           yield* Effect.yieldNow()
           yield* Fiber.interrupt(interrupted)
-          assert.isFalse(yield* router.waiting)
+          assert.isFalse(yield* router.poll)
           yield* dealer.send(message("x"))
-          yield* eventually(router.waiting)
+          yield* eventually(router.poll)
           const taken = yield* Deferred.make<void>()
           const next = yield* Effect.fork(receive(router, () => Deferred.unsafeDone(taken, Effect.void)))
           yield* Deferred.await(taken)
           yield* Fiber.interrupt(next)
-          assert.isFalse(yield* router.waiting)
+          assert.isFalse(yield* router.poll)
         }
       }))
 
@@ -533,7 +535,7 @@ describe("connections", () => {
           curveServerKey: own.publicKey
         }
         const subscriber = yield* ZmqSocket.makeSubscriber({
-          secure: { options: client, attend: () => Effect.succeed(ZmqSocket.atOnce) }
+          security: { options: client, install: () => Effect.succeed(connectDirectly) }
         })
         const events = yield* Mailbox.fromStream(subscriber.connections)
         yield* subscriber.connect(publisher.lastEndpoint!)
@@ -599,7 +601,7 @@ describe("names", () => {
       yield* Effect.sleep("1500 millis")
       assert.lengthOf(lines, 1)
       assert.include(lines[0], "cannot look up the host of tcp://no-such-host.invalid:5555")
-      assert.isFalse(yield* subscriber.waiting)
+      assert.isFalse(yield* subscriber.poll)
     }))
 
   for (const address of ["127.0.0.1", "[::1]"]) {
