@@ -87,7 +87,12 @@ const services = ({ http, peerHttp, rejectedConnections, token }: {
 }) =>
   Effect.flatMap(Layer.build(peerClient), (client) =>
     Effect.provide(
-      handlers.services({ http, peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp), token, rejectedConnections }),
+      handlers.services({
+        http,
+        peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp),
+        token,
+        rejectedConnections
+      }),
       client
     ))
 

@@ -30,7 +30,11 @@ export const make = (
     const now = yield* monotonicReader
     // Who asks may go away while others wait for the same answer.
     const fork = yield* FiberSet.makeRuntime<never, Status.PairStatus["peer"]>()
-    const self = Effect.provideService(Status.make({ http, peerHttp: peer?.url, rejectedConnections }), BinaryStar, member)
+    const self = Effect.provideService(
+      Status.make({ http, peerHttp: peer?.url, rejectedConnections }),
+      BinaryStar,
+      member
+    )
     let latest: Status.PairStatus["peer"] = peer === undefined ? null : { status: null, error: "not asked yet" }
     let asking: { readonly fiber: Fiber.Fiber<Status.PairStatus["peer"]>; readonly at: number } | undefined
 

@@ -1,5 +1,5 @@
 /**
- * Limits the connections to a bound socket. libzmq has no limit of its own, but it asks a ZAP handler whether to accept a
+ * Limits the connections to a bound socket. libzmq has no limit of its own, but its ZAP handler may reject a
  * connection, also without keys.
  */
 import * as Duration from "effect/Duration"

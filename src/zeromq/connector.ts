@@ -179,9 +179,7 @@ const lookUp = (session: Session, state: State) => {
     onFailure: ({ error }) => onUnknown(state, error),
     onSuccess: () => onKnown(session, state)
   })
-  const pause = Effect.suspend(() =>
-    Effect.sleep(Addresses.known(endpoint).length === 0 ? times.unknown : times.known)
-  )
+  const pause = Effect.suspend(() => Effect.sleep(Addresses.known(endpoint).length === 0 ? times.unknown : times.known))
   session.run(`look ${endpoint}`, once.pipe(logFailure, Effect.zipRight(pause), Effect.forever), {
     onlyIfMissing: true
   })

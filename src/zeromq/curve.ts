@@ -10,7 +10,9 @@ export const invalidKeys = (message: string) => new InvalidConfig({ issues: [{ f
 export const requireCurve: Effect.Effect<void, InvalidConfig> = Effect.suspend(() =>
   zmq.capability.curve === true
     ? Effect.void
-    : invalidKeys("this build of libzmq has no CURVE; use the prebuilt one of the package zeromq, or one with libsodium")
+    : invalidKeys(
+      "this build of libzmq has no CURVE; use the prebuilt one of the package zeromq, or one with libsodium"
+    )
 )
 
 /** libzmq does not use keys within a process. */

@@ -9,8 +9,8 @@
  */
 export type Failure = "rejected" | "wrong" | "absent"
 
-/** Failures that a server may cause by starting or stopping, while its key is the last one that was right. */
-const patience = 3
+/** Failures after which a key that was right is still the one to try: the server may be starting or stopping. */
+const toleratedFailures = 3
 
 /** Pauses in milliseconds: before the next key, and before the same one again, at first and at most. */
 const nextKeyMillis = 10
@@ -29,7 +29,7 @@ export const inOrder = (
 
 /** Whether all keys have failed, so that the failure is worth a warning and a longer pause. Counts from one failure on. */
 export const isRoundOver = (failures: number, failure: Failure, keyCount: number): boolean =>
-  failure !== "wrong" || failures >= Math.max(keyCount, patience)
+  failure !== "wrong" || failures >= Math.max(keyCount, toleratedFailures)
 
 /** The key to connect with after a failure. `undefined` if libzmq may go on with the current one. */
 export const nextKey = (
@@ -42,9 +42,9 @@ export const nextKey = (
   if (failure !== "wrong") {
     return at === -1 ? candidates[0] : current.key
   }
-  const isPatient = at !== -1 && current.wasRight && current.failures <= patience
+  const isTolerated = at !== -1 && current.wasRight && current.failures <= toleratedFailures
   const next = candidates[(at + 1) % candidates.length]!
-  return isPatient || next === current.key ? undefined : next
+  return isTolerated || next === current.key ? undefined : next
 }
 
 /** Time until the next attempt, which doubles with each failure once a round is over. */

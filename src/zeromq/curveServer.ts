@@ -82,7 +82,8 @@ export const bound = (
     }
     const limit = ConnectionLimit.make(limits)
     const admit = (address: string) =>
-      Effect.tap(limit.verdict, (verdict) => verdict === "retry" ? Effect.sync(() => reject("full", address)) : Effect.void)
+      Effect.tap(limit.verdict, (verdict) =>
+        verdict === "retry" ? Effect.sync(() => reject("full", address)) : Effect.void)
     const domain = yield* zap.register("CURVE", (publicKey, address) =>
       accepted === "anyone" ? admit(address) : Effect.flatMap(accepted, ({ issues, names }) => {
         for (const { message } of issues) {
@@ -113,7 +114,8 @@ export const bound = (
           // Counted, not logged: the peer's probe does the same when it looks for this process.
           socket.events.on(
             "handshake:error:other",
-            () => security.rejectedConnections.count(port, "unfinished")
+            () =>
+              security.rejectedConnections.count(port, "unfinished")
           )
           return connectDirectly
         })

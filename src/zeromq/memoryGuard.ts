@@ -80,8 +80,10 @@ const reset = <S>(session: Session<S>, before: Bound<S>, cause: string): Effect.
     session.resetCount++
     yield* before.close
     const next = session.openAt(before.endpoint)
-    session.current = yield* Effect.catchAll(next, (error) =>
-      Effect.zipRight(Effect.logError(`${error.message}; trying again`), Effect.retry(next, openAgain)))
+    session.current = yield* Effect.catchAll(
+      next,
+      (error) => Effect.zipRight(Effect.logError(`${error.message}; trying again`), Effect.retry(next, openAgain))
+    )
     session.isOpen.unsafeOpen()
   })
 

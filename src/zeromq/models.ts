@@ -125,7 +125,7 @@ export interface Router extends Socket, Sender, Receiver, Runnable {
 export interface Publisher extends Socket, Sender {}
 
 /**
- * An XPUB socket: a publisher that knows its subscribers. Subscribers cannot tell it from a PUB.
+ * An XPUB socket: a publisher that knows its subscribers. To subscribers it is like a PUB.
  *
  * @category models
  */

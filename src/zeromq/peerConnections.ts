@@ -1,6 +1,6 @@
 /**
  * The connections to the peer's state port, as plain data and pure functions: which one is read, when another one is made beside it,
- * and when the system is asked for crash evidence.
+ * and when to probe for crash evidence.
  *
  * The socket of a connection connects again by itself (`connector.ts`). A connection on which nothing arrives may be dead without an
  * event; then a second socket, the candidate, is connected beside it, and takes its place once its handshake is done.
@@ -51,7 +51,7 @@ export type Output =
   /** Opens a socket and connects it: {@link addCandidate}. */
   | { readonly _tag: "Open" }
   | { readonly _tag: "Close"; readonly id: number }
-  /** Asks the system for crash evidence until there is some, or no longer. */
+  /** Probes for crash evidence until there is some, or no longer. */
   | { readonly _tag: "Probe" | "StopProbe"; readonly id: number }
   | { readonly _tag: "Report"; readonly step: Exclude<LinkEvent, "Joined"> }
   /** The handshake shows that a round trip takes longer than a heartbeat. */

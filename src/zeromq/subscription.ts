@@ -79,7 +79,7 @@ interface Session extends Options {
 /** The id of the first connection. */
 const firstId = 1
 
-/** Asks the system for crash evidence: ZeroMQ does not report why a connection failed. Whether there is some. */
+/** Probes for crash evidence: ZeroMQ does not report why a connection failed. Whether there is some. */
 const probe = ({ endpoint, evidence, now }: Session): Effect.Effect<boolean> =>
   Effect.gen(function*() {
     // What the peer sent before the connection closed is received one turn of the event loop later at most.
@@ -219,7 +219,9 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
     )
     return {
       receive: receive(session),
-      poll: Effect.suspend(() => session.subscribers.get(session.connections.current.id)?.socket.poll ?? Effect.succeed(false)),
+      poll: Effect.suspend(() =>
+        session.subscribers.get(session.connections.current.id)?.socket.poll ?? Effect.succeed(false)
+      ),
       events: Mailbox.toStream(session.events),
       evidence: session.evidence
     }

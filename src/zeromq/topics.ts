@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import type { StatePublisher } from "./models.ts"
 import { eventCapacity } from "./socketOptions.ts"
 
-/** Topics that are told apart. Subscribers choose them, and each costs libzmq up to 20 KB. */
+/** Topics that are distinguished. Subscribers choose them, and each costs libzmq up to 20 KB. */
 const maxTopics = 1000
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Answers libzmq's requests whether to accept a connection (ZAP, RFC 27). libzmq sends them to one endpoint of a process, for all its
- * sockets, so that there is one handler, as long as a socket needs it. A socket is told apart by its domain.
+ * sockets, so that there is one handler, as long as a socket needs it. The domain identifies the socket.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -70,7 +70,10 @@ describe("key files", () => {
       const texts = () =>
         all().filter((file) => /\.key/.test(file)).map((file) => fs.readFileSync(path.join(keys, file), "utf8"))
       const textsBefore = texts()
-      assert.match((yield* Effect.flip(keygen.pair(keys))).message, /primary\.key exists already and is not overwritten/)
+      assert.match(
+        (yield* Effect.flip(keygen.pair(keys))).message,
+        /primary\.key exists already and is not overwritten/
+      )
       assert.match((yield* Effect.flip(keygen.member(keys, "client", "alice"))).message, /alice\.key exists already/)
       for (const name of ["", "..", "../x", "a/b", ".x", "a b", "x".repeat(65)]) {
         assert.match((yield* Effect.flip(keygen.member(keys, "client", name))).message, /expected a name/)

@@ -204,7 +204,10 @@ describe("a client that", () => {
       yield* Scope.close(life, Exit.void)
       assert.deepStrictEqual(yield* third.reply, ["third"])
       assert.strictEqual((yield* member.report).connections.open, 2)
-      assert.lengthOf(said.filter((line) => line.endsWith("rejected a connection: the limit of connections is reached")), 1)
+      assert.lengthOf(
+        said.filter((line) => line.endsWith("rejected a connection: the limit of connections is reached")),
+        1
+      )
     }))
 
   it.scopedLive("waits with many others for a place has one as soon as there are some", () =>
@@ -242,7 +245,9 @@ describe("a client that", () => {
       yield* eventually(Effect.map(cuts, (cut) => cut >= 2))
       assert.strictEqual(Frames.toString(yield* alive.request("after")), "after")
       assert.isTrue(
-        said.some((line) => /MiB besides JavaScript's heap, of 16: all connections of clients at .* are closed/.test(line))
+        said.some((line) =>
+          /MiB besides JavaScript's heap, of 16: all connections of clients at .* are closed/.test(line)
+        )
       )
       assert.deepStrictEqual(rejections, [])
     }))
