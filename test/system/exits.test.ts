@@ -3,7 +3,7 @@ import { Effect, Fiber } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zmq from "zeromq"
-import type { Role } from "./support.ts"
+import type { Role } from "../support/processes.ts"
 import {
   bstar,
   dealer,
@@ -15,7 +15,7 @@ import {
   serverArgs,
   socket,
   startLine
-} from "./support.ts"
+} from "../support/processes.ts"
 
 const usage = 64
 const configuration = 78

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Endpoints, Process, Role } from "./support.ts"
-import { bstar, dealer, freeEndpoints, other, roles, serverArgs, startLine } from "./support.ts"
+import type { Endpoints, Process, Role } from "../support/processes.ts"
+import { bstar, dealer, freeEndpoints, other, roles, serverArgs, startLine } from "../support/processes.ts"
 
 const start = (role: Role, at: Endpoints) => bstar(serverArgs(role, at, "100 millis"))
 

@@ -4,9 +4,9 @@ import * as zmq from "zeromq"
 import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+import type { Endpoints, Role } from "../support/processes.ts"
+import { bstar, dealer, freeEndpoints, serverArgs, socket, startLine } from "../support/processes.ts"
 import { quiet } from "../support/sockets.ts"
-import type { Endpoints, Role } from "./support.ts"
-import { bstar, dealer, freeEndpoints, serverArgs, socket, startLine } from "./support.ts"
 
 /** Where clients ask and the two watch each other, and where workers connect. */
 interface Places {

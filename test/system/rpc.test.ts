@@ -12,9 +12,9 @@ import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as BinaryStarRpc from "../../src/rpc/BinaryStarRpc.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 import { authentication, Group } from "../rpc/rpcGroup.ts"
+import type { Endpoints, Role } from "../support/processes.ts"
+import { freeEndpoints, other, root, run } from "../support/processes.ts"
 import { eventually, quiet } from "../support/sockets.ts"
-import type { Endpoints, Role } from "./support.ts"
-import { freeEndpoints, other, root, run } from "./support.ts"
 
 const serve = (role: Role, at: Endpoints) =>
   run(process.execPath, ["--import", "tsx", path.join(root, "test/system/rpcServer.ts")], {

@@ -12,8 +12,8 @@ import * as StateMachine from "../../../src/protocol/StateMachine.ts"
 import type { Options } from "../../../src/settings/BinaryStarConfig.ts"
 import * as Zmq from "../../../src/zeromq/Zmq.ts"
 import { makePair, memory } from "../../rpc/rpcPair.ts"
+import { foreignPeer, freeEndpoints, other } from "../../support/processes.ts"
 import { eventually, quiet, unhandledRejections } from "../../support/sockets.ts"
-import { foreignPeer, freeEndpoints, other } from "../../system/support.ts"
 import * as Arbitrary from "./arbitrary.ts"
 
 const seed = 20_260_131
