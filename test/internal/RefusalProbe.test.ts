@@ -42,6 +42,19 @@ describe("a refusal probe", () => {
       assert.isFalse(yield* probe(yield* freshEndpoint("ipc")))
     }))
 
+  it.scopedLive("F2 a connection to itself counts as refused", () =>
+    Effect.gen(function*() {
+      const port = Number((yield* freshEndpoint("tcp")).split(":")[2])
+      const socket = yield* Effect.acquireRelease(
+        Effect.async<net.Socket, Error>((resume) => {
+          const socket = net.connect({ host: "127.0.0.1", port, localAddress: "127.0.0.1", localPort: port })
+          socket.on("connect", () => resume(Effect.succeed(socket))).on("error", (error) => resume(Effect.fail(error)))
+        }),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      assert.isTrue(RefusalProbe.isConnectedToItself(socket))
+    }))
+
   it("has no address of inproc, of the abstract namespace, and of a text that is not an endpoint", () => {
     for (const endpoint of ["inproc://x", "ipc://@x", "nonsense"]) {
       assert.isUndefined(RefusalProbe.addressOf(Endpoint.parse(endpoint)))

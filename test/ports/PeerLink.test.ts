@@ -10,7 +10,7 @@ import { makeKeys } from "../support/keys.ts"
 import { freshEndpoint, transports } from "../support/sockets.ts"
 import { peerLinkSuite } from "./peerLinkSuite.ts"
 
-peerLinkSuite("memory", PeerLink.makeMemory, { restarts: true, tells: true })
+peerLinkSuite("memory", PeerLink.makeMemory, { restarts: true, reports: true })
 
 const heartbeat = Duration.seconds(1)
 
@@ -23,10 +23,10 @@ for (const transport of transports) {
       backup: ZmqPeerLink.layer({ stateEndpoint: theirs, peerEndpoint: ours, heartbeat, crashDetection: true })
     }
   })
-  peerLinkSuite(transport, ends, { restarts: transport !== "inproc", tells: transport === "tcp" })
+  peerLinkSuite(transport, ends, { restarts: transport !== "inproc", reports: transport === "tcp" })
 }
 
-/** What the state port and the one who listens to it need of keys. */
+/** Keys of the state port and of the subscription to it. */
 const secured = (security: Curve.Server, own: CurveKey.KeyPair, state: string) =>
   Effect.all({ state: bound(security, "state", state), peer: connecting(own, security.peer) })
 
@@ -43,4 +43,4 @@ const withKeys = Effect.gen(function*() {
   }
 })
 
-peerLinkSuite("tcp with keys", Effect.orDie(withKeys), { restarts: true, tells: true })
+peerLinkSuite("tcp with keys", Effect.orDie(withKeys), { restarts: true, reports: true })

@@ -35,14 +35,14 @@ describe("opened, used and closed", () => {
         const publisher = yield* ZmqSocket.makePublisher()
         const subscriber = yield* ZmqSocket.makeSubscriber()
         yield* subscriber.connect(yield* publisher.bind(yield* endpoint))
-        const heard = yield* listen(subscriber.messages)
+        const received = yield* listen(subscriber.messages)
         yield* Effect.zipRight(publisher.send(message("hello")), Effect.sleep("1 millis")).pipe(
           Effect.forever,
-          Effect.race(heard.take)
+          Effect.race(received.take)
         )
         yield* publisher.send(message("one"))
         yield* publisher.send(message("two", ""))
-        const rest = Stream.repeatEffect(heard.take).pipe(
+        const rest = Stream.repeatEffect(received.take).pipe(
           Stream.map(texts),
           Stream.dropWhile(([text]) => text === "hello")
         )
@@ -66,7 +66,7 @@ describe("opened, used and closed", () => {
 })
 
 describe("errors", () => {
-  const refused = (
+  const failures = (
     operation: "bind" | "connect",
     cases: ReadonlyArray<readonly [endpoint: string, reason: SocketReason]>
   ) => {
@@ -80,7 +80,7 @@ describe("errors", () => {
         }))
     }
   }
-  refused("bind", [
+  failures("bind", [
     ["nonsense", "InvalidEndpoint"],
     ["http://127.0.0.1:80", "InvalidEndpoint"],
     ["tcp://127.0.0.1", "InvalidEndpoint"],
@@ -91,7 +91,7 @@ describe("errors", () => {
     ["tcp://nosuchinterface0:5555", "NoSuchDevice"],
     ["tcp://203.0.113.1:5555", "NoSuchDevice"]
   ])
-  refused("connect", [
+  failures("connect", [
     ["nonsense", "InvalidEndpoint"],
     ["tcp://*:5555", "InvalidEndpoint"],
     ["tcp://127.0.0.1:99999", "InvalidEndpoint"]
@@ -127,7 +127,7 @@ describe("errors", () => {
       assert.deepInclude(error, { operation: "send", endpoint, reason: "OutOfTurn" })
     }))
 
-  it.scopedLive("a DEALER with nobody there: Full, at once or when its queue is full", () =>
+  it.scopedLive("a DEALER without a connection: Full, at once or when its queue is full", () =>
     Effect.gen(function*() {
       const dealer = yield* ZmqSocket.makeDealer()
       const alone = yield* Effect.flip(dealer.send(message("x")))

@@ -61,7 +61,7 @@ describe("connections", () => {
   const tryAgain = ["opened", "failed", "opened", "failed"]
   const giveUp = ["opened", "failed", "ended"]
 
-  it.scopedLive("F2 a listener that hangs up at once: tried again and again", () =>
+  it.scopedLive("F2 a listener that disconnects at once: tried again and again", () =>
     Effect.gen(function*() {
       const { events } = yield* against((connection) => connection.end())
       assert.deepStrictEqual(yield* takeN(events, 4), tryAgain)
@@ -81,7 +81,7 @@ describe("connections", () => {
       assert.deepStrictEqual(yield* takeN(events, 3), giveUp)
     }))
 
-  it.scopedLive("F2 garbage that looks like ZeroMQ 2: opened, and no more is known until it hangs up", () =>
+  it.scopedLive("F2 garbage that looks like ZeroMQ 2: opened, and no more is known until it disconnects", () =>
     Effect.gen(function*() {
       const connections: Array<net.Socket> = []
       const { events } = yield* against((connection) => {
@@ -151,7 +151,7 @@ describe("connections", () => {
       }))
   }
 
-  it.scopedLive("F14 a frame that is larger than it may be: cut at once, and libzmq has ended it for good", () =>
+  it.scopedLive("F14 a frame above the limit: disconnected at once, and libzmq has ended it for good", () =>
     Effect.gen(function*() {
       const frame = Buffer.alloc(9)
       frame[0] = 2
@@ -167,7 +167,7 @@ describe("connections", () => {
       yield* Deferred.await(closed)
     }))
 
-  it.scopedLive("keeps the latest events for whoever asks late, and ends with the socket", () =>
+  it.scopedLive("the latest events are kept for a late consumer, and the stream ends with the socket", () =>
     Effect.gen(function*() {
       const endpoint = yield* freshEndpoint("tcp")
       const scope = yield* Scope.make()

@@ -53,7 +53,7 @@ for (const way of ways) {
           yield* Fiber.interrupt(waiting)
         }
         yield* dealer.send(message("hello"))
-        const [, text] = yield* Effect.flatMap(listen(router.messages), (heard) => heard.take)
+        const [, text] = yield* Effect.flatMap(listen(router.messages), (received) => received.take)
         assert.strictEqual(String(text), "hello")
         assert.deepStrictEqual(missed, [])
       }))
@@ -138,7 +138,7 @@ for (const way of ways) {
         }
       }))
 
-    it.scopedLive("waiting: what has arrived for a wait that was interrupted, until the next one takes it", () =>
+    it.scopedLive("poll: true after a message has arrived for an interrupted receive, until the next one takes it", () =>
       Effect.gen(function*() {
         const { dealer, router } = yield* linked
         for (let round = 0; round < 20; round++) {

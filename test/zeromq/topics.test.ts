@@ -43,7 +43,7 @@ describe("a state publisher", () => {
       }))
   }
 
-  it.scopedLive("a subscriber that subscribes twice and is gone is no subscriber any more", () =>
+  it.scopedLive("a subscriber that subscribes twice and disconnects leaves", () =>
     Effect.gen(function*() {
       const publisher = yield* ZmqSocket.makeStatePublisher()
       const endpoint = yield* publisher.bind(anyPort)
@@ -57,7 +57,7 @@ describe("a state publisher", () => {
       assert.strictEqual(yield* publisher.subscribers, 0)
     }))
 
-  it.scopedLive("anything else that a subscriber sends is ignored, and too large a frame cuts it off", () =>
+  it.scopedLive("any other message of a subscriber is ignored, and too large a frame ends its connection", () =>
     Effect.gen(function*() {
       const publisher = yield* ZmqSocket.makeStatePublisher({ maxMessageSize: 512 })
       const endpoint = yield* publisher.bind(anyPort)
