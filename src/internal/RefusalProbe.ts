@@ -38,6 +38,7 @@ const localAddresses: { readonly [family: number]: string } = { 4: "0.0.0.0", 6:
 
 /**
  * Whether a connection is one to itself: the system may give it the very port to which it connects, if no process listens there.
+ * Connections to a path have no ports.
  *
  * @internal
  */
@@ -46,7 +47,7 @@ export const isConnectedToItself = (
     net.Socket,
     "localAddress" | "localPort" | "remoteAddress" | "remotePort"
   >
-): boolean => localPort === remotePort && localAddress === remoteAddress
+): boolean => localPort !== undefined && localPort === remotePort && localAddress === remoteAddress
 
 /** Only one code counts: a missing file, for example, proves nothing about the process that made it. */
 const isRefusal = (error: NodeJS.ErrnoException): boolean =>
