@@ -9,9 +9,9 @@
  */
 import { spawn } from "node:child_process"
 import process from "node:process"
+import type { Address } from "../internal/RefusalProbe.ts"
+import { probe } from "../internal/RefusalProbe.ts"
 import { machineMillis, mayRun, signalGroup } from "./ProcessGroup.ts"
-import type { Address } from "./refusal.ts"
-import { probe } from "./refusal.ts"
 
 /**
  * Where the peer would listen, while nothing is received from it. A refused connection renews the lease by so much.

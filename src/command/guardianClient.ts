@@ -8,11 +8,11 @@ import type { ChildProcess } from "node:child_process"
 import { fork } from "node:child_process"
 import { createRequire } from "node:module"
 import { monotonicReader } from "../internal/Clock.ts"
+import { addressOf } from "../internal/RefusalProbe.ts"
 import * as Endpoint from "../wire/Endpoint.ts"
 import type { Order, Report } from "./guardian.ts"
 import type { Absence } from "./Lease.ts"
 import { machineMillis, mayRun, signalGroup } from "./ProcessGroup.ts"
-import type { Address } from "./refusal.ts"
 
 /**
  * How a command came to its end.
@@ -53,19 +53,6 @@ export interface Guardian {
   readonly renew: (renewal: Renewal) => void
 }
 
-/** A name in the abstract namespace is no path, and memory has no address. */
-const addressOf = (endpoint: string): Address | undefined => {
-  const parts = Endpoint.parse(endpoint)
-  switch (parts?.protocol) {
-    case "tcp":
-      return { host: parts.host.replace(/^\[(.*)\]$/, "$1"), port: Number(parts.port) }
-    case "ipc":
-      return parts.name.startsWith("@") ? undefined : { path: parts.name }
-    default:
-      return undefined
-  }
-}
-
 /** How long a guardian may take for what is its own affair. One that takes longer is stopped or out of its mind. */
 const patience: Duration.DurationInput = "2 seconds"
 
@@ -86,7 +73,7 @@ export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(func
   const toMachine = ({ absence, until }: Renewal) => {
     // Read first: if this process stands still in between, the lease gets shorter and not longer.
     const at = machineMillis()
-    const address = absence && addressOf(absence.endpoint)
+    const address = absence && addressOf(Endpoint.parse(absence.endpoint))
     return {
       until: at + until - now(),
       absence: address && { address, leaseMillis: absence.leaseMillis }

@@ -61,15 +61,6 @@ export const nextTurn: Effect.Effect<void> = Effect.async((resume) => {
  */
 export const nextPoll: Effect.Effect<void> = Effect.zipRight(nextTurn, nextTurn)
 
-/**
- * Calls back where `nextPoll` goes on.
- *
- * @internal
- */
-export const onNextPoll = (f: () => void): void => {
-  onNextTurn(() => onNextTurn(f))
-}
-
 const resolved = Promise.resolve()
 
 /**
