@@ -1,8 +1,4 @@
-/**
- * A command that runs on the active server of a pair, and never on both.
- *
- * @since 0.1.0
- */
+/** A command that runs on the active server of a pair, and never on both. */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,7 +23,6 @@ import { Lease } from "./Lease.ts"
 /**
  * When a command that has ended by itself is started again, while its server is active.
  *
- * @since 0.1.0
  * @category models
  */
 export type Restart = "never" | "on-failure" | "always"
@@ -35,7 +30,6 @@ export type Restart = "never" | "on-failure" | "always"
 /**
  * A command, and how it is treated.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Options {
@@ -56,7 +50,6 @@ export interface Options {
 /**
  * What is not said otherwise.
  *
- * @since 0.1.0
  * @category constants
  */
 export const defaults = {
@@ -96,7 +89,6 @@ const isItsOwn = (ended: Ended): ended is Exclude<Ended, { readonly _tag: "Orpha
  * peer's host refuses connections to its state port, no peer can take over, and the group is not killed for standing still.
  * What leaves its process group is out of reach.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const run = (

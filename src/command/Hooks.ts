@@ -1,8 +1,4 @@
-/**
- * What is done when a server becomes active, stands by, and stops.
- *
- * @since 0.1.0
- */
+/** What is done when a server becomes active, stands by, and stops. */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,7 +19,6 @@ import { DurationInput, validate } from "../settings/Validation.ts"
 /**
  * Something to be done because of a transition.
  *
- * @since 0.1.0
  * @category models
  */
 export type Hook<R = never> = (transition: Transition) => Effect.Effect<unknown, unknown, R>
@@ -31,7 +26,6 @@ export type Hook<R = never> = (transition: Transition) => Effect.Effect<unknown,
 /**
  * What is to be done when.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Options<R = never> {
@@ -51,7 +45,6 @@ export interface Options<R = never> {
 /**
  * What is not said otherwise.
  *
- * @since 0.1.0
  * @category constants
  */
 export const defaults = { timeout: "10 seconds" } as const
@@ -66,7 +59,6 @@ const start = { primary: "PRIMARY", backup: "BACKUP" } as const satisfies { read
  * Does it, strictly in order and one at a time: `onActive` and `onPassive` in turns, `onStop` at the end, exactly one for
  * each transition that means one of them. One that fails, dies or takes too long is logged and changes nothing else.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<never, InvalidConfig, BinaryStar | R> =>

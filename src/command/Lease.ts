@@ -4,8 +4,6 @@
  * A peer takes over two heartbeats after it last heard from this server. Whatever could outlive this process, or go on while
  * it stands still, has to end before that: each word gives it a lease of one and a half heartbeats, which leaves half a
  * heartbeat to end it.
- *
- * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -26,7 +24,6 @@ import * as PeerMessage from "../wire/PeerMessage.ts"
 /**
  * The lease of an active server.
  *
- * @since 0.1.0
  * @category tags
  */
 export class Lease extends Context.Tag("effect-binary-star/Lease")<Lease, {
@@ -48,7 +45,6 @@ export class Lease extends Context.Tag("effect-binary-star/Lease")<Lease, {
  * A connection that this endpoint refuses proves that no peer runs. It renews the lease like a heartbeat that the peer has
  * received: a peer that starts later opens its state port first, and is active two heartbeats after that at the earliest.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Absence {
@@ -64,7 +60,6 @@ const lastWord = (messages: ReadonlyArray<Frames.Frames>): PeerState | undefined
 /**
  * Watches what goes over a link, and gives a lease for each word that was sent.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layer = (

@@ -1,11 +1,7 @@
 import * as fs from "node:fs"
 import process from "node:process"
 
-/**
- * Sends a signal to every process of a group, if there is one left.
- *
- * @internal
- */
+/** Sends a signal to every process of a group, if there is one left. */
 export const signalGroup = (group: number, signal: NodeJS.Signals): void => {
   try {
     process.kill(-group, signal)
@@ -26,8 +22,6 @@ const exists = (group: number): boolean => {
 /**
  * Whether any process of a group may still run. A dead one stays in the system's table until its parent
  * asks for it, which in a container without an init is never.
- *
- * @internal
  */
 export const mayRun = (group: number): boolean => exists(group) && !isOfTheDead(group)
 
@@ -57,9 +51,5 @@ const statesOf = (group: number): ReadonlyArray<string> =>
     }
   })
 
-/**
- * Time in milliseconds that is the same in all processes of a machine.
- *
- * @internal
- */
+/** Time in milliseconds that is the same in all processes of a machine. */
 export const machineMillis = (): number => Number(process.hrtime.bigint()) / 1e6

@@ -4,8 +4,6 @@
  *
  * It must go on when that process stands still or is killed, so it is a process of its own. It knows nothing but Node, so
  * that it starts quickly.
- *
- * @internal
  */
 import { spawn } from "node:child_process"
 import process from "node:process"
@@ -15,15 +13,12 @@ import { probe } from "./refusal.ts"
 
 /**
  * Where the peer would listen, while nothing is received from it. A refused connection renews the lease by so much.
- *
- * @internal
  */
 export interface Absence {
   readonly address: Address
   readonly leaseMillis: number
 }
 
-/** @internal */
 export type Order =
   | {
     readonly _tag: "Start"
@@ -38,7 +33,6 @@ export type Order =
   | { readonly _tag: "Renew"; readonly until: number; readonly absence?: Absence | undefined }
   | { readonly _tag: "Stop" }
 
-/** @internal */
 export type Report =
   | { readonly _tag: "Started"; readonly pid: number }
   | { readonly _tag: "NotStarted"; readonly code: string | undefined; readonly message: string }

@@ -14,38 +14,22 @@ import type { Absence } from "./Lease.ts"
 import { machineMillis, mayRun, signalGroup } from "./ProcessGroup.ts"
 import type { Address } from "./refusal.ts"
 
-/**
- * How a command came to its end.
- *
- * @internal
- */
+/** How a command came to its end. */
 export type Ended =
   | Extract<Report, { readonly _tag: "Ended" | "NotStarted" }>
   /** Its guardian has died, and the command was killed. */
   | { readonly _tag: "Orphaned" }
 
-/**
- * Until when a command may run, in milliseconds of the monotonic clock, and what else renews that.
- *
- * @internal
- */
+/** Until when a command may run, in milliseconds of the monotonic clock, and what else renews that. */
 export interface Renewal {
   readonly until: number
   readonly absence?: Absence | undefined
 }
 
-/**
- * A command for a guardian, with its first lease.
- *
- * @internal
- */
+/** A command for a guardian, with its first lease. */
 export type Command = Omit<Extract<Order, { readonly _tag: "Start" }>, "_tag" | keyof Renewal> & Renewal
 
-/**
- * A guardian, and another one in its place when it dies. It owns one command at a time.
- *
- * @internal
- */
+/** A guardian, and another one in its place when it dies. It owns one command at a time. */
 export interface Guardian {
   /** Starts a command, and waits until it has ended. Interrupted, it stops it and waits until nothing of it is left. */
   readonly run: (command: Command) => Effect.Effect<Ended>
@@ -69,11 +53,7 @@ const addressOf = (endpoint: string): Address | undefined => {
 /** How long a guardian may take for what is its own affair. One that takes longer is stopped or out of its mind. */
 const patience: Duration.DurationInput = "2 seconds"
 
-/**
- * Starts a guardian that ends with the scope, and with this process however that ends.
- *
- * @internal
- */
+/** Starts a guardian that ends with the scope, and with this process however that ends. */
 export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(function*() {
   const now = yield* monotonicReader
   // The guardian is a file of its own beside all bundles, which this package finds by its own name.

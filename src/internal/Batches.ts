@@ -3,19 +3,13 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
 
-/**
- * What has come into a mailbox, each time all of it at once. Ends with the mailbox.
- *
- * @internal
- */
+/** What has come into a mailbox, each time all of it at once. Ends with the mailbox. */
 export const batches = <A>(mailbox: Mailbox.ReadonlyMailbox<A>): Stream.Stream<ReadonlyArray<A>> =>
   Stream.map(Stream.chunks(Mailbox.toStream(mailbox)), Chunk.toReadonlyArray)
 
 /**
  * Serves `batches`: sends the replies that `onBatch` returns, or goes on when the promise that it returns instead is fulfilled.
  * Does not end with the mailbox.
- *
- * @internal
  */
 export const serve = <A, E>(
   mailbox: Mailbox.ReadonlyMailbox<A>,
@@ -33,8 +27,6 @@ export const serve = <A, E>(
 
 /**
  * Hands `batches` to `take`, and goes on when the promise that it gave is fulfilled. Does not end with the mailbox.
- *
- * @internal
  */
 export const run = <A>(
   mailbox: Mailbox.ReadonlyMailbox<A>,

@@ -14,18 +14,10 @@ const millis = (clock: Clock.Clock): number =>
 
 const nanos = (clock: Clock.Clock): bigint => BigInt(Math.round(millis(clock) * nanosPerMilli))
 
-/**
- * Monotonic time in milliseconds, from an arbitrary origin. The wall clock may be set; this one only goes forward.
- *
- * @internal
- */
+/** Monotonic time in milliseconds, from an arbitrary origin. The wall clock may be set; this one only goes forward. */
 export const monotonicMillis: Effect.Effect<number> = Effect.clockWith((clock) => Effect.sync(() => millis(clock)))
 
-/**
- * The same as a plain function, for the loops that read it often.
- *
- * @internal
- */
+/** The same as a plain function, for the loops that read it often. */
 export const monotonicReader: Effect.Effect<() => number> = Effect.clockWith((clock) =>
   Effect.succeed(isLive(clock) ? () => performance.now() : () => millis(clock))
 )
@@ -33,8 +25,6 @@ export const monotonicReader: Effect.Effect<() => number> = Effect.clockWith((cl
 /**
  * Runs an effect with its wall clock replaced by the monotonic one. A `Schedule` computes its intervals from the wall
  * clock, so that setting the clock back would otherwise delay the next beat.
- *
- * @internal
  */
 export const withMonotonicTime = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.clockWith((clock) => {

@@ -5,21 +5,13 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { monotonicReader } from "./Clock.ts"
 
-/**
- * Things that must be over within a time that is the same for all of them. One timer serves them all.
- *
- * @internal
- */
+/** Things that must be over within a time that is the same for all of them. One timer serves them all. */
 export interface Deadlines<A> {
   readonly add: (item: A) => void
   readonly delete: (item: A) => void
 }
 
-/**
- * Calls `onDue` for each item that was added and not deleted in time. With an infinite time nothing is kept.
- *
- * @internal
- */
+/** Calls `onDue` for each item that was added and not deleted in time. With an infinite time nothing is kept. */
 export const make = <A>(
   time: Duration.Duration,
   onDue: (item: A) => void

@@ -1,6 +1,4 @@
-/**
- * File descriptors of this process. Each connection takes one, so that those who connect can use them up.
- */
+/** File descriptors of this process. Each connection takes one, so that those who connect can use them up. */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as os from "node:os"

@@ -1,8 +1,4 @@
-/**
- * Tells the first of a burst from the rest. A burst goes on as long as one follows another within `quietMillis`.
- *
- * @internal
- */
+/** Tells the first of a burst from the rest. A burst goes on as long as one follows another within `quietMillis`. */
 export const make = (quietMillis: number): (now: number) => boolean => {
   let last = Number.NEGATIVE_INFINITY
   return (now) => {
@@ -15,12 +11,8 @@ export const make = (quietMillis: number): (now: number) => boolean => {
 /** How many kinds are told apart at the most. */
 const capacity = 100
 
-/**
- * Tells the first of each burst of a kind.
- *
- * @internal
- */
-export const makeKinds = (quietMillis: number, now: () => number): (kind: string) => boolean => {
+/** Tells the first of each burst of a kind. */
+export const makeByKey = (quietMillis: number, now: () => number): (kind: string) => boolean => {
   const bursts = new Map<string, ReturnType<typeof make>>()
   return (kind) => {
     const isFirst = bursts.get(kind) ?? make(quietMillis)

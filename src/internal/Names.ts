@@ -95,8 +95,6 @@ const pending = new Map<string, Promise<ReadonlyArray<string>>>()
 
 /**
  * The addresses of a host, those of IPv4 first. There is one look-up of a name at a time, and it ends within seconds.
- *
- * @internal
  */
 export const addressesOf = (host: string): Promise<ReadonlyArray<string>> => {
   const name = host.toLowerCase()
@@ -107,11 +105,7 @@ export const addressesOf = (host: string): Promise<ReadonlyArray<string>> => {
   return looking
 }
 
-/**
- * The same in the form that `net` and `http` take.
- *
- * @internal
- */
+/** The same in the form that `net` and `http` take. */
 export const lookup: net.LookupFunction = (host, { all, family }, callback) => {
   const wanted = family === 4 || family === "IPv4" ? 4 : family === 6 || family === "IPv6" ? 6 : 0
   addressesOf(host).then(

@@ -10,8 +10,6 @@ const isInterruptedOnly = Exit.match({ onFailure: Cause.isInterruptedOnly, onSuc
 /**
  * Runs an effect until a signal comes. Whoever interrupts it, it is finalized before anything around it is; Effect's races
  * are not: interrupted from outside, they finalize their sides after what is around them.
- *
- * @internal
  */
 export const until = <A, E, R, B>(
   effect: Effect.Effect<A, E, R>,

@@ -1,8 +1,4 @@
-/**
- * What a server does for its clients.
- *
- * @since 0.1.0
- */
+/** What a server does for its clients. */
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -12,7 +8,6 @@ import type * as Frames from "../wire/Frames.ts"
 /**
  * A client's request, apart from the envelope that leads the reply back to it.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Request {
@@ -40,7 +35,6 @@ export interface Request {
  * where the member was made with a tracer of its own.
  * Bytes that were given as a reply must not be changed afterwards.
  *
- * @since 0.1.0
  * @category models
  */
 export type Handler<R = never> = (
@@ -51,7 +45,6 @@ export type Handler<R = never> = (
  * A reply that somebody else will give, for handlers that only pass a request on and wait: it costs no fiber and no span,
  * which is more than half of what a request costs. All that holds for effects holds for it.
  *
- * @since 0.1.0
  * @category models
  */
 export class DeferredReply {
@@ -71,7 +64,6 @@ export class DeferredReply {
  * What a handler fails with in order to tell its client why: the client's request fails with the same reason, and with
  * the body as its `detail`. `Busy` says that the request was not executed; with `Dropped` no client has an answer.
  *
- * @since 0.1.0
  * @category errors
  */
 export class RequestFailure extends Data.TaggedError("Refusal")<{
@@ -82,7 +74,6 @@ export class RequestFailure extends Data.TaggedError("Refusal")<{
 /**
  * Answers a request with itself, as the server of the Guide does.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const echo: Handler = (request) => request.body

@@ -10,11 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Deadlines from "../internal/Deadlines.ts"
 
-/**
- * Something that runs for somebody: an effect, or what tells by itself when it has ended.
- *
- * @internal
- */
+/** Something that runs for somebody: an effect, or what tells by itself when it has ended. */
 export interface Task<T, A> {
   /** For whom. */
   readonly owner: T
@@ -26,11 +22,7 @@ export interface Task<T, A> {
   isLate: boolean
 }
 
-/**
- * Effects that run beside each other, each with a fiber of its own and for a limited time.
- *
- * @internal
- */
+/** Effects that run beside each other, each with a fiber of its own and for a limited time. */
 export interface Tasks<T, A, R> {
   /** Starts an effect. One that ends without waiting for anything gives its exit at once; `onEnd` hears of the others. */
   readonly start: (owner: T, effect: Effect.Effect<A, unknown, R>) => Exit.Exit<A, unknown> | undefined
@@ -42,11 +34,7 @@ export interface Tasks<T, A, R> {
   readonly interruptAll: Effect.Effect<void>
 }
 
-/**
- * Makes a place for tasks that all end with the scope.
- *
- * @internal
- */
+/** Makes a place for tasks that all end with the scope. */
 export const make = <T, A, R>(
   timeout: Duration.Duration,
   onEnd: (task: Task<T, A>, exit: Exit.Exit<A, unknown>) => void

@@ -13,7 +13,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { monotonicMillis } from "../internal/Clock.ts"
-import type { Evidence, Role } from "../protocol/StateMachine.ts"
+import type { CrashEvidence, Role } from "../protocol/StateMachine.ts"
 import type * as Frames from "../wire/Frames.ts"
 import type { SocketError } from "./SocketError.ts"
 
@@ -66,7 +66,7 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
    */
   readonly isRefused: (timeoutMillis: number) => Effect.Effect<boolean>
   /** Proof that the peer is gone, each time that some turns up. Never ends by itself. To be run once. */
-  readonly peerDown: Stream.Stream<Evidence>
+  readonly peerDown: Stream.Stream<CrashEvidence>
 }>() {}
 
 /**
@@ -77,7 +77,7 @@ const capacity = 1000
 /** Now, once that has been taken in which was said before. */
 const afterWords = Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 3), monotonicMillis)
 
-const refused = (peer: Role, asOf: number): Evidence => ({
+const refused = (peer: Role, asOf: number): CrashEvidence => ({
   _tag: "ConnectionRefused",
   endpoint: `the ${peer} in memory`,
   asOf

@@ -368,7 +368,7 @@ export const make = (address: {
       hold: takeoverBlock === undefined
         ? null
         : takeoverBlock._tag === "Paused"
-        ? { kind: "paused", reason: takeoverBlock.reason, since: time(takeoverBlock.at) }
+        ? { kind: "paused", reason: takeoverBlock.reason, since: time(takeoverBlock.since) }
         : { kind: "damped", until: time(takeoverBlock.until) },
       peer: {
         endpoint: config.peerEndpoint,

@@ -87,7 +87,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
     Effect.gen(function*() {
       const limits = yield* Descriptors.withConnections({ ...Limits.standard, ...options }, options.frontend)
       const now = yield* monotonicReader
-      const isNewRefusal = Burst.makeKinds(calmMillis, now)
+      const isNewRefusal = Burst.makeByKey(calmMillis, now)
       let refusedBefore = 0
 
       const secure = options.secure ?? (yield* capped(limits))

@@ -41,7 +41,7 @@ export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Secur
   Effect.gen(function*() {
     yield* capable
     yield* whole(servers)
-    const isFirst = Burst.makeKinds(quietMillis, yield* monotonicReader)
+    const isFirst = Burst.makeByKey(quietMillis, yield* monotonicReader)
     /** The key by which the server at an endpoint was known last. */
     const known = new Map<string, string>()
     /** Endpoints in the order in which they were asked for. Servers and keys are mostly named in the same order. */

@@ -50,7 +50,7 @@ export const bound = (
     }
     const own = yield* security.own
     const accepted = acceptedAt(security, port)
-    const isFirst = Burst.makeKinds(quietMillis, yield* monotonicReader)
+    const isFirst = Burst.makeByKey(quietMillis, yield* monotonicReader)
     const lines = yield* Mailbox.make<string>({ capacity: linesKept, strategy: "dropping" })
     yield* Effect.forkScoped(Effect.forever(Effect.flatMap(lines.take, (line) => Effect.logWarning(line))))
 

@@ -93,7 +93,7 @@ export const watch = (options: {
   Effect.gen(function*() {
     const { bindAgain, path } = options
     const now = yield* monotonicReader
-    const isFirst = Burst.makeKinds(quietMillis, now)
+    const isFirst = Burst.makeByKey(quietMillis, now)
     let own = options.bound
     const logOnce = (message: string) => isFirst(message) ? Effect.logError(message) : Effect.void
     const look = Effect.gen(function*() {

@@ -12,7 +12,7 @@ import * as Burst from "../internal/LogOnce.ts"
 import { nextTurn } from "../internal/Scheduler.ts"
 import type { LinkEvent } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
-import type { Evidence } from "../protocol/StateMachine.ts"
+import type { CrashEvidence } from "../protocol/StateMachine.ts"
 import type * as Frames from "../wire/Frames.ts"
 import * as Addresses from "./addresses.ts"
 import { isRefused } from "./probe.ts"
@@ -36,7 +36,7 @@ export interface Subscription {
   readonly waiting: Effect.Effect<boolean>
   readonly poll: (onPolled: (isWaiting: boolean) => void) => void
   readonly events: Stream.Stream<Exclude<LinkEvent, "Joined">>
-  readonly evidence: Mailbox.ReadonlyMailbox<Evidence>
+  readonly evidence: Mailbox.ReadonlyMailbox<CrashEvidence>
 }
 
 /** A socket that subscribes, in a scope of its own, so that another one can take its place. */
@@ -83,7 +83,7 @@ const eventsKept = 64
 const stepOf = { down: "Lost", ended: "Lost", opened: "Connecting", connected: "Connected" } as const
 
 /** Asks the system whether a process listens at the peer's endpoint: ZeroMQ does not tell why a connection failed. */
-const lookFor = (endpoint: string): Effect.Effect<Option.Option<Evidence>> =>
+const lookFor = (endpoint: string): Effect.Effect<Option.Option<CrashEvidence>> =>
   Effect.gen(function*() {
     const asOf = yield* monotonicMillis
     return (yield* isRefused(endpoint)) ? Option.some({ _tag: "ConnectionRefused", endpoint, asOf }) : Option.none()
@@ -95,7 +95,7 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
     const { endpoint, heartbeatMillis } = options
     const now = yield* monotonicReader
     const scope = yield* Effect.scope
-    const evidence = yield* Mailbox.make<Evidence>({ capacity: 1, strategy: "sliding" })
+    const evidence = yield* Mailbox.make<CrashEvidence>({ capacity: 1, strategy: "sliding" })
     const events = yield* Mailbox.make<Exclude<LinkEvent, "Joined">>(eventsKept)
     const inputs = yield* Mailbox.make<Input>(eventsKept)
     const isFirstFailure = Burst.make(Math.max(10 * heartbeatMillis, 10_000))

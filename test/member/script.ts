@@ -55,8 +55,8 @@ const isPeerState = (text: string | undefined): text is StateMachine.PeerState =
   StateMachine.peerStates.some((state) => state === text)
 
 /** The end of a term that the member waits for. */
-const endOf = ({ ends, phase, wait }: Member): number =>
-  wait?._tag === "TermEnded" ? wait.end : phase._tag === "EndingTerm" ? phase.end : ends
+const endOf = ({ endCount, phase, wait }: Member): number =>
+  wait?._tag === "TermEnded" ? wait.end : phase._tag === "EndingTerm" ? phase.end : endCount
 
 const answer = (session: Session, tokens: ReadonlyArray<string>): Input | undefined => {
   const { hasSubscriber, now } = session
