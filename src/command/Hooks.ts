@@ -122,12 +122,13 @@ const makeSession = (member: BinaryStar["Type"], now: () => number, run: Call) =
 
   return {
     /** Runs the hooks of transitions. */
-    follow: Stream.runForEach(member.transitions, (transition) => Effect.uninterruptible(onTransition(transition))).pipe(
-      Effect.ensuring(Effect.suspend(() => {
-        state.isOver = true
-        return isActivated.open
-      }))
-    ),
+    follow: Stream.runForEach(member.transitions, (transition) => Effect.uninterruptible(onTransition(transition)))
+      .pipe(
+        Effect.ensuring(Effect.suspend(() => {
+          state.isOver = true
+          return isActivated.open
+        }))
+      ),
     /** Runs in each term: the end of a term for which `onActive` has run waits for the next hook. */
     untilTermEnds: (term: Term) =>
       Effect.onExit(Effect.never, () =>

@@ -27,7 +27,9 @@ export const limit: number | undefined = (() => {
  * have yet to be accepted or rejected, which need descriptors as well.
  */
 export const connectionsFor = (limit: number | undefined): number | undefined =>
-  limit === undefined || limit >= generousLimit ? undefined : Math.max(4, Math.floor((limit - baseCount - reserved) / 2))
+  limit === undefined || limit >= generousLimit
+    ? undefined
+    : Math.max(4, Math.floor((limit - baseCount - reserved) / 2))
 
 /** Fills in the default of a frontend, and logs it. */
 export const withConnections = <L extends { readonly maxConnections?: number | undefined }>(

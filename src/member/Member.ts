@@ -6,7 +6,7 @@
  * simulation all drive the same function.
  */
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type { Input, Member, Output, Rules, Draft, Wait } from "./data.ts"
+import type { Draft, Input, Member, Output, Rules, Wait } from "./data.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
@@ -201,7 +201,8 @@ const onPeerHeartbeat = (draft: Draft, { receivedAt, state }: Extract<Input, { _
       _tag: "Log",
       level: "Error",
       once: "TwoActive",
-      message: `two servers are active: the peer at ${draft.rules.peerEndpoint} reports ACTIVE, and so does this one; ` +
+      message:
+        `two servers are active: the peer at ${draft.rules.peerEndpoint} reports ACTIVE, and so does this one; ` +
         "stop one of them (a peer of another implementation may not step down by itself)"
     })
   }

@@ -1,7 +1,7 @@
 /** Stalls: this process did not run for so long that its knowledge of the peer is void (H4). */
 import * as StateMachine from "../protocol/StateMachine.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
-import type { Input, Member, ConnectionRefusal, Rules, Draft, Wait } from "./data.ts"
+import type { ConnectionRefusal, Draft, Input, Member, Rules, Wait } from "./data.ts"
 import { advance, become } from "./transition.ts"
 
 /** Outcome of a stall, if there was one and the policy has H4. */

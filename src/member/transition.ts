@@ -1,6 +1,6 @@
 /** Applies outcomes of the state machine: the only place where a member's state changes. */
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type { Output, Rules, Transition, Draft } from "./data.ts"
+import type { Draft, Output, Rules, Transition } from "./data.ts"
 
 /** Details of a transition besides its message. */
 export type Details = Pick<Transition, "explanation" | "reason">

@@ -125,8 +125,7 @@ export const inequalities: ReadonlyArray<{
     isKept: ({ linkReset, messageDelay }) => linkReset >= messageDelay
   },
   {
-    sentence:
-      "a stall leaves time for a probe before the peer could be active",
+    sentence: "a stall leaves time for a probe before the peer could be active",
     isKept: ({ peerTimeout, probe, stall }) => probe > 0 && stall + probe < peerTimeout
   },
   {

@@ -19,7 +19,7 @@ const makeLease = Effect.fnUntraced(function*(options: Partial<BinaryStarConfig.
     Layer.provide(Lease.layer({ role: "primary", policy: "hardened", ...options }), links.primary)
   )
   const link = Context.get(context, PeerLink.PeerLink)
-  const { absence, peerIsOver, until } = Context.get(context, Lease.Lease)
+  const { probe, peerTermEnded, until } = Context.get(context, Lease.Lease)
   yield* Effect.forkScoped(Stream.runDrain(link.messages))
   yield* settle
   /** How many milliseconds from now. */
@@ -30,13 +30,13 @@ const makeLease = Effect.fnUntraced(function*(options: Partial<BinaryStarConfig.
   )
   /** Whether the peer's time is over now. */
   const isOver = Effect.gen(function*() {
-    const waiting = yield* Effect.fork(peerIsOver)
+    const waiting = yield* Effect.fork(peerTermEnded)
     yield* settle
     const isDone = waiting.unsafePoll() !== null
     yield* Fiber.interrupt(waiting)
     return isDone
   })
-  return { absence, isOver, left, link, peer, peerIsOver }
+  return { probe, isOver, left, link, peer, peerTermEnded }
 })
 
 const active = [Buffer.from("3")]
@@ -74,10 +74,10 @@ describe("a lease", () => {
 
   it.scoped("of the peer is over two heartbeats after it said that it was active", () =>
     Effect.gen(function*() {
-      const { isOver, peer, peerIsOver } = yield* makeLease()
+      const { isOver, peer, peerTermEnded } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")
       yield* peer.says("3")
-      const waiting = yield* Effect.fork(peerIsOver)
+      const waiting = yield* Effect.fork(peerTermEnded)
       yield* TestClock.adjust("1500 millis")
       // Another word puts it off for those who wait already.
       yield* peer.says("3")
@@ -91,10 +91,10 @@ describe("a lease", () => {
   for (const digit of ["1", "2", "4"]) {
     it.scoped(`of the peer is over as soon as it says ${digit}`, () =>
       Effect.gen(function*() {
-        const { isOver, peer, peerIsOver } = yield* makeLease()
+        const { isOver, peer, peerTermEnded } = yield* makeLease()
         yield* TestClock.adjust("10 seconds")
         yield* peer.says("3")
-        const waiting = yield* Effect.fork(peerIsOver)
+        const waiting = yield* Effect.fork(peerTermEnded)
         yield* settle
         assert.isNull(waiting.unsafePoll())
         yield* peer.says(digit)
@@ -128,22 +128,22 @@ describe("a lease", () => {
 
   it.scoped("F23 is renewed by a refused connection, once nothing was received for two heartbeats", () =>
     Effect.gen(function*() {
-      const { absence, peer } = yield* makeLease()
+      const { probe, peer } = yield* makeLease()
       const expected = { endpoint: "tcp://localhost:5004", leaseMillis: 1500 }
-      assert.deepStrictEqual(yield* absence, expected)
+      assert.deepStrictEqual(yield* probe, expected)
       yield* peer.says("4")
-      assert.isUndefined(yield* absence)
+      assert.isUndefined(yield* probe)
       yield* TestClock.adjust("2 seconds")
-      assert.isUndefined(yield* absence)
+      assert.isUndefined(yield* probe)
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(yield* absence, expected)
+      assert.deepStrictEqual(yield* probe, expected)
     }))
 
   for (const options of [{ policy: "classic", crashDetection: true }, { crashDetection: false }] as const) {
     it.scoped(`F23 is renewed by heartbeats alone with ${JSON.stringify(options)}`, () =>
       Effect.gen(function*() {
-        const { absence } = yield* makeLease(options)
-        assert.isUndefined(yield* absence)
+        const { probe } = yield* makeLease(options)
+        assert.isUndefined(yield* probe)
       }))
   }
 

@@ -5,7 +5,7 @@ import { fork } from "node:child_process"
 import { once } from "node:events"
 import * as net from "node:net"
 import * as path from "node:path"
-import type { Absence, Order, Report } from "../../src/command/guardian.ts"
+import type { GuardianEvent, GuardianRequest, Probe } from "../../src/command/guardian.ts"
 import { machineMillis, mayRun } from "../../src/command/ProcessGroup.ts"
 import { eventually } from "../support/sockets.ts"
 import { freeEndpoints } from "../system/support.ts"
@@ -23,10 +23,10 @@ const makeGuardian = Effect.gen(function*() {
       })
   )
   const exited = once(guardian, "exit")
-  const reports: Array<Report> = []
-  guardian.on("message", (report: Report) => reports.push(report))
-  const reported = <Tag extends Report["_tag"]>(tag: Tag) =>
-    Effect.sync(() => reports.find((report): report is Extract<Report, { readonly _tag: Tag }> => report._tag === tag))
+  const reports: Array<GuardianEvent> = []
+  guardian.on("message", (report: GuardianEvent) => reports.push(report))
+  const reported = <Tag extends GuardianEvent["_tag"]>(tag: Tag) =>
+    Effect.sync(() => reports.find((report): report is Extract<GuardianEvent, { readonly _tag: Tag }> => report._tag === tag))
       .pipe(
         Effect.filterOrFail((report) => report !== undefined),
         Effect.retry(Schedule.spaced("1 millis")),
@@ -35,20 +35,20 @@ const makeGuardian = Effect.gen(function*() {
   return {
     guardian,
     reports,
-    tell: (order: Order) => Effect.sync(() => guardian.send(order)),
+    tell: (order: GuardianRequest) => Effect.sync(() => guardian.send(order)),
     exited: Effect.promise(() => exited),
     ended: reported("Ended"),
     /** Starts a command with a lease of so long, and gives its process. */
-    start: (leaseMillis: number, script: string, graceMillis = 10_000, absence?: Absence) =>
+    start: (leaseMillis: number, script: string, graceMillis = 10_000, probe?: Probe) =>
       Effect.gen(function*() {
-        const order: Order = {
+        const order: GuardianRequest = {
           _tag: "Start",
           command: "sh",
           args: ["-c", script],
           env: {},
           graceMillis,
           until: machineMillis() + leaseMillis,
-          absence
+          probe
         }
         guardian.send(order)
         return (yield* reported("Started")).pid

@@ -157,7 +157,7 @@ describe("a switchover", () => {
       yield* post(`${primary.url}/switchover`, { reason })
       assert.deepInclude(yield* latest(backup.url), {
         cause: "Promote",
-        evidence: "the peer is gone (connection to the primary in memory refused)",
+        evidence: "the peer is down (connection to the primary in memory refused)",
         reason
       })
     }), 30_000)

@@ -54,7 +54,7 @@ describe("handing over", () => {
       assert.strictEqual(yield* members.backup.state, "REJOINING")
       assert.isUndefined(yield* primary.ask("x"))
       assert.strictEqual(yield* backup.ask("x"), "x")
-      assert.include((yield* members.backup.report).transition.explanation, "the peer is gone (connection to")
+      assert.include((yield* members.backup.report).transition.explanation, "the peer is down (connection to")
       assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
       const { counters, peer } = yield* members.backup.report
       assert.isFalse(peer.isExpired)
@@ -128,9 +128,9 @@ describe("handing over", () => {
       }
       assert.deepStrictEqual(states, ["HANDING_OVER", "REJOINING", "PRIMARY", "ACTIVE"])
       assert.deepStrictEqual(primary.said.slice(-3), [
-        "the peer is not active, waiting whether it will be",
-        "the peer is still not active, starting over",
-        "no word from backup, ready as active"
+        "the peer did not become active, rejoining",
+        "the peer is still not active, restarting as PRIMARY",
+        "no heartbeat from backup, ready as active"
       ])
       const again = yield* backup.start
       yield* TestClock.adjust("2 seconds")
@@ -317,7 +317,7 @@ describe("a pause", () => {
       assert.isUndefined(yield* primary.ask("x"))
       assert.strictEqual(yield* member.state, "PRIMARY")
       // The pause is the reason, and no silence.
-      assert.isEmpty(primary.said.filter((line) => line.startsWith("votes are refused")))
+      assert.isEmpty(primary.said.filter((line) => line.startsWith("votes are rejected")))
       yield* member.resume
       assert.strictEqual(yield* primary.ask("x"), "x")
     }))

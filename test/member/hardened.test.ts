@@ -67,7 +67,7 @@ const gated = () => {
 }
 
 const stoodStill = "this process stood still for too long to know who is active, "
-const peerGone = (role: Role) => `the peer is gone (connection to the ${role} in memory refused)`
+const peerGone = (role: Role) => `the peer is down (connection to the ${role} in memory refused)`
 
 describe("H1: a primary", () => {
   it.scoped("that is alone refuses for two heartbeats, and then becomes active with the next request", () =>
@@ -81,7 +81,7 @@ describe("H1: a primary", () => {
       assert.strictEqual(yield* member.state, "PRIMARY")
       assert.strictEqual(yield* primary.ask("now"), "now")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      assert.strictEqual(primary.said.at(-1), "no word from backup, ready as active")
+      assert.strictEqual(primary.said.at(-1), "no heartbeat from backup, ready as active")
     }))
 
   it.scoped("answers sooner when the backup's process is known to be gone", () =>
@@ -95,7 +95,7 @@ describe("H1: a primary", () => {
       yield* Scope.close(scope, Exit.void)
       yield* settle
       assert.strictEqual(yield* primary.ask("now"), "now")
-      assert.deepStrictEqual(primary.said.slice(1), [peerGone("backup"), "no word from backup, ready as active"])
+      assert.deepStrictEqual(primary.said.slice(1), [peerGone("backup"), "no heartbeat from backup, ready as active"])
     }))
 
   it.scoped("answers as soon as it has heard a backup that waits, and never one that is active", () =>
@@ -160,7 +160,7 @@ describe("H2 and H3: nobody ends because of what the peer says", () => {
       assert.strictEqual(yield* backup.node.ask("x"), undefined)
       assert.strictEqual(yield* backup.member.state, "PASSIVE")
       assert.deepStrictEqual(backup.node.said.slice(-2), [
-        "both are active, waiting whether primary stands by",
+        "both are active, waiting for primary to step down",
         "both are active, ready as passive"
       ])
     }))
@@ -254,7 +254,7 @@ describe("H11: of two that became active while the link was cut", () => {
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual(new Set(yield* askBoth(pair, 4)), new Set(["backup"]))
       assert.deepStrictEqual([yield* primary.state, yield* pair.members.backup.state], ["PASSIVE", "ACTIVE"])
-      assert.strictEqual(pair.primary.said.at(-1), "the backup was active all along, ready as passive")
+      assert.strictEqual(pair.primary.said.at(-1), "backup has been active for longer, ready as passive")
       assert.notInclude(pair.backup.said, "both are active, ready as passive")
     }))
 
@@ -271,7 +271,7 @@ describe("H11: of two that became active while the link was cut", () => {
       const states = [yield* pair.members.primary.state, yield* pair.members.backup.state]
       assert.deepStrictEqual(states, ["ACTIVE", "PASSIVE"])
       assert.deepStrictEqual(pair.backup.said.slice(-2), [
-        "both are active, waiting whether primary stands by",
+        "both are active, waiting for primary to step down",
         "both are active, ready as passive"
       ])
     }))
@@ -282,13 +282,13 @@ describe("H12: a lone backup", () => {
     Effect.gen(function*() {
       const { backup } = yield* hardenedPair()
       yield* backup.start
-      const warnings = () => backup.said.filter((line) => line.startsWith("votes are refused"))
+      const warnings = () => backup.said.filter((line) => line.startsWith("votes are rejected"))
       for (let i = 0; i < 10; i++) {
         assert.strictEqual(yield* backup.ask("x"), undefined)
         yield* TestClock.adjust("1 seconds")
       }
       assert.deepStrictEqual(warnings(), [
-        "votes are refused: no heartbeat from the primary at tcp://localhost:5003 for 3 s, waiting for it; " +
+        "votes are rejected: no heartbeat from the primary at tcp://localhost:5003 for 3 s, waiting for it; " +
         "start the primary, or bstar promote"
       ])
     }))
@@ -306,7 +306,7 @@ describe("H12: a lone backup", () => {
       yield* TestClock.adjust("2001 millis")
       assert.strictEqual(yield* node.ask("now"), "now")
       assert.deepStrictEqual(node.said.slice(-2), [
-        "primary was lost before it was active, waiting whether it is there",
+        "primary was lost before it became active, rejoining",
         "failover successful, ready as active"
       ])
     }))
@@ -332,7 +332,7 @@ describe("H12: a lone backup", () => {
         assert.strictEqual(yield* node.ask("x"), undefined)
       }
       assert.strictEqual(yield* member.state, "BACKUP")
-      const warnings = node.said.filter((line) => line.startsWith("votes are refused"))
+      const warnings = node.said.filter((line) => line.startsWith("votes are rejected"))
       assert.strictEqual(warnings.length, 1)
       assert.include(warnings[0], "a subscriber is connected to")
     }))
@@ -566,7 +566,7 @@ describe("H4: a server that stood still", () => {
       return { finish, links: pair.links, member, node, peers, term }
     })
 
-  const keepsTerm = "this process stood still, but it has no peer (connection refused), still active"
+  const keepsTerm = "this process stalled, but it has no peer (connection refused), still active"
 
   for (const role of ["primary", "backup"] as const) {
     it.scoped(`F23 keeps its term if it is active and the state port of its peer refuses connections (${role})`, () =>
@@ -764,7 +764,7 @@ describe("H5: a server that is stopped", () => {
       yield* settle
       assert.strictEqual(yield* again.state, "ACTIVE")
       assert.strictEqual(yield* primary.ask("now"), "now")
-      assert.deepStrictEqual(backup.said.slice(-2), ["stopped in good order", "interrupted"])
+      assert.deepStrictEqual(backup.said.slice(-2), ["stopped cleanly", "interrupted"])
     }))
 
   it.scoped("lets a passive backup take over as soon as nothing more is heard of it", () =>
@@ -836,7 +836,7 @@ describe("H5: a server that is stopped", () => {
       yield* settle
       assert.deepStrictEqual([[...one], [...two], [...late]], [["one"], ["two"], []])
       assert.strictEqual((yield* members.primary.counters).accepted, accepted)
-      assert.isTrue(primary.said.includes("stopped in good order"))
+      assert.isTrue(primary.said.includes("stopped cleanly"))
     }))
 
   it.scoped("says its last word after its last reply", () =>

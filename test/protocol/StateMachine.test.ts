@@ -512,7 +512,7 @@ describe("the hardened policy", () => {
   it("lets a vote succeed at once when the peer is known to be gone", () => {
     const backup = rules("backup", Policies.hardened)
     const gone = StateMachine.step(backup, memberIn("PASSIVE", 3000), eventOf("PeerDown", 1500, 1400))
-    assert.strictEqual(gone.message, "the peer is gone (connection to tcp://peer:5003 refused)")
+    assert.strictEqual(gone.message, "the peer is down (connection to tcp://peer:5003 refused)")
     assert.strictEqual(gone.next.state, "PASSIVE")
     const vote = StateMachine.step(backup, gone.next, eventOf("ClientRequest", 1500))
     assert.deepStrictEqual([vote.verdict._tag, vote.next.state], ["Accept", "ACTIVE"])
@@ -533,7 +533,7 @@ describe("the hardened policy", () => {
   it("hands over to a peer that finds nobody any more, and gives up in three steps when it does not", () => {
     const [primary, backup] = [rules("primary", Policies.hardened), rules("backup", Policies.hardened)]
     const yielding = StateMachine.step(primary, memberIn("ACTIVE", 2500), eventOf("HandOver", 1000))
-    assert.strictEqual(yielding.message, "handing over, waiting for the peer to be active")
+    assert.strictEqual(yielding.message, "handing over, waiting for the peer to become active")
     assert.isUndefined(StateMachine.reportedState[yielding.next.state])
 
     const waiting = StateMachine.step(backup, memberIn("PASSIVE", 2500), eventOf("PeerPrimary", 1010))
@@ -753,7 +753,7 @@ describe("the hardened policy", () => {
           },
           verdict: { _tag: "Accept" },
           publish: "ACTIVE",
-          message: "this process stood still, but it has no peer (connection refused), still active"
+          message: "this process stalled, but it has no peer (connection refused), still active"
         })
         // A peer that starts later is followed as before.
         const followed =

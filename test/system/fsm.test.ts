@@ -74,7 +74,7 @@ describe("bstar fsm", () => {
     Effect.gen(function*() {
       assert.match(
         yield* print("table", "hardened"),
-        /^ACTIVE +Stalled +any +none +accept +ACTIVE +ACTIVE +H4 +this process stood still, but it has no peer/m
+        /^ACTIVE +Stalled +any +none +accept +ACTIVE +ACTIVE +H4 +this process stalled, but it has no peer/m
       )
       assert.notMatch((yield* print("table")).split("\n\n")[0]!, / none /)
     }))
