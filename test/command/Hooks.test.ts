@@ -74,7 +74,7 @@ const makeBackup = (
       stop: backup.stop,
       close: Scope.close(scope, Exit.void),
       /** The primary speaks, falls silent, and speaks again when the backup has taken over. */
-      becomesActive: Effect.zipRight(primary.says("3"), TestClock.adjust("4 seconds"))
+      becomesActive: Effect.zipRight(primary.reports("3"), TestClock.adjust("4 seconds"))
     }
   })
 
@@ -89,13 +89,13 @@ describe("hooks", () => {
       assert.deepStrictEqual(calls, [])
       yield* becomesActive
       assert.deepStrictEqual(calls.splice(0), [...toPassive, toActive, "onActive is over"])
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.deepStrictEqual(calls.splice(0), [toContested, "onPassive is over"])
       yield* TestClock.adjust("3 seconds")
       assert.strictEqual(yield* member.state, "PASSIVE")
       // A primary that starts makes it wait, which is no news.
-      yield* primary.says("1")
-      yield* primary.says("3")
+      yield* primary.reports("1")
+      yield* primary.reports("3")
       assert.deepStrictEqual(calls.splice(0), [])
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(calls.splice(0), [toActive, "onActive is over"])
@@ -108,10 +108,10 @@ describe("hooks", () => {
       const { becomesActive, calls, member, primary } = yield* makeBackup()
       yield* becomesActive
       calls.splice(0)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.deepStrictEqual(calls.splice(0), [toContested, "onPassive is over"])
       yield* BinaryStar.awaitPassive.pipe(Effect.provideService(BinaryStar.BinaryStar, member))
-      yield* primary.says("4")
+      yield* primary.reports("4")
       assert.deepStrictEqual(calls, ["onActive: CONTESTED -> ACTIVE, PeerPassive", "onActive is over"])
     }))
 
@@ -121,11 +121,11 @@ describe("hooks", () => {
       yield* becomesActive
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      const heard = primary.heard.length
-      yield* primary.says("3")
+      const heard = primary.received.length
+      yield* primary.reports("3")
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      assert.notInclude(primary.heard.slice(heard), "4")
+      assert.notInclude(primary.received.slice(heard), "4")
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(calls.at(-1), "onPassive is over")
       assert.notStrictEqual(yield* member.state, "ACTIVE")
@@ -137,7 +137,7 @@ describe("hooks", () => {
       yield* becomesActive
       assert.strictEqual(yield* member.state, "ACTIVE")
       assert.deepStrictEqual(calls.splice(0), [...toPassive, toActive])
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* TestClock.adjust("8 seconds")
       assert.deepStrictEqual(calls.slice(0, 3), [
         "onActive is over",
@@ -154,7 +154,7 @@ describe("hooks", () => {
         "3 seconds"
       )
       yield* becomesActive
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(calls.slice(0, 6), [
         ...toPassive,
@@ -178,18 +178,18 @@ describe("hooks", () => {
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> BACKUP, Stopping"])
       assert.strictEqual(yield* member.state, "ACTIVE")
-      assert.strictEqual(primary.heard.at(-1), "3")
+      assert.strictEqual(primary.received.at(-1), "3")
       yield* Deferred.succeed(done, undefined)
       yield* Fiber.join(stopping)
       yield* settle
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> BACKUP, Stopping", "onStop is over"])
-      assert.strictEqual(primary.heard.at(-1), "2")
+      assert.strictEqual(primary.received.at(-1), "2")
     }))
 
   it.scoped("are told that a passive server has stopped", () =>
     Effect.gen(function*() {
       const { calls, primary, stop } = yield* makeBackup()
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* stop
       yield* settle
       assert.deepStrictEqual(calls, [...toPassive, "onStop: PASSIVE -> BACKUP, Stopping", "onStop is over"])
@@ -200,7 +200,7 @@ describe("hooks", () => {
       const { becomesActive, calls, close, member, primary } = yield* makeBackup({}, "classic")
       yield* becomesActive
       calls.length = 0
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> ACTIVE, PeerActive", "onStop is over"])
       assert.isTrue(Exit.isFailure(yield* Effect.exit(member.join)))
       yield* close

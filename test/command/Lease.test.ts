@@ -76,11 +76,11 @@ describe("a lease", () => {
     Effect.gen(function*() {
       const { isOver, peer, peerTermEnded } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")
-      yield* peer.says("3")
+      yield* peer.reports("3")
       const waiting = yield* Effect.fork(peerTermEnded)
       yield* TestClock.adjust("1500 millis")
       // Another word puts it off for those who wait already.
-      yield* peer.says("3")
+      yield* peer.reports("3")
       yield* TestClock.adjust("1999 millis")
       assert.isNull(waiting.unsafePoll())
       yield* TestClock.adjust("1 millis")
@@ -93,11 +93,11 @@ describe("a lease", () => {
       Effect.gen(function*() {
         const { isOver, peer, peerTermEnded } = yield* makeLease()
         yield* TestClock.adjust("10 seconds")
-        yield* peer.says("3")
+        yield* peer.reports("3")
         const waiting = yield* Effect.fork(peerTermEnded)
         yield* settle
         assert.isNull(waiting.unsafePoll())
-        yield* peer.says(digit)
+        yield* peer.reports(digit)
         yield* Fiber.join(waiting)
         assert.isTrue(yield* isOver)
       }))
@@ -110,7 +110,7 @@ describe("a lease", () => {
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("1 millis")
       assert.isTrue(yield* isOver)
-      yield* peer.says("4")
+      yield* peer.reports("4")
       yield* link.reset
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("2 seconds")
@@ -120,7 +120,7 @@ describe("a lease", () => {
   it.scoped("may still be that of the process that was here before, for half a heartbeat", () =>
     Effect.gen(function*() {
       const { isOver, peer } = yield* makeLease()
-      yield* peer.says("2")
+      yield* peer.reports("2")
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("500 millis")
       assert.isTrue(yield* isOver)
@@ -131,7 +131,7 @@ describe("a lease", () => {
       const { probe, peer } = yield* makeLease()
       const expected = { endpoint: "tcp://localhost:5004", leaseMillis: 1500 }
       assert.deepStrictEqual(yield* probe, expected)
-      yield* peer.says("4")
+      yield* peer.reports("4")
       assert.isUndefined(yield* probe)
       yield* TestClock.adjust("2 seconds")
       assert.isUndefined(yield* probe)
@@ -151,9 +151,9 @@ describe("a lease", () => {
     Effect.gen(function*() {
       const { isOver, peer } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")
-      yield* peer.says("3")
-      yield* peer.says("7")
-      yield* peer.says("2", "2")
+      yield* peer.reports("3")
+      yield* peer.reports("7")
+      yield* peer.reports("2", "2")
       assert.isFalse(yield* isOver)
     }))
 })

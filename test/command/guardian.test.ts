@@ -12,7 +12,7 @@ import { freeEndpoints } from "../system/support.ts"
 
 const program = path.resolve(import.meta.dirname, "../../dist/command/guardian.js")
 
-/** A guardian, and what it reports. It is killed with the scope. */
+/** A guardian and its events. Killed when the scope closes. */
 const makeGuardian = Effect.gen(function*() {
   const guardian = yield* Effect.acquireRelease(
     Effect.sync(() => fork(program, { stdio: ["ignore", "inherit", "pipe", "ipc"] })),
@@ -23,25 +23,31 @@ const makeGuardian = Effect.gen(function*() {
       })
   )
   const exited = once(guardian, "exit")
-  const reports: Array<GuardianEvent> = []
-  guardian.on("message", (report: GuardianEvent) => reports.push(report))
+  const events: Array<GuardianEvent> = []
+  guardian.on("message", (event: GuardianEvent) => events.push(event))
   const reported = <Tag extends GuardianEvent["_tag"]>(tag: Tag) =>
-    Effect.sync(() => reports.find((report): report is Extract<GuardianEvent, { readonly _tag: Tag }> => report._tag === tag))
+    Effect.sync(() =>
+      events.find((event): event is Extract<GuardianEvent, { readonly _tag: Tag }> => event._tag === tag)
+    )
       .pipe(
-        Effect.filterOrFail((report) => report !== undefined),
+        Effect.filterOrFail((event) => event !== undefined),
         Effect.retry(Schedule.spaced("1 millis")),
         Effect.orDie
       )
+  // The first command takes as long as the process needs to start, so that the leases of the tests are not shortened by it.
+  guardian.send({ _tag: "Start", command: "true", args: [], env: {}, graceMillis: 0, until: machineMillis() + long })
+  yield* reported("Ended")
+  events.length = 0
   return {
     guardian,
-    reports,
-    tell: (order: GuardianRequest) => Effect.sync(() => guardian.send(order)),
+    events,
+    send: (request: GuardianRequest) => Effect.sync(() => guardian.send(request)),
     exited: Effect.promise(() => exited),
     ended: reported("Ended"),
     /** Starts a command with a lease of so long, and gives its process. */
     start: (leaseMillis: number, script: string, graceMillis = 10_000, probe?: Probe) =>
       Effect.gen(function*() {
-        const order: GuardianRequest = {
+        const request: GuardianRequest = {
           _tag: "Start",
           command: "sh",
           args: ["-c", script],
@@ -50,7 +56,7 @@ const makeGuardian = Effect.gen(function*() {
           until: machineMillis() + leaseMillis,
           probe
         }
-        guardian.send(order)
+        guardian.send(request)
         return (yield* reported("Started")).pid
       })
   }
@@ -101,10 +107,10 @@ describe("the guardian of a command", () => {
 
   it.scopedLive("kills the command when its lease has run out, and not while it is renewed", () =>
     Effect.gen(function*() {
-      const { ended, start, tell } = yield* makeGuardian
+      const { ended, start, send } = yield* makeGuardian
       const group = yield* start(500, "trap '' TERM; sleep 100 & wait")
       const until = machineMillis() + 1500
-      yield* tell({ _tag: "Renew", until })
+      yield* send({ _tag: "Renew", until })
       const report = yield* ended
       assert.isAtLeast(machineMillis(), until)
       assert.deepStrictEqual(report, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
@@ -113,27 +119,27 @@ describe("the guardian of a command", () => {
 
   it.scopedLive("that stood still itself kills first, and listens to what has waited after that", () =>
     Effect.gen(function*() {
-      const { ended, guardian, start, tell } = yield* makeGuardian
+      const { ended, guardian, start, send } = yield* makeGuardian
       yield* start(300, "sleep 100")
       guardian.kill("SIGSTOP")
       yield* Effect.sleep("400 millis")
-      yield* tell({ _tag: "Renew", until: machineMillis() + long })
+      yield* send({ _tag: "Renew", until: machineMillis() + long })
       guardian.kill("SIGCONT")
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
 
   it.scopedLive("starts nothing whose lease has run out on the way", () =>
     Effect.gen(function*() {
-      const { ended, reports, tell } = yield* makeGuardian
+      const { ended, events, send } = yield* makeGuardian
       const until = machineMillis() - 1
-      yield* tell({ _tag: "Start", command: "true", args: [], env: {}, graceMillis: 0, until })
+      yield* send({ _tag: "Start", command: "true", args: [], env: {}, graceMillis: 0, until })
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: null, lapsed: true })
-      assert.strictEqual(reports.length, 1)
+      assert.strictEqual(events.length, 1)
     }))
 
   it.scopedLive("F23 lets the command run beyond its lease while nobody listens at the peer's port, and no longer", () =>
     Effect.gen(function*() {
-      const { ended, guardian, reports, start } = yield* makeGuardian
+      const { ended, guardian, events, start } = yield* makeGuardian
       const peer = yield* freeAddress
       yield* start(300, "sleep 100", 0, { address: peer, leaseMillis: 300 })
       yield* Effect.sleep("1 second")
@@ -141,7 +147,7 @@ describe("the guardian of a command", () => {
       yield* Effect.sleep("1 second")
       guardian.kill("SIGCONT")
       yield* Effect.sleep("500 millis")
-      assert.deepStrictEqual(reports.map(({ _tag }) => _tag), ["Started"])
+      assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["Started"])
       yield* listenAt(peer)
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
@@ -161,15 +167,15 @@ describe("the guardian of a command", () => {
 
   it.scopedLive("F23 probes no peer that is known to be there", () =>
     Effect.gen(function*() {
-      const { ended, start, tell } = yield* makeGuardian
+      const { ended, start, send } = yield* makeGuardian
       yield* start(500, "sleep 100", 0, { address: yield* freeAddress, leaseMillis: 500 })
-      yield* tell({ _tag: "Renew", until: machineMillis() + 600 })
+      yield* send({ _tag: "Renew", until: machineMillis() + 600 })
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
 
   it.scopedLive("F15 signals to all processes of a service do not end it", () =>
     Effect.gen(function*() {
-      const { ended, guardian, start, tell } = yield* makeGuardian
+      const { ended, guardian, start, send } = yield* makeGuardian
       yield* start(long, "trap 'exit 5' TERM; while true; do sleep 0.01; done")
       for (
         const signal of [
@@ -179,7 +185,7 @@ describe("the guardian of a command", () => {
       ) {
         guardian.kill(signal)
       }
-      yield* tell({ _tag: "Stop" })
+      yield* send({ _tag: "Stop" })
       assert.deepInclude(yield* ended, { _tag: "Ended", lapsed: false })
       // Nor do they open a debugger.
       assert.notInclude(yield* stderrOf(guardian), "Debugger")
@@ -187,19 +193,19 @@ describe("the guardian of a command", () => {
 
   it.scopedLive("wakes a command that stands still so that it can end", () =>
     Effect.gen(function*() {
-      const { ended, start, tell } = yield* makeGuardian
+      const { ended, start, send } = yield* makeGuardian
       const group = yield* start(long, "trap 'exit 5' TERM; while true; do sleep 0.01; done")
       process.kill(-group, "SIGSTOP")
-      yield* tell({ _tag: "Stop" })
+      yield* send({ _tag: "Stop" })
       assert.deepInclude(yield* ended, { _tag: "Ended", lapsed: false })
     }))
 
   it.scopedLive("kills one command's remains and not the next command", () =>
     Effect.gen(function*() {
-      const { ended, reports, start } = yield* makeGuardian
+      const { ended, events, start } = yield* makeGuardian
       yield* start(long, "true", 200)
       yield* ended
-      reports.length = 0
+      events.length = 0
       yield* start(long, "sleep 0.5; exit 6", 200)
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: 6, signal: null, lapsed: false })
     }))

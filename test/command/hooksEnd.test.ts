@@ -66,7 +66,7 @@ const makeBackup = Effect.gen(function*() {
     node: pair.backup,
     member,
     primary,
-    standsBy: primary.says("3"),
+    standsBy: primary.reports("3"),
     takesOver: TestClock.adjust("4 seconds")
   }
 })
@@ -93,12 +93,12 @@ describe("hooks of a server that comes and goes", () => {
       const { member, primary, standsBy } = yield* makeBackup
       const { close } = yield* install(member, options)
       yield* standsBy
-      const heard = primary.heard.length
+      const heard = primary.received.length
       yield* close
       assert.deepStrictEqual(events, ["onPassive", "onStop"])
       assert.deepInclude(transitions[1], { from: "PASSIVE", to: "BACKUP", cause: "Stopping" })
       yield* member.stop
-      assert.deepStrictEqual([events.length, primary.heard.slice(heard)], [2, ["2"]])
+      assert.deepStrictEqual([events.length, primary.received.slice(heard)], [2, ["2"]])
     }))
 
   it.scoped("onStop waits for onActive to be done", () =>
@@ -124,8 +124,8 @@ describe("hooks of a server that comes and goes", () => {
         const member = yield* node.start
         const peer = yield* foreignPeer(links.backup)
         const { close } = yield* install(member, options)
-        yield* peer.says(policy === "active" ? "2" : "3")
-        yield* peer.says(policy === "active" ? "3" : "4")
+        yield* peer.reports(policy === "active" ? "2" : "3")
+        yield* peer.reports(policy === "active" ? "3" : "4")
         // As does an application that ends when its member has ended.
         const closing = yield* Effect.fork(Effect.zipRight(Effect.exit(member.join), close))
         yield* advance("2 seconds")
@@ -145,7 +145,7 @@ describe("hooks of a server that comes and goes", () => {
         // The first is taken at once, the others together.
         yield* primary.publish([Buffer.from("4")])
         yield* primary.publish([Buffer.from("2")])
-        yield* primary.says("3")
+        yield* primary.reports("3")
         assert.strictEqual(yield* member.state, "CONTESTED")
         assert.strictEqual(events.at(-1), "onActive")
         yield* advance("2 seconds")
@@ -163,11 +163,11 @@ describe("hooks of a server that comes and goes", () => {
       const member = yield* pair.backup.start
       const primary = yield* foreignPeer(pair.links.primary)
       yield* install(member, options)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       for (let term = 0; term < 50; term++) {
         yield* advance("40 millis")
         assert.strictEqual(yield* member.state, "ACTIVE")
-        yield* primary.says("3")
+        yield* primary.reports("3")
         assert.strictEqual(yield* member.state, "CONTESTED")
         assert.strictEqual(events.at(-1), "onPassive")
         yield* advance("30 millis")

@@ -199,17 +199,17 @@ describe("a switchover", () => {
       const orders = yield* Orders.make(undefined, Redacted.make(token)).pipe(
         Effect.provideService(BinaryStar, member)
       )
-      yield* peer.says("2")
-      const beat = Effect.zipRight(peer.says("4"), TestClock.adjust("1 second"))
+      yield* peer.reports("2")
+      const beat = Effect.zipRight(peer.reports("4"), TestClock.adjust("1 second"))
       yield* beat
       /** Somebody asks each second until this server is active again. */
       const askFor = (seconds: number) =>
         Effect.gen(function*() {
           for (let i = 0; i < seconds; i++) {
             yield* TestClock.adjust("1001 millis")
-            yield* pair.primary.ask("x")
+            yield* pair.primary.request("x")
           }
-          assert.strictEqual(yield* pair.primary.ask("x"), "x")
+          assert.strictEqual(yield* pair.primary.request("x"), "x")
         })
       const ordered = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
       yield* settle

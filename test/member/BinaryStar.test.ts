@@ -15,6 +15,7 @@ import { MemberError } from "../../src/member/MemberError.ts"
 import * as Frontend from "../../src/ports/Frontend.ts"
 import * as PeerLink from "../../src/ports/PeerLink.ts"
 import { foreignPeer, makePair, settle } from "../support/nodes.ts"
+import { afterPeerTimeout, beforePeerTimeout } from "../support/times.ts"
 
 describe("a pair in memory", () => {
   it.scoped("starts primary first: the primary becomes active, the backup passive", () =>
@@ -22,19 +23,19 @@ describe("a pair in memory", () => {
       const { backup, primary } = yield* makePair()
       const first = yield* primary.start
       assert.strictEqual(yield* first.state, "PRIMARY")
-      assert.strictEqual(yield* primary.ask("before"), "before")
+      assert.strictEqual(yield* primary.request("before"), "before")
       const second = yield* backup.start
-      assert.strictEqual(yield* backup.ask("before"), undefined)
+      assert.strictEqual(yield* backup.request("before"), undefined)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* first.state, "ACTIVE")
       assert.strictEqual(yield* second.state, "PASSIVE")
-      assert.strictEqual(yield* primary.ask("after"), "after")
-      assert.strictEqual(yield* backup.ask("after"), undefined)
-      assert.deepStrictEqual(primary.said, [
+      assert.strictEqual(yield* primary.request("after"), "after")
+      assert.strictEqual(yield* backup.request("after"), undefined)
+      assert.deepStrictEqual(primary.log, [
         "Primary active, waiting for backup (passive)",
         "connected to backup (passive), ready as active"
       ])
-      assert.deepStrictEqual(backup.said, [
+      assert.deepStrictEqual(backup.log, [
         "Backup passive, waiting for primary (active)",
         "connected to primary (active), ready as passive"
       ])
@@ -45,7 +46,7 @@ describe("a pair in memory", () => {
       const { backup, primary } = yield* makePair()
       const second = yield* backup.start
       yield* TestClock.adjust("10 seconds")
-      assert.strictEqual(yield* backup.ask("alone"), undefined)
+      assert.strictEqual(yield* backup.request("alone"), undefined)
       const first = yield* primary.start
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* first.state, "ACTIVE")
@@ -59,15 +60,15 @@ describe("a pair in memory", () => {
       const second = yield* backup.start
       yield* TestClock.adjust("3 seconds")
       yield* primary.stop
-      yield* TestClock.adjust("2 seconds")
-      assert.strictEqual(yield* backup.ask("too early"), undefined)
+      yield* TestClock.adjust(beforePeerTimeout)
+      assert.strictEqual(yield* backup.request("too early"), undefined)
       assert.strictEqual(yield* second.state, "PASSIVE")
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* second.state, "PASSIVE")
-      assert.strictEqual(yield* backup.ask("now"), "now")
+      assert.strictEqual(yield* backup.request("now"), "now")
       assert.strictEqual(yield* second.state, "ACTIVE")
-      assert.strictEqual(backup.said.at(-1), "failover successful, ready as active")
-      assert.deepStrictEqual(primary.said.at(-1), "interrupted")
+      assert.strictEqual(backup.log.at(-1), "failover successful, ready as active")
+      assert.deepStrictEqual(primary.log.at(-1), "interrupted")
     }))
 
   it.scoped("takes the first one back as passive, and recovers when the other is stopped", () =>
@@ -78,16 +79,16 @@ describe("a pair in memory", () => {
       yield* TestClock.adjust("3 seconds")
       yield* primary.stop
       yield* TestClock.adjust("3 seconds")
-      assert.strictEqual(yield* backup.ask("1"), "1")
+      assert.strictEqual(yield* backup.request("1"), "1")
       const again = yield* primary.start
       yield* TestClock.adjust("1 seconds")
       assert.strictEqual(yield* again.state, "PASSIVE")
       assert.strictEqual(yield* second.state, "ACTIVE")
-      assert.strictEqual(primary.said.at(-1), "connected to backup (active), ready as passive")
-      assert.strictEqual(yield* primary.ask("2"), undefined)
+      assert.strictEqual(primary.log.at(-1), "connected to backup (active), ready as passive")
+      assert.strictEqual(yield* primary.request("2"), undefined)
       yield* backup.stop
-      yield* TestClock.adjust("2001 millis")
-      assert.strictEqual(yield* primary.ask("3"), "3")
+      yield* TestClock.adjust(afterPeerTimeout)
+      assert.strictEqual(yield* primary.request("3"), "3")
       assert.strictEqual(yield* again.state, "ACTIVE")
     }))
 
@@ -101,7 +102,7 @@ describe("a pair in memory", () => {
       const again = yield* primary.start
       yield* TestClock.adjust("1 seconds")
       assert.strictEqual(yield* second.state, "ACTIVE")
-      assert.strictEqual(backup.said.at(-1), "primary (passive) is restarting, ready as active")
+      assert.strictEqual(backup.log.at(-1), "primary (passive) is restarting, ready as active")
       yield* TestClock.adjust("1 seconds")
       assert.strictEqual(yield* again.state, "PASSIVE")
     }))
@@ -112,19 +113,19 @@ describe("a pair in memory", () => {
       const member = yield* primary.start
       const peer = yield* foreignPeer(links.backup)
       const watcher = yield* Effect.fork(Stream.runCollect(member.changes))
-      yield* peer.says("2")
-      yield* peer.says("3")
+      yield* peer.reports("2")
+      yield* peer.reports("3")
       assert.deepStrictEqual(yield* Effect.exit(member.join), Exit.fail(new MemberError({ reason: "DualActive" })))
       assert.isTrue(Exit.isFailure(yield* Fiber.await(watcher)))
       assert.isTrue(Exit.isFailure(yield* Effect.exit(member.state)))
-      assert.strictEqual(primary.said.at(-1), "fatal error - dual actives, aborting")
+      assert.strictEqual(primary.log.at(-1), "fatal error - dual actives, aborting")
       yield* primary.stop
 
       const again = yield* primary.start
-      yield* peer.says("3")
-      yield* peer.says("4")
+      yield* peer.reports("3")
+      yield* peer.reports("4")
       assert.deepStrictEqual(yield* Effect.exit(again.join), Exit.fail(new MemberError({ reason: "DualPassive" })))
-      assert.strictEqual(primary.said.at(-1), "fatal error - dual passives, aborting")
+      assert.strictEqual(primary.log.at(-1), "fatal error - dual passives, aborting")
     }))
 
   it.scoped("publishes its state when it starts, to who joins, when it changes, and every heartbeat", () =>
@@ -134,17 +135,17 @@ describe("a pair in memory", () => {
       const peer = yield* Scope.extend(foreignPeer(links.backup), scope)
       yield* primary.start
       yield* TestClock.adjust("999 millis")
-      assert.deepStrictEqual(peer.heard, ["1", "1"])
+      assert.deepStrictEqual(peer.received, ["1", "1"])
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(peer.heard, ["1", "1", "1"])
-      yield* peer.says("2")
-      assert.deepStrictEqual(peer.heard, ["1", "1", "1", "3"])
+      assert.deepStrictEqual(peer.received, ["1", "1", "1"])
+      yield* peer.reports("2")
+      assert.deepStrictEqual(peer.received, ["1", "1", "1", "3"])
       yield* TestClock.adjust("3 seconds")
-      assert.deepStrictEqual(peer.heard, ["1", "1", "1", "3", "3", "3", "3"])
+      assert.deepStrictEqual(peer.received, ["1", "1", "1", "3", "3", "3", "3"])
       yield* Scope.close(scope, Exit.void)
       const joining = yield* foreignPeer(links.backup)
       yield* settle
-      assert.deepStrictEqual(joining.heard, ["3"])
+      assert.deepStrictEqual(joining.received, ["3"])
     }))
 
   it.scoped("ignores malformed messages, counts them, logs once a burst, and takes them for no sign of life", () =>
@@ -152,21 +153,21 @@ describe("a pair in memory", () => {
       const { backup, links } = yield* makePair()
       const member = yield* backup.start
       const peer = yield* foreignPeer(links.primary)
-      yield* peer.says("3")
+      yield* peer.reports("3")
       for (let i = 0; i < 25; i++) {
-        yield* peer.says(...[["5"], ["03"], [""], ["junk"], ["3", "3"]][i % 5]!)
+        yield* peer.reports(...[["5"], ["03"], [""], ["junk"], ["3", "3"]][i % 5]!)
         yield* TestClock.adjust("100 millis")
       }
       const counters = yield* member.counters
       assert.strictEqual(counters.malformed, 25)
       assert.strictEqual(counters.heartbeats, 1)
-      const warnings = () => backup.said.filter((line) => line.startsWith("malformed"))
+      const warnings = () => backup.log.filter((line) => line.startsWith("malformed"))
       assert.deepStrictEqual(warnings(), [
         "malformed state message from the peer at tcp://localhost:5003 ignored: expected one of 1, 2, 3, 4, got \"5\""
       ])
-      assert.strictEqual(yield* backup.ask("vote"), "vote")
+      assert.strictEqual(yield* backup.request("vote"), "vote")
       yield* TestClock.adjust("5 seconds")
-      yield* peer.says("")
+      yield* peer.reports("")
       assert.strictEqual(warnings().length, 2)
     }))
 
@@ -175,17 +176,17 @@ describe("a pair in memory", () => {
       const { backup, links } = yield* makePair()
       const member = yield* backup.start
       const peer = yield* foreignPeer(links.primary)
-      yield* peer.says("3")
+      yield* peer.reports("3")
       yield* TestClock.setTime(10_000)
       // Both are there before the member runs again: an old vote and a fresh sign of life.
-      const vote = yield* Effect.fork(backup.ask("vote"))
-      yield* peer.says("3")
+      const vote = yield* Effect.fork(backup.request("vote"))
+      yield* peer.reports("3")
       assert.strictEqual(yield* Fiber.join(vote), undefined)
       assert.strictEqual(yield* member.state, "PASSIVE")
       assert.strictEqual((yield* member.counters).rejected, 1)
       yield* TestClock.setTime(20_000)
       yield* peer.publish([Buffer.from("3")])
-      assert.strictEqual(yield* backup.ask("vote"), undefined)
+      assert.strictEqual(yield* backup.request("vote"), undefined)
       assert.strictEqual(yield* member.state, "PASSIVE")
     }))
 
@@ -196,8 +197,8 @@ describe("a pair in memory", () => {
       const peer = yield* foreignPeer(links.backup)
       const states = yield* Effect.fork(Stream.runCollect(Stream.take(member.changes, 3)))
       yield* settle
-      yield* peer.says("3")
-      yield* peer.says("2")
+      yield* peer.reports("3")
+      yield* peer.reports("2")
       assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(states)), ["PRIMARY", "PASSIVE", "ACTIVE"])
       assert.strictEqual(member.role, "primary")
     }))
@@ -230,18 +231,18 @@ describe("time", () => {
       const { backup, links } = yield* makePair()
       const peer = yield* foreignPeer(links.primary)
       const member = yield* Effect.withClock(backup.start, stepping)
-      yield* peer.says("3")
+      yield* peer.reports("3")
       for (const jump of [-3_600_000, 3_600_000, -1500, 700, 86_400_000]) {
         step = jump
         yield* TestClock.adjust("1 seconds")
-        yield* peer.says("3")
-        assert.strictEqual(yield* backup.ask("vote"), undefined)
+        yield* peer.reports("3")
+        assert.strictEqual(yield* backup.request("vote"), undefined)
       }
-      assert.deepStrictEqual(peer.heard, ["2", "2", "4", "4", "4", "4", "4", "4"])
+      assert.deepStrictEqual(peer.received, ["2", "2", "4", "4", "4", "4", "4", "4"])
       assert.strictEqual(yield* member.state, "PASSIVE")
       step = -3_600_000
-      yield* TestClock.adjust("2001 millis")
-      assert.strictEqual(yield* backup.ask("vote"), "vote")
+      yield* TestClock.adjust(afterPeerTimeout)
+      assert.strictEqual(yield* backup.request("vote"), "vote")
     }))
 
   it.live("reads few requests in one go while one client asks for more than all others, and many as soon as it does not", () =>

@@ -78,15 +78,15 @@ describe("an effect that runs while a server is active", () => {
       const { backup, links } = yield* makePair(Handler.echo, "hardened", self)
       const member = yield* backup.start
       const primary = yield* foreignPeer(links.primary)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       const fiber = yield* Effect.fork(member.whileActive(recorded(events, "backup", Deferred.await(released))))
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(events, ["backup begins"])
-      const heard = primary.heard.length
-      yield* primary.says("3")
+      const heard = primary.received.length
+      yield* primary.reports("3")
       yield* TestClock.adjust("1 seconds")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      assert.notInclude(primary.heard.slice(heard), "4")
+      assert.notInclude(primary.received.slice(heard), "4")
       yield* Deferred.succeed(released, undefined)
       yield* settle
       assert.deepStrictEqual(events, ["backup begins", "backup ends"])
@@ -100,10 +100,10 @@ describe("an effect that runs while a server is active", () => {
       const first = yield* start("primary")
       yield* start("backup")
       yield* TestClock.adjust("2 seconds")
-      yield* primary.standStill
+      yield* primary.stall
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(events, ["primary begins", "backup begins"])
-      yield* primary.goOn
+      yield* primary.resume
       assert.deepStrictEqual(events, ["primary begins", "backup begins", "primary ends"])
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* first.state, "PASSIVE")
@@ -118,14 +118,14 @@ describe("an effect that runs while a server is active", () => {
       const { backup, links } = yield* makePair(Handler.echo, "hardened", self)
       const member = yield* backup.start
       const primary = yield* foreignPeer(links.primary)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       const fiber = yield* Effect.fork(
         member.whileActive((term) => term.began.to === "ACTIVE" && ++runs === 3 ? Effect.fail("third") : Effect.void)
       )
       for (const run of [1, 2, 3]) {
         yield* TestClock.adjust("8 seconds")
         assert.strictEqual(runs, run)
-        yield* primary.says("3")
+        yield* primary.reports("3")
       }
       assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail("third"))
     }))
@@ -165,9 +165,9 @@ describe("an effect that runs while a server is active", () => {
       const member = yield* primary.start
       const peer = yield* foreignPeer(links.backup)
       const fiber = yield* Effect.fork(member.whileActive(recorded(events, "primary")))
-      yield* peer.says("2")
+      yield* peer.reports("2")
       assert.deepStrictEqual(events, ["primary begins"])
-      yield* peer.says("3")
+      yield* peer.reports("3")
       assert.deepStrictEqual(events, ["primary begins", "primary ends"])
       assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail(new MemberError({ reason: "DualActive" })))
     }))
@@ -183,7 +183,7 @@ describe("a layer that is built while a server is active", () => {
       (scope) => Layer.buildWithScope(Layer.provide(layer, Layer.succeed(BinaryStar.BinaryStar, member)), scope)
     )
 
-  const isActive = (node: Node) => node.said.some((line) => line.includes("ready as active"))
+  const isActive = (node: Node) => node.log.some((line) => line.includes("ready as active"))
 
   it.scoped("is released and built anew with each term", () =>
     Effect.gen(function*() {
@@ -191,7 +191,7 @@ describe("a layer that is built while a server is active", () => {
       const { backup, links } = yield* makePair(Handler.echo, "hardened", self)
       const member = yield* backup.start
       const primary = yield* foreignPeer(links.primary)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* build(
         member,
         BinaryStar.layerWhileActive(Layer.scoped(
@@ -205,7 +205,7 @@ describe("a layer that is built while a server is active", () => {
       assert.deepStrictEqual(events, [])
       yield* TestClock.adjust("4 seconds")
       assert.isTrue(isActive(backup))
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* TestClock.adjust("8 seconds")
       assert.deepStrictEqual(events, ["built", "released", "built"])
     }))
@@ -260,7 +260,7 @@ describe("a member", () => {
       const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
       const primary = yield* Scope.extend(foreignPeer(links.primary), scope)
       const member = yield* backup.start
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.strictEqual(yield* member.state, "PASSIVE")
       yield* TestClock.adjust("1 millis")
       yield* Scope.close(scope, Exit.void)
@@ -273,11 +273,11 @@ describe("a member", () => {
       const { links, primary } = yield* makePair(Handler.echo, "hardened", self)
       const peer = yield* foreignPeer(links.backup)
       const member = yield* primary.start
-      yield* peer.says("2")
+      yield* peer.reports("2")
       const joined = yield* Effect.fork(member.join)
       yield* member.stop
       assert.isTrue(Exit.isInterrupted(yield* Fiber.await(joined)))
-      assert.strictEqual(peer.heard.at(-1), "1")
+      assert.strictEqual(peer.received.at(-1), "1")
     }))
 
   it.scoped("begins and ends what runs in a hundred terms, each exactly once", () =>
@@ -286,7 +286,7 @@ describe("a member", () => {
       const { backup, links } = yield* makePair(Handler.echo, "hardened", { ...self, heartbeat: "10 millis" })
       const member = yield* backup.start
       const primary = yield* foreignPeer(links.primary)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* Effect.fork(member.whileActive(Effect.acquireUseRelease(
         Effect.sync(() => ++begun),
         () => Effect.never,
@@ -294,7 +294,7 @@ describe("a member", () => {
       )))
       while (begun < 100) {
         yield* TestClock.adjust("40 millis")
-        yield* primary.says("3")
+        yield* primary.reports("3")
       }
       assert.strictEqual(begun, 100)
       assert.strictEqual(ended, 100)
