@@ -15,7 +15,7 @@ import { foreignPeer, makePair, settle } from "../support/nodes.ts"
 
 type Name = "onActive" | "onPassive" | "onStop"
 
-/** A backup with hooks that note what they are called for, and its primary, which says what it is told to. */
+/** A backup with recording hooks, and a scripted primary. */
 const makeBackup = (
   bodies: { readonly [N in Name]?: Effect.Effect<unknown, unknown> } = {},
   policy: PolicyName = "hardened",
@@ -83,7 +83,7 @@ const toActive = "onActive: PASSIVE -> ACTIVE, ClientRequest"
 const toContested = "onPassive: ACTIVE -> CONTESTED, PeerActive"
 
 describe("hooks", () => {
-  it.scoped("are called in turns, one for each transition that means one of them", () =>
+  it.scoped("onActive and onPassive alternate, one for each transition", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, close, member, primary } = yield* makeBackup()
       assert.deepStrictEqual(calls, [])
@@ -103,7 +103,7 @@ describe("hooks", () => {
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> BACKUP, Stopping", "onStop is over"])
     }))
 
-  it.scoped("H11 contested: stands by until the primary does, and is active again", () =>
+  it.scoped("H11 contested: onPassive, then onActive once the primary steps down", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, member, primary } = yield* makeBackup()
       yield* becomesActive
@@ -115,23 +115,23 @@ describe("hooks", () => {
       assert.deepStrictEqual(calls, ["onActive: CONTESTED -> ACTIVE, PeerPassive", "onActive is over"])
     }))
 
-  it.scoped("hold up a server that has to step down until it has been told that it is passive", () =>
+  it.scoped("stepping down: PASSIVE is reported after onPassive has ended", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, member, primary } = yield* makeBackup({ onPassive: Effect.sleep("5 seconds") })
       yield* becomesActive
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      const heard = primary.received.length
+      const before = primary.received.length
       yield* primary.reports("3")
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      assert.notInclude(primary.received.slice(heard), "4")
+      assert.notInclude(primary.received.slice(before), "4")
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(calls.at(-1), "onPassive is over")
       assert.notStrictEqual(yield* member.state, "ACTIVE")
     }))
 
-  it.scoped("let onActive come to its end before anything else is called", () =>
+  it.scoped("onActive ends before the next hook begins", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, member, primary } = yield* makeBackup({ onActive: Effect.sleep("8 seconds") })
       yield* becomesActive
@@ -146,7 +146,7 @@ describe("hooks", () => {
       ])
     }))
 
-  it.scoped("are interrupted when they take too long, and whatever becomes of them changes nothing", () =>
+  it.scoped("a hook that times out, fails or dies has no other effect", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, logged, member, primary } = yield* makeBackup(
         { onActive: Effect.never, onPassive: Effect.die("a defect") },
@@ -168,7 +168,7 @@ describe("hooks", () => {
       assert.notStrictEqual(yield* member.state, "ACTIVE")
     }))
 
-  it.scoped("are told that an active server stops before its peer is, instead of that it is passive", () =>
+  it.scoped("stopping an active server: onStop instead of onPassive, before the final heartbeat", () =>
     Effect.gen(function*() {
       const done = yield* Deferred.make<void>()
       const { becomesActive, calls, member, primary, stop } = yield* makeBackup({ onStop: Deferred.await(done) })
@@ -186,7 +186,7 @@ describe("hooks", () => {
       assert.strictEqual(primary.received.at(-1), "2")
     }))
 
-  it.scoped("are told that a passive server has stopped", () =>
+  it.scoped("stopping a passive server: onStop", () =>
     Effect.gen(function*() {
       const { calls, primary, stop } = yield* makeBackup()
       yield* primary.reports("3")
@@ -195,7 +195,7 @@ describe("hooks", () => {
       assert.deepStrictEqual(calls, [...toPassive, "onStop: PASSIVE -> BACKUP, Stopping", "onStop is over"])
     }))
 
-  it.scoped("are told that a server ends because both are active", () =>
+  it.scoped("a member that aborts: onStop", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, close, member, primary } = yield* makeBackup({}, "classic")
       yield* becomesActive
@@ -207,7 +207,7 @@ describe("hooks", () => {
       assert.strictEqual(calls.length, 2)
     }))
 
-  it.scoped("need a timeout", () =>
+  it.scoped("an invalid timeout is rejected", () =>
     Effect.gen(function*() {
       const { message } = yield* Effect.flip(makeBackup({}, "hardened", "soon"))
       assert.match(message, /^timeout: expected a duration/)

@@ -42,7 +42,7 @@ const makeLease = Effect.fnUntraced(function*(options: Partial<BinaryStarConfig.
 const active = [Buffer.from("3")]
 
 describe("a lease", () => {
-  it.scoped("lasts for one and a half heartbeats from each word to the peer", () =>
+  it.scoped("lasts for one and a half heartbeats from each heartbeat", () =>
     Effect.gen(function*() {
       const { left, link } = yield* makeLease()
       assert.strictEqual(yield* left, 1500)
@@ -54,7 +54,7 @@ describe("a lease", () => {
       assert.strictEqual(yield* left, -500)
     }))
 
-  it.scoped("counts from before the word is sent, however long that takes", () =>
+  it.scoped("counts from before the heartbeat is sent", () =>
     Effect.gen(function*() {
       const links = yield* PeerLink.makeMemory
       const slow = Layer.project(links.primary, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
@@ -72,14 +72,14 @@ describe("a lease", () => {
       assert.strictEqual(until - began, 1500)
     }))
 
-  it.scoped("of the peer is over two heartbeats after it said that it was active", () =>
+  it.scoped("of the peer ends two heartbeats after its last ACTIVE", () =>
     Effect.gen(function*() {
       const { isOver, peer, peerTermEnded } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")
       yield* peer.reports("3")
       const waiting = yield* Effect.fork(peerTermEnded)
       yield* TestClock.adjust("1500 millis")
-      // Another word puts it off for those who wait already.
+      // Another ACTIVE extends a pending wait.
       yield* peer.reports("3")
       yield* TestClock.adjust("1999 millis")
       assert.isNull(waiting.unsafePoll())
@@ -89,7 +89,7 @@ describe("a lease", () => {
     }))
 
   for (const digit of ["1", "2", "4"]) {
-    it.scoped(`of the peer is over as soon as it says ${digit}`, () =>
+    it.scoped(`of the peer ends when it reports ${digit}`, () =>
       Effect.gen(function*() {
         const { isOver, peer, peerTermEnded } = yield* makeLease()
         yield* TestClock.adjust("10 seconds")
@@ -103,7 +103,7 @@ describe("a lease", () => {
       }))
   }
 
-  it.scoped("of a peer that was not heard, or is to be forgotten, may last for two heartbeats", () =>
+  it.scoped("of a peer that is unknown, or after a reset, may last for two heartbeats", () =>
     Effect.gen(function*() {
       const { isOver, link, peer } = yield* makeLease()
       yield* TestClock.adjust("1999 millis")
@@ -117,7 +117,7 @@ describe("a lease", () => {
       assert.isTrue(yield* isOver)
     }))
 
-  it.scoped("may still be that of the process that was here before, for half a heartbeat", () =>
+  it.scoped("of the previous process may last for half a heartbeat", () =>
     Effect.gen(function*() {
       const { isOver, peer } = yield* makeLease()
       yield* peer.reports("2")
@@ -126,7 +126,7 @@ describe("a lease", () => {
       assert.isTrue(yield* isOver)
     }))
 
-  it.scoped("F23 is renewed by a refused connection, once nothing was received for two heartbeats", () =>
+  it.scoped("F23 is renewed by a refused connection, once the peer is silent for two heartbeats", () =>
     Effect.gen(function*() {
       const { probe, peer } = yield* makeLease()
       const expected = { endpoint: "tcp://localhost:5004", leaseMillis: 1500 }
@@ -147,7 +147,7 @@ describe("a lease", () => {
       }))
   }
 
-  it.scoped("is not changed by what is no word", () =>
+  it.scoped("is not changed by malformed messages", () =>
     Effect.gen(function*() {
       const { isOver, peer } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")

@@ -44,7 +44,7 @@ const makeGuardian = Effect.gen(function*() {
     send: (request: GuardianRequest) => Effect.sync(() => guardian.send(request)),
     exited: Effect.promise(() => exited),
     ended: reported("Ended"),
-    /** Starts a command with a lease of so long, and gives its process. */
+    /** Starts a command with a lease. Returns its process id. */
     start: (leaseMillis: number, script: string, graceMillis = 10_000, probe?: Probe) =>
       Effect.gen(function*() {
         const request: GuardianRequest = {
@@ -62,7 +62,7 @@ const makeGuardian = Effect.gen(function*() {
   }
 })
 
-/** An address at which nobody listens. */
+/** An address without a listener. */
 const freeAddress = Effect.map(freeEndpoints, ({ primary }) => {
   const { hostname: host, port } = new URL(primary.state)
   return { host, port: Number(port) }
@@ -86,26 +86,26 @@ const stderrOf = (guardian: ChildProcess) =>
   })
 
 const long = 60_000
-const gone = (group: number) => eventually(Effect.sync(() => !mayRun(group)))
+const groupEnded = (group: number) => eventually(Effect.sync(() => !mayRun(group)))
 
 describe("the guardian of a command", () => {
-  it.scopedLive("says how the command has ended", () =>
+  it.scopedLive("reports how the command ended", () =>
     Effect.gen(function*() {
       const { ended, start } = yield* makeGuardian
       yield* start(long, "exit 3")
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: 3, signal: null, lapsed: false })
     }))
 
-  it.scopedLive("kills the command when nobody is there to give orders", () =>
+  it.scopedLive("kills the command when the controlling process has died", () =>
     Effect.gen(function*() {
       const { exited, guardian, start } = yield* makeGuardian
       const group = yield* start(long, "trap '' TERM; sleep 100 & sleep 100")
       guardian.disconnect()
       yield* exited
-      yield* gone(group)
+      yield* groupEnded(group)
     }))
 
-  it.scopedLive("kills the command when its lease has run out, and not while it is renewed", () =>
+  it.scopedLive("kills the command when its lease expires, not while it is renewed", () =>
     Effect.gen(function*() {
       const { ended, start, send } = yield* makeGuardian
       const group = yield* start(500, "trap '' TERM; sleep 100 & wait")
@@ -117,7 +117,7 @@ describe("the guardian of a command", () => {
       assert.isFalse(mayRun(group))
     }))
 
-  it.scopedLive("that stood still itself kills first, and listens to what has waited after that", () =>
+  it.scopedLive("after a stall, kills the command before it processes a pending renewal", () =>
     Effect.gen(function*() {
       const { ended, guardian, start, send } = yield* makeGuardian
       yield* start(300, "sleep 100")
@@ -128,7 +128,7 @@ describe("the guardian of a command", () => {
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
 
-  it.scopedLive("starts nothing whose lease has run out on the way", () =>
+  it.scopedLive("does not start a command whose lease has expired", () =>
     Effect.gen(function*() {
       const { ended, events, send } = yield* makeGuardian
       const until = machineMillis() - 1
@@ -137,7 +137,7 @@ describe("the guardian of a command", () => {
       assert.strictEqual(events.length, 1)
     }))
 
-  it.scopedLive("F23 lets the command run beyond its lease while nobody listens at the peer's port, and no longer", () =>
+  it.scopedLive("F23 keeps the command beyond its lease while the peer's port refuses connections, no longer", () =>
     Effect.gen(function*() {
       const { ended, guardian, events, start } = yield* makeGuardian
       const peer = yield* freeAddress
@@ -152,7 +152,7 @@ describe("the guardian of a command", () => {
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
 
-  it.scopedLive("F23 is strict where somebody listens at the peer's port, or the refusal proves nothing", () =>
+  it.scopedLive("F23 kills the command if the peer's port is open, or the refusal is no evidence", () =>
     Effect.gen(function*() {
       const peer = yield* freeAddress
       yield* listenAt(peer)
@@ -165,7 +165,7 @@ describe("the guardian of a command", () => {
       }
     }))
 
-  it.scopedLive("F23 probes no peer that is known to be there", () =>
+  it.scopedLive("F23 does not probe a peer that sends heartbeats", () =>
     Effect.gen(function*() {
       const { ended, start, send } = yield* makeGuardian
       yield* start(500, "sleep 100", 0, { address: yield* freeAddress, leaseMillis: 500 })
@@ -173,7 +173,7 @@ describe("the guardian of a command", () => {
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
 
-  it.scopedLive("F15 signals to all processes of a service do not end it", () =>
+  it.scopedLive("F15 is not ended by signals to all processes of a service", () =>
     Effect.gen(function*() {
       const { ended, guardian, start, send } = yield* makeGuardian
       yield* start(long, "trap 'exit 5' TERM; while true; do sleep 0.01; done")
@@ -191,7 +191,7 @@ describe("the guardian of a command", () => {
       assert.notInclude(yield* stderrOf(guardian), "Debugger")
     }))
 
-  it.scopedLive("wakes a command that stands still so that it can end", () =>
+  it.scopedLive("resumes a stopped command so that it can end", () =>
     Effect.gen(function*() {
       const { ended, start, send } = yield* makeGuardian
       const group = yield* start(long, "trap 'exit 5' TERM; while true; do sleep 0.01; done")
@@ -200,7 +200,7 @@ describe("the guardian of a command", () => {
       assert.deepInclude(yield* ended, { _tag: "Ended", lapsed: false })
     }))
 
-  it.scopedLive("kills one command's remains and not the next command", () =>
+  it.scopedLive("kills the remains of a command, not the next one", () =>
     Effect.gen(function*() {
       const { ended, events, start } = yield* makeGuardian
       yield* start(long, "true", 200)

@@ -18,7 +18,7 @@ import { foreignPeer, makePair, settle } from "../support/nodes.ts"
 import { afterPeerTimeout, beforePeerTimeout } from "../support/times.ts"
 
 describe("a pair in memory", () => {
-  it.scoped("starts primary first: the primary becomes active, the backup passive", () =>
+  it.scoped("the primary starts first: it becomes active, the backup passive", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair()
       const first = yield* primary.start
@@ -41,7 +41,7 @@ describe("a pair in memory", () => {
       ])
     }))
 
-  it.scoped("starts backup first: the backup refuses until the primary is there", () =>
+  it.scoped("the backup starts first: it rejects until the primary is active", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair()
       const second = yield* backup.start
@@ -53,7 +53,7 @@ describe("a pair in memory", () => {
       assert.strictEqual(yield* second.state, "PASSIVE")
     }))
 
-  it.scoped("fails over two heartbeats after the last word, and only when a client asks", () =>
+  it.scoped("the passive member takes over two heartbeats after the last heartbeat, on a vote", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair()
       yield* primary.start
@@ -71,7 +71,7 @@ describe("a pair in memory", () => {
       assert.deepStrictEqual(primary.log.at(-1), "interrupted")
     }))
 
-  it.scoped("takes the first one back as passive, and recovers when the other is stopped", () =>
+  it.scoped("a server that returns is passive, and active once the other one stops", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair()
       yield* primary.start
@@ -92,7 +92,7 @@ describe("a pair in memory", () => {
       assert.strictEqual(yield* again.state, "ACTIVE")
     }))
 
-  it.scoped("becomes active when its active peer restarts", () =>
+  it.scoped("a passive member becomes active when its active peer restarts", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair()
       yield* primary.start
@@ -107,7 +107,7 @@ describe("a pair in memory", () => {
       assert.strictEqual(yield* again.state, "PASSIVE")
     }))
 
-  it.scoped("ends with a typed error when both are active, and when both are passive", () =>
+  it.scoped("classic: a member ends with a typed error if both are active or both are passive", () =>
     Effect.gen(function*() {
       const { links, primary } = yield* makePair()
       const member = yield* primary.start
@@ -128,7 +128,7 @@ describe("a pair in memory", () => {
       assert.strictEqual(primary.log.at(-1), "fatal error - dual passives, aborting")
     }))
 
-  it.scoped("publishes its state when it starts, to who joins, when it changes, and every heartbeat", () =>
+  it.scoped("a member publishes its state at its start, to new subscribers, on changes, and with each heartbeat", () =>
     Effect.gen(function*() {
       const { links, primary } = yield* makePair()
       const scope = yield* Scope.make()
@@ -148,7 +148,7 @@ describe("a pair in memory", () => {
       assert.deepStrictEqual(joining.received, ["3"])
     }))
 
-  it.scoped("ignores malformed messages, counts them, logs once a burst, and takes them for no sign of life", () =>
+  it.scoped("malformed messages are ignored, counted, logged once in a burst, and no sign of life", () =>
     Effect.gen(function*() {
       const { backup, links } = yield* makePair()
       const member = yield* backup.start
@@ -171,7 +171,7 @@ describe("a pair in memory", () => {
       assert.strictEqual(warnings().length, 2)
     }))
 
-  it.scoped("applies what the peer has said before it judges a request that came earlier", () =>
+  it.scoped("H6 fresh evidence: pending heartbeats are applied before an earlier request is decided", () =>
     Effect.gen(function*() {
       const { backup, links } = yield* makePair()
       const member = yield* backup.start
@@ -190,7 +190,7 @@ describe("a pair in memory", () => {
       assert.strictEqual(yield* member.state, "PASSIVE")
     }))
 
-  it.scoped("is observable: the state now and every change", () =>
+  it.scoped("watchers receive the current state and every change", () =>
     Effect.gen(function*() {
       const { links, primary } = yield* makePair()
       const member = yield* primary.start
@@ -204,8 +204,8 @@ describe("a pair in memory", () => {
     }))
 })
 
-/** A link to a peer that says nothing; it hears each word that is published. */
-const silentPeer = (hears: () => void) =>
+/** A link to a silent peer, with a callback for each heartbeat. */
+const silentPeer = (onHeartbeat: () => void) =>
   Layer.succeed(PeerLink.PeerLink, {
     messages: Stream.never,
     poll: Effect.succeed(false),
@@ -215,11 +215,11 @@ const silentPeer = (hears: () => void) =>
     hasSubscriber: Effect.succeed(false),
     isRefused: () => Effect.succeed(false),
     peerDown: Stream.never,
-    publish: () => Effect.sync(hears)
+    publish: () => Effect.sync(onHeartbeat)
   })
 
 describe("time", () => {
-  it.scoped("a step of the wall clock changes nothing", () =>
+  it.scoped("a step of the wall clock has no effect", () =>
     Effect.gen(function*() {
       const clock = yield* Effect.clock
       let step = 0
@@ -245,7 +245,7 @@ describe("time", () => {
       assert.strictEqual(yield* backup.request("vote"), "vote")
     }))
 
-  it.live("reads few requests in one go while one client asks for more than all others, and many as soon as it does not", () =>
+  it.live("batches are small while one client is dominant, and large otherwise", () =>
     Effect.gen(function*() {
       const requestsOf = (...clients: ReadonlyArray<number>) =>
         clients.map((client) => [Uint8Array.of(client), new Uint8Array(0)])
@@ -279,25 +279,25 @@ describe("time", () => {
       assert.deepStrictEqual(yield* Deferred.await(rooms), [256, 16, 16, 16, 256])
     }).pipe(Effect.scoped))
 
-  it.live("has one beat a period, though a timer may fire early", () =>
+  it.live("one heartbeat is sent per period, although timers may fire early", () =>
     Effect.gen(function*() {
-      let beats = 0
+      let heartbeats = 0
       const frontend = yield* Frontend.makeMemory
-      const link = silentPeer(() => beats++)
+      const link = silentPeer(() => heartbeats++)
       const options = { role: "primary", policy: "classic", heartbeat: "10 millis" } as const
       const began = performance.now()
       yield* BinaryStar.make(options, Handler.echo).pipe(Effect.provide(Layer.merge(frontend.layer, link)))
       yield* Effect.sleep("1 seconds")
       // Besides the one that is published at the start.
-      assert.isAtMost(beats, 1 + (performance.now() - began) / 10)
-      assert.isAtLeast(beats, 10)
+      assert.isAtMost(heartbeats, 1 + (performance.now() - began) / 10)
+      assert.isAtLeast(heartbeats, 10)
     }).pipe(Effect.scoped))
 
-  it.live("a handler that is busy for long delays no heartbeat by more than its own time", () =>
+  it.live("a busy handler delays a heartbeat by no more than its own time", () =>
     Effect.gen(function*() {
-      const beats: Array<number> = []
+      const heartbeats: Array<number> = []
       const frontend = yield* Frontend.makeMemory
-      const link = silentPeer(() => beats.push(performance.now()))
+      const link = silentPeer(() => heartbeats.push(performance.now()))
       const busy = (milliseconds: number) => {
         const until = performance.now() + milliseconds
         while (performance.now() < until);
@@ -318,7 +318,7 @@ describe("time", () => {
           yield* Effect.sleep("5 millis")
         }
       }).pipe(Effect.provide(ports))
-      // 500 ms of work in one batch: without turns of the event loop in between there would be no beat at all.
-      assert.isAtLeast(beats.length, 5)
+      // 500 ms of work in one batch: without yielding to the event loop there would be no heartbeat at all.
+      assert.isAtLeast(heartbeats.length, 5)
     }).pipe(Effect.scoped))
 })

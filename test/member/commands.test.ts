@@ -26,8 +26,8 @@ const paired = pairedWith({})
 const reasonOf = <A>(order: Effect.Effect<A, { readonly reason: string }>) =>
   Effect.map(Effect.flip(order), ({ reason }) => reason)
 
-describe("handing over", () => {
-  it.scoped("from a backup makes the primary active at once, and the backup passive", () =>
+describe("H9 handing over", () => {
+  it.scoped("a backup hands over: the primary is active at once, the backup passive", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* paired
       yield* primary.stop
@@ -46,7 +46,7 @@ describe("handing over", () => {
       assert.deepStrictEqual([transition.cause, transition.explanation], ["PeerBackup", "the peer reports BACKUP"])
     }))
 
-  it.scoped("from a primary makes the backup active with the next vote, as it finds the primary gone", () =>
+  it.scoped("a primary hands over: the backup is active on the next vote, by crash evidence", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* paired
       yield* members.primary.handOver("maintenance")
@@ -63,7 +63,7 @@ describe("handing over", () => {
       assert.strictEqual(counters.failovers, 0)
     }))
 
-  it.scoped("ends well with a stop before the peer is active, and says goodbye once", () =>
+  it.scoped("a stop before the peer is active publishes one final heartbeat", () =>
     Effect.gen(function*() {
       const pair = yield* makePair(undefined, "hardened")
       const member = yield* pair.primary.start
@@ -74,10 +74,10 @@ describe("handing over", () => {
       yield* member.stop
       assert.isTrue(Exit.isInterrupted(yield* Effect.exit(member.join)))
       yield* settle
-      assert.deepStrictEqual(peer.received.filter((word) => word === "1"), ["1"])
+      assert.deepStrictEqual(peer.received.filter((state) => state === "1"), ["1"])
     }))
 
-  it.scoped("is taken back without a request, also by a server that is paused, which answers when it is resumed", () =>
+  it.scoped("a failed hand-over ends without a vote, also if paused; the server is active again after resume", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* paired
       yield* members.primary.pause("network work")
@@ -91,7 +91,7 @@ describe("handing over", () => {
       assert.strictEqual(yield* primary.request("x"), "x")
     }))
 
-  it.scoped("from a primary makes the backup active without a vote where it is promoted", () =>
+  it.scoped("a primary hands over: a promoted backup is active without a vote", () =>
     Effect.gen(function*() {
       const { backup, members } = yield* paired
       yield* members.primary.handOver("maintenance")
@@ -103,20 +103,20 @@ describe("handing over", () => {
       assert.strictEqual(counters.failovers, 0)
     }))
 
-  it.scoped("from a primary lets a vote decide after two silent heartbeats where nobody looks for evidence", () =>
+  it.scoped("a primary hands over without crash detection: the backup is active after two silent heartbeats", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
       yield* members.primary.handOver("maintenance")
       yield* TestClock.adjust(beforePeerTimeout)
       assert.isUndefined(yield* backup.request("too early"))
       yield* TestClock.adjust("1 millis")
-      assert.isUndefined(yield* primary.request("it hears its peer"))
+      assert.isUndefined(yield* primary.request("x"))
       assert.strictEqual(yield* backup.request("now"), "now")
       yield* TestClock.adjust(heartbeat)
       assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
     }))
 
-  it.scoped("is taken back when the peer dies before it is active, after it has had the time to be", () =>
+  it.scoped("the peer crashes before it is active: the server restarts in three steps", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
       yield* members.primary.handOver("maintenance")
@@ -138,7 +138,7 @@ describe("handing over", () => {
       assert.strictEqual(yield* again.state, "PASSIVE")
     }))
 
-  it.scoped("answers what was accepted, and ends what runs while active before it says so", () =>
+  it.scoped("accepted requests are completed and the term ends before the final heartbeat", () =>
     Effect.gen(function*() {
       const open = yield* Deferred.make<void>()
       const pair = yield* makePair(() => Effect.as(Deferred.await(open), "done"), "hardened")
@@ -156,18 +156,18 @@ describe("handing over", () => {
       assert.isUndefined(yield* pair.primary.request("too late"))
       assert.isFalse((yield* member.report).answers)
       assert.strictEqual(yield* member.state, "ACTIVE")
-      const heard = peer.received.length
+      const before = peer.received.length
       yield* Deferred.succeed(open, undefined)
       yield* TestClock.adjust(1)
       yield* Fiber.join(handingOver)
       assert.deepStrictEqual([...replies], ["done"])
       assert.strictEqual(ended, "ACTIVE")
-      // The word of its role is its last, as long as it has patience.
+      // The final heartbeat is the last until the hand-over times out.
       yield* TestClock.adjust("4 seconds")
-      assert.deepStrictEqual(peer.received.slice(heard), ["1"])
+      assert.deepStrictEqual(peer.received.slice(before), ["1"])
     }))
 
-  it.scoped("is given up when a request takes longer than the drain", () =>
+  it.scoped("a request that takes longer than the drain is interrupted", () =>
     Effect.gen(function*() {
       const pair = yield* makePair(() => Effect.never, "hardened", { drain: "3 seconds" })
       const member = yield* pair.primary.start
@@ -183,7 +183,7 @@ describe("handing over", () => {
       assert.strictEqual(yield* member.state, "HANDING_OVER")
     }))
 
-  it.scoped("is refused with a reason", () =>
+  it.scoped("a hand-over is rejected with a reason", () =>
     Effect.gen(function*() {
       const { backup, members } = yield* paired
       assert.strictEqual(yield* reasonOf(members.backup.handOver("x")), "NotActive")
@@ -199,7 +199,7 @@ describe("handing over", () => {
       assert.strictEqual(yield* reasonOf(primary.handOver("x")), "Unsupported")
     }))
 
-  it.scoped("ends with a stop, and is refused after it", () =>
+  it.scoped("a hand-over ends with a stop, and is rejected after it", () =>
     Effect.gen(function*() {
       const pair = yield* makePair(() => Effect.never, "hardened", { drain: "3 seconds" })
       const member = yield* pair.primary.start
@@ -219,7 +219,7 @@ describe("handing over", () => {
       assert.strictEqual(yield* reasonOf(member.promote("x")), "Interrupted")
     }))
 
-  it.scoped("goes to and fro a hundred times, and one of them always answers in the end", () =>
+  it.scoped("a hundred hand-overs: one server is active after each", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* paired
       for (let i = 0; i < 100; i++) {
@@ -237,7 +237,7 @@ describe("handing over", () => {
 })
 
 describe("promoting", () => {
-  it.scoped("makes a lone backup active that has never met its primary, after two heartbeats and two more", () =>
+  it.scoped("a lone backup that received nothing is active after two heartbeats and two more", () =>
     Effect.gen(function*() {
       const { backup } = yield* makePair(undefined, "hardened", { crashDetection: false })
       const member = yield* backup.start
@@ -259,7 +259,7 @@ describe("promoting", () => {
       ])
     }))
 
-  it.scoped("is refused as soon as the primary is there after all, which then is active", () =>
+  it.scoped("a promotion is rejected once the primary reports, which is then active", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair(undefined, "hardened", { crashDetection: false })
       const member = yield* backup.start
@@ -273,7 +273,7 @@ describe("promoting", () => {
       assert.deepStrictEqual([yield* other.state, yield* member.state], ["ACTIVE", "PASSIVE"])
     }))
 
-  it.scoped("is refused while the peer is heard, and does nothing to a server that is active", () =>
+  it.scoped("a promotion is rejected while the peer sends heartbeats, and has no effect on an active server", () =>
     Effect.gen(function*() {
       const { members } = yield* paired
       assert.strictEqual(yield* reasonOf(members.backup.promote("x")), "PeerAlive")
@@ -284,7 +284,7 @@ describe("promoting", () => {
 })
 
 describe("a pause", () => {
-  it.scoped("keeps votes from making a server active until it is resumed, and an operator not", () =>
+  it.scoped("votes are rejected until resume, a promotion is not", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* paired
       yield* members.backup.pause("network work")
@@ -304,7 +304,7 @@ describe("a pause", () => {
       assert.strictEqual(yield* backup.request("x"), "x")
     }))
 
-  it.scoped("F21: keeps a primary that waits for its backup from becoming active, also after a stall", () =>
+  it.scoped("F21 a paused primary does not become active, not even after a stall", () =>
     Effect.gen(function*() {
       const { primary } = yield* makePair(undefined, "hardened")
       const member = yield* primary.start
@@ -323,7 +323,7 @@ describe("a pause", () => {
       assert.strictEqual(yield* primary.request("x"), "x")
     }))
 
-  it.scoped("does not keep a server from handing over, nor its peer from being promoted", () =>
+  it.scoped("a paused server hands over, and its peer can be promoted", () =>
     Effect.gen(function*() {
       const { members } = yield* paired
       yield* members.primary.pause("network work")
@@ -335,8 +335,8 @@ describe("a pause", () => {
     }))
 })
 
-describe("damping", () => {
-  it.scoped("refuses votes after so many failovers in the window, until they are fewer, and an operator overrides", () =>
+describe("failover limit", () => {
+  it.scoped("votes are rejected at the limit until the window has passed; a promotion overrides", () =>
     Effect.gen(function*() {
       const pair = yield* makePair(undefined, "hardened", { maxFailovers: 2, failoverWindow: "1 minute" })
       const member = yield* pair.backup.start
@@ -371,7 +371,7 @@ describe("damping", () => {
 })
 
 describe("a report", () => {
-  it.scoped("tells what led to a take-over, how long it took, and how long requests take", () =>
+  it.scoped("explains a takeover, and has its duration and the latency of requests", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
       assert.strictEqual(yield* primary.request("x"), "x")
@@ -390,7 +390,7 @@ describe("a report", () => {
       assert.isTrue(peer.isExpired)
     }))
 
-  it.scoped("is there when the member has ended, and transitions end with it", () =>
+  it.scoped("is available after the end of the member, with which transitions fail", () =>
     Effect.gen(function*() {
       const { members, primary } = yield* paired
       yield* primary.stop

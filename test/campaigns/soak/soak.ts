@@ -193,7 +193,7 @@ export const play = (options: Options, note: (sample: Sample) => void = () => {}
       const sample: Sample = {
         seconds: (performance.now() - began) / 1000,
         servers: { primary, backup },
-        answers: asked.length,
+        answers: requests.length,
         p50: percentile(latencies, 0.5),
         p99: percentile(latencies, 0.99),
         slowest: percentile(latencies, 1)

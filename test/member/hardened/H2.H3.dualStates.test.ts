@@ -87,12 +87,12 @@ describe("H2 dual actives and H3 dual passives", () => {
     it.scoped(`a ${role} survives every sequence of three heartbeats`, () =>
       Effect.gen(function*() {
         const { member, node, peer } = yield* startWithPeer(role)
-        const words = ["1", "2", "3", "4", "junk"]
-        // Every word after every pair of words.
-        for (const one of words) {
-          for (const two of words) {
-            for (const three of words) {
-              yield* Effect.forEach([one, two, three], (word) => peer.publish([Buffer.from(word)]))
+        const messages = ["1", "2", "3", "4", "junk"]
+        // Every message after every pair of messages.
+        for (const one of messages) {
+          for (const two of messages) {
+            for (const three of messages) {
+              yield* Effect.forEach([one, two, three], (message) => peer.publish([Buffer.from(message)]))
               yield* settle
             }
           }

@@ -90,11 +90,11 @@ describe("H4 keeping the term", () => {
 
   it.scoped("F23 the term ends if the peer's state port is open, with or without a heartbeat", () =>
     Effect.gen(function*() {
-      for (const word of ["4", undefined]) {
+      for (const state of ["4", undefined]) {
         const { links, member, node, term } = yield* startLone("primary")
         yield* node.stall
         const peer = yield* foreignPeer(links.backup)
-        yield* word === undefined ? Effect.void : peer.reports(word)
+        yield* state === undefined ? Effect.void : peer.reports(state)
         yield* TestClock.adjust(stallTime)
         yield* node.resume
         assert.strictEqual(yield* member.state, "PRIMARY")

@@ -81,7 +81,7 @@ describe("H4 stall", () => {
       assert.strictEqual(yield* member.state, "ACTIVE")
     }))
 
-  /** A backup that was active, has stood still and goes on. */
+  /** A backup that was active, and has stalled. */
   const rejoining = Effect.gen(function*() {
     const started = yield* startWithPeer("backup")
     const { member, node, peer } = started
@@ -94,8 +94,8 @@ describe("H4 stall", () => {
     yield* node.resume
     assert.strictEqual(yield* member.state, "REJOINING")
     assert.deepStrictEqual(peer.received.slice(0, 8), ["2", "2", "4", "4", "4", "3", "3", "2"])
-    // A beat was due as well.
-    assert.deepStrictEqual(peer.received.slice(8).filter((word) => word !== "4"), [])
+    // A heartbeat was due as well.
+    assert.deepStrictEqual(peer.received.slice(8).filter((state) => state !== "4"), [])
     peer.received.length = 0
     assert.strictEqual(node.log.at(-1), "this process stalled, rejoining")
     return started
@@ -112,15 +112,15 @@ describe("H4 stall", () => {
       assert.strictEqual(yield* member.state, "ACTIVE")
     }))
 
-  for (const word of ["1", "4"]) {
-    it.scoped(`a stalled backup reports 2 on each ${word}, and waits for two heartbeats more`, () =>
+  for (const state of ["1", "4"]) {
+    it.scoped(`a stalled backup reports 2 on each ${state}, and waits for two heartbeats more`, () =>
       Effect.gen(function*() {
         const { member, node, peer } = yield* rejoining
-        yield* peer.reports(word)
-        yield* peer.reports(word)
+        yield* peer.reports(state)
+        yield* peer.reports(state)
         assert.deepStrictEqual(peer.received, ["2", "2"])
         yield* TestClock.adjust("1500 millis")
-        yield* peer.reports(word)
+        yield* peer.reports(state)
         yield* TestClock.adjust(beforePeerTimeout)
         assert.strictEqual(yield* node.request("too early"), undefined)
         assert.strictEqual(yield* member.state, "REJOINING")
@@ -216,7 +216,7 @@ describe("H4 stall", () => {
         yield* node.resume
         assert.deepStrictEqual([...waiting], ["it waits"])
         assert.strictEqual(yield* member.state, "ACTIVE")
-        // The beats go on from when they were due.
+        // Heartbeats continue at the times when they are due.
         yield* TestClock.adjust("500 millis")
       }
       yield* TestClock.adjust(heartbeat)

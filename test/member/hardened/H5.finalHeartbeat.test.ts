@@ -65,10 +65,10 @@ describe("H5 final heartbeat", () => {
   ) {
     it.scoped(`a ${role} publishes its role's number last, in every state`, () =>
       Effect.gen(function*() {
-        for (const [words, published] of histories) {
+        for (const [reported, published] of histories) {
           yield* Effect.scoped(Effect.gen(function*() {
             const { node, peer } = yield* startWithPeer(role)
-            yield* Effect.forEach(words, (word) => peer.reports(word))
+            yield* Effect.forEach(reported, (state) => peer.reports(state))
             yield* node.stop
             yield* TestClock.adjust("5 seconds")
             assert.deepStrictEqual(peer.received, [number, number, ...published, number])
