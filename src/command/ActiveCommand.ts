@@ -40,7 +40,7 @@ export interface Options {
   /** Defaults to `never`. */
   readonly restart?: Restart | undefined
   /**
-   * Delays between the end of the command, whose exit code is the input, and the next start. Starts anew in each term, and after
+   * Delays between the end of the command, whose exit code is the input, and the next start. Restarts in each term, and after
    * the command has run for a minute. When the schedule ends, the command is not started again. Defaults to 1 second, doubled each
    * time up to 30 seconds.
    */
