@@ -9,7 +9,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { monotonicMillis } from "../internal/Clock.ts"
-import type { Evidence, Role } from "../protocol/StateMachine.ts"
+import type { CrashEvidence, Role } from "../protocol/StateMachine.ts"
 import type * as Frames from "../wire/Frames.ts"
 import type { SocketError } from "./SocketError.ts"
 
@@ -65,7 +65,7 @@ const capacity = 1000
 /** The time, read after pending messages have been delivered. */
 const afterMessages = Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 3), monotonicMillis)
 
-const refused = (peer: Role, asOf: number): Evidence => ({
+const refused = (peer: Role, asOf: number): CrashEvidence => ({
   _tag: "ConnectionRefused",
   endpoint: `the ${peer} in memory`,
   asOf

@@ -11,7 +11,7 @@ import * as LogOnce from "../internal/LogOnce.ts"
 import { nextTurn } from "../internal/Scheduler.ts"
 import type { LinkEvent } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
-import type { Evidence } from "../protocol/StateMachine.ts"
+import type { CrashEvidence } from "../protocol/StateMachine.ts"
 import type * as Frames from "../wire/Frames.ts"
 import * as Addresses from "./addresses.ts"
 import type { SocketSecurity, Subscriber as Socket } from "./models.ts"
@@ -37,7 +37,7 @@ export interface Subscription {
   readonly receive: Effect.Effect<ReadonlyArray<Frames.Frames>, SocketError>
   readonly poll: Effect.Effect<boolean>
   readonly events: Stream.Stream<Exclude<LinkEvent, "Joined">>
-  readonly evidence: Mailbox.ReadonlyMailbox<Evidence>
+  readonly evidence: Mailbox.ReadonlyMailbox<CrashEvidence>
 }
 
 /** How long, in milliseconds, TCP may take to connect, however short the heartbeat: the first SYN may be lost, twice. */
