@@ -131,7 +131,12 @@ describe("the status server", () => {
         http: primary.url,
         peerHttp: pair.backup.url
       })
-      assert.deepInclude(status.config, { heartbeatMillis: 1000, timeoutMillis: null, maxFailovers: 3, vote: "clients" })
+      assert.deepInclude(status.config, {
+        heartbeatMillis: 1000,
+        timeoutMillis: null,
+        maxFailovers: 3,
+        vote: "clients"
+      })
       assert.deepInclude(peer, { state: "PASSIVE", isExpired: false })
       assert.isBelow(peer.ageMillis!, 20_000)
       assert.strictEqual(counters.accepted, 1)

@@ -74,7 +74,12 @@ const wrongs: ReadonlyArray<Wrong> = [
     code: configuration,
     says: /retry-after.*legacy/
   },
-  { what: "a bad retry-after", args: ["client", "--retry-after", "soon"], code: configuration, says: /retry-after.*"soon"/ },
+  {
+    what: "a bad retry-after",
+    args: ["client", "--retry-after", "soon"],
+    code: configuration,
+    says: /retry-after.*"soon"/
+  },
   { what: "a bad drain", args: ["-p", "--drain", "soon"], code: configuration, says: /drain.*"soon"/ },
   {
     what: "a bad crash detection",
