@@ -12,7 +12,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -25,7 +24,7 @@ import { mayRun, signalGroup } from "../command/ProcessGroup.ts"
 import { whole } from "../internal/Spawned.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import type { hooks, Parsed } from "./options.ts"
+import type { Values } from "../settings/Settings.ts"
 
 class HookFailed extends Data.TaggedError("HookFailed")<{ readonly message: string }> {}
 
@@ -139,13 +138,14 @@ const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transi
   }).pipe(Effect.scoped)
 
 /** The hooks that were given. */
-export const layer = (parsed: Parsed<typeof hooks>): Layer.Layer<never, InvalidConfig, BinaryStar> => {
-  const hook = (name: string, command: Option.Option<string>) =>
-    Option.getOrUndefined(Option.map(command, (command) => shell(name, command)))
+export const layer = (
+  values: Pick<Values<"server">, "hookTimeout" | "onActive" | "onPassive" | "onStop">
+): Layer.Layer<never, InvalidConfig, BinaryStar> => {
+  const hook = (name: string, command: string | undefined) => command === undefined ? undefined : shell(name, command)
   return Hooks.layer({
-    onActive: hook("on-active", parsed.onActive),
-    onPassive: hook("on-passive", parsed.onPassive),
-    onStop: hook("on-stop", parsed.onStop),
-    timeout: Option.getOrUndefined(parsed.hookTimeout) as Duration.DurationInput | undefined
+    onActive: hook("on-active", values.onActive),
+    onPassive: hook("on-passive", values.onPassive),
+    onStop: hook("on-stop", values.onStop),
+    timeout: values.hookTimeout
   })
 }

@@ -5,9 +5,9 @@ import * as Console from "effect/Console"
 import type * as Effect from "effect/Effect"
 import * as Policies from "../../protocol/Policies.ts"
 import * as StateMachine from "../../protocol/StateMachine.ts"
-import type { fsm, Parsed } from "../options.ts"
+import type { Values } from "../../settings/Settings.ts"
 
-export const run = ({ format, policy }: Parsed<typeof fsm>): Effect.Effect<void> =>
+export const run = ({ format, policy }: Values<"fsm">): Effect.Effect<void> =>
   Console.log(render(format, Policies.policies[policy]))
 
 /** What a question says of the peer. */
@@ -124,7 +124,7 @@ const merge = (rows: ReadonlyArray<Transition>, column: "peer" | "role", count: 
     : [...groups.values()].flatMap((group) => group.length === count ? [{ ...group[0]!, [column]: "any" }] : group)
 }
 
-export const render = (format: Parsed<typeof fsm>["format"], policy: StateMachine.Policy): string => {
+export const render = (format: Values<"fsm">["format"], policy: StateMachine.Policy): string => {
   switch (format) {
     case "json":
       return JSON.stringify(transitions(policy), undefined, 2)
