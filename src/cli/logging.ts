@@ -15,8 +15,8 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import type { PolicyName } from "../protocol/Policies.ts"
-import { shortened } from "./bursts.ts"
 import { Output } from "./output.ts"
+import { withoutRepeats } from "./repeats.ts"
 import { printable, printableJson } from "./text.ts"
 
 export type Format = "plain" | "json" | "pretty"
@@ -84,7 +84,7 @@ export const layerOfServer = (format: Format, policy: PolicyName): Layer.Layer<n
     Logger.defaultLogger,
     Effect.zipRight(
       Effect.map(Output, ({ onDropped }) => onDropped((message) => logger.log(warning(message)))),
-      shortened(logger)
+      withoutRepeats(logger)
     )
   )
 }
