@@ -78,7 +78,7 @@ export interface Options extends BinaryStarConfig.Options {
    * How long a request may take in all, until it is given up; most of this time it may wait for a worker to be free. Defaults
    * to `5 seconds`, half of what a client waits, so that it hears of it.
    */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: BinaryStarConfig.DurationInput | undefined
   /**
    * What becomes of a request for which no worker was free in time: its client, if it is one of this library, is told that this
    * server is `Busy`; or the request is dropped without a word, and the client goes on asking. Defaults to `answer`.

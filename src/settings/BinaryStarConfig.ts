@@ -35,8 +35,14 @@ export class BinaryStarConfig
 }
 
 /**
- * What a user gives to configure a server. All but the role and the policy have defaults. A duration is a `Duration`, milliseconds,
- * or text such as `"250 millis"`, `"500ms"` or `"1.5s"`.
+ * A duration: a `Duration`, milliseconds, or text such as `"250 millis"`, `"500ms"` or `"1.5s"`.
+ *
+ * @category models
+ */
+export type DurationInput = Settings.DurationInput
+
+/**
+ * What a user gives to configure a server. All but the role and the policy have defaults.
  *
  * @category models
  */

@@ -41,8 +41,8 @@ export type Default =
   | { readonly primary: string; readonly backup: string }
   | { readonly classic: boolean; readonly hardened: boolean }
 
-/** A duration with a short unit, such as `500ms` or `1.5s`. */
-export type ShortDuration = `${number}${"ms" | "s" | "m" | "h" | "d"}`
+/** A duration as the library takes it, also as text with a short unit, such as `500ms` or `1.5s`. */
+export type DurationInput = Duration.DurationInput | `${number}${"ms" | "s" | "m" | "h" | "d"}` | "Infinity"
 
 /** An entry of the table. */
 interface Entry {
@@ -653,7 +653,7 @@ export type Values<C extends Command> = Intersection<
 /** What the library takes for the settings of a group. */
 export type Given<G> = {
   readonly [K in keyof G]?: G[K] extends Setting<infer A, any, any>
-    ? A extends Duration.Duration ? Duration.DurationInput | ShortDuration | undefined : A | undefined
+    ? A extends Duration.Duration ? DurationInput | undefined : A | undefined
     : never
 }
 

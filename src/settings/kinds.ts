@@ -102,8 +102,10 @@ export const duration = (
 /** A duration of at least `minimum`, or `Infinity`. */
 export const unboundedDuration = (minimum: Duration.DurationInput): UnboundedDuration => {
   const least = Duration.format(minimum)
+  const bounded = duration(minimum, Duration.infinity)
   return {
-    ...duration(minimum, Duration.infinity),
+    ...bounded,
+    decode: (input) => input === "Infinity" ? Duration.infinity : bounded.decode(input),
     expected: `a duration of at least ${least} such as "250ms", "1.5s" or "2 minutes", or "Infinity"`,
     range: `at least ${least}`,
     isUnbounded: true
