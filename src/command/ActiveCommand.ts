@@ -18,7 +18,9 @@ import { BinaryStar } from "../member/BinaryStar.ts"
 import type { MemberError } from "../member/MemberError.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import { DurationInput, validate } from "../settings/Validation.ts"
+import type { DurationInput } from "../settings/Settings.ts"
+import { run as runSettings } from "../settings/Settings.ts"
+import { fieldOf, validate } from "../settings/Validation.ts"
 import { environmentOf } from "./Environment.ts"
 import type { Ended } from "./guardianClient.ts"
 import * as Guardian from "./guardianClient.ts"
@@ -42,7 +44,7 @@ export interface Options {
   readonly command: string
   readonly args?: ReadonlyArray<string> | undefined
   /** How long its process group may take to end after SIGTERM, before SIGKILL. Defaults to `10 seconds`. */
-  readonly grace?: Duration.DurationInput | undefined
+  readonly grace?: DurationInput | undefined
   /** Defaults to `never`. */
   readonly restart?: Restart | undefined
   /**
@@ -60,8 +62,8 @@ export interface Options {
  * @category constants
  */
 export const defaults = {
-  grace: "10 seconds",
-  restart: "never",
+  grace: runSettings.grace.default,
+  restart: runSettings.restart.default,
   schedule: Schedule.union(Schedule.exponential("1 second"), Schedule.spaced("30 seconds"))
 } as const satisfies Omit<Options, "command">
 
@@ -71,7 +73,7 @@ const healthyMillis = 60_000
 /** How soon a command is started again that was killed because its guardian or its lease was lost. */
 const afterLoss = "1 second"
 
-const Settings = Schema.Struct({ grace: DurationInput({ minimum: 0, maximum: "1 day" }) })
+const Settings = Schema.Struct({ grace: fieldOf(runSettings.grace) })
 
 /** What a shell would say. */
 const exitCode = (ended: Exclude<Ended, { readonly _tag: "Orphaned" }>): number =>

@@ -18,7 +18,9 @@ import type { Transition } from "../member/Report.ts"
 import type { Role, State } from "../protocol/StateMachine.ts"
 import { standsBy } from "../protocol/StateMachine.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import { DurationInput, validate } from "../settings/Validation.ts"
+import type { DurationInput } from "../settings/Settings.ts"
+import { operations } from "../settings/Settings.ts"
+import { fieldOf, validate } from "../settings/Validation.ts"
 
 /**
  * Something to be done because of a transition.
@@ -45,7 +47,7 @@ export interface Options<R = never> {
   /** When the server stops, or has ended because of its peer: instead of `onPassive`, and before it says goodbye. */
   readonly onStop?: Hook<R> | undefined
   /** How long each may take before it is interrupted. Defaults to `10 seconds`. */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: DurationInput | undefined
 }
 
 /**
@@ -54,9 +56,9 @@ export interface Options<R = never> {
  * @since 0.1.0
  * @category constants
  */
-export const defaults = { timeout: "10 seconds" } as const
+export const defaults = { timeout: operations.hookTimeout.default } as const
 
-const Settings = Schema.Struct({ timeout: DurationInput({ minimum: "1 millis", maximum: "1 day" }) })
+const Settings = Schema.Struct({ timeout: fieldOf(operations.hookTimeout) })
 
 const names = { onActive: "on-active", onPassive: "on-passive", onStop: "on-stop" } as const
 

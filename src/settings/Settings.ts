@@ -96,7 +96,9 @@ type ValueOf<E> = E extends { readonly kind: Kind<infer A> }
 type CommandOf<E> = E extends { readonly commands: ReadonlyArray<infer C extends Command> } ? C : never
 
 type Group<G> = {
-  readonly [K in keyof G]: G[K] extends Entry ? Setting<ValueOf<G[K]>, CommandOf<G[K]>, G[K]["kind"]> : never
+  readonly [K in keyof G]: G[K] extends Entry
+    ? Setting<ValueOf<G[K]>, CommandOf<G[K]>, G[K]["kind"]> & Pick<G[K], keyof G[K] & ("default" | "commandDefaults")>
+    : never
 }
 
 const kebab = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
@@ -495,11 +497,11 @@ export const client = group(program, {
     commandDefaults: { legacy: "1 second" },
     help: "How long a request may take in all; with --legacy, how long to wait before the other server is tried."
   },
-  patience: {
+  retryAfter: {
     kind: kinds.duration("1 millis", "1 day"),
     commands: ["client"],
     default: "1 second",
-    help: "How long a server that has been answering may take before the request is sent to it again."
+    help: "How long the active server may take to reply before the request is sent to it again."
   },
   legacy: {
     kind: kinds.flag,
@@ -508,11 +510,11 @@ export const client = group(program, {
     default: false,
     help: "Behave like the Guide's Lazy Pirate client: one server at a time, failover in seconds."
   },
-  settle: {
+  reconnectDelay: {
     kind: kinds.duration(0, "1 day"),
     commands: ["legacy"],
     default: "2 seconds",
-    help: "How long to wait before the other server is connected."
+    help: "Time between closing a connection and connecting to the other server."
   },
   interval: {
     kind: kinds.duration(0, "1 day"),

@@ -7,8 +7,8 @@ import * as net from "node:net"
 import * as path from "node:path"
 import type { Absence, Order, Report } from "../../src/command/guardian.ts"
 import { machineMillis, mayRun } from "../../src/command/ProcessGroup.ts"
+import { freeEndpoints } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
-import { freeEndpoints } from "../system/support.ts"
 
 const program = path.resolve(import.meta.dirname, "../../dist/command/guardian.js")
 

@@ -12,8 +12,8 @@ import type * as StateMachine from "../../src/protocol/StateMachine.ts"
 import type { PairStatus } from "../../src/status/Status.ts"
 import * as audit from "../http/audit.ts"
 import * as Fake from "../http/fakeStatusServer.ts"
-import type { Role } from "../system/support.ts"
-import { bstar, freeEndpoints, other, serverArgs } from "../system/support.ts"
+import type { Role } from "../support/processes.ts"
+import { bstar, freeEndpoints, other, serverArgs } from "../support/processes.ts"
 import * as Browser from "./browser.ts"
 
 describe("the dashboard's parts", () => {

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { root } from "../system/support.ts"
+import { root } from "../support/processes.ts"
 
 const dist = path.join(root, "dist")
 

@@ -1,11 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
-import * as LazyPirate from "../../src/client/LazyPirate.ts"
-import * as ActiveCommand from "../../src/command/ActiveCommand.ts"
-import * as Hooks from "../../src/command/Hooks.ts"
-import * as Proxy from "../../src/proxy/Proxy.ts"
 import * as BinaryStarConfig from "../../src/settings/BinaryStarConfig.ts"
 import { describe as describeConfig, Description } from "../../src/settings/Description.ts"
 import { markdown } from "../../src/settings/Documentation.ts"
@@ -44,30 +39,6 @@ describe("the table of settings", () => {
     for (const { help, key } of Settings.all) {
       assert.match(help, /^[A-Za-z-].*\.$/, key)
     }
-  })
-
-  it("has the defaults of the modules that use them", () => {
-    const defaultOf = (setting: Settings.Setting, command?: Settings.Command) =>
-      Settings.defaultOf(setting, { command })
-    assert.deepInclude(BinaryStarClient.defaults, {
-      servers: Settings.client.servers.default,
-      timeout: defaultOf(Settings.client.timeout),
-      patience: defaultOf(Settings.client.patience)
-    } as object)
-    assert.deepInclude(LazyPirate.defaults, {
-      timeout: defaultOf(Settings.client.timeout, "legacy"),
-      settle: defaultOf(Settings.client.settle)
-    } as object)
-    assert.deepInclude(Proxy.defaults, {
-      concurrency: defaultOf(Settings.member.concurrency, "proxy"),
-      timeout: defaultOf(Settings.member.timeout, "proxy"),
-      whenBusy: defaultOf(Settings.proxy.whenBusy)
-    } as object)
-    assert.deepInclude(ActiveCommand.defaults, {
-      grace: defaultOf(Settings.run.grace),
-      restart: defaultOf(Settings.run.restart)
-    } as object)
-    assert.strictEqual(Hooks.defaults.timeout, defaultOf(Settings.operations.hookTimeout) as never)
   })
 
   it("is README's table", () => {

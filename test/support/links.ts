@@ -3,8 +3,8 @@
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import type { Endpoints, Role } from "../system/support.ts"
-import { freeEndpoints } from "../system/support.ts"
+import type { Endpoints, Role } from "./processes.ts"
+import { freeEndpoints } from "./processes.ts"
 import * as Reflector from "./reflector.ts"
 import * as Relay from "./relay.ts"
 

@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -38,7 +39,10 @@ export interface Node {
 export const settle = TestClock.adjust(0)
 
 /** What a test may choose; the ports are in memory. */
-export type NodeOptions = Omit<Options, "role" | "policy" | "frontend" | "state" | "peer">
+export interface NodeOptions extends Omit<Options, "role" | "policy" | "frontend" | "stateEndpoint" | "peerEndpoint"> {
+  readonly heartbeat?: Duration.DurationInput
+  readonly drain?: Duration.DurationInput
+}
 
 const makeNode = (
   options: Options,

@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as path from "node:path"
+import { foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
 import { child, makeLog, runArgs } from "./commands.ts"
-import { foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "./support.ts"
 
 const namespace = ["--pid", "--fork", "--mount-proc", "--kill-child"]
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule } from "effect"
 import { randomBytes } from "node:crypto"
 import * as zmq from "zeromq"
-import type { Digit, Role } from "./support.ts"
+import type { Digit, Role } from "../support/processes.ts"
 import {
   bstar,
   dealer,
@@ -17,7 +17,7 @@ import {
   startLine,
   votesRefused,
   withoutSeconds
-} from "./support.ts"
+} from "../support/processes.ts"
 
 interface Heartbeat {
   readonly option: string

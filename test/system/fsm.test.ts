@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Policies from "../../src/protocol/Policies.ts"
 import * as StateMachine from "../../src/protocol/StateMachine.ts"
-import { bstar, root } from "./support.ts"
+import { bstar, root } from "../support/processes.ts"
 
 const print = (format: string, policy = "classic") =>
   Effect.gen(function*() {

@@ -3,7 +3,7 @@ import type { Scope } from "effect"
 import { Effect, Fiber, Logger, Schedule } from "effect"
 import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
-import type { Digit, Endpoints, Process, Role } from "./support.ts"
+import type { Digit, Endpoints, Process, Role } from "../support/processes.ts"
 import {
   bstar,
   dealer,
@@ -14,7 +14,7 @@ import {
   roles,
   serverArgs,
   startLine
-} from "./support.ts"
+} from "../support/processes.ts"
 
 type Policy = "classic" | "hardened"
 

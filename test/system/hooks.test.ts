@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Scope } from "effect"
 import { Effect, Schedule } from "effect"
 import * as fs from "node:fs"
+import type { Process } from "../support/processes.ts"
+import { bstar, foreignPeer, freeEndpoints, serverArgs, startLine } from "../support/processes.ts"
 import { makeLog } from "./commands.ts"
-import type { Process } from "./support.ts"
-import { bstar, foreignPeer, freeEndpoints, serverArgs, startLine } from "./support.ts"
 
 const secret = "the-token-of-this-test"
 

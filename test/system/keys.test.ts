@@ -11,10 +11,20 @@ import * as Frames from "../../src/wire/Frames.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 import { intrusions, untilLockedOut } from "../security/intruders.ts"
 import { directory, makeKeyFiles } from "../support/keys.ts"
+import type { Endpoints, Role } from "../support/processes.ts"
+import {
+  bstar,
+  foreignPeer,
+  freeEndpoints,
+  other,
+  receiving,
+  roles,
+  serverArgs,
+  socket,
+  startLine
+} from "../support/processes.ts"
 import { eventually, quiet } from "../support/sockets.ts"
 import { temporaryFile } from "./readme.ts"
-import type { Endpoints, Role } from "./support.ts"
-import { bstar, foreignPeer, freeEndpoints, other, receiving, roles, serverArgs, socket, startLine } from "./support.ts"
 
 const configuration = 78
 

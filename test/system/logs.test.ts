@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { bstar, dealer, foreignPeer, freeEndpoints, serverArgs, startLine } from "./support.ts"
+import { bstar, dealer, foreignPeer, freeEndpoints, serverArgs, startLine } from "../support/processes.ts"
 
 const heartbeat = "200 millis"
 

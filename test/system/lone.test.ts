@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule } from "effect"
-import { bstar, dealer, foreignPeer, freeEndpoints, publications, serverArgs, startLine } from "./support.ts"
+import { bstar, dealer, foreignPeer, freeEndpoints, publications, serverArgs, startLine } from "../support/processes.ts"
 
 const heartbeat = "250 millis"
 

@@ -15,7 +15,7 @@ import {
   type Role,
   roles,
   serverArgs
-} from "./support.ts"
+} from "../support/processes.ts"
 
 /** Long, so that a machine that is busy with other tests makes no server stand still for one and a half of it. */
 const heartbeat = "1 second"

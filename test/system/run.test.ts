@@ -3,11 +3,11 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
+import type { Endpoints, Process, Role } from "../support/processes.ts"
+import { bstar, freeEndpoints, publications } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
 import type { Log } from "./commands.ts"
 import { assertOneAtATime, child, makeLog, runArgs, startRun } from "./commands.ts"
-import type { Endpoints, Process, Role } from "./support.ts"
-import { bstar, freeEndpoints, publications } from "./support.ts"
 
 /** Slow enough for a machine that stalls now and then. */
 const heartbeat = "400 millis"

@@ -3,8 +3,7 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as path from "node:path"
 import * as zmq from "zeromq"
-import { child, makeLog, startRun } from "./commands.ts"
-import type { Endpoints, Process } from "./support.ts"
+import type { Endpoints, Process } from "../support/processes.ts"
 import {
   bstar,
   foreignPeer,
@@ -16,7 +15,8 @@ import {
   startLine,
   votesRefused,
   withoutSeconds
-} from "./support.ts"
+} from "../support/processes.ts"
+import { child, makeLog, startRun } from "./commands.ts"
 
 /** The promise is one second. What is asserted leaves a busy machine room, and still tells a hanging end from a quick one. */
 const limitMillis = 3000
@@ -246,7 +246,7 @@ describe("signals", () => {
           "client",
           "--legacy",
           ...["--server", at.primary.frontend, "--server", at.backup.frontend, "--timeout", "50 millis"],
-          ...["--settle", "1 hour"]
+          ...["--reconnect-delay", "1 hour"]
         ])
         yield* client.waitForLine("W: no response from server, failing over")
         yield* endsCleanly(client, signal)

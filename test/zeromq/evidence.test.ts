@@ -29,8 +29,8 @@ describe("fresh evidence first", () => {
           policy: "classic",
           heartbeat: "100 millis",
           frontend: `${name}-frontend`,
-          state: `${name}-state`,
-          peer: publisher.lastEndpoint!
+          stateEndpoint: `${name}-state`,
+          peerEndpoint: publisher.lastEndpoint!
         } as const
         const member = yield* BinaryStar.make(options, Handler.echo).pipe(
           Effect.provide(yield* Layer.build(Zmq.layer(options)))

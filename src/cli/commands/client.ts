@@ -19,7 +19,7 @@ import { Output } from "../output.ts"
 type ClientValues = Values<"client"> | Values<"legacy">
 
 const layerOf = (values: ClientValues) =>
-  "settle" in values
+  "reconnectDelay" in values
     ? LazyPirate.layer({ ...values, retry: Schedule.forever })
     : BinaryStarClient.layer(values)
 

@@ -145,7 +145,7 @@ const failOver = (
     yield* write("demo", `kill -9 ${name} (process ${victim.pid})`)
     const killed = yield* monotonicMillis
     yield* victim.kill("SIGKILL")
-    const found = yield* find("client", `server at ${frontend} answers`, killed)
+    const found = yield* find("client", `server at ${frontend} is active`, killed)
     const served = yield* find("client", "server replied OK", found.at)
     const millis = Math.round(served.at - killed)
     yield* write("demo", `the ${other} has replied ${millis} ms after the kill`)

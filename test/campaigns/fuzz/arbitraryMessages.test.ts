@@ -1,4 +1,4 @@
-/** What a peer says, and what clients send to RPC, may be anything at all. */
+/** A member receives arbitrary messages from its peer, and an RPC server from its clients. */
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -12,14 +12,14 @@ import * as StateMachine from "../../../src/protocol/StateMachine.ts"
 import type { Options } from "../../../src/settings/BinaryStarConfig.ts"
 import * as Zmq from "../../../src/zeromq/Zmq.ts"
 import { makePair, memory } from "../../rpc/rpcPair.ts"
+import { foreignPeer, freeEndpoints, other } from "../../support/processes.ts"
 import { eventually, quiet, unhandledRejections } from "../../support/sockets.ts"
-import { foreignPeer, freeEndpoints, other } from "../../system/support.ts"
 import * as Arbitrary from "./arbitrary.ts"
 
 const seed = 20_260_131
 
-/** Words, stale and again and in any order, and things that are no words, with pauses in between. */
-const words = FastCheck.array(
+/** State messages, in any order and repeatedly, and malformed ones, with pauses in milliseconds. */
+const messages = FastCheck.array(
   FastCheck.tuple(
     FastCheck.oneof(
       { weight: 3, arbitrary: FastCheck.constantFrom("1", "2", "3", "4").map((digit) => [Buffer.from(digit)]) },
@@ -32,7 +32,7 @@ const words = FastCheck.array(
 
 describe("a hardened server over tcp", () => {
   for (const role of ["primary", "backup"] as const) {
-    it.scopedLive(`goes on whatever its peer says: a ${role}`, () =>
+    it.scopedLive(`keeps running whatever its peer sends: a ${role}`, () =>
       Effect.gen(function*() {
         const rejections = yield* unhandledRejections
         const at = yield* freeEndpoints
@@ -47,18 +47,20 @@ describe("a hardened server over tcp", () => {
         const member = Context.get(context, BinaryStar.BinaryStar)
         const joined = yield* Effect.fork(member.join)
         yield* peer.listened
-        let said = 0
-        for (const story of FastCheck.sample(words, { seed, numRuns: 30 })) {
-          for (const [frames, pause] of story.filter(([frames]) => frames.length > 0)) {
+        for (const sequence of FastCheck.sample(messages, { seed, numRuns: 30 })) {
+          for (const [frames, pause] of sequence.filter(([frames]) => frames.length > 0)) {
             yield* peer.say(...frames.map((frame) => Buffer.from(frame)))
-            said++
             yield* pause > 0 ? Effect.sleep(pause) : Effect.void
           }
         }
-        yield* eventually(Effect.map(member.counters, ({ heartbeats, malformed }) => heartbeats + malformed === said))
-        // It still understands what it hears.
-        yield* peer.say("3")
-        yield* eventually(Effect.map(member.report, ({ peer }) => peer.state === "ACTIVE"))
+        // It still decodes state messages. Sent repeatedly, because a member that has stalled drops what it received meanwhile (H4).
+        for (const [digit, state] of [["4", "PASSIVE"], ["3", "ACTIVE"]] as const) {
+          const isReported = Effect.map(member.report, ({ peer }) => peer.state === state)
+          yield* eventually(Effect.zipRight(peer.say(digit), isReported))
+        }
+        const { heartbeats, malformed } = yield* member.counters
+        assert.isAbove(heartbeats, 0)
+        assert.isAbove(malformed, 0)
         const { transition } = yield* member.report
         assert.include(StateMachine.states, transition.to)
         assert.isNull(joined.unsafePoll())
@@ -70,7 +72,7 @@ describe("a hardened server over tcp", () => {
 
 describe("RPC", () => {
   for (const name of ["layerJson", "layerMsgPack"] as const) {
-    it.scopedLive(`over ${name} answers calls whatever else comes`, () =>
+    it.scopedLive(`over ${name} answers calls whatever else it receives`, () =>
       Effect.gen(function*() {
         const rejections = yield* unhandledRejections
         const pair = makePair(yield* memory, RpcSerialization[name])
@@ -78,7 +80,7 @@ describe("RPC", () => {
         const { call, request } = yield* pair.connect()
         for (const body of FastCheck.sample(Arbitrary.frames, { seed, numRuns: 300 })) {
           yield* request(body, { resend: false }).pipe(Effect.timeout("20 millis"), Effect.ignore)
-          // What others say to it must not hold up anybody.
+          // An arbitrary request must not delay the calls of others.
           assert.strictEqual(yield* call.Twice({ n: 21 }), 42)
         }
         assert.isTrue((yield* primary.member.report).answers)
