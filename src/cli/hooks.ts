@@ -1,7 +1,7 @@
 /**
  * `--on-active`, `--on-passive`, `--on-stop`: hooks that are commands of a shell.
  *
- * Not with the command executor of `@effect/platform`: it loses what a command writes that ends within some milliseconds.
+ * The command executor of `@effect/platform` is not used: it loses the output of a command that ends within some milliseconds.
  */
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
@@ -28,28 +28,27 @@ import type { Values } from "../settings/Settings.ts"
 
 class HookFailed extends Data.TaggedError("HookFailed")<{ readonly message: string }> {}
 
-/** How long what is left of a hook may take to end after SIGTERM, before SIGKILL. */
+/** How long the remaining processes of a hook may take to end after SIGTERM, before SIGKILL. */
 const grace: Duration.DurationInput = "1 second"
 
-/** How long the last lines of a hook may take to come: what it leaves in the background may hold its output for ever. */
+/** How long the last lines of a hook are awaited: a process that it leaves in the background may keep its output open. */
 const lastLines: Duration.DurationInput = "100 millis"
 
 /** A longer line is written as several. */
 const maxLineLength = 8192
 
-/** Lines that a hook has written. It has to wait until they are taken. */
+/** Lines of a hook. Its output is paused until they are logged. */
 interface Lines {
   readonly lines: ReadonlyArray<string>
   readonly resume: () => void
 }
 
 interface Shell {
-  /** What it writes. */
   readonly lines: Mailbox.ReadonlyMailbox<Lines>
   readonly end: Effect.Effect<{ readonly code: number | null; readonly signal: string | null }, HookFailed>
 }
 
-/** Reads lines, a few at a time. */
+/** Reads lines, as many as have arrived at a time. */
 const readLines = (input: Readable, offer: (lines: Lines) => void) => {
   let rest = ""
   const resume = () => void input.resume()
@@ -67,7 +66,7 @@ const readLines = (input: Readable, offer: (lines: Lines) => void) => {
 
 const cuts = new RegExp(`.{1,${maxLineLength}}`, "gs")
 
-/** Starts a command in a process group of its own. What is left of the group ends with the scope. */
+/** Starts a command in a process group of its own. The rest of the group ends with the scope. */
 const start = (
   command: string,
   env: { readonly [name: string]: string },
@@ -84,7 +83,7 @@ const start = (
         for (const output of [child.stdout, child.stderr]) {
           readLines(output, (some) => lines.unsafeOffer(some))
         }
-        // It need not read what it is told.
+        // A command need not read its input.
         child.stdin.on("error", () => {})
         child.stdin.end(input)
         child.on("error", ({ message }) => Deferred.unsafeDone(end, Effect.fail(new HookFailed({ message }))))
@@ -110,7 +109,7 @@ const start = (
     return { lines, end: Deferred.await(end) }
   })
 
-/** A hook that runs a command. It is told what has happened by its environment, and by JSON on its standard input. */
+/** A hook that runs a command. It receives the transition in its environment, and as JSON on its standard input. */
 const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transition) =>
   Effect.gen(function*() {
     const { role } = yield* BinaryStar

@@ -13,13 +13,13 @@ export type Typed = { readonly [key: string]: unknown }
 /** Each value is a flag of its own, of which one can be given. */
 const flagsOf = ({ kind }: Settings.Setting): Options.Options<string | undefined> =>
   Options.all(
-    kind.placeholder.split("|").map((word) =>
-      Options.boolean(word, { aliases: [word[0]!] }).pipe(
-        Options.withDescription(`Run the ${word} server.`),
-        Options.map((isGiven) => isGiven ? [word] : [])
+    kind.placeholder.split("|").map((value) =>
+      Options.boolean(value, { aliases: [value[0]!] }).pipe(
+        Options.withDescription(`Run the ${value} server.`),
+        Options.map((isGiven) => isGiven ? [value] : [])
       )
     )
-  ).pipe(Options.mapEffect((words) => words.flat().length > 1 ? noRole : Effect.succeed(words.flat()[0])))
+  ).pipe(Options.mapEffect((given) => given.flat().length > 1 ? noRole : Effect.succeed(given.flat()[0])))
 
 /** The role is neither an option nor in the environment or a file, or it is not clear. */
 export const noRole = Effect.fail(ValidationError.invalidArgument(HelpDoc.p("exactly one of -p and -b is needed")))

@@ -1,4 +1,4 @@
-/** What help and README say of a setting. */
+/** The description of a setting in help and README. */
 import type { Command, Setting } from "./Settings.ts"
 import { all, describeDefault } from "./Settings.ts"
 
@@ -46,7 +46,7 @@ const cell = (text: string): string => text.replaceAll("|", "\\|")
 const optionCell = (setting: Setting): string => {
   const { flag, from, isFlags, kind } = setting
   if (isFlags === true) {
-    return kind.placeholder.split("|").map((word) => `\`-${word[0]}\`, \`--${word}\``).join(" or ")
+    return kind.placeholder.split("|").map((value) => `\`-${value[0]}\`, \`--${value}\``).join(" or ")
   }
   if (!from.includes("option")) {
     return from.includes("library") ? "in the library" : ""

@@ -130,14 +130,14 @@ export const whole = (minimum: number, maximum: number, unit = "N"): Kind<number
 export const countless = 999_999_999_999_999
 
 /** One of a few literals. */
-export const choice = <const Words extends readonly [string, ...Array<string>]>(
-  ...words: Words
-): Kind<Words[number]> => ({
+export const choice = <const Literals extends readonly [string, ...Array<string>]>(
+  ...literals: Literals
+): Kind<Literals[number]> => ({
   ...text,
-  expected: words.map((word) => JSON.stringify(word)).join(" or "),
-  placeholder: words.join("|"),
-  decode: (input) => words.find((word) => word === input),
-  type: Schema.Literal(...words)
+  expected: literals.map((literal) => JSON.stringify(literal)).join(" or "),
+  placeholder: literals.join("|"),
+  decode: (input) => literals.find((literal) => literal === input),
+  type: Schema.Literal(...literals)
 })
 
 /** `on` or `off`, `true` or `false`. */
