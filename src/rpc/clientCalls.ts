@@ -26,7 +26,7 @@ export interface Call {
   readonly tag: string
   readonly resend: boolean
   readonly request: Frames.Frames
-  /** Message that asks for the chunk after the first, once it was needed. */
+  /** Message that requests the next chunk, once there was a first. */
   ack: Frames.Frames | undefined
   /** Message that is sent next, or was sent last. */
   next: Frames.Frames

@@ -56,8 +56,8 @@ export const isConnectable = (endpoint: string): boolean => {
  *
  * @category schemas
  */
-export const Bindable = Schema.String.pipe(
-  Schema.filter(isBindable, {
+export const Bindable = /* @__PURE__ */ Schema.String.pipe(
+  /* @__PURE__ */ Schema.filter(isBindable, {
     identifier: "Bindable",
     message: ({ actual }) => `expected an endpoint to bind such as "tcp://*:5001", got ${JSON.stringify(actual)}`
   })
@@ -69,8 +69,8 @@ export const Bindable = Schema.String.pipe(
  *
  * @category schemas
  */
-export const Connectable = Schema.String.pipe(
-  Schema.filter(isConnectable, {
+export const Connectable = /* @__PURE__ */ Schema.String.pipe(
+  /* @__PURE__ */ Schema.filter(isConnectable, {
     identifier: "Connectable",
     message: ({ actual }) =>
       `expected an endpoint to connect to such as "tcp://localhost:5001", got ${JSON.stringify(actual)}`

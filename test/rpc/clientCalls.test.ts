@@ -70,7 +70,7 @@ describe("a client's call", () => {
     assert.include(messageOf(polled, error("NoReply", 0)), "may have been executed")
   })
 
-  it("asks for the next chunk after its reader has acknowledged the last one, and is kept alive until then", () => {
+  it("requests the next chunk once its reader has acknowledged the last one, and is kept alive until then", () => {
     const calls = new ClientCalls()
     const call = start(calls, { isStream: true })
     assert.deepStrictEqual(call.next, ControlFrame.make("Stream", ...request))

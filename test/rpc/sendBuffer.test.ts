@@ -7,7 +7,7 @@ import * as Frames from "../../src/wire/Frames.ts"
 const message = (text: string, resend = false): PendingMessage => ({ body: Frames.make(text), resend })
 
 describe("a send buffer", () => {
-  it("the first message asks for a flush at the end of the turn, the 32nd for one at once", () => {
+  it("the first message requires a flush at the end of the turn, the 32nd at once", () => {
     const buffer = new SendBuffer()
     const added = Array.from({ length: 32 }, (_, i) => buffer.add(message(`${i}`)))
     assert.deepStrictEqual([added[0], added[1], added[30], added[31]], ["First", "Added", "Added", "Full"])

@@ -60,21 +60,26 @@ const wrongs: ReadonlyArray<Wrong> = [
     what: "a bad reconnect delay",
     args: ["client", "--legacy", "--reconnect-delay", "soon"],
     code: configuration,
-    says: /reconnect-?[dD]elay.*"soon"/
+    says: /reconnectDelay.*"soon"/
   },
   {
     what: "a reconnect delay without legacy",
     args: ["client", "--reconnect-delay", "1 second"],
     code: configuration,
-    says: /reconnect-?[dD]elay.*legacy/
+    says: /reconnectDelay.*legacy/
   },
   {
     what: "a retry-after with legacy",
     args: ["client", "--legacy", "--retry-after", "1 second"],
     code: configuration,
-    says: /retry-after.*legacy/
+    says: /retryAfter.*legacy/
   },
-  { what: "a bad retry-after", args: ["client", "--retry-after", "soon"], code: configuration, says: /retry-after.*"soon"/ },
+  {
+    what: "a bad retry-after",
+    args: ["client", "--retry-after", "soon"],
+    code: configuration,
+    says: /retryAfter.*"soon"/
+  },
   { what: "a bad drain", args: ["-p", "--drain", "soon"], code: configuration, says: /drain.*"soon"/ },
   {
     what: "a bad crash detection",

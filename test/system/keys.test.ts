@@ -65,8 +65,8 @@ describe("bstar --keys", () => {
         assert.strictEqual(yield* intrusions(at.backup.frontend, credentials, key, 3), 0)
       }
       yield* eventually(Effect.promise(async () => {
-        const { refused } = await (await fetch(`${url}/status`)).json() as Status.NodeStatus
-        const { absent, unfinished, ...others } = refused!.frontend
+        const { rejectedConnections } = await (await fetch(`${url}/status`)).json() as Status.NodeStatus
+        const { absent, unfinished, ...others } = rejectedConnections!.frontend
         assert.deepStrictEqual(others, { unknown: 3, wrong: 3, malformed: 0, full: 0 })
         return absent + unfinished === 3
       }))

@@ -37,8 +37,8 @@ export const run = (
       ? parsed.server
       : Option.getOrUndefined(yield* serversFromEnvironment)
     const [unused, foreign] = parsed.legacy
-      ? [parsed.retryAfter, { field: "retry-after", message: "not an option of --legacy" }] as const
-      : [parsed.reconnectDelay, { field: "reconnect-delay", message: "only an option of --legacy" }] as const
+      ? [parsed.retryAfter, { field: "retryAfter", message: "not an option of --legacy" }] as const
+      : [parsed.reconnectDelay, { field: "reconnectDelay", message: "only an option of --legacy" }] as const
     if (Option.isSome(unused)) {
       return yield* new InvalidConfig({ issues: [foreign] })
     }

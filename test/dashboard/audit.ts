@@ -1,8 +1,8 @@
 /**
- * What a page must be for everybody to be able to use it, looked at from within: expressions for `page.evaluate`.
+ * Accessibility checks of a page, as expressions for `page.evaluate`. Each gives what it finds wrong.
  */
 
-/** What has no name that a screen reader could say, and what has an identifier that another one has too. */
+/** Elements without a name for screen readers, identifiers that are used twice, and references to none. */
 export const nameless = String.raw`(() => {
   const nameOf = (node) => {
     const by = node.getAttribute("aria-labelledby")
