@@ -7,9 +7,9 @@
  */
 import { spawn } from "node:child_process"
 import process from "node:process"
+import type { Address } from "../internal/RefusalProbe.ts"
+import { probe as probeAddress } from "../internal/RefusalProbe.ts"
 import { machineMillis, mayRun, signalGroup } from "./ProcessGroup.ts"
-import type { Address } from "./refusal.ts"
-import { probe as probeAddress } from "./refusal.ts"
 
 /** Address of the peer's state port, while no heartbeat is received. A refused connection renews the lease by `leaseMillis`. */
 export interface Probe {

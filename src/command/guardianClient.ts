@@ -9,11 +9,11 @@ import type { ChildProcess } from "node:child_process"
 import { fork } from "node:child_process"
 import { createRequire } from "node:module"
 import { monotonicReader } from "../internal/Clock.ts"
+import { addressOf } from "../internal/RefusalProbe.ts"
 import * as Endpoint from "../wire/Endpoint.ts"
 import type { GuardianEvent, GuardianRequest } from "./guardian.ts"
 import type { LeaseProbe } from "./Lease.ts"
 import { machineMillis, mayRun, signalGroup } from "./ProcessGroup.ts"
-import type { Address } from "./refusal.ts"
 
 /** How a command ended. `Orphaned`: its guardian died, and the command was killed. */
 export type Ended = Extract<GuardianEvent, { readonly _tag: "Ended" | "NotStarted" }> | { readonly _tag: "Orphaned" }
@@ -33,19 +33,6 @@ export interface Guardian {
   readonly run: (command: Command) => Effect.Effect<Ended>
   /** Renews the lease of the command. Does not wait. */
   readonly renew: (renewal: Renewal) => void
-}
-
-/** An abstract ipc name is not a path, and inproc has no address. */
-const addressOf = (endpoint: string): Address | undefined => {
-  const parts = Endpoint.parse(endpoint)
-  switch (parts?.protocol) {
-    case "tcp":
-      return { host: parts.host.replace(/^\[(.*)\]$/, "$1"), port: Number(parts.port) }
-    case "ipc":
-      return parts.name.startsWith("@") ? undefined : { path: parts.name }
-    default:
-      return undefined
-  }
 }
 
 /** Time for the guardian to exit, or to report an end. One that takes longer hangs, and is killed. */
@@ -131,7 +118,7 @@ class GuardianProcess {
   #leaseOf({ probe, until }: Renewal) {
     // Read first: if this process stalls in between, the lease gets shorter, not longer.
     const at = machineMillis()
-    const address = probe && addressOf(probe.endpoint)
+    const address = probe && addressOf(Endpoint.parse(probe.endpoint))
     return {
       until: at + until - this.#now(),
       probe: address && { address, leaseMillis: probe.leaseMillis }

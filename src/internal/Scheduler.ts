@@ -38,11 +38,6 @@ export const nextTurn: Effect.Effect<void> = Effect.async((resume) => {
  */
 export const nextPoll: Effect.Effect<void> = Effect.zipRight(nextTurn, nextTurn)
 
-/** {@link nextPoll} as a callback. */
-export const onNextPoll = (f: () => void): void => {
-  onNextTurn(() => onNextTurn(f))
-}
-
 const resolved = Promise.resolve()
 
 /**

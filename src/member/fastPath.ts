@@ -35,12 +35,12 @@ const makeRefresh = ({ fork, link, now, state }: Runtime): () => void => {
       state.linkReadAt = Math.max(state.linkReadAt, at)
     }
   }
-  const poll = link.pollSync ?? ((onPolled) => fork(Effect.map(link.poll, onPolled)))
+  const read = Effect.map(link.poll, onPolled)
   return () => {
     if (!isReading) {
       isReading = true
       at = now()
-      poll(onPolled)
+      fork(read)
     }
   }
 }
