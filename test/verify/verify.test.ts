@@ -184,7 +184,7 @@ describe("a broken rule is seen", () => {
     assert.isTrue(finds({ policy, kills: 1, cuts: 1, ...atOnce }, "both-passive"))
   })
 
-  it("H4: a process that goes on as if it had not stood still", () => {
+  it("H4: a process that continues as if it had not stalled", () => {
     const slept = { ACTIVE: { Stalled: stay } }
     assert.isTrue(finds({ policy: change("primary", slept), pauses: 1 }, "dual-answer"))
     assert.isTrue(finds({ policy: change("backup", slept), kills: 1, pauses: 1, ...atOnce }, "dual-answer"))
