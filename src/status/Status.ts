@@ -329,7 +329,7 @@ const blockOf = (
 ): Schema.Schema.Type<typeof TakeoverBlock> | null => {
   switch (block?._tag) {
     case "Paused":
-      return { kind: "paused", reason: block.reason, since: time(block.at) }
+      return { kind: "paused", reason: block.reason, since: time(block.since) }
     case "Limited":
       return { kind: "limited", until: time(block.until) }
     case undefined:
