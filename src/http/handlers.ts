@@ -15,7 +15,6 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as crypto from "node:crypto"
-import * as dashboard from "../dashboard/Dashboard.ts"
 import { monotonicReader } from "../internal/Clock.ts"
 import * as LogOnce from "../internal/LogOnce.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
@@ -60,8 +59,13 @@ const healthCheck = (isSo: (report: Report) => boolean) =>
 const json = <A, E, R>(of: (services: ReadServices["Type"]) => Effect.Effect<A, E, R>) =>
   Effect.map(Effect.flatMap(ReadServices, of), (answer) => HttpServerResponse.unsafeJson(answer))
 
-const page = HttpServerResponse.text(dashboard.html, { contentType: "text/html; charset=utf-8" }).pipe(
-  HttpServerResponse.setHeader("content-security-policy", dashboard.csp)
+/** The page is large, so it is loaded with the first request for it. */
+const page = Effect.map(
+  Effect.promise(() => import("../dashboard/Dashboard.ts")),
+  ({ csp, html }) =>
+    HttpServerResponse.text(html, { contentType: "text/html; charset=utf-8" }).pipe(
+      HttpServerResponse.setHeader("content-security-policy", csp)
+    )
 )
 
 /** `description` is the answer to `/openapi.json`, rendered once: it is large and never changes. */
@@ -96,7 +100,7 @@ const readHandlers = (description: HttpServerResponse.HttpServerResponse) =>
           return HttpServerResponse.raw(body, { contentType: "text/event-stream" })
         }))
       .handleRaw("openapi", () => Effect.succeed(description))
-      .handleRaw("dashboard", () => Effect.succeed(page)))
+      .handleRaw("dashboard", () => page))
 
 const log = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, command: string, reason?: string) =>
   Effect.logInfo(

@@ -253,7 +253,7 @@ describe("a pair with keys", () => {
       const { request } = yield* LazyPirate.make({
         servers,
         timeout: "300 millis",
-        settle: "10 millis",
+        reconnectDelay: "10 millis",
         retry: Schedule.forever
       }).pipe(Effect.provide([ZmqClientLink.layerCurve(keys.clientOf(keys.client)), quiet]))
       const reply = yield* Effect.fork(request("hello"))

@@ -11,7 +11,7 @@ const startClient = (at: Endpoints, ...args: ReadonlyArray<string>) =>
     "client",
     "--legacy",
     ...["--server", at.primary.frontend, "--server", at.backup.frontend],
-    ...["--timeout", "1 second", "--settle", "100 millis", "--interval", "20 millis"],
+    ...["--timeout", "1 second", "--reconnect-delay", "100 millis", "--interval", "20 millis"],
     ...args
   ])
 

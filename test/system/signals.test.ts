@@ -246,7 +246,7 @@ describe("signals", () => {
           "client",
           "--legacy",
           ...["--server", at.primary.frontend, "--server", at.backup.frontend, "--timeout", "50 millis"],
-          ...["--settle", "1 hour"]
+          ...["--reconnect-delay", "1 hour"]
         ])
         yield* client.waitForLine("W: no response from server, failing over")
         yield* endsCleanly(client, signal)

@@ -50,7 +50,7 @@ const dealer = (frontend: string) =>
   })
 
 const client = (frontend: string): Effect.Effect<BinaryStarClient.BinaryStarClient["Type"], never, Scope.Scope> =>
-  BinaryStarClient.make({ servers: [frontend], patience: "1 minute", timeout: "1 minute" }).pipe(
+  BinaryStarClient.make({ servers: [frontend], retryAfter: "1 minute", timeout: "1 minute" }).pipe(
     Effect.provide(ZmqClientLink.layer),
     Effect.orDie
   )
