@@ -106,8 +106,8 @@ describe("hooks that are commands", () => {
         "on-stop backup ACTIVE BACKUP Stopping"
       ])
       assert.deepStrictEqual(
-        backup.lines.filter((line) => /in good order|interrupted/.test(line)),
-        ["I: stopped in good order", "W: interrupted"]
+        backup.lines.filter((line) => /stopped cleanly|interrupted/.test(line)),
+        ["I: stopped cleanly", "W: interrupted"]
       )
       assert.strictEqual(backup.stderr(), "")
     }))
@@ -180,6 +180,6 @@ describe("hooks that are commands", () => {
         ...["--on-active", "true", "--hook-timeout", "soon"]
       ])
       assert.strictEqual((yield* server.exit).code, 78)
-      assert.include(server.stderr(), "E: timeout: expected a duration")
+      assert.include(server.stderr(), "E: --hook-timeout: expected a duration")
     }))
 })

@@ -166,7 +166,7 @@ describe("a broken rule is seen", () => {
     )
   })
   const stay: StateMachine.Cell = { _tag: "Stay" }
-  const refuse: StateMachine.Cell = { _tag: "Refuse" }
+  const refuse: StateMachine.Cell = { _tag: "Reject" }
   const note: StateMachine.Cell = { _tag: "Note" }
 
   it("H1: a primary that answers before it knows", () => {

@@ -14,7 +14,7 @@ import * as Batches from "../../internal/Batches.ts"
 import type { ClientLink } from "../../ports/ClientLink.ts"
 import type { Frontend } from "../../ports/Frontend.ts"
 import type { LinkEvent, PeerLink } from "../../ports/PeerLink.ts"
-import type { Evidence, Role } from "../../protocol/StateMachine.ts"
+import type { CrashEvidence, Role } from "../../protocol/StateMachine.ts"
 import { peerOf } from "../../protocol/StateMachine.ts"
 import * as Envelope from "../../wire/Envelope.ts"
 import * as Frames from "../../wire/Frames.ts"
@@ -54,7 +54,7 @@ interface Station {
   readonly life: Life
   readonly requests: Mailbox.Mailbox<Frames.Frames>
   readonly words: Mailbox.Mailbox<Frames.Frames>
-  readonly evidence: Mailbox.Mailbox<Evidence>
+  readonly evidence: Mailbox.Mailbox<CrashEvidence>
   readonly events: Mailbox.Mailbox<LinkEvent>
   readonly clients: Map<string, { readonly answers: Line; readonly lost: () => void }>
 }
@@ -203,7 +203,7 @@ export const make = (
     const station = stations[life.role]
     if (station?.life === life && stations[peerOf(life.role)] === undefined) {
       if (weather.cut.size === 0) {
-        const evidence: Evidence = { _tag: "ConnectionRefused", endpoint: peerOf(life.role), asOf: time.now() }
+        const evidence: CrashEvidence = { _tag: "ConnectionRefused", endpoint: peerOf(life.role), asOf: time.now() }
         time.after(delay(), () => station.evidence.unsafeOffer(evidence))
       }
       time.after(probeMillis, () => probe(life))
@@ -218,7 +218,7 @@ export const make = (
           life,
           requests: yield* Mailbox.make<Frames.Frames>(options),
           words: yield* Mailbox.make<Frames.Frames>(options),
-          evidence: yield* Mailbox.make<Evidence>(options),
+          evidence: yield* Mailbox.make<CrashEvidence>(options),
           events: yield* Mailbox.make<LinkEvent>(options),
           clients: new Map()
         }

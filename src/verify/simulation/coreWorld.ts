@@ -2,7 +2,7 @@
  * What a pair without fibers consists of: two processes, what is planned, and where chance comes from. Plain records; the same
  * seed gives the same world, event by event.
  */
-import type { Refusal } from "../../member/Member.ts"
+import type { ConnectionRefusal } from "../../member/Member.ts"
 import type * as Core from "../../member/Member.ts"
 import type { Requests } from "../../member/Requests.ts"
 import type { Completion } from "../../member/Responder.ts"
@@ -113,7 +113,7 @@ export interface Server extends Challenge.Challenge {
   pending: Array<Core.Output>
   /** Whether an output has to be answered before anything else. */
   isBlocked: boolean
-  refusal: Refusal | undefined
+  refusal: ConnectionRefusal | undefined
   nextEpoch: number
   linkEpoch: number
   linkReadAt: number
