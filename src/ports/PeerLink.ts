@@ -56,7 +56,7 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
    */
   readonly isRefused: (timeoutMillis: number) => Effect.Effect<boolean>
   /** Crash evidence, each time that the link finds some. Never ends by itself. To be run once. */
-  readonly peerDown: Stream.Stream<Evidence>
+  readonly peerDown: Stream.Stream<CrashEvidence>
 }>() {}
 
 /** Messages queued for a peer that does not read. Further ones are dropped, as by ZeroMQ at its high-water mark. */

@@ -92,7 +92,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
     Frontend,
     Effect.gen(function*() {
       const limits = yield* Descriptors.withConnections({ ...Limits.standard, ...options }, options.frontend)
-      const isFirst = LogOnce.makeKinds(rejectionQuietMillis, yield* monotonicReader)
+      const isFirst = LogOnce.makeByKey(rejectionQuietMillis, yield* monotonicReader)
       let rejectedBefore = 0
 
       const security = options.security ?? (yield* limitConnections(limits))

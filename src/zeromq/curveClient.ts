@@ -148,7 +148,7 @@ export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Socke
   Effect.gen(function*() {
     yield* requireCurve
     yield* validKeys(servers)
-    const isFirst = LogOnce.makeKinds(quietMillis, yield* monotonicReader)
+    const isFirst = LogOnce.makeByKey(quietMillis, yield* monotonicReader)
     const shared: Shared = { servers, isFirst, lastRight: new Map(), endpoints: [] }
     return {
       options: {

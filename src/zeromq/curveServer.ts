@@ -44,7 +44,7 @@ const acceptedAt = (security: Curve.Server, port: Port): Accepted | "anyone" => 
 
 /** Logs lines of the same kind once, from callbacks. */
 const makeLog = Effect.gen(function*() {
-  const isFirst = LogOnce.makeKinds(quietMillis, yield* monotonicReader)
+  const isFirst = LogOnce.makeByKey(quietMillis, yield* monotonicReader)
   const lines = yield* Mailbox.make<string>({ capacity: lineCapacity, strategy: "dropping" })
   yield* Effect.forkScoped(Effect.forever(Effect.flatMap(lines.take, (line) => Effect.logWarning(line))))
   return (kind: string, line: string) => {

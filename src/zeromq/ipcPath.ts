@@ -91,7 +91,7 @@ export const watch = (options: {
   Effect.gen(function*() {
     const { bindAgain, path } = options
     const now = yield* monotonicReader
-    const isFirst = LogOnce.makeKinds(quietMillis, now)
+    const isFirst = LogOnce.makeByKey(quietMillis, now)
     let own = options.bound
     const logOnce = (message: string) => isFirst(message) ? Effect.logError(message) : Effect.void
     const look = Effect.gen(function*() {

@@ -68,7 +68,7 @@ interface Session extends Options {
   readonly scope: Scope.Scope
   readonly inputs: Mailbox.Mailbox<PeerConnections.Input>
   readonly events: Mailbox.Mailbox<Exclude<LinkEvent, "Joined">>
-  readonly evidence: Mailbox.Mailbox<Evidence>
+  readonly evidence: Mailbox.Mailbox<CrashEvidence>
   readonly isFirstFailure: (now: number) => boolean
   readonly isFirstSlow: (now: number) => boolean
   readonly subscribers: Map<number, Subscriber>
@@ -198,7 +198,7 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
       scope: yield* Effect.scope,
       inputs: yield* Mailbox.make<PeerConnections.Input>(eventCapacity),
       events: yield* Mailbox.make<Exclude<LinkEvent, "Joined">>(eventCapacity),
-      evidence: yield* Mailbox.make<Evidence>({ capacity: 1, strategy: "sliding" }),
+      evidence: yield* Mailbox.make<CrashEvidence>({ capacity: 1, strategy: "sliding" }),
       isFirstFailure: LogOnce.make(quietMillis),
       isFirstSlow: LogOnce.make(quietMillis),
       subscribers: new Map(),
