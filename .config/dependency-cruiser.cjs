@@ -57,13 +57,13 @@ module.exports = {
       name: `private-to-${room}`,
       comment: "camelCase files are private to their room",
       severity: "error",
-      from: { path: "^src/", pathNot: [`^src/${room}/`, ...(room === "cli" ? ["^src/bin\\.ts$"] : [])] },
+      from: { path: "^src/", pathNot: `^src/${room}/` },
       to: { path: [`^src/${room}/[a-z][^/]*\\.ts$`, `^src/${room}/[a-z]+/[a-z][^/]*\\.ts$`] }
     })),
     ...Object.entries(packages).map(([name, allowed]) => ({
       name: `package-${name.replace(/\W/g, "-")}`,
       severity: "error",
-      from: { path: "^src/", pathNot: [`^src/${anyOf(allowed)}/`, "^src/bin\\.ts$"] },
+      from: { path: "^src/", pathNot: `^src/${anyOf(allowed)}/` },
       to: { path: `node_modules/${name}/` }
     })),
     {

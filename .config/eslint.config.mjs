@@ -39,7 +39,7 @@ export default tseslint.config(
         { name: "Date", message: "Time comes from Clock; decisions use internal/clock.ts." },
         { name: "setTimeout", message: "Use Effect.sleep or a Schedule." },
         { name: "setInterval", message: "Use a Schedule." },
-        { name: "process", message: "Only bin.ts, runMain.ts, demo.ts and the guardian know the process." }
+        { name: "process", message: "Import it from node:process." }
       ]
     }
   },
@@ -51,7 +51,6 @@ export default tseslint.config(
   },
   {
     files: [
-      "src/bin.ts",
       "src/cli/commands/demo.ts",
       "src/cli/runMain.ts",
       "src/command/guardian.ts",

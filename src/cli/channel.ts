@@ -1,19 +1,19 @@
 /**
- * The standard streams without the waiting. Node writes to pipes, terminals and files synchronously, so that a reader that
- * has stopped would stop the whole process.
+ * The standard streams without blocking writes. Node writes to pipes, terminals and files synchronously, so a reader that has
+ * stopped would stop the whole process.
  */
 import * as fs from "node:fs"
 import * as process from "node:process"
 
 /** A standard stream. One write at a time. */
 export interface Channel {
-  /** How many bytes of whole lines are to be written at once. */
+  /** How many bytes of whole lines are written at once. */
   readonly batchBytes: number
-  /** Calls back with how much was written, at once or later, and does not block. `EAGAIN`: nothing can be written now. */
+  /** Calls back with the number of bytes written, at once or later, and does not block. `EAGAIN`: nothing can be written now. */
   readonly write: (bytes: Uint8Array, done: (error: NodeJS.ErrnoException | null, written: number) => void) => void
-  /** Whether a thread waits in a write. It would keep this process from exiting. */
+  /** Whether a thread is blocked in a write. It would keep this process from exiting. */
   readonly isBlocked: () => boolean
-  /** Ends such a write, as far as the stream allows it. Nothing can be written afterwards. */
+  /** Ends such a write, if the stream allows it. Nothing can be written afterwards. */
   readonly abandon: () => void
 }
 
@@ -35,9 +35,9 @@ const reopen = (fd: 1 | 2): number | undefined => {
   }
 }
 
-/** Writes on the spot what fits in. */
+/** Writes at once as much as fits. */
 const immediate = (fd: number): Channel => ({
-  // A pipe takes so much as a whole or not at all (`PIPE_BUF`), so that lines of several processes are not mixed.
+  // A write of this size to a pipe is atomic (`PIPE_BUF`), so that lines of several processes are not mixed.
   batchBytes: 4096,
   write: (bytes, done) => {
     let written

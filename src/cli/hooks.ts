@@ -1,7 +1,7 @@
 /**
  * `--on-active`, `--on-passive`, `--on-stop`: hooks that are commands of a shell.
  *
- * Not with the command executor of `@effect/platform`: it loses what a command writes that ends within some milliseconds.
+ * The command executor of `@effect/platform` is not used: it loses the output of a command that ends within some milliseconds.
  */
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
@@ -12,7 +12,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -25,32 +24,31 @@ import { mayRun, signalGroup } from "../command/ProcessGroup.ts"
 import { withStreams } from "../internal/Spawned.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import type { hooks, Parsed } from "./options.ts"
+import type { Values } from "../settings/Settings.ts"
 
 class HookFailed extends Data.TaggedError("HookFailed")<{ readonly message: string }> {}
 
-/** How long what is left of a hook may take to end after SIGTERM, before SIGKILL. */
+/** How long the remaining processes of a hook may take to end after SIGTERM, before SIGKILL. */
 const grace: Duration.DurationInput = "1 second"
 
-/** How long the last lines of a hook may take to come: what it leaves in the background may hold its output for ever. */
+/** How long the last lines of a hook are awaited: a process that it leaves in the background may keep its output open. */
 const lastLines: Duration.DurationInput = "100 millis"
 
 /** A longer line is written as several. */
 const maxLineLength = 8192
 
-/** Lines that a hook has written. It has to wait until they are taken. */
+/** Lines of a hook. Its output is paused until they are logged. */
 interface Lines {
   readonly lines: ReadonlyArray<string>
   readonly resume: () => void
 }
 
 interface Shell {
-  /** What it writes. */
   readonly lines: Mailbox.ReadonlyMailbox<Lines>
   readonly end: Effect.Effect<{ readonly code: number | null; readonly signal: string | null }, HookFailed>
 }
 
-/** Reads lines, a few at a time. */
+/** Reads lines, as many as have arrived at a time. */
 const readLines = (input: Readable, offer: (lines: Lines) => void) => {
   let rest = ""
   const resume = () => void input.resume()
@@ -68,7 +66,7 @@ const readLines = (input: Readable, offer: (lines: Lines) => void) => {
 
 const cuts = new RegExp(`.{1,${maxLineLength}}`, "gs")
 
-/** Starts a command in a process group of its own. What is left of the group ends with the scope. */
+/** Starts a command in a process group of its own. The rest of the group ends with the scope. */
 const start = (
   command: string,
   env: { readonly [name: string]: string },
@@ -85,7 +83,7 @@ const start = (
         for (const output of [child.stdout, child.stderr]) {
           readLines(output, (some) => lines.unsafeOffer(some))
         }
-        // It need not read what it is told.
+        // A command need not read its input.
         child.stdin.on("error", () => {})
         child.stdin.end(input)
         child.on("error", ({ message }) => Deferred.unsafeDone(end, Effect.fail(new HookFailed({ message }))))
@@ -111,7 +109,7 @@ const start = (
     return { lines, end: Deferred.await(end) }
   })
 
-/** A hook that runs a command. It is told what has happened by its environment, and by JSON on its standard input. */
+/** A hook that runs a command. It receives the transition in its environment, and as JSON on its standard input. */
 const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transition) =>
   Effect.gen(function*() {
     const { role } = yield* BinaryStar
@@ -139,13 +137,14 @@ const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transi
   }).pipe(Effect.scoped)
 
 /** The hooks that were given. */
-export const layer = (parsed: Parsed<typeof hooks>): Layer.Layer<never, InvalidConfig, BinaryStar> => {
-  const hook = (name: string, command: Option.Option<string>) =>
-    Option.getOrUndefined(Option.map(command, (command) => shell(name, command)))
+export const layer = (
+  values: Pick<Values<"server">, "hookTimeout" | "onActive" | "onPassive" | "onStop">
+): Layer.Layer<never, InvalidConfig, BinaryStar> => {
+  const hook = (name: string, command: string | undefined) => command === undefined ? undefined : shell(name, command)
   return Hooks.layer({
-    onActive: hook("on-active", parsed.onActive),
-    onPassive: hook("on-passive", parsed.onPassive),
-    onStop: hook("on-stop", parsed.onStop),
-    timeout: Option.getOrUndefined(parsed.hookTimeout) as Duration.DurationInput | undefined
+    onActive: hook("on-active", values.onActive),
+    onPassive: hook("on-passive", values.onPassive),
+    onStop: hook("on-stop", values.onStop),
+    timeout: values.hookTimeout
   })
 }

@@ -1,10 +1,8 @@
 /**
- * `--http`: a server tells its operators how it is.
+ * `--http`: the status server of a server.
  */
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { readFile } from "node:fs/promises"
 import * as StatusServer from "../http/StatusServer.ts"
@@ -12,7 +10,9 @@ import type { BinaryStar } from "../member/BinaryStar.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type * as Curve from "../security/Curve.ts"
 import { InvalidConfig } from "../settings/InvalidConfig.ts"
-import type { http, Parsed } from "./options.ts"
+import type { Values } from "../settings/Settings.ts"
+
+type HttpValues = Pick<Values<"server">, "httpHost" | "httpToken" | "httpTokenFile" | "peerHttp">
 
 const tokenIn = (file: string) =>
   Effect.tryPromise({
@@ -23,31 +23,24 @@ const tokenIn = (file: string) =>
       })
   }).pipe(Effect.map((text) => Redacted.make(text.trim())))
 
-const tokenOf = (file: Option.Option<string>) =>
-  Option.match(file, {
-    onNone: () => Effect.map(Effect.orDie(Config.option(Config.redacted("BSTAR_HTTP_TOKEN"))), Option.getOrUndefined),
-    onSome: tokenIn
-  })
-
-/** What is given as options comes before the environment. */
-const hostsOf = (given: ReadonlyArray<string>) =>
-  given.length > 0
-    ? Effect.succeed(given)
-    : Effect.orDie(Config.withDefault(Config.array(Config.string(), "BSTAR_HTTP_HOSTS"), []))
+const tokenOf = ({ httpToken, httpTokenFile }: HttpValues) =>
+  httpTokenFile === undefined
+    ? Effect.succeed(httpToken)
+    : tokenIn(httpTokenFile)
 
 /** The member, and its status server at an address. */
 export const around = <A, E, R>(
   address: string,
-  parsed: Parsed<typeof http>,
+  values: HttpValues,
   security: Curve.Server | undefined,
   member: Layer.Layer<A | BinaryStar, E, R>
 ): Layer.Layer<A | BinaryStar, E | InvalidConfig | SocketError, R> =>
   Layer.unwrapEffect(
-    Effect.map(Effect.all([tokenOf(parsed.httpTokenFile), hostsOf(parsed.httpHost)]), ([token, httpHosts]) =>
+    Effect.map(tokenOf(values), (token) =>
       StatusServer.around(member, {
         http: address,
-        httpHosts,
-        peerHttp: Option.getOrUndefined(parsed.peerHttp),
+        httpHosts: values.httpHost,
+        peerHttp: values.peerHttp,
         token,
         rejectedConnections: security?.rejectedConnections
       }))

@@ -1,6 +1,4 @@
-/**
- * How a server's and a client's lines are written. They are what the command is for, so they go to standard output.
- */
+/** The log lines of servers and clients. They are the result of the command, so they go to standard output. */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as DateTime from "effect/DateTime"
@@ -15,22 +13,15 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import type { PolicyName } from "../protocol/Policies.ts"
-import { shortened } from "./bursts.ts"
 import { Output } from "./output.ts"
+import { withoutRepeats } from "./repeats.ts"
 import { printable, printableJson } from "./text.ts"
 
 export type Format = "plain" | "json" | "pretty"
 
-const prefix = (level: LogLevel.LogLevel): string =>
-  level._tag === "Info"
-    ? "I"
-    : level._tag === "Warning"
-    ? "W"
-    : level._tag === "Error" || level._tag === "Fatal"
-    ? "E"
-    : "D"
+const prefixes: { readonly [level: string]: string } = { Info: "I", Warning: "W", Error: "E", Fatal: "E" }
 
-/** A cause with its stack traces. What else there is on lines of its own is indented, so that it looks like no log line. */
+/** A cause with its stack traces. Lines after the first are indented, so that none looks like a log line. */
 export const linesOf = (cause: Cause.Cause<unknown>): string =>
   Cause.pretty(cause).split("\n").map((line, i) => i === 0 ? printable(line) : `    ${printable(line.trimStart())}`)
     .join(
@@ -39,12 +30,12 @@ export const linesOf = (cause: Cause.Cause<unknown>): string =>
 
 /** The Guide's lines: `I: ...`, `W: ...`, `E: ...`. */
 const plain = Logger.make<unknown, string>(({ cause, logLevel, message }) => {
-  const words = Arr.ensure(message).map((part) => printable(Inspectable.toStringUnknown(part, 0)))
-  const why = Cause.isEmpty(cause) ? [] : [linesOf(cause)]
-  return `${prefix(logLevel)}: ${[...words, ...why].join(" ")}`
+  const parts = Arr.ensure(message).map((part) => printable(Inspectable.toStringUnknown(part, 0)))
+  const causes = Cause.isEmpty(cause) ? [] : [linesOf(cause)]
+  return `${prefixes[logLevel._tag] ?? "D"}: ${[...parts, ...causes].join(" ")}`
 })
 
-/** The same with what a transition was decided by. */
+/** The same with the explanation of a transition. */
 const plainWithEvidence = Logger.make<unknown, string>((options) =>
   Option.match(HashMap.get(options.annotations, "explanation"), {
     onNone: () => plain.log(options),
@@ -77,19 +68,19 @@ const loggerOf = (format: Format, lines: Logger.Logger<unknown, string>): Logger
 export const layer = (format: Format): Layer.Layer<never> =>
   Logger.replace(Logger.defaultLogger, loggerOf(format, plain))
 
-/** For a server: bursts are told in short, and with other rules than the Guide's the plain lines tell more than its. */
+/** The logger of a server: without repetitions, and with explanations unless the policy is the Guide's. */
 export const layerOfServer = (format: Format, policy: PolicyName): Layer.Layer<never, never, Output> => {
   const logger = loggerOf(format, policy === "classic" ? plain : plainWithEvidence)
   return Logger.replaceScoped(
     Logger.defaultLogger,
     Effect.zipRight(
       Effect.map(Output, ({ onDropped }) => onDropped((message) => logger.log(warning(message)))),
-      shortened(logger)
+      withoutRepeats(logger)
     )
   )
 }
 
-/** A warning that no fiber logs. */
+/** A warning that is not logged by a fiber. */
 const warning = (message: string): Logger.Logger.Options<unknown> => ({
   fiberId: FiberId.none,
   logLevel: LogLevel.Warning,

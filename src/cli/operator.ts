@@ -11,14 +11,13 @@ import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as OperatorClient from "../http/OperatorClient.ts"
 import { InvalidConfig } from "../settings/InvalidConfig.ts"
+import type { Values } from "../settings/Settings.ts"
 import { validate } from "../settings/Validation.ts"
 import type { Observation } from "../status/Observation.ts"
-import type { operator, orders, Parsed } from "./options.ts"
 import { ansi, type Paint, plain, printable } from "./text.ts"
 
 /** Exit with this code; output is already written. */
@@ -37,8 +36,6 @@ export interface Servers {
   readonly observe: Effect.Effect<ReadonlyArray<Observation>, never, HttpClient.HttpClient>
 }
 
-const serversFromEnvironment = Config.withDefault(Config.array(Config.string(), "BSTAR_HTTP_SERVERS"), [])
-
 const Addresses = Schema.Struct({
   http: Schema.Array(OperatorClient.Address).pipe(
     Schema.minItems(1, {
@@ -50,24 +47,21 @@ const Addresses = Schema.Struct({
 
 /** The token is a secret, so it is never an argument, and no output contains it. */
 const tokenOf = (
-  file: Option.Option<string>
+  file: string | undefined
 ): Effect.Effect<
   Redacted.Redacted<string> | undefined,
   ConfigError.ConfigError | InvalidConfig,
   FileSystem.FileSystem
 > =>
-  Option.match(file, {
-    onNone: () =>
-      Effect.flatMap(
-        Config.withDefault(Config.string("BSTAR_HTTP_TOKEN"), ""),
-        (token) => token === "" ? Effect.succeed(undefined) : checked(token, "BSTAR_HTTP_TOKEN")
-      ),
-    onSome: (path) =>
-      Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
-        Effect.mapError(({ message }) => invalidToken("token-file", message)),
-        Effect.flatMap((token) => checked(token.trim(), "token-file"))
-      )
-  })
+  file === undefined
+    ? Effect.flatMap(
+      Config.withDefault(Config.string("BSTAR_HTTP_TOKEN"), ""),
+      (token) => token === "" ? Effect.succeed(undefined) : checked(token, "BSTAR_HTTP_TOKEN")
+    )
+    : Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(file)).pipe(
+      Effect.mapError(({ message }) => invalidToken("token-file", message)),
+      Effect.flatMap((token) => checked(token.trim(), "token-file"))
+    )
 
 const invalidToken = (field: string, message: string) => new InvalidConfig({ issues: [{ field, message }] })
 
@@ -79,13 +73,11 @@ const checked = (token: string, field: string): Effect.Effect<Redacted.Redacted<
 
 /** The servers of a command, by its options or the environment. */
 export const serversOf = (
-  parsed: Parsed<typeof operator> & Partial<Parsed<typeof orders>>
+  parsed: Pick<Values<"status">, "http"> & Partial<Pick<Values<"resume">, "tokenFile">>
 ): Effect.Effect<Servers, ConfigError.ConfigError | InvalidConfig, FileSystem.FileSystem> =>
   Effect.gen(function*() {
-    const { http: addresses } = yield* validate(Addresses, {
-      http: parsed.http.length > 0 ? parsed.http : yield* serversFromEnvironment
-    })
-    const token = parsed.tokenFile === undefined ? undefined : yield* tokenOf(parsed.tokenFile)
+    const { http: addresses } = yield* validate(Addresses, { http: parsed.http })
+    const token = "tokenFile" in parsed ? yield* tokenOf(parsed.tokenFile) : undefined
     const clientOf = (address: string) => OperatorClient.make({ address, token })
     return {
       addresses,

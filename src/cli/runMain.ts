@@ -8,16 +8,16 @@ import { constVoid } from "effect/Function"
 import * as os from "node:os"
 import process from "node:process"
 
-/** Each asks for an orderly stop; a second one ends the process at once. */
+/** Signals for an orderly stop; a second one ends the process at once. */
 const stops = ["SIGINT", "SIGTERM", "SIGQUIT"] as const
 
 /**
- * Each asks for an orderly stop, and nothing more when it is repeated: a terminal that closes sends SIGHUP twice, systemd may
+ * Signals for an orderly stop that change nothing when they are repeated: a terminal that closes sends SIGHUP twice, systemd may
  * send it right after SIGTERM, and a CPU limit sends SIGXCPU every second.
  */
 const notices = ["SIGHUP", "SIGALRM", "SIGXCPU", "SIGPWR"] as const
 
-/** Sent by tools that take them for a request to reopen log files or to report. */
+/** Signals that some tools send to have log files reopened. */
 const ignored = ["SIGUSR1", "SIGUSR2"] as const
 
 const longest = 2 ** 31 - 1
@@ -56,5 +56,5 @@ export const runMain = makeRunMain(({ fiber, teardown }) => {
   })
 })
 
-/** The kernel keeps from process 1 every signal that it does not handle, so the default action never comes. */
+/** The kernel drops signals that process 1 does not handle, so they have no default action. */
 const endNow = (signal: NodeJS.Signals) => process.exit(128 + os.constants.signals[signal])

@@ -3,8 +3,9 @@
  */
 import * as ConfigProvider from "effect/ConfigProvider"
 import process from "node:process"
+import * as Settings from "../settings/Settings.ts"
 
-const names = ["BSTAR_HTTP_TOKEN"] as const
+const names = Settings.all.filter(({ isSecret }) => isSecret === true).map(({ variable }) => variable)
 
 /** Removes the secrets from the environment of this process and provides them, and the rest of it, as configuration. */
 export const take = (): ConfigProvider.ConfigProvider => {

@@ -1,22 +1,20 @@
-/**
- * Tables and times as people read them.
- */
+/** Text for people: tables, times, and strings without control characters. */
 
-/** Characters that end a line, steer a terminal, or change the direction of what follows. */
+/** Characters that end a line, control a terminal, or change the direction of text. */
 const controls = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 const escapes: ReadonlyMap<string, string> = new Map([["\n", "\\n"], ["\r", "\\r"], ["\t", "\\t"]])
 
 const hex = (character: string, digits: number): string => character.charCodeAt(0).toString(16).padStart(digits, "0")
 
-/** Text that others have chosen, on one line and without control over the terminal: these characters as in a string. */
+/** Text from outside, on one line and without control of the terminal: these characters are escaped. */
 export const printable = (text: string): string =>
   text.replace(
     controls,
     (one) => escapes.get(one) ?? (one < "\u0100" ? `\\x${hex(one, 2)}` : `\\u${hex(one, 4)}`)
   )
 
-/** JSON whose strings hold none of these characters either; it means the same. */
+/** The same JSON with these characters escaped. */
 export const printableJson = (json: string): string =>
   json.replace(controls, (one) => one === "\n" ? one : `\\u${hex(one, 4)}`)
 

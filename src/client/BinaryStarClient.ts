@@ -6,7 +6,6 @@
  * until one of them answers; all other pending requests follow.
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -14,7 +13,9 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { ClientLink } from "../ports/ClientLink.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import { DurationInput, validate } from "../settings/Validation.ts"
+import type { DurationInput } from "../settings/Settings.ts"
+import { client } from "../settings/Settings.ts"
+import { fieldOf, validate } from "../settings/Validation.ts"
 import * as Endpoint from "../wire/Endpoint.ts"
 import * as Frames from "../wire/Frames.ts"
 import type { RequestError } from "./RequestError.ts"
@@ -29,12 +30,12 @@ export interface Options {
   /** Frontends of the servers; the first one receives the first request. Defaults to the Guide's pair on this machine. */
   readonly servers?: ReadonlyArray<string> | undefined
   /** Time in which a request ends, with a reply or an error. Defaults to `10 seconds`. */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: DurationInput | undefined
   /**
    * Time after which the active server receives an unanswered request again. Should exceed the duration of the slowest
    * handler. Defaults to `1 second`.
    */
-  readonly retryAfter?: Duration.DurationInput | undefined
+  readonly retryAfter?: DurationInput | undefined
   /**
    * Intervals at which an unanswered request is sent to a server that is not known to be active, as a vote. Starts anew
    * with each outage, and when it ends. Defaults to intervals that grow from 5 to 50 milliseconds.
@@ -48,9 +49,9 @@ export interface Options {
  * @category constants
  */
 export const defaults = {
-  servers: ["tcp://localhost:5001", "tcp://localhost:5002"],
-  timeout: "10 seconds",
-  retryAfter: "1 second",
+  servers: client.servers.default,
+  timeout: client.timeout.default,
+  retryAfter: client.retryAfter.default,
   votes: Schedule.union(Schedule.exponential("5 millis", 1.5), Schedule.spaced("50 millis"))
 } as const satisfies Options
 
@@ -92,8 +93,8 @@ export class BinaryStarClient extends Context.Tag("effect-binary-star/BinaryStar
 
 const Settings = Schema.Struct({
   servers: Schema.NonEmptyArray(Endpoint.Connectable),
-  timeout: DurationInput({ minimum: "1 millis", maximum: "1 day" }),
-  retryAfter: DurationInput({ minimum: "1 millis", maximum: "1 day" })
+  timeout: fieldOf(client.timeout),
+  retryAfter: fieldOf(client.retryAfter)
 })
 
 /**

@@ -3,7 +3,6 @@
  * takes seconds, but milliseconds with {@link BinaryStarClient}. Use it for exactly the Guide's behaviour.
  */
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
@@ -15,7 +14,9 @@ import type { Connection } from "../ports/ClientLink.ts"
 import { ClientLink } from "../ports/ClientLink.ts"
 import { SocketError } from "../ports/SocketError.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import { DurationInput, validate } from "../settings/Validation.ts"
+import type { DurationInput } from "../settings/Settings.ts"
+import { client } from "../settings/Settings.ts"
+import { fieldOf, validate } from "../settings/Validation.ts"
 import * as Endpoint from "../wire/Endpoint.ts"
 import * as Frames from "../wire/Frames.ts"
 import { BinaryStarClient } from "./BinaryStarClient.ts"
@@ -30,9 +31,9 @@ export interface Options {
   /** Frontends of the servers, in the order in which they are tried. Defaults to the Guide's pair on this machine. */
   readonly servers?: ReadonlyArray<string> | undefined
   /** Time to wait for a reply before the connection is closed. Defaults to `1 second`. */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: DurationInput | undefined
   /** Time between closing a connection and connecting to the next server. Defaults to `2 seconds`. */
-  readonly reconnectDelay?: Duration.DurationInput | undefined
+  readonly reconnectDelay?: DurationInput | undefined
   /**
    * How often an unanswered request is sent again, with delays in addition to `reconnectDelay`. With `n` retries a request ends
    * after `(n + 1) * (timeout + reconnectDelay)` at most, plus the delays of the schedule and up to one `timeout` for each
@@ -48,16 +49,16 @@ export interface Options {
  * @category constants
  */
 export const defaults = {
-  servers: ["tcp://localhost:5001", "tcp://localhost:5002"],
-  timeout: "1 second",
-  reconnectDelay: "2 seconds",
+  servers: client.servers.default,
+  timeout: client.timeout.commandDefaults.legacy,
+  reconnectDelay: client.reconnectDelay.default,
   retry: Schedule.recurs(3)
 } as const satisfies Options
 
 const Settings = Schema.Struct({
   servers: Schema.NonEmptyArray(Endpoint.Connectable),
-  timeout: DurationInput({ minimum: "1 millis", maximum: "1 day" }),
-  reconnectDelay: DurationInput({ minimum: 0, maximum: "1 day" })
+  timeout: fieldOf(client.timeout),
+  reconnectDelay: fieldOf(client.reconnectDelay)
 })
 
 /** Delay before a message is offered again to a server whose queue is full. */

@@ -14,7 +14,9 @@ import { BinaryStar } from "../member/BinaryStar.ts"
 import type { MemberError } from "../member/MemberError.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import { DurationInput, validate } from "../settings/Validation.ts"
+import type { DurationInput } from "../settings/Settings.ts"
+import { run as runSettings } from "../settings/Settings.ts"
+import { fieldOf, validate } from "../settings/Validation.ts"
 import { environmentOf } from "./Environment.ts"
 import type { Ended } from "./guardianClient.ts"
 import * as Guardian from "./guardianClient.ts"
@@ -36,7 +38,7 @@ export interface Options {
   readonly command: string
   readonly args?: ReadonlyArray<string> | undefined
   /** Time between SIGTERM and SIGKILL of its process group. Defaults to `10 seconds`. */
-  readonly grace?: Duration.DurationInput | undefined
+  readonly grace?: DurationInput | undefined
   /** Defaults to `never`. */
   readonly restart?: Restart | undefined
   /**
@@ -53,8 +55,8 @@ export interface Options {
  * @category constants
  */
 export const defaults = {
-  grace: "10 seconds",
-  restart: "never",
+  grace: runSettings.grace.default,
+  restart: runSettings.restart.default,
   schedule: Schedule.union(Schedule.exponential("1 second"), Schedule.spaced("30 seconds"))
 } as const satisfies Omit<Options, "command">
 
@@ -64,7 +66,7 @@ const healthyMillis = 60_000
 /** Delay before a restart after the guardian or the lease was lost. */
 const afterLoss = "1 second"
 
-const Settings = Schema.Struct({ grace: DurationInput({ minimum: 0, maximum: "1 day" }) })
+const Settings = Schema.Struct({ grace: fieldOf(runSettings.grace) })
 
 /** Exit code, as of a shell. */
 const exitCode = (ended: Exclude<Ended, { readonly _tag: "Orphaned" }>): number =>

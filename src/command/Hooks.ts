@@ -15,7 +15,9 @@ import type { Transition } from "../member/Report.ts"
 import type { Role, State } from "../protocol/StateMachine.ts"
 import { standsBy } from "../protocol/StateMachine.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import { DurationInput, validate } from "../settings/Validation.ts"
+import type { DurationInput } from "../settings/Settings.ts"
+import { operations } from "../settings/Settings.ts"
+import { fieldOf, validate } from "../settings/Validation.ts"
 
 /**
  * Effect that runs because of a transition.
@@ -40,7 +42,7 @@ export interface Options<R = never> {
   /** Runs when the server stops, before its final heartbeat, or has failed; instead of `onPassive`. */
   readonly onStop?: Hook<R> | undefined
   /** Timeout of each hook, after which it is interrupted. Defaults to `10 seconds`. */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: DurationInput | undefined
 }
 
 /**
@@ -48,9 +50,9 @@ export interface Options<R = never> {
  *
  * @category constants
  */
-export const defaults = { timeout: "10 seconds" } as const
+export const defaults = { timeout: operations.hookTimeout.default } as const
 
-const Settings = Schema.Struct({ timeout: DurationInput({ minimum: "1 millis", maximum: "1 day" }) })
+const Settings = Schema.Struct({ timeout: fieldOf(operations.hookTimeout) })
 
 const names = { onActive: "on-active", onPassive: "on-passive", onStop: "on-stop" } as const
 

@@ -22,6 +22,7 @@ import type { PeerLink } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import * as BinaryStarConfig from "../settings/BinaryStarConfig.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
+import * as Settings from "../settings/Settings.ts"
 import { ProxySession } from "./session.ts"
 
 /**
@@ -67,7 +68,7 @@ export interface Options extends BinaryStarConfig.Options {
    * Limit for a request in all, of which it may be queued for nine tenths. Defaults to `5 seconds`, half of a client's default,
    * so that the client learns the reason.
    */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: BinaryStarConfig.DurationInput | undefined
   /**
    * Treatment of a request for which no worker was free in time. With `answer` a client of this library receives `Busy`, any other
    * no reply. With `drop` no client receives a reply, and clients of this library repeat the request. Defaults to `answer`.
@@ -81,9 +82,9 @@ export interface Options extends BinaryStarConfig.Options {
  * @category constants
  */
 export const defaults = {
-  concurrency: 1000,
-  timeout: "5 seconds",
-  whenBusy: "answer"
+  concurrency: Settings.member.concurrency.commandDefaults.proxy,
+  timeout: Settings.member.timeout.commandDefaults.proxy,
+  whenBusy: Settings.proxy.whenBusy.default
 } as const satisfies Pick<Options, "concurrency" | "timeout" | "whenBusy">
 
 /**

@@ -2,9 +2,8 @@
 import * as Data from "effect/Data"
 
 /**
- * One value of a configuration that was refused.
+ * One invalid value of a configuration. `field` is empty if no single field is wrong.
  *
- * @since 0.1.0
  * @category models
  */
 export interface ConfigIssue {
@@ -13,9 +12,8 @@ export interface ConfigIssue {
 }
 
 /**
- * A configuration was refused. `issues` holds every wrong field, not only the first.
+ * A configuration is not valid. `issues` has every invalid field, not only the first.
  *
- * @since 0.1.0
  * @category errors
  */
 export class InvalidConfig extends Data.TaggedError("InvalidConfig")<{

@@ -1,100 +1,37 @@
-import * as Duration from "effect/Duration"
+/** Checks of configurations: schemas that name the field, the value, and examples. */
 import * as Effect from "effect/Effect"
-import * as Inspectable from "effect/Inspectable"
-import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import type { ConfigIssue } from "./InvalidConfig.ts"
 import { InvalidConfig } from "./InvalidConfig.ts"
+import * as kinds from "./kinds.ts"
+import type { Setting, Situation } from "./Settings.ts"
+import { defaultOf } from "./Settings.ts"
 
-const quoted = (input: unknown): string =>
-  typeof input === "string" ? JSON.stringify(input) : Inspectable.toStringUnknown(input, 0)
+type Fields<G> = {
+  readonly [K in keyof G]: G[K] extends Setting<infer A, any, any> ? Schema.Schema<A, unknown> : never
+}
 
-/**
- * A duration as a user gives it: a `Duration`, milliseconds, or text such as `"250 millis"`.
- *
- * @internal
- */
-export const DurationInput = (bounds: {
-  readonly minimum: Duration.DurationInput
-  readonly maximum: Duration.DurationInput
-}): Schema.Schema<Duration.Duration, unknown> =>
-  Schema.transformOrFail(Schema.Unknown, Schema.DurationFromSelf, {
-    strict: true,
-    decode: (input, _, ast) =>
-      Option.match(Option.filter(Duration.decodeUnknown(input), Duration.between(bounds)), {
-        onNone: () =>
-          ParseResult.fail(
-            new ParseResult.Type(
-              ast,
-              input,
-              `expected a duration from ${Duration.format(bounds.minimum)} to ${
-                Duration.format(bounds.maximum)
-              } such as "250 millis", got ${quoted(input)}`
-            )
-          ),
-        onSome: ParseResult.succeed
-      }),
-    encode: ParseResult.succeed
-  })
+/** The fields of a schema for the settings of a group, which decode what the library gives. */
+export const fieldsOf = <G extends { readonly [key: string]: Setting<any, any, any> }>(group: G): Fields<G> =>
+  Object.fromEntries(
+    Object.entries(group).map(([key, setting]) => [key, fieldOf(setting)])
+  ) as Fields<G>
 
-/**
- * One of a few words.
- *
- * @internal
- */
-export const oneOf = <const Words extends readonly [string, ...Array<string>]>(...words: Words) =>
-  Schema.Literal(...words).annotations({
-    message: ({ actual }) => ({
-      message: `expected ${words.map((word) => JSON.stringify(word)).join(" or ")}, got ${quoted(actual)}`,
-      override: true
-    })
-  })
+/** A schema for a setting, which decodes what the library gives. */
+export const fieldOf = <A>(setting: Setting<A, any, any>): Schema.Schema<A, unknown> =>
+  kinds.schemaOf<any>(setting.kind, setting.default === undefined && setting.isRequired !== true)
 
-const wholeNumberMessage = (minimum: number, maximum: number) => ({
-  message: ({ actual }: ParseResult.ParseIssue) => ({
-    message: `expected a whole number from ${minimum} to ${maximum}, got ${quoted(actual)}`,
-    override: true
-  })
-})
+/** Fills in the defaults of the settings of a group. */
+export const withDefaults = (
+  group: { readonly [key: string]: Setting },
+  given: { readonly [key: string]: unknown },
+  { policy, role }: Situation
+): { readonly [key: string]: unknown } =>
+  Object.fromEntries(
+    Object.entries(group).map(([key, setting]) => [key, given[key] ?? defaultOf(setting, { policy, role })])
+  )
 
-/**
- * A whole number within bounds.
- *
- * @internal
- */
-export const wholeNumber = (minimum: number, maximum: number) =>
-  Schema.Int.pipe(Schema.between(minimum, maximum)).annotations(wholeNumberMessage(minimum, maximum))
-
-/**
- * A whole number within bounds, or nothing.
- *
- * @internal
- */
-export const maybeWholeNumber = (minimum: number, maximum: number) =>
-  Schema.UndefinedOr(wholeNumber(minimum, maximum)).annotations(wholeNumberMessage(minimum, maximum))
-
-/**
- * What is wrong with a policy and what a backup does alone, held against each other.
- *
- * @internal
- */
-export const loneIssues = ({ lone, policy }: {
-  readonly lone: string | undefined
-  readonly policy: string | undefined
-}): ReadonlyArray<ConfigIssue> =>
-  lone === "serve" && policy === "classic"
-    ? [
-      { field: "lone", message: `"serve" needs the policy "hardened"` },
-      { field: "policy", message: `expected "hardened" where lone is "serve", got "classic"` }
-    ]
-    : []
-
-/**
- * Decodes a configuration and names every field that is wrong.
- *
- * @internal
- */
+/** Decodes a configuration and names every field that is wrong. */
 export const validate = <A, I>(schema: Schema.Schema<A, I>, input: unknown): Effect.Effect<A, InvalidConfig> =>
   Schema.decodeUnknown(schema)(input, { errors: "all" }).pipe(
     Effect.mapError((error) =>

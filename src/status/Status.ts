@@ -5,7 +5,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
@@ -18,6 +17,7 @@ import type { Histogram, Report, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import type * as Rejected from "../security/RejectedConnections.ts"
+import { describe, Description } from "../settings/Description.ts"
 
 /**
  * A time of the wall clock, such as `2026-01-31T12:00:00.000Z`.
@@ -135,35 +135,7 @@ export const NodeStatus = Schema.Struct({
     /** The histogram; differences of two give the quantiles of a shorter time. The last bucket has no bound. */
     buckets: Schema.Struct({ boundsMillis: Schema.Array(Millis), counts: Schema.Array(Count) })
   }),
-  config: Schema.Struct({
-    frontend: Schema.String,
-    stateEndpoint: Schema.String,
-    peerEndpoint: Schema.String,
-    heartbeatMillis: Millis,
-    vote: Schema.Literal("clients", "self"),
-    lone: Schema.Literal("wait", "serve"),
-    crashDetection: Schema.Boolean,
-    concurrency: Count,
-    /** `null`: no limit. */
-    timeoutMillis: Schema.NullOr(Millis),
-    drainMillis: Millis,
-    /** `null`: no limit. */
-    maxFailovers: Schema.NullOr(Count),
-    failoverWindowMillis: Millis,
-    limits: Schema.Struct({
-      maxMessageSize: Count,
-      maxFrames: Count,
-      /** `null`: no limit. */
-      maxPerClient: Schema.NullOr(Count),
-      /** `null`: no limit. */
-      maxConnections: Schema.NullOr(Count),
-      queue: Count,
-      handshakeTimeoutMillis: Millis,
-      pingMillis: Millis,
-      keepAliveMillis: Millis,
-      maxMemory: Count
-    })
-  }),
+  config: Description,
   versions: Schema.Struct({ bstar: Schema.String, node: Schema.String }),
   host: Schema.String,
   pid: Count,
@@ -329,42 +301,13 @@ const blockOf = (
 ): Schema.Schema.Type<typeof TakeoverBlock> | null => {
   switch (block?._tag) {
     case "Paused":
-      return { kind: "paused", reason: block.reason, since: time(block.at) }
+      return { kind: "paused", reason: block.reason, since: time(block.since) }
     case "Limited":
       return { kind: "limited", until: time(block.until) }
     case undefined:
       return null
   }
 }
-
-const millisOrNull = (duration: Duration.Duration): number | null =>
-  Duration.isFinite(duration) ? Duration.toMillis(duration) : null
-
-const configOf = (config: BinaryStar["Type"]["config"]): NodeStatus["config"] => ({
-  frontend: config.frontend,
-  stateEndpoint: config.stateEndpoint,
-  peerEndpoint: config.peerEndpoint,
-  heartbeatMillis: Duration.toMillis(config.heartbeat),
-  vote: config.vote,
-  lone: config.lone,
-  crashDetection: config.crashDetection,
-  concurrency: config.concurrency,
-  timeoutMillis: millisOrNull(config.timeout),
-  drainMillis: Duration.toMillis(config.drain),
-  maxFailovers: config.maxFailovers ?? null,
-  failoverWindowMillis: Duration.toMillis(config.failoverWindow),
-  limits: {
-    maxMessageSize: config.maxMessageSize,
-    maxFrames: config.maxFrames,
-    maxPerClient: config.maxPerClient ?? null,
-    maxConnections: config.maxConnections ?? null,
-    queue: config.queue,
-    handshakeTimeoutMillis: Duration.toMillis(config.handshakeTimeout),
-    pingMillis: Duration.toMillis(config.ping),
-    keepAliveMillis: Duration.toMillis(config.keepAlive),
-    maxMemory: config.maxMemory
-  }
-})
 
 /**
  * The status of the member now. `address` has the URLs of its status server and of its peer's, and `rejectedConnections` the counters of
@@ -409,7 +352,7 @@ export const make = (address: {
         p99Millis: quantile(latency, 0.99) ?? null,
         buckets: { boundsMillis: latency.bounds, counts: latency.counts }
       },
-      config: configOf(config),
+      config: describe(config),
       versions: { bstar: version, node: process.versions.node },
       host: os.hostname(),
       pid: process.pid,

@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -38,8 +39,11 @@ export interface Node {
 /** Runs all fibers that are ready, without advancing the clock. */
 export const settle = TestClock.adjust(0)
 
-/** Options of a test; the ports are in memory. */
-export type NodeOptions = Omit<Options, "role" | "policy" | "frontend" | "state" | "peer">
+/** What a test may choose; the ports are in memory. */
+export interface NodeOptions extends Omit<Options, "role" | "policy" | "frontend" | "stateEndpoint" | "peerEndpoint"> {
+  readonly heartbeat?: Duration.DurationInput
+  readonly drain?: Duration.DurationInput
+}
 
 const makeNode = (
   options: Options,

@@ -119,7 +119,7 @@ heartbeat = "soon"
 policy = "hard"
 maxFailovers = 3
 max-failovers = 0
-crash-detection = true
+crash-detection = "maybe"
 on-active = ""
 http = 99999
 http-token = "a secret"
@@ -144,22 +144,22 @@ heartbeat = "1 second"
       const file = yield* temporaryFile("pair.toml", wrong)
       const complaints = [
         "hearbeat: unknown key; did you mean heartbeat?",
-        "heartbeat: expected a duration from 10ms to 1h such as \"250 millis\", got \"soon\"",
+        "heartbeat: expected a duration from 10ms to 1h such as \"250ms\", \"1.5s\" or \"2 minutes\", got \"soon\"",
         "policy: expected \"classic\" or \"hardened\", got \"hard\"",
         "maxFailovers: unknown key; did you mean max-failovers?",
         "max-failovers: expected a whole number from 1 to 1000, got 0",
-        "crash-detection: expected \"policy\" or \"on\" or \"off\", got true",
+        "crash-detection: expected \"policy\" or \"on\" or \"off\", got \"maybe\"",
         "on-active: expected text such as \"a command\", got \"\"",
-        "http: expected an address to listen on such as \"127.0.0.1:5011\", got \"99999\"",
+        "http: expected an address to listen on such as \"127.0.0.1:5011\", got 99999",
         "http-token: unknown key; did you mean http-token-file?",
         "server: does not belong here but into the table [client]",
         "zebra: unknown key",
         "backups: unknown key; did you mean backup?",
         "[primary] role: does not belong here but above the tables",
-        "[primary] frontend: expected text such as \"tcp://*:5001\", got 5001",
+        "[primary] frontend: expected an endpoint to bind such as \"tcp://*:5001\", got 5001",
         "[backup] state: expected an endpoint to bind such as \"tcp://*:5001\", got \"tcp://10.0.0.2:99999\"",
         "[backup] log_format: unknown key; did you mean log-format?",
-        "[client] server: expected a list of endpoints to connect such as " +
+        "[client] server: expected a list of endpoints to connect to such as " +
         "[\"tcp://localhost:5001\",\"tcp://localhost:5002\"], got \"tcp://localhost:5001\"",
         "[client] heartbeat: does not belong here but above the tables"
       ].map((complaint) => `E: ${file}: ${complaint}`)
@@ -280,7 +280,7 @@ describe("bstar config check", () => {
       assert.sameMembers(check.stderr().trim().split("\n"), [
         "E: BSTAR_ROLE: expected \"primary\" or \"backup\", got \"both\"",
         "E: --state: expected an endpoint to bind such as \"tcp://*:5001\", got \"here\"",
-        "E: BSTAR_HEARTBEAT: expected a duration from 10ms to 1h such as \"250 millis\", got \"soon\"",
+        "E: BSTAR_HEARTBEAT: expected a duration from 10ms to 1h such as \"250ms\", \"1.5s\" or \"2 minutes\", got \"soon\"",
         "E: BSTAR_MAX_FAILOVERS: expected a whole number from 1 to 1000, got \"many\"",
         "E: http-token-file: cannot read /no/such/token: there is no such file"
       ])

@@ -51,43 +51,43 @@ const wrongs: ReadonlyArray<Wrong> = [
     code: configuration,
     says: /frontend.*\n.*heartbeat/
   },
-  { what: "an unknown policy", args: ["-p", "--policy", "bogus"], code: usage, says: /policy/ },
-  { what: "an unknown log format", args: ["-p", "--log-format", "bogus"], code: usage, says: /log-format/ },
-  { what: "a bad count", args: ["client", "--count", "many"], code: usage, says: /count/ },
+  { what: "an unknown policy", args: ["-p", "--policy", "bogus"], code: configuration, says: /policy/ },
+  { what: "an unknown log format", args: ["-p", "--log-format", "bogus"], code: configuration, says: /log-format/ },
+  { what: "a bad count", args: ["client", "--count", "many"], code: configuration, says: /count/ },
   { what: "a bad server", args: ["client", "--server", "here"], code: configuration, says: /server.*"here"/ },
   { what: "a bad timeout", args: ["client", "--timeout", "soon"], code: configuration, says: /timeout.*"soon"/ },
   {
     what: "a bad reconnect delay",
     args: ["client", "--legacy", "--reconnect-delay", "soon"],
     code: configuration,
-    says: /reconnectDelay.*"soon"/
+    says: /reconnect-delay.*"soon"/
   },
   {
     what: "a reconnect delay without legacy",
     args: ["client", "--reconnect-delay", "1 second"],
     code: configuration,
-    says: /reconnectDelay.*legacy/
+    says: /reconnect-delay.*legacy/
   },
   {
     what: "a retry-after with legacy",
     args: ["client", "--legacy", "--retry-after", "1 second"],
     code: configuration,
-    says: /retryAfter.*legacy/
+    says: /retry-after.*legacy/
   },
   {
     what: "a bad retry-after",
     args: ["client", "--retry-after", "soon"],
     code: configuration,
-    says: /retryAfter.*"soon"/
+    says: /retry-after.*"soon"/
   },
   { what: "a bad drain", args: ["-p", "--drain", "soon"], code: configuration, says: /drain.*"soon"/ },
   {
     what: "a bad crash detection",
     args: ["-p", "--crash-detection", "maybe"],
-    code: usage,
+    code: configuration,
     says: /crash-detection.*"maybe"/
   },
-  { what: "a bad lone", args: ["-b", "--lone", "never"], code: usage, says: /lone.*"never"/ },
+  { what: "a bad lone", args: ["-b", "--lone", "never"], code: configuration, says: /lone.*"never"/ },
   {
     what: "lone serve with the Guide's rules",
     args: ["-b", "--lone", "serve"],
@@ -96,9 +96,15 @@ const wrongs: ReadonlyArray<Wrong> = [
   },
   { what: "BSTAR_LONE", args: ["-b"], env: { BSTAR_LONE: "serve" }, code: configuration, says: /lone.*\n.*policy/ },
   { what: "a bad interval", args: ["client", "--interval", "soon"], code: configuration, says: /interval/ },
-  { what: "an unknown format", args: ["fsm", "--format", "bogus"], code: usage, says: /format/ },
-  { what: "BSTAR_POLICY", args: ["-p"], env: { BSTAR_POLICY: "bogus" }, code: usage, says: /BSTAR_POLICY/ },
-  { what: "BSTAR_LOG_FORMAT", args: ["-p"], env: { BSTAR_LOG_FORMAT: "bogus" }, code: usage, says: /BSTAR_LOG_FORMAT/ },
+  { what: "an unknown format", args: ["fsm", "--format", "bogus"], code: configuration, says: /format/ },
+  { what: "BSTAR_POLICY", args: ["-p"], env: { BSTAR_POLICY: "bogus" }, code: configuration, says: /BSTAR_POLICY/ },
+  {
+    what: "BSTAR_LOG_FORMAT",
+    args: ["-p"],
+    env: { BSTAR_LOG_FORMAT: "bogus" },
+    code: configuration,
+    says: /BSTAR_LOG_FORMAT/
+  },
   { what: "BSTAR_HEARTBEAT", args: ["-p"], env: { BSTAR_HEARTBEAT: "soon" }, code: configuration, says: /heartbeat/i },
   { what: "BSTAR_FRONTEND", args: ["-b"], env: { BSTAR_FRONTEND: "here" }, code: configuration, says: /frontend/i },
   { what: "BSTAR_STATE", args: ["-b"], env: { BSTAR_STATE: "here" }, code: configuration, says: /state/i },

@@ -180,6 +180,6 @@ describe("hooks that are commands", () => {
         ...["--on-active", "true", "--hook-timeout", "soon"]
       ])
       assert.strictEqual((yield* server.exit).code, 78)
-      assert.include(server.stderr(), "E: timeout: expected a duration")
+      assert.include(server.stderr(), "E: --hook-timeout: expected a duration")
     }))
 })

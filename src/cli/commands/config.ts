@@ -1,148 +1,123 @@
 /**
- * `bstar config check`: what the servers of a pair would be configured with, and where each value comes from, or all that is
- * wrong. Nothing is started.
+ * `bstar config check`: the values that the servers of a pair would use, and where each comes from, or all that is wrong. No server
+ * is started.
  */
 import * as FileSystem from "@effect/platform/FileSystem"
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { Role } from "../../protocol/StateMachine.ts"
 import type { ConfigIssue } from "../../settings/InvalidConfig.ts"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
-import { loneIssues } from "../../settings/Validation.ts"
+import * as Settings from "../../settings/Settings.ts"
+import * as Sources from "../../settings/Sources.ts"
 import * as ConfigFile from "../configFile.ts"
-import type { configCheck, Parsed } from "../options.ts"
-import type { Setting, Settings } from "../settings.ts"
-import * as settings from "../settings.ts"
+import { roleOf, type Surroundings, surroundingsOf } from "../configuration.ts"
+import type { Typed } from "../options.ts"
 import { columns } from "../text.ts"
 
-/** A value that would be used. */
-interface Effective {
-  readonly name: string
-  readonly value: string
-  readonly origin: string
-  readonly issue?: ConfigIssue | undefined
-}
+/** The commands whose settings are checked. */
+export const commands = ["server", "proxy", "run"] as const
 
-const roles: ReadonlyArray<Role> = ["primary", "backup"]
+const { clients, httpToken, httpTokenFile, keys } = Settings.operations
 
-const variable = (name: string): Effect.Effect<Option.Option<string>> =>
-  Effect.orElseSucceed(Config.option(Config.string(name)), Option.none<string>)
+const find = (rows: ReadonlyArray<Sources.Resolved>, setting: Settings.Setting) =>
+  rows.find((row) => row.setting === setting)
 
-const given = (name: string, setting: Setting, text: string, origin: string, field: string): Effective => {
-  const message = setting.complaint(setting.fromText(text))
-  return { name, value: text, origin, issue: message === undefined ? undefined : { field, message } }
-}
-
-/** What holds of one setting: an option, or else the environment, the file, and the default. */
-const effective = (
-  name: string,
-  setting: Setting,
-  role: Role,
-  typed: Option.Option<string>,
-  file: ConfigFile.ConfigFile | undefined
-): Effect.Effect<Effective> =>
-  Effect.map(variable(setting.variable), (set) => {
-    if (Option.isSome(typed)) {
-      return given(name, setting, typed.value, `option --${name}`, `--${name}`)
-    }
-    if (Option.isSome(set)) {
-      return given(name, setting, set.value, `environment ${setting.variable}`, setting.variable)
-    }
-    const entry = file?.server[role].get(name)
-    if (file !== undefined && entry !== undefined) {
-      const table = entry.table === "" ? "" : ` [${entry.table}]`
-      return { name, value: String(entry.value), origin: `file ${file.name}${table}` }
-    }
-    const { fallback } = setting
-    return { name, value: typeof fallback === "string" ? fallback : fallback[role], origin: "default" }
-  })
-
-/** Whether there is a token, which is told to nobody. */
-const tokenOf = ({ issue, origin, value }: Effective): Effect.Effect<Effective, never, FileSystem.FileSystem> =>
+/** Replaces the token by that of its file, if there is one. */
+const withTokenFile = (rows: ReadonlyArray<Sources.Resolved>) =>
   Effect.gen(function*() {
-    const name = "http-token"
-    if (issue === undefined && origin !== "default") {
-      const files = yield* FileSystem.FileSystem
-      return yield* Effect.match(files.readFileString(value), {
-        onFailure: (error): Effective => ({
-          name,
-          value: "",
-          origin,
-          issue: { field: "http-token-file", message: `cannot read ${value}: ${ConfigFile.reasonOf(error)}` }
-        }),
-        onSuccess: (content): Effective =>
-          content.trim() === ""
-            ? { name, value: "", origin, issue: { field: "http-token-file", message: `${value} is empty` } }
-            : { name, value: "(set)", origin: `file ${value}` }
-      })
+    const file = find(rows, httpTokenFile)?.value
+    if (typeof file !== "string") {
+      return rows
     }
-    return Option.isSome(yield* variable("BSTAR_HTTP_TOKEN"))
-      ? { name, value: "(set)", origin: "environment BSTAR_HTTP_TOKEN" }
-      : { name, value: "none", origin: "default" }
+    const files = yield* FileSystem.FileSystem
+    const problem = yield* Effect.match(files.readFileString(file), {
+      onFailure: (error) => `cannot read ${file}: ${ConfigFile.reasonOf(error)}`,
+      onSuccess: (content) => content.trim() === "" ? `${file} is empty` : undefined
+    })
+    return rows.map((row): Sources.Resolved =>
+      row.setting !== httpToken ? row : {
+        ...row,
+        text: "(set)",
+        origin: `file ${file}`,
+        isDefault: false,
+        issue: problem === undefined ? undefined : { field: httpTokenFile.flag, message: problem }
+      }
+    )
   })
 
 /** What is wrong with the key files of a server, if it has any. */
-const keyIssues = (role: Role, server: ReadonlyArray<Effective>): Effect.Effect<ReadonlyArray<ConfigIssue>> =>
+const keyIssues = (role: Role, rows: ReadonlyArray<Sources.Resolved>): Effect.Effect<ReadonlyArray<ConfigIssue>> =>
   Effect.gen(function*() {
-    const valueOf = (name: string) => server.find((row) => row.name === name && row.origin !== "default")?.value
-    const directory = valueOf("keys")
-    if (directory === undefined) {
+    const directory = find(rows, keys)?.value
+    if (typeof directory !== "string") {
       return []
     }
     const curve = yield* Effect.promise(() => import("../../security/Curve.ts"))
-    const clients = valueOf("clients") === "anyone" ? "anyone" : "listed"
-    const security = curve.server(directory, role, { clients })
+    const security = curve.server(directory, role, {
+      clients: find(rows, clients)?.value === "anyone" ? "anyone" : "listed"
+    })
     const own = yield* Effect.match(security.own, { onFailure: ({ issues }) => issues, onSuccess: () => [] })
     const peer = yield* security.peer
     const listed = security.clients === "anyone" ? [] : (yield* security.clients).issues
     return [...own, ...peer.issues, ...listed].map(({ message }) => ({ field: `${role}: keys`, message }))
   })
 
-/** What is wrong with settings that do not go together, each of which is right. */
-const crossIssues = (server: ReadonlyArray<Effective>): ReadonlyArray<ConfigIssue> => {
-  const valueOf = (name: string) => server.find((row) => row.name === name)?.value
-  return loneIssues({ lone: valueOf("lone"), policy: valueOf("policy") })
-}
+const table = (rows: ReadonlyArray<Sources.Resolved>): string =>
+  columns(rows.map(({ origin, setting, text }) => [setting.flag, text, origin])).join("\n")
 
-const table = (rows: ReadonlyArray<Effective>): string =>
-  columns(rows.map(({ name, origin, value }) => [name, value, origin])).join("\n")
+/** A conflict with a default is none for the commands that have another one. */
+const issuesOf = (rows: ReadonlyArray<Sources.Resolved>): ReadonlyArray<ConfigIssue> =>
+  Sources.issuesOf(
+    find(rows, Settings.identity.policy)?.isDefault === true
+      ? rows.filter(({ setting }) => setting !== Settings.identity.policy)
+      : rows
+  )
 
-export const check = (
-  { backup, config, options, primary }: Parsed<typeof configCheck>
-): Effect.Effect<void, InvalidConfig, FileSystem.FileSystem> =>
+/** What one server would use: its settings, and those in which its other commands differ. */
+const sectionOf = (
+  role: Role,
+  given: Sources.Resolved | undefined,
+  typed: Typed,
+  { environment, file }: Surroundings
+) =>
   Effect.gen(function*() {
-    const inEnvironment = yield* variable("BSTAR_CONFIG")
-    const name = Option.orElse(config, () => inEnvironment)
-    const file = Option.isSome(name) ? yield* ConfigFile.read(name.value) : undefined
-    const typed = primary === backup ? undefined : primary ? "primary" : "backup"
-    const said = yield* effective("role", settings.role, "primary", Option.fromNullable(typed), file)
-    const role = said.issue === undefined ? roles.find((role) => role === said.value) : undefined
-    const saidSo = role === undefined ? [] : [typed === undefined ? said : { ...said, origin: `option --${typed}` }]
-    const sections = yield* Effect.forEach(role === undefined ? roles : [role], (role) =>
-      Effect.gen(function*() {
-        const of = (some: Settings) =>
-          Effect.forEach(
-            Object.entries(some),
-            ([name, setting]) => effective(name, setting, role, options[name] ?? Option.none(), file)
-          )
-        const server = yield* of(settings.server)
-        const token = yield* tokenOf(server.find(({ name }) => name === "http-token-file")!)
-        return {
-          issues: [...crossIssues(server), ...yield* keyIssues(role, server)],
-          parts: [
-            { title: `${role}: bstar`, rows: [...saidSo, ...server, token] },
-            { title: `${role}: bstar proxy, besides`, rows: yield* of(settings.proxy) },
-            { title: `${role}: bstar run, besides`, rows: yield* of(settings.run) }
-          ]
-        }
-      }))
-    const rows = [said, ...sections.flatMap(({ parts }) => parts.flatMap(({ rows }) => rows))]
+    const entries = file && { name: file.name, entries: file.server[role] }
+    const isShown = ({ setting }: Sources.Resolved) =>
+      setting !== Settings.common.config && setting !== Settings.identity.role
+    const resolved = commands.map((command) =>
+      Sources.resolveAll(command, role, { options: { ...typed, role }, environment, file: entries }).filter(isShown)
+    )
+    const [first, ...others] = resolved
+    const server = yield* withTokenFile(first!)
+    const besides = others.map((rows) =>
+      rows.filter((row) => {
+        const same = find(first!, row.setting)
+        return same === undefined || same.text !== row.text
+      })
+    )
+    return {
+      issues: [...[server, ...besides].flatMap(issuesOf), ...yield* keyIssues(role, server)],
+      parts: [
+        { title: `${role}: bstar`, rows: [...given === undefined ? [] : [given], ...server] },
+        ...besides.map((rows, at) => ({ title: `${role}: bstar ${commands[at + 1]}, besides`, rows }))
+      ]
+    }
+  })
+
+export const check = (typed: Typed): Effect.Effect<void, InvalidConfig, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    const surroundings = yield* surroundingsOf(typed, "check", ...commands)
+    const given = roleOf(typed, surroundings)
+    const role = given.value === "primary" || given.value === "backup" ? given.value : undefined
+    const roles: ReadonlyArray<Role> = role === undefined ? ["primary", "backup"] : [role]
+    const sections = yield* Effect.forEach(
+      roles,
+      (one) => sectionOf(one, role === undefined ? undefined : given, typed, surroundings)
+    )
     const issues = [
-      ...file?.issues ?? [],
-      ...rows.flatMap(({ issue }) => issue === undefined ? [] : [issue]),
+      ...surroundings.file?.issues ?? [],
+      ...given.issue === undefined ? [] : [given.issue],
       ...sections.flatMap(({ issues }) => issues)
     ]
     if (issues.length > 0) {
@@ -153,4 +128,4 @@ export const check = (
     yield* Console.log(
       sections.flatMap(({ parts }) => parts.map(({ rows, title }) => `# ${title}\n${table(rows)}`)).join("\n\n")
     )
-  }).pipe(Effect.withConfigProvider(ConfigProvider.fromEnv()))
+  })

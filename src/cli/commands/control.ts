@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { OperatorClient, OperatorError } from "../../http/OperatorClient.ts"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
+import type { Values } from "../../settings/Settings.ts"
 import { current, distinct, namesOf, type Observation, type Reached, whyInactive } from "../../status/Observation.ts"
 import { complain, Declined, EndedWith, layerHttp, report, serversOf } from "../operator.ts"
-import type { Parsed, reasoned, resume as resumeOptions } from "../options.ts"
 
 type Failure = ConfigError.ConfigError | Declined | EndedWith | InvalidConfig | OperatorError
 
@@ -50,7 +50,7 @@ const timeoutOf = ({ config: { drainMillis, heartbeatMillis } }: Reached["status
   Duration.millis(drainMillis + Math.max(10_000, 11 * heartbeatMillis) + 60_000)
 
 export const switchover = (
-  { reason, ...parsed }: Parsed<typeof reasoned>
+  { reason, ...parsed }: Values<"pause">
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { clientOf, observe } = yield* serversOf(parsed)
@@ -84,7 +84,7 @@ const successorOf = (
 
 /** Sends a command to both servers and reports both outcomes. */
 const both = (
-  parsed: Parsed<typeof resumeOptions>,
+  parsed: Values<"resume">,
   send: (client: OperatorClient) => Effect.Effect<{ readonly message: string }, OperatorError>
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
   Effect.gen(function*() {
@@ -110,12 +110,12 @@ const both = (
     }
   }).pipe(Effect.provide(layerHttp))
 
-export const pause = ({ reason, ...parsed }: Parsed<typeof reasoned>) => both(parsed, ({ pause }) => pause(reason))
+export const pause = ({ reason, ...parsed }: Values<"pause">) => both(parsed, ({ pause }) => pause(reason))
 
-export const resume = (parsed: Parsed<typeof resumeOptions>) => both(parsed, ({ resume }) => resume)
+export const resume = (parsed: Values<"resume">) => both(parsed, ({ resume }) => resume)
 
 export const promote = (
-  { reason, ...parsed }: Parsed<typeof reasoned>
+  { reason, ...parsed }: Values<"pause">
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { addresses: [address, another], clientOf } = yield* serversOf(parsed)

@@ -1,6 +1,6 @@
 /**
- * `bstar demo`: a pair and a client on this machine, each a process of its own. Kills each server in turn and tells how
- * long the client had to wait.
+ * `bstar demo`: a pair and a client on this machine, each a process of its own. Kills each server in turn and reports how long the
+ * client had to wait.
  */
 import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -19,7 +19,7 @@ import { Output } from "../output.ts"
 import { printable } from "../text.ts"
 
 interface Line {
-  readonly who: string
+  readonly source: string
   readonly text: string
   readonly at: number
 }
@@ -33,20 +33,18 @@ const freePort = Effect.async<number>((resume) => {
   })
 })
 
-/** What went wrong with the demonstration. */
+/** The demonstration did not go as it should. */
 export class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly message: string }> {}
 
-/** The demonstration is about the defaults, so what the environment says to its processes is left out. */
-const forgetEnvironment = Effect.sync(() => {
+/** The demonstration is about the defaults, so its processes do not inherit other settings. */
+const clearEnvironment = Effect.sync(() => {
   for (const name of Object.keys(process.env).filter((name) => name.startsWith("BSTAR_"))) {
     delete process.env[name]
   }
 })
 
-const hardened = ["--policy", "hardened"]
-
-/** Of fifty replies a second, all but the first and then one a second. */
-const isChatter = (text: string): boolean => {
+/** Of fifty replies a second the first is printed, and then one a second. */
+const isSkipped = (text: string): boolean => {
   const reply = /server replied OK \((\d+)\)/.exec(text)
   return reply !== null && reply[1] !== "1" && Number(reply[1]) % 50 !== 0
 }
@@ -56,14 +54,14 @@ const endpoint = (port: number) => `tcp://127.0.0.1:${port}`
 const linesOf = <E>(bytes: Stream.Stream<Uint8Array, E>) => Stream.splitLines(Stream.decodeText(bytes))
 
 export const run = Effect.gen(function*() {
-  yield* forgetEnvironment
+  yield* clearEnvironment
   const failure = yield* Deferred.make<never, DemoFailed>()
   const { failed } = yield* Output
   yield* Effect.raceFirst(script(failure), Deferred.await(failure)).pipe(
     Effect.raceFirst(failed),
     Effect.timeoutFail({
       duration: "2 minutes",
-      onTimeout: () => new DemoFailed({ message: "the demo has not come to its end in two minutes" })
+      onTimeout: () => new DemoFailed({ message: "the demo did not end within two minutes" })
     })
   )
 }).pipe(
@@ -71,93 +69,108 @@ export const run = Effect.gen(function*() {
   Effect.provide(NodeCommandExecutor.layer.pipe(Layer.provide(NodeFileSystem.layer)))
 )
 
-const script = Effect.fnUntraced(function*(failure: Deferred.Deferred<never, DemoFailed>) {
-  const executor = yield* CommandExecutor.CommandExecutor
-  const lines = yield* SubscriptionRef.make<ReadonlyArray<Line>>([])
-
-  const write = (who: string, text: string) =>
+/** The lines of all processes, as they are printed. */
+const makeTranscript = Effect.map(SubscriptionRef.make<ReadonlyArray<Line>>([]), (lines) => ({
+  write: (source: string, text: string) =>
     Effect.gen(function*() {
       const at = yield* monotonicMillis
-      yield* SubscriptionRef.update(lines, (all) => [...all, { who, text, at }])
-      yield* isChatter(text) ? Effect.void : Console.log(`${who.padEnd(7)} | ${printable(text)}`)
-    })
-  const tell = (text: string) => write("demo", text)
-
-  /** Waits for the first of someone's lines, from a moment on, that has a text in it. */
-  const heard = (who: string, text: string, since: number) =>
+      yield* SubscriptionRef.update(lines, (all) => [...all, { source, text, at }])
+      yield* isSkipped(text) ? Effect.void : Console.log(`${source.padEnd(7)} | ${printable(text)}`)
+    }),
+  /** Waits for the first line of a process, from a moment on, that contains a text. */
+  find: (source: string, text: string, since: number) =>
     lines.changes.pipe(
-      Stream.mapConcat((all) => all.filter((line) => line.who === who && line.at >= since && line.text.includes(text))),
+      Stream.mapConcat((all) =>
+        all.filter((line) => line.source === source && line.at >= since && line.text.includes(text))
+      ),
       Stream.runHead,
       Effect.flatten
     )
+}))
 
-  const spawn = (who: string, ...args: ReadonlyArray<string>) =>
-    Effect.gen(function*() {
-      const child = yield* executor.start(Command.make(process.execPath, process.argv[1]!, ...args))
-      yield* Stream.merge(linesOf(child.stdout), linesOf(child.stderr)).pipe(
-        Stream.runForEach((text) => write(who, text)),
-        Effect.forkScoped
-      )
-      yield* child.exitCode.pipe(
-        Effect.flatMap((code) =>
-          Deferred.fail(failure, new DemoFailed({ message: `the ${who} has ended with exit code ${code}` }))
-        ),
-        // A child that was killed has no exit code, and is meant to have none.
-        Effect.ignore,
-        Effect.forkScoped
-      )
-      return child
-    })
+type Transcript = Effect.Effect.Success<typeof makeTranscript>
 
-  const [primaryFrontend, backupFrontend, primaryState, backupState] = yield* Effect.all(
+/** Starts `bstar`. An exit code fails the demonstration: a process that was killed has none. */
+const spawn = (
+  { write }: Transcript,
+  failure: Deferred.Deferred<never, DemoFailed>,
+  name: string,
+  args: ReadonlyArray<string>
+) =>
+  Effect.gen(function*() {
+    const executor = yield* CommandExecutor.CommandExecutor
+    const child = yield* executor.start(Command.make(process.execPath, process.argv[1]!, ...args))
+    yield* Stream.merge(linesOf(child.stdout), linesOf(child.stderr)).pipe(
+      Stream.runForEach((text) => write(name, text)),
+      Effect.forkScoped
+    )
+    yield* child.exitCode.pipe(
+      Effect.flatMap((code) =>
+        Deferred.fail(failure, new DemoFailed({ message: `the ${name} has ended with exit code ${code}` }))
+      ),
+      Effect.ignore,
+      Effect.forkScoped
+    )
+    return child
+  })
+
+/** The arguments of the three processes, on ports that are free. */
+const makeArguments = Effect.gen(function*() {
+  const [primary, backup, primaryState, backupState] = yield* Effect.all(
     [freePort, freePort, freePort, freePort],
-    // All at once, so that none of them is given twice.
+    // At the same time, so that the system gives no port twice.
     { concurrency: "unbounded" }
   )
-  const startPrimary = spawn(
-    "primary",
-    "-p",
-    ...hardened,
-    ...["--frontend", endpoint(primaryFrontend), "--state", endpoint(primaryState), "--peer", endpoint(backupState)]
-  )
-  const startBackup = spawn(
-    "backup",
-    "-b",
-    ...hardened,
-    ...["--frontend", endpoint(backupFrontend), "--state", endpoint(backupState), "--peer", endpoint(primaryState)]
-  )
-  const startClient = spawn(
-    "client",
-    "client",
-    ...["--server", endpoint(primaryFrontend), "--server", endpoint(backupFrontend), "--interval", "20 millis"]
-  )
+  const server = (flag: string, frontend: number, state: number, peer: number) => [
+    ...[flag, "--policy", "hardened", "--frontend", endpoint(frontend)],
+    ...["--state", endpoint(state), "--peer", endpoint(peer)]
+  ]
+  return {
+    frontends: { primary: endpoint(primary), backup: endpoint(backup) },
+    primary: server("-p", primary, primaryState, backupState),
+    backup: server("-b", backup, backupState, primaryState),
+    client: ["client", "--server", endpoint(primary), "--server", endpoint(backup), "--interval", "20ms"]
+  }
+})
 
-  /** Kills a server and waits until the client has an answer from the other one. */
-  const failOver = (who: string, victim: CommandExecutor.Process, other: string, frontend: number) =>
-    Effect.gen(function*() {
-      yield* tell(`kill -9 ${who} (process ${victim.pid})`)
-      const killed = yield* monotonicMillis
-      yield* victim.kill("SIGKILL")
-      const found = yield* heard("client", `server at ${endpoint(frontend)} is active`, killed)
-      const served = yield* heard("client", "server replied OK", found.at)
-      const millis = Math.round(served.at - killed)
-      yield* tell(`the ${other} has answered ${millis} ms after the kill`)
-      return millis
-    })
+/** Kills a server and waits until the client has a reply from the other one. Returns how long that took. */
+const failOver = (
+  { find, write }: Transcript,
+  name: string,
+  victim: CommandExecutor.Process,
+  other: string,
+  frontend: string
+) =>
+  Effect.gen(function*() {
+    yield* write("demo", `kill -9 ${name} (process ${victim.pid})`)
+    const killed = yield* monotonicMillis
+    yield* victim.kill("SIGKILL")
+    const found = yield* find("client", `server at ${frontend} is active`, killed)
+    const served = yield* find("client", "server replied OK", found.at)
+    const millis = Math.round(served.at - killed)
+    yield* write("demo", `the ${other} has replied ${millis} ms after the kill`)
+    return millis
+  })
 
-  yield* tell("starting a primary, a backup and a client")
-  const primary = yield* startPrimary
-  const backup = yield* startBackup
-  yield* heard("backup", "ready as passive", 0)
-  yield* startClient
-  yield* heard("client", "server replied OK (50)", 0)
+const script = Effect.fnUntraced(function*(failure: Deferred.Deferred<never, DemoFailed>) {
+  const transcript = yield* makeTranscript
+  const { find, write } = transcript
+  const args = yield* makeArguments
+  const start = (name: "primary" | "backup" | "client") => spawn(transcript, failure, name, args[name])
 
-  const failover = yield* failOver("primary", primary, "backup", backupFrontend)
-  yield* tell("restarting the primary: it comes back as passive and disturbs nobody")
+  yield* write("demo", "starting a primary, a backup and a client")
+  const primary = yield* start("primary")
+  const backup = yield* start("backup")
+  yield* find("backup", "ready as passive", 0)
+  yield* start("client")
+  yield* find("client", "server replied OK (50)", 0)
+
+  const failover = yield* failOver(transcript, "primary", primary, "backup", args.frontends.backup)
+  yield* write("demo", "restarting the primary: it becomes passive, and clients notice nothing")
   const restarted = yield* monotonicMillis
-  yield* startPrimary
-  yield* heard("primary", "ready as passive", restarted)
+  yield* start("primary")
+  yield* find("primary", "ready as passive", restarted)
 
-  const recovery = yield* failOver("backup", backup, "primary", primaryFrontend)
-  yield* tell(`done: failover in ${failover} ms, recovery in ${recovery} ms`)
+  const recovery = yield* failOver(transcript, "backup", backup, "primary", args.frontends.primary)
+  yield* write("demo", `done: failover in ${failover} ms, recovery in ${recovery} ms`)
 })

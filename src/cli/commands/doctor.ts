@@ -7,16 +7,16 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
+import type { Values } from "../../settings/Settings.ts"
 import { examine, type Finding, severities, type Severity } from "../../status/Doctor.ts"
 import { namesOf, type Observation } from "../../status/Observation.ts"
 import { EndedWith, layerHttp, paintOf, type Servers, serversOf } from "../operator.ts"
-import type { doctor as options, Parsed } from "../options.ts"
 import { type colors, count, type Paint, printable, printableJson } from "../text.ts"
 
 const colorOf: { readonly [S in Severity]: keyof typeof colors } = { error: "red", warning: "yellow", info: "bold" }
 
 export const run = (
-  parsed: Parsed<typeof options>
+  parsed: Values<"doctor">
 ): Effect.Effect<
   void,
   ConfigError.ConfigError | EndedWith | InvalidConfig,

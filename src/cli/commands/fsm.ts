@@ -5,12 +5,12 @@ import * as Console from "effect/Console"
 import type * as Effect from "effect/Effect"
 import * as Policies from "../../protocol/Policies.ts"
 import * as PolicyGraph from "../../protocol/PolicyGraph.ts"
-import type { fsm, Parsed } from "../options.ts"
+import type { Values } from "../../settings/Settings.ts"
 import { columns } from "../text.ts"
 
-type Format = Parsed<typeof fsm>["format"]
+type Format = Values<"fsm">["format"]
 
-export const run = ({ format, policy }: Parsed<typeof fsm>): Effect.Effect<void> =>
+export const run = ({ format, policy }: Values<"fsm">): Effect.Effect<void> =>
   Console.log(writers[format](PolicyGraph.transitions(Policies.policies[policy])))
 
 const headings = ["state", "event", "role", "peer", "verdict", "next state", "publishes", "rule", "message"]

@@ -7,14 +7,14 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { OperatorError } from "../../http/OperatorClient.ts"
 import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
+import type { Values } from "../../settings/Settings.ts"
 import { distinct, namesOf, type Observation } from "../../status/Observation.ts"
 import type { HistoryEntry } from "../../status/Status.ts"
 import { complain, EndedWith, layerHttp, serversOf } from "../operator.ts"
-import type { history as options, Parsed } from "../options.ts"
 import { columns, printableJson } from "../text.ts"
 
 export const run = (
-  { json, limit, ...parsed }: Parsed<typeof options>
+  { json, limit, ...parsed }: Values<"history">
 ): Effect.Effect<void, ConfigError.ConfigError | EndedWith | InvalidConfig, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { clientOf, observe } = yield* serversOf(parsed)

@@ -10,11 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
+import type { Values } from "../../settings/Settings.ts"
 import { examine, type Finding } from "../../status/Doctor.ts"
 import { type Health, judge, type Level } from "../../status/Health.ts"
 import { namesOf, type Observation, type Reached, stateMillis } from "../../status/Observation.ts"
 import { EndedWith, layerHttp, paintOf, serversOf } from "../operator.ts"
-import type { Parsed, status as options } from "../options.ts"
 import { Output } from "../output.ts"
 import { type colors, columns, count, type Paint, printable, printableJson, span } from "../text.ts"
 
@@ -28,7 +28,7 @@ const colorOf: { readonly [L in Level]: keyof typeof colors } = {
 }
 
 export const run = (
-  parsed: Parsed<typeof options> & { readonly interval: Option.Option<string> }
+  parsed: Values<"status"> & { readonly interval: Option.Option<string> }
 ): Effect.Effect<
   void,
   ConfigError.ConfigError | EndedWith | InvalidConfig,

@@ -1,6 +1,4 @@
-/**
- * Tells systemd how a server is, where that has started it and wants to know.
- */
+/** Notifies systemd of the state of a server, if systemd has started it. */
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +8,7 @@ import type { BinaryStar } from "../../member/BinaryStar.ts"
 
 const variables = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] as const
 
-/** What systemd says to this process. It is taken away: what this one starts must not speak for it. */
+/** The variables of systemd. They are removed: child processes must not notify systemd. */
 const environment = Effect.gen(function*() {
   const [socket, usec, pid] = yield* Effect.orDie(
     Config.all(variables.map((name) => Config.withDefault(Config.string(name), "")))

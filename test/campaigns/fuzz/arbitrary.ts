@@ -2,7 +2,7 @@
  * Anything that may come in, with a liking for what is nearly right.
  */
 import * as FastCheck from "effect/FastCheck"
-import * as settings from "../../../src/cli/settings.ts"
+import * as Settings from "../../../src/settings/Settings.ts"
 
 const latin = (text: string): Uint8Array => Buffer.from(text, "latin1")
 
@@ -58,7 +58,16 @@ export const text = FastCheck.oneof(
   FastCheck.webUrl()
 )
 
-const names = ["", "primary", "backup", "client", "role", ...Object.keys(settings.server), "__proto__", "constructor"]
+const names = [
+  "",
+  "primary",
+  "backup",
+  "client",
+  "role",
+  ...Settings.of("server").map(({ flag }) => flag),
+  "__proto__",
+  "constructor"
+]
 
 const value = FastCheck.oneof(
   FastCheck.jsonValue(),

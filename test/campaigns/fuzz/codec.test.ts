@@ -11,11 +11,11 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as bstar from "../../../src/cli/bstar.ts"
-import { scan } from "../../../src/cli/commandLine.ts"
 import * as ConfigFile from "../../../src/cli/configFile.ts"
+import * as configuration from "../../../src/cli/configuration.ts"
 import { Output } from "../../../src/cli/output.ts"
-import * as settings from "../../../src/cli/settings.ts"
 import * as ControlFrame from "../../../src/rpc/controlFrame.ts"
+import * as Settings from "../../../src/settings/Settings.ts"
 import * as Endpoint from "../../../src/wire/Endpoint.ts"
 import * as Envelope from "../../../src/wire/Envelope.ts"
 import * as Frames from "../../../src/wire/Frames.ts"
@@ -55,7 +55,12 @@ describe("the wire", () => {
   }, { fastCheck: runs })
 })
 
-const output = Layer.succeed(Output, { written: Effect.void, failed: Effect.never, onDropped: () => {} })
+const output = Layer.succeed(Output, {
+  written: Effect.void,
+  failed: Effect.never,
+  neverWait: Effect.void,
+  onDropped: () => {}
+})
 
 /** A file system in which every file has the same content. */
 const files = (content: string) => FileSystem.layerNoop({ readFileString: () => Effect.succeed(content) })
@@ -84,10 +89,7 @@ describe("a configuration file", () => {
               assert.notMatch(`${field}${message}`, /\n/, content)
             }
           }
-          isOrderly(
-            yield* Effect.exit(ConfigFile.provider(name, { command: undefined, role: "primary" })),
-            content
-          )
+          isOrderly(yield* Effect.exit(configuration.ofServer("server", { config: name, role: "primary" })), content)
         }).pipe(Effect.provide(files(content))),
       { fastCheck: { ...runs, numRuns: 500 } }
     )
@@ -95,11 +97,7 @@ describe("a configuration file", () => {
 })
 
 describe("a command line", () => {
-  const known = [...Object.keys({ ...settings.server, ...settings.proxy, ...settings.run }), "config", "primary"]
-
-  it.prop("of arbitrary arguments is scanned", { args: Arbitrary.words(known) }, ({ args }) => {
-    scan(args)
-  }, { fastCheck: runs })
+  const known = [...Settings.of("server", "proxy", "run").map(({ flag }) => flag), "primary"]
 
   // These start nothing.
   for (const command of [["config", "check"], ["fsm"], ["verify", "--kills", "x"]]) {

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, HashMap, Logger, TestClock } from "effect"
-import { shortened } from "../../src/cli/bursts.ts"
+import { withoutRepeats } from "../../src/cli/repeats.ts"
 
-/** A logger that keeps what it is told, and the same one with bursts in short. */
+/** Collects log lines, without repetitions. */
 const makeLogger = Effect.gen(function*() {
   const lines: Array<string> = []
   const all = Logger.make<unknown, void>(({ annotations, cause, message }) => {
@@ -14,12 +14,12 @@ const makeLogger = Effect.gen(function*() {
       [...(message as ReadonlyArray<string>), Cause.isEmpty(cause) ? "" : Cause.pretty(cause), repeated].join("|")
     )
   })
-  const logger = yield* shortened(all)
+  const logger = yield* withoutRepeats(all)
   return { lines, layer: Logger.replace(Logger.defaultLogger, logger) }
 })
 
-describe("bursts", () => {
-  it.scoped("are told once, and then how often they have come", () =>
+describe("repeated log lines", () => {
+  it.scoped("are written once, and then how often they were repeated", () =>
     Effect.gen(function*() {
       const { layer, lines } = yield* makeLogger
       yield* Effect.gen(function*() {
@@ -33,14 +33,14 @@ describe("bursts", () => {
           ...["full||", "broken|Error: disk|"],
           ...["repeated 40 times: full||40", "repeated 40 times: broken|Error: disk|40"]
         ])
-        // From then on it is news again.
+        // A new burst.
         yield* Effect.logWarning("full")
         yield* Effect.logWarning("full")
         assert.deepStrictEqual(lines, ["full||"])
       }).pipe(Effect.provide(layer))
     }))
 
-  it.effect("are told to the end", () =>
+  it.effect("are summed up at the end of the scope", () =>
     Effect.gen(function*() {
       const lines = yield* Effect.scoped(Effect.gen(function*() {
         const { layer, lines } = yield* makeLogger
@@ -50,7 +50,7 @@ describe("bursts", () => {
       assert.deepStrictEqual(lines, ["full||", "repeated 1 time: full||1"])
     }))
 
-  it.scoped("are not what differs, what is no warning, and no transitions", () =>
+  it.scoped("are no lines that differ, no information and no transitions", () =>
     Effect.gen(function*() {
       const { layer, lines } = yield* makeLogger
       const twice = <A>(effect: Effect.Effect<A>) => Effect.zipRight(effect, effect)
@@ -64,7 +64,7 @@ describe("bursts", () => {
       assert.strictEqual(lines.length, 7)
     }))
 
-  it.scoped("are forgotten where there are too many of them, and where the clock is set back", () =>
+  it.scoped("are ended where there are too many, and where the clock is set back", () =>
     Effect.gen(function*() {
       const { layer, lines } = yield* makeLogger
       yield* Effect.gen(function*() {
@@ -73,7 +73,7 @@ describe("bursts", () => {
           yield* Effect.logWarning(`number ${i}`)
           yield* Effect.logWarning(`number ${i}`)
         }
-        // The first ones have made room, and were told.
+        // The first bursts have made room.
         assert.include(lines, "repeated 1 time: number 0||1")
         yield* TestClock.setTime(0)
         yield* Effect.logWarning("number 100")

@@ -1,0 +1,54 @@
+/** The configuration of a server as JSON: the field `config` of the status. */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import type { BinaryStarConfig } from "./BinaryStarConfig.ts"
+import type { UnboundedDuration } from "./kinds.ts"
+import * as Settings from "./Settings.ts"
+
+/** Durations are numbers of milliseconds, with the unit in the name. */
+type JsonKey<K, S> = S extends Settings.Setting<Duration.Duration, any, any> ? `${K & string}Millis` : K
+
+/** A setting without a value, or without a limit, is `null`. */
+type JsonValue<S> = S extends Settings.Setting<Duration.Duration, any, infer Kind>
+  ? Kind extends UnboundedDuration ? number | null : number
+  : S extends Settings.Setting<infer A, any, any> ? undefined extends A ? NonNullable<A> | null : A
+  : never
+
+type Json<G> = { readonly [K in keyof G as JsonKey<K, G[K]>]: JsonValue<G[K]> }
+
+type Fields<G> = { readonly [K in keyof Json<G>]: Schema.Schema<Json<G>[K]> }
+
+const isDuration = ({ kind }: Settings.Setting): boolean => kind.placeholder === "DURATION"
+
+const nameOf = (setting: Settings.Setting): string => isDuration(setting) ? `${setting.key}Millis` : setting.key
+
+const schemaOf = (setting: Settings.Setting): Schema.Schema<any> => {
+  const schema = isDuration(setting) || setting.kind.type === Schema.Number ? Schema.NonNegative : setting.kind.type
+  const isNullable = "isUnbounded" in setting.kind || setting.default === undefined
+  return isNullable ? Schema.NullOr(schema) : schema
+}
+
+const fieldsOf = <G extends { readonly [key: string]: Settings.Setting }>(group: G): Fields<G> =>
+  Object.fromEntries(Object.values(group).map((setting) => [nameOf(setting), schemaOf(setting)])) as Fields<G>
+
+/** The configuration of a server, but for its role and policy. */
+export const Description = Schema.Struct({
+  ...fieldsOf(Settings.member),
+  limits: Schema.Struct(fieldsOf(Settings.limits))
+})
+
+const jsonOf = (value: unknown): unknown => {
+  const plain = Duration.isDuration(value) ? Duration.toMillis(value) : value
+  return plain === undefined || plain === Number.POSITIVE_INFINITY ? null : plain
+}
+
+const describeGroup = <G extends { readonly [key: string]: Settings.Setting }>(group: G, config: BinaryStarConfig) =>
+  Object.fromEntries(
+    Object.values(group).map((setting) => [nameOf(setting), jsonOf(config[setting.key as keyof BinaryStarConfig])])
+  ) as Json<G>
+
+/** Describes a configuration. */
+export const describe = (config: BinaryStarConfig): Schema.Schema.Type<typeof Description> => ({
+  ...describeGroup(Settings.member, config),
+  limits: describeGroup(Settings.limits, config)
+})
