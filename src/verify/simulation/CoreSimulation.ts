@@ -11,7 +11,7 @@ import * as Link from "./coreLink.ts"
 import * as Process from "./coreProcess.ts"
 import * as World from "./coreWorld.ts"
 import * as Heap from "./heap.ts"
-import type { Regime, Report } from "./Simulation.ts"
+import type { Regime, Report } from "./Report.ts"
 
 /**
  * What a run is made from. It is named by its seed and regime.

@@ -189,14 +189,14 @@ export const tell = (world: World, text: string): void => {
   world.lines?.push(`${world.now.toFixed(3)} ${text}`)
 }
 
-export const broken = (world: World, promise: Violation["promise"], detail: string): void => {
-  tell(world, `BROKEN ${promise}: ${detail}`)
-  world.violation ??= { promise, at: world.now, detail }
+export const broken = (world: World, property: Violation["property"], detail: string): void => {
+  tell(world, `BROKEN ${property}: ${detail}`)
+  world.violation ??= { property, at: world.now, detail }
 }
 
-export const dual = (world: World, promise: "DualAnswer" | "DualAccept", detail: string): void => {
+export const dual = (world: World, property: "DualAnswer" | "DualAccept", detail: string): void => {
   if (world.isJudged) {
-    broken(world, promise, detail)
+    broken(world, property, detail)
   } else {
     world.dual.count++
     world.dual.last = world.now
