@@ -8,7 +8,9 @@ import type * as StateMachine from "../../protocol/StateMachine.ts"
 import { timing } from "../../protocol/Timing.ts"
 import * as Frames from "../../wire/Frames.ts"
 import * as Link from "./coreLink.ts"
+import * as Perform from "./corePerform.ts"
 import * as Process from "./coreProcess.ts"
+import * as Requests from "./coreRequests.ts"
 import * as World from "./coreWorld.ts"
 import * as Heap from "./heap.ts"
 import type { Regime, Report } from "./Report.ts"
@@ -76,14 +78,14 @@ const makeWorld = ({ heartbeats = 10, keepLines, policy, regime, seed }: Options
     delayMillis: World.longestDelays[Math.floor(draw() * World.longestDelays.length)]!,
     hasCommands: draw() < 0.3,
     gapMillis: [0.3, 1, 2][Math.floor(draw() * 3)]! * heartbeatMillis,
-    dual: { count: 0, last: 0 },
+    dual: { count: 0, lastAt: 0 },
     now: 0,
     order: 0,
     random: random.random,
     fingerprint: 0,
     isFaulty: regime === "wild",
     isWhole: false,
-    isJudged: regime === "bounded",
+    isEnforced: regime === "bounded",
     lastId: 0,
     requestCount: 0,
     answers: 0,
@@ -94,7 +96,7 @@ const makeWorld = ({ heartbeats = 10, keepLines, policy, regime, seed }: Options
 }
 
 /** A client sends a request to one of the servers; once all is well to both in turn. */
-const ask = (world: World.World, client: number): void => {
+const send = (world: World.World, client: number): void => {
   const number = world.requestCount++
   const to: World.Side = (world.isWhole ? number % 2 === 0 : World.chance(world, 0.5)) ? 0 : 1
   if (number < maxRequests) {
@@ -102,7 +104,7 @@ const ask = (world: World.World, client: number): void => {
     World.plan(world, World.delay(world), { _tag: "Request", to, request })
   }
   const gapMillis = World.draw(world) * (world.isWhole ? 0.5 * heartbeatMillis : world.gapMillis)
-  World.plan(world, gapMillis, { _tag: "Ask", client })
+  World.plan(world, gapMillis, { _tag: "Send", client })
 }
 
 const restart = (world: World.World, { side }: World.Server, atLeastMillis = 0): void =>
@@ -119,7 +121,7 @@ const pauseOf = (world: World.World): number =>
 const pause = (world: World.World, server: World.Server): void => {
   server.pauseMillis = pauseOf(world)
   if (World.chance(world, 0.7)) {
-    Process.pause(world, server)
+    Perform.pause(world, server)
   } else {
     server.outputsLeft = World.integer(world, 3)
   }
@@ -127,25 +129,25 @@ const pause = (world: World.World, server: World.Server): void => {
 
 const command = (world: World.World, server: World.Server, _tag: "HandOver" | "Promote"): void => {
   const id = ++world.lastId
-  world.commands.set(id, { side: server.side, life: server.life, name: _tag })
-  World.tell(world, `${_tag} ${server.rules.role}, command ${id}`)
+  world.commands.set(id, { side: server.side, process: server.process, name: _tag })
+  World.trace(world, `${_tag} ${server.rules.role}, command ${id}`)
   const input = { _tag, id, reason: "a test" } as const
-  World.plan(world, 0, { _tag: "Link", to: server.side, life: server.life, input })
+  World.plan(world, 0, { _tag: "Link", to: server.side, process: server.process, input })
 }
 
 const kill = (world: World.World, server: World.Server): void => {
-  Process.end(world, server, "is killed")
+  Perform.end(world, server, "is killed")
   restart(world, server)
 }
 
 const stop = (world: World.World, server: World.Server): void => {
-  World.plan(world, 0, { _tag: "Link", to: server.side, life: server.life, input: { _tag: "Stop" } })
+  World.plan(world, 0, { _tag: "Link", to: server.side, process: server.process, input: { _tag: "Stop" } })
   restart(world, server, World.upTo(world, 1))
 }
 
 const cut = (world: World.World): void => {
   const directions = World.anyOf<ReadonlyArray<World.Side>>(world, [[0], [1], [0, 1]])
-  World.tell(world, `cut from ${directions.map((side) => World.roles[side]).join(" and ")}`)
+  World.trace(world, `cut from ${directions.map((side) => World.roles[side]).join(" and ")}`)
   directions.forEach((side) => {
     world.cut[side] = true
   })
@@ -178,46 +180,46 @@ const fault = (world: World.World): void => {
   }
 }
 
-const happen = (world: World.World, what: World.Happening): void => {
-  switch (what._tag) {
+const perform = (world: World.World, event: World.Event): void => {
+  switch (event._tag) {
     case "Message":
     case "Link":
     case "Timer":
     case "Request":
-      return Process.receive(world, what)
+      return Process.receive(world, event)
     case "Arrive":
     case "Open":
-    case "Greet":
+    case "Handshake":
     case "Subscribe":
     case "Lost":
-      return Link.step(world, world.servers[what.to], what)
+      return Link.step(world, world.servers[event.to], event)
     case "Probe":
-      return answerProbe(world, what)
-    case "Ask":
-      return ask(world, what.client)
+      return answerProbe(world, event)
+    case "Send":
+      return send(world, event.client)
     case "Start":
-      return Process.start(world, world.servers[what.to])
+      return Process.start(world, world.servers[event.to])
     case "Resume":
-      return world.servers[what.to].life === what.life ? Process.resume(world, world.servers[what.to]) : undefined
+      return world.servers[event.to].process === event.process ? Process.resume(world, world.servers[event.to]) : undefined
     case "Fault":
       return fault(world)
     case "Heal":
-      what.directions.forEach((side) => {
+      event.directions.forEach((side) => {
         world.cut[side] = false
       })
   }
 }
 
-const answerProbe = (world: World.World, { backMillis, isInTime, life, to, triedAt }: World.Probe): void => {
+const answerProbe = (world: World.World, { backMillis, isInTime, process, to, triedAt }: World.Probe): void => {
   const isRefused = isInTime && Link.isRefused(world, world.servers[to])
-  World.plan(world, backMillis, { _tag: "Timer", to, life, timer: { _tag: "Probed", triedAt, isRefused } })
+  World.plan(world, backMillis, { _tag: "Timer", to, process, timer: { _tag: "Probed", triedAt, isRefused } })
 }
 
 /** Looks for what must not be at any instant, whoever asks. */
-const look = (world: World.World): void => {
+const check = (world: World.World): void => {
   const [primary, backup] = world.servers
-  if (Process.accepts(primary, world.now) && Process.accepts(backup, world.now)) {
-    World.dual(world, "DualAccept", "both would accept a request")
+  if (Requests.accepts(primary, world.now) && Requests.accepts(backup, world.now)) {
+    World.countDual(world, "DualAccept", "both would accept a request")
   }
   if (world.isWhole) {
     // Stopped before, or aborted.
@@ -228,10 +230,10 @@ const look = (world: World.World): void => {
 /** Lets things happen until a time, or until there is a reason to stop. */
 const runUntil = (world: World.World, end: number, isOver: () => boolean): void => {
   while (world.violation === undefined && world.planned.length > 0 && world.planned[0]!.at <= end && !isOver()) {
-    const { at, what } = Heap.pop(world.planned)
+    const { at, event } = Heap.pop(world.planned)
     world.now = at
-    happen(world, what)
-    look(world)
+    perform(world, event)
+    check(world)
   }
   world.now = isOver() ? world.now : Math.max(world.now, end)
 }
@@ -241,11 +243,11 @@ const never = () => false
 /** All is well from now on: both run, nothing is cut, and nothing old is under way. */
 const makeWhole = (world: World.World): void => {
   world.isWhole = true
-  World.tell(world, "whole")
+  World.trace(world, "whole")
   if (world.isFaulty) {
     world.isFaulty = false
     world.cut.fill(false)
-    const kept = world.planned.filter(({ what: { _tag } }) => _tag !== "Message" && _tag !== "Request")
+    const kept = world.planned.filter(({ event: { _tag } }) => _tag !== "Message" && _tag !== "Request")
     world.planned.splice(0)
     kept.forEach((item) => Heap.push(world.planned, item))
   }
@@ -260,21 +262,21 @@ const makeWhole = (world: World.World): void => {
 const isConnected = (world: World.World): boolean => world.servers.every((server) => Link.hasSubscriber(world, server))
 
 /** Both run on a whole network: soon one answers, and never two. A pair that was cut first has to be connected again. */
-const judgeService = (world: World.World): void => {
-  runUntil(world, world.isJudged ? world.end : world.end + connectionMillis, () => isConnected(world))
+const checkService = (world: World.World): void => {
+  runUntil(world, world.isEnforced ? world.end : world.end + connectionMillis, () => isConnected(world))
   const since = world.now
   runUntil(world, since + graceMillis, never)
-  world.isJudged = true
+  world.isEnforced = true
   const { answers } = world
   const limitMillis = world.hasCommands ? handOverGraceMillis : 2 * graceMillis
   runUntil(world, since + limitMillis, () => world.answers > answers)
   if (world.violation === undefined && world.answers === answers) {
-    World.broken(world, "NoService", `no answer from ${graceMillis} to ${limitMillis} ms after all was well`)
+    World.violate(world, "NoService", `no answer from ${graceMillis} to ${limitMillis} ms after all was well`)
   }
   const [lost] = world.commands
   if (world.violation === undefined && lost !== undefined) {
     const [id, { name, side }] = lost
-    World.broken(world, "CommandLost", `${name} of the ${World.roles[side]}, command ${id}`)
+    World.violate(world, "CommandLost", `${name} of the ${World.roles[side]}, command ${id}`)
   }
 }
 
@@ -286,13 +288,13 @@ const judgeService = (world: World.World): void => {
 export const run = (options: Options): Report => {
   const world = makeWorld(options)
   world.servers.forEach(({ side }) => World.plan(world, World.upTo(world, 3), { _tag: "Start", to: side }))
-  clients.forEach((_, client) => World.plan(world, World.draw(world) * world.gapMillis, { _tag: "Ask", client }))
+  clients.forEach((_, client) => World.plan(world, World.draw(world) * world.gapMillis, { _tag: "Send", client }))
   World.plan(world, World.upTo(world, 4), { _tag: "Fault" })
   runUntil(world, world.end, never)
   if (world.violation === undefined) {
     makeWhole(world)
-    look(world)
-    judgeService(world)
+    check(world)
+    checkService(world)
   }
   return {
     seed: options.seed,
@@ -301,7 +303,7 @@ export const run = (options: Options): Report => {
     answers: world.answers,
     takeOvers: world.takeOvers,
     faults: world.faults,
-    dual: { count: world.dual.count, afterWholeMillis: Math.max(0, world.dual.last - world.end) },
+    dual: { count: world.dual.count, afterWholeMillis: Math.max(0, world.dual.lastAt - world.end) },
     fingerprint: world.fingerprint >>> 0,
     lines: world.lines ?? []
   }

@@ -77,7 +77,7 @@ export class History {
   }
 
   violate(property: Violation["property"], detail: string): void {
-    this.note(`BROKEN ${property === "ExecutedTwice" ? "SentTwice" : property}: ${detail}`)
+    this.note(`VIOLATION ${property}: ${detail}`)
     this.violations.push({ property, at: this.#now(), detail })
   }
 
@@ -90,7 +90,7 @@ export class History {
   }
 
   onPause(role: Role, isPaused: boolean): void {
-    this.note(`${role} ${isPaused ? "stands still" : "goes on"}`)
+    this.note(`${role} ${isPaused ? "is paused" : "is resumed"}`)
     this.#servers[role].isPaused = isPaused
   }
 

@@ -50,7 +50,7 @@ export const run = async (options: Options): Promise<Report> => {
   const { answers } = history
   await time.runUntil(end + 2 * graceMillis, () => history.check())
   if (history.answers === answers) {
-    history.violate("NoService", `no answer from ${graceMillis} to ${2 * graceMillis} ms after all was well`)
+    history.violate("NoService", `no answer from ${graceMillis} to ${2 * graceMillis} ms after all faults were over`)
   }
   const report: Report = {
     seed,

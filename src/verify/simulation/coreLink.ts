@@ -13,7 +13,7 @@ import {
   type Server,
   type Side,
   type Step,
-  tell,
+  trace,
   type World
 } from "./coreWorld.ts"
 
@@ -33,14 +33,14 @@ export const connect = (world: World, { connection, side }: Server, millis = 0):
   plan(world, millis + delay(world), { _tag: "Arrive", to: side, connection: connection.id, asOf })
 }
 
-const again = (world: World, { connection, side }: Server, step: Step): void =>
+const retry = (world: World, { connection, side }: Server, step: Step): void =>
   plan(world, retryMillis, { ...step, to: side, connection: connection.id })
 
-const input = (world: World, { life, side }: Server, input: Core.Input, millis = 0): void =>
-  plan(world, millis, { _tag: "Link", to: side, life, input })
+const input = (world: World, { process, side }: Server, input: Core.Input, millis = 0): void =>
+  plan(world, millis, { _tag: "Link", to: side, process, input })
 
 /** A refused connection shows that no process listens. */
-const refuse = (world: World, server: Server, asOf: number): void => {
+const onRefused = (world: World, server: Server, asOf: number): void => {
   input(world, server, {
     _tag: "PeerDown",
     evidence: { _tag: "ConnectionRefused", endpoint: "its peer", asOf },
@@ -56,35 +56,35 @@ export const step = (world: World, server: Server, step: Step): void => {
   if (connection.id !== step.connection || server.status === "down") {
     return
   }
-  const isThere = peer.port !== 0 && (step._tag === "Arrive" || peer.port === connection.port)
+  const isOpen = peer.port !== 0 && (step._tag === "Arrive" || peer.port === connection.port)
   switch (step._tag) {
     case "Arrive":
       if (isCut(world) || server.status === "paused") {
         return connect(world, server, retryMillis)
       }
       connection.port = peer.port
-      return isThere
+      return isOpen
         ? plan(world, delay(world), { ...step, _tag: "Open" })
-        : refuse(world, server, step.asOf)
+        : onRefused(world, server, step.asOf)
     case "Open":
       connection.status = "accepted"
       input(world, server, { _tag: "LinkConnecting" })
-      return plan(world, handshakeMillis(world), { ...step, _tag: "Greet" })
-    case "Greet":
-      if (!isThere || isCut(world) || server.status === "paused" || peer.status === "paused") {
-        return isThere ? again(world, server, step) : lose(world, server)
+      return plan(world, handshakeMillis(world), { ...step, _tag: "Handshake" })
+    case "Handshake":
+      if (!isOpen || isCut(world) || server.status === "paused" || peer.status === "paused") {
+        return isOpen ? retry(world, server, step) : lose(world, server)
       }
-      connection.status = "greeted"
+      connection.status = "connected"
       input(world, server, { _tag: "LinkConnected" })
       return plan(world, delay(world), { ...step, _tag: "Subscribe" })
     case "Subscribe":
-      if (!isThere || isCut(world)) {
-        return isThere ? again(world, server, step) : lose(world, server)
+      if (!isOpen || isCut(world)) {
+        return isOpen ? retry(world, server, step) : lose(world, server)
       }
       connection.status = "subscribed"
       return input(world, peer, { _tag: "SubscriberJoined" })
     case "Lost":
-      tell(world, `the connection of the ${server.rules.role} is lost`)
+      trace(world, `the connection of the ${server.rules.role} is lost`)
       input(world, server, { _tag: "LinkLost" })
       return connect(world, server)
   }
@@ -132,14 +132,14 @@ const longDelays = 10
 /** A message gets to the peer as the conditions are. */
 const carry = (world: World, to: Side, state: StateMachine.PeerState): void => {
   const peer = world.servers[to]
-  const what = { _tag: "Message", to, connection: peer.connection.id, state } as const
+  const event = { _tag: "Message", to, connection: peer.connection.id, state } as const
   if (!world.isFaulty) {
     peer.busyUntil = Math.max(peer.busyUntil, world.now + delay(world))
-    return plan(world, peer.busyUntil - world.now, what)
+    return plan(world, peer.busyUntil - world.now, event)
   }
   const copies = chance(world, 0.1) ? 0 : chance(world, 0.1) ? 2 : 1
   for (let copy = 0; copy < copies; copy++) {
-    plan(world, delay(world) * (chance(world, 0.3) ? longDelays : 1), what)
+    plan(world, delay(world) * (chance(world, 0.3) ? longDelays : 1), event)
   }
 }
 
@@ -158,14 +158,14 @@ export const publish = (world: World, server: Server, state: StateMachine.PeerSt
 }
 
 /** Looks for the peer's process after a stall. */
-export const probe = (world: World, { life, side }: Server, timeoutMillis: number): void => {
+export const probe = (world: World, { process, side }: Server, timeoutMillis: number): void => {
   const there = delay(world)
   const back = delay(world)
   const isInTime = there + back <= timeoutMillis
   plan(world, Math.min(there, timeoutMillis), {
     _tag: "Probe",
     to: side,
-    life,
+    process,
     triedAt: world.now,
     isInTime,
     backMillis: isInTime ? back : Math.max(0, timeoutMillis - there)

@@ -59,7 +59,7 @@ export const start = (run: Run, server: Server): void => {
   }
   fork(run, runMember(run, processRun, scope, log), process, log).addObserver((exit) => {
     if (processRun.isCurrent() && !Exit.isInterrupted(exit)) {
-      history.violate("Ended", `${role}: ${Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "it ended"}`)
+      history.violate("Ended", `${role}: ${Exit.isFailure(exit) ? messagesOf(exit.cause) : "ended by itself"}`)
       end(run, server, processRun)
     }
   })
@@ -84,6 +84,10 @@ const runMember = (run: Run, processRun: ProcessRun, scope: Scope.Scope, log: (l
     fork(run, Effect.ignore(watch), outside, log)
     yield* member.join
   })
+
+/** Without stack traces, so that a run is the same on every machine. */
+const messagesOf = (cause: Cause.Cause<unknown>): string =>
+  Cause.prettyErrors(cause).map(({ message }) => message).join("; ")
 
 /** A process has ended. */
 const end = (run: Run, server: Server, processRun: ProcessRun): void => {
