@@ -55,7 +55,7 @@ const verify = Command.make(
   (parsed) => Effect.flatMap(load(() => import("./commands/verify.ts")), ({ run }) => run(parsed))
 ).pipe(
   Command.withDescription(
-    "Explore every state that a pair can come to and tell how its promises can be broken, if they can."
+    "Explore every state that a pair can reach, and print how a property is violated, if one is."
   )
 )
 

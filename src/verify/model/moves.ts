@@ -70,7 +70,9 @@ export const moves: ReadonlyArray<Move> = [
 ]
 
 /** Moves that a model without these budgets does not have. */
-export const movesOf = ({ budgets: { cuts, handovers, kills, pauses, stops }, evidence }: Setup): ReadonlyArray<Move> => {
+export const movesOf = (
+  { budgets: { cuts, handovers, kills, pauses, stops }, evidence }: Setup
+): ReadonlyArray<Move> => {
   const limits: { readonly [T in Move["_tag"]]?: number } = {
     Kill: kills,
     Stop: stops,

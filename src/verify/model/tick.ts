@@ -3,7 +3,7 @@ import { awaitsVote, mayReject, serves } from "./answers.ts"
 import { canAdvance, isAdvancedByHosts, isStepDue } from "./connections.ts"
 import { heartbeatTicks, messageOf, type Setup } from "./setup.ts"
 import { dropMessages, setEvidence, setNode, type Update } from "./update.ts"
-import { isRunning, type Side, sides, serviceOf, type World } from "./world.ts"
+import { isRunning, serviceOf, type Side, sides, type World } from "./world.ts"
 
 /** Whether a side has done everything that must not take longer. */
 const isUpToDate = (setup: Setup, world: World, side: Side): boolean => {
@@ -56,7 +56,9 @@ const age = (update: Update, side: Side): void => {
   if (evidence !== "none") {
     setEvidence(world, side, evidence, Math.min(evidenceAge + 1, setup.lateAge))
   }
-  world.messages[side] = world.messages[side].map(({ age, state }) => messageOf(state, Math.min(age + 1, setup.lateAge)))
+  world.messages[side] = world.messages[side].map(({ age, state }) =>
+    messageOf(state, Math.min(age + 1, setup.lateAge))
+  )
   if (world.processes[side].node.isStalled) {
     forget(update, side)
   }

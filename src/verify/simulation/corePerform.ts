@@ -7,14 +7,26 @@ import * as StateMachine from "../../protocol/StateMachine.ts"
 import * as Challenge from "./challenge.ts"
 import * as Link from "./coreLink.ts"
 import { printInputs, printMember, printOutput } from "./coreTrace.ts"
-import { chance, heartbeatMillis, type Message, note, plan, type Server, type Timer, trace, upTo, violate, type World } from "./coreWorld.ts"
+import {
+  chance,
+  heartbeatMillis,
+  type Message,
+  note,
+  plan,
+  type Server,
+  type Timer,
+  trace,
+  upTo,
+  violate,
+  type World
+} from "./coreWorld.ts"
 
 /** The time in which messages that have reached a host reach its process after a stall. */
 export const arrivalMillis = 5
 
 /** Sets a timer of a process, which is ignored once that has ended. */
-export const setTimer = (world: World, { process, side }: Server, millis: number, timer: Timer): void =>
-  plan(world, millis, { _tag: "Timer", to: side, process, timer })
+export const setTimer = (world: World, { processId, side }: Server, millis: number, timer: Timer): void =>
+  plan(world, millis, { _tag: "Timer", to: side, processId, timer })
 
 /** A process ends: its host closes its port and its connections. */
 export const end = (world: World, server: Server, how: string): void => {
@@ -25,8 +37,8 @@ export const end = (world: World, server: Server, how: string): void => {
   server.connection.status = "down"
   Link.closePort(world, server)
   Challenge.reset(server)
-  for (const [id, { process, side }] of world.commands) {
-    if (side === server.side && process === server.process) {
+  for (const [id, { processId, side }] of world.commands) {
+    if (side === server.side && processId === server.processId) {
       world.commands.delete(id)
     }
   }
@@ -36,7 +48,7 @@ export const pause = (world: World, server: Server): void => {
   server.status = "paused"
   server.outputsLeft = Number.POSITIVE_INFINITY
   trace(world, `${server.rules.role} is paused`)
-  plan(world, server.pauseMillis, { _tag: "Resume", to: server.side, process: server.process })
+  plan(world, server.pauseMillis, { _tag: "Resume", to: server.side, processId: server.processId })
 }
 
 export const step = (world: World, server: Server, inputs: ReadonlyArray<Core.Input>): void => {

@@ -6,7 +6,21 @@ import * as Link from "./coreLink.ts"
 import { arrivalMillis, performAll, readSocket, receiveMessage, setTimer, step, takeInputs } from "./corePerform.ts"
 import { flush, followPhase, offer, serveFresh, serveNow } from "./coreRequests.ts"
 import { PlainResponder } from "./coreResponder.ts"
-import { anyOf, type Backlog, chance, type Delivery, heartbeatMillis, note, roles, type Server, type Side, type Timer, trace, upTo, type World } from "./coreWorld.ts"
+import {
+  anyOf,
+  type Backlog,
+  chance,
+  type Delivery,
+  heartbeatMillis,
+  note,
+  roles,
+  type Server,
+  type Side,
+  type Timer,
+  trace,
+  upTo,
+  type World
+} from "./coreWorld.ts"
 
 /** There is no limit for each client. */
 const limitsOf = (concurrency: number) => ({ concurrency, maxFrames: 10, maxPerClient: Number.POSITIVE_INFINITY })
@@ -29,7 +43,7 @@ export const makeServer = (side: Side, rules: Omit<Core.Rules, "role">): Server 
     side,
     rules: own,
     connection: { id: 0, status: "down", port: 0 },
-    process: 0,
+    processId: 0,
     status: "down",
     member: Core.start(own, 0).member,
     requests: noRequests,
@@ -66,7 +80,7 @@ export const start = (world: World, server: Server): void => {
   // Field by field, which is many times faster than to assign an object.
   server.responder = responder
   server.requests = new Requests(limitsOf(anyOf(world, [1, 2, 64])), responder, counters)
-  server.process++
+  server.processId++
   server.status = "running"
   server.member = member
   server.backlog = emptyBacklog()
@@ -137,13 +151,13 @@ const deliver = (world: World, server: Server, delivery: Delivery): void => {
       }
       return
     case "Link":
-      if (delivery.process === server.process) {
+      if (delivery.processId === server.processId) {
         const { input } = delivery
         server.inputs.push(input._tag === "PeerDown" ? { ...input, linkEpoch: server.linkEpoch } : input)
       }
       return
     case "Timer":
-      return delivery.process === server.process ? fire(world, server, delivery.timer) : undefined
+      return delivery.processId === server.processId ? fire(world, server, delivery.timer) : undefined
   }
 }
 

@@ -41,8 +41,8 @@ export interface Message {
 /** An event that a running process receives, each kind from its own source. */
 export type Delivery =
   | Message
-  | { readonly _tag: "Link"; readonly to: Side; readonly process: number; readonly input: Core.Input }
-  | { readonly _tag: "Timer"; readonly to: Side; readonly process: number; readonly timer: Timer }
+  | { readonly _tag: "Link"; readonly to: Side; readonly processId: number; readonly input: Core.Input }
+  | { readonly _tag: "Timer"; readonly to: Side; readonly processId: number; readonly timer: Timer }
   | { readonly _tag: "Request"; readonly to: Side; readonly request: Frames.Frames }
 
 /** A step of the connection of a side to its peer. `asOf` is when the attempt began. */
@@ -57,7 +57,7 @@ export interface Step {
 export interface Probe {
   readonly _tag: "Probe"
   readonly to: Side
-  readonly process: number
+  readonly processId: number
   readonly triedAt: number
   /** Whether the answer arrives within the time-out. */
   readonly isInTime: boolean
@@ -70,7 +70,7 @@ export type Event =
   | Probe
   | { readonly _tag: "Send"; readonly client: number }
   | { readonly _tag: "Start"; readonly to: Side }
-  | { readonly _tag: "Resume"; readonly to: Side; readonly process: number }
+  | { readonly _tag: "Resume"; readonly to: Side; readonly processId: number }
   | { readonly _tag: "Fault" }
   | { readonly _tag: "Heal"; readonly directions: ReadonlyArray<Side> }
 
@@ -100,7 +100,7 @@ export interface Server extends Challenge.Challenge {
   readonly rules: Core.Rules
   readonly connection: Connection
   /** The number of the latest process. */
-  process: number
+  processId: number
   status: "down" | "running" | "paused"
   member: Core.Member
   requests: Requests
@@ -130,7 +130,7 @@ export interface World {
   readonly planned: Array<Planned>
   readonly servers: readonly [Server, Server]
   readonly cut: [boolean, boolean]
-  readonly commands: Map<number, { readonly side: Side; readonly process: number; readonly name: string }>
+  readonly commands: Map<number, { readonly side: Side; readonly processId: number; readonly name: string }>
   /** The numbers of the requests that were answered. */
   readonly replied: Set<number>
   readonly lines: Array<string> | undefined
