@@ -104,13 +104,19 @@ export const ticksUntil = (isReached: (ticks: number) => boolean): number => {
 
 const react = (graph: Graph, node: ReactionNode, stimulus: Stimulus): Reaction => {
   const { core, rules } = graph
-  const { member, ...effects } = drive((member, inputs) => core.step(rules, member, inputs, 0), node.member, stimulus)
+  const run = drive((member, inputs) => core.step(rules, member, inputs, 0), node.member, stimulus)
+  const { isAborted, isExited, isPortClosed, logs, member, published } = run
   const after = nodeOf(graph, member, 0)
+  // Field by field: the search reads these more often than anything else, and an object that was spread is slower.
   return {
-    ...effects,
     node: after,
+    published,
+    isPortClosed,
+    isAborted,
+    isExited,
+    logs,
     isAccepted: Production.admission(rules, member) === "Accept",
-    isEffective: after !== node || effects.published.length > 0,
+    isEffective: after !== node || published.length > 0,
     outdatesEvidence: member.protocol.silentSince !== NormalForm.before
   }
 }
