@@ -40,6 +40,7 @@ const anyOf = (names) => `(${names.join("|")})`
 const protocol = "^src/protocol/"
 const pureCore = "^src/member/(Member|data|failoverLimit|lifecycle|stall|takeover|transition)\\.ts$"
 const dataPlane = "^src/member/(Requests|Responder|Counters)\\.ts$"
+const tables = "^src/(rpc/(serverCalls|clientCalls|sendBuffer)|proxy/requestTable)\\.ts$"
 const model = "^src/verify/model/"
 const coreSimulation = "^src/verify/simulation/(CoreSimulation|core[A-Z][^/]*|challenge|heap)\\.ts$"
 
@@ -109,7 +110,14 @@ module.exports = {
       comment: "@effect/rpc is an optional peer dependency: only what the user imports for it may load it",
       severity: "error",
       from: { path: "^src/rpc/Contract\\.ts$" },
-      to: { path: ["node_modules/@effect/rpc", "^src/rpc/(BinaryStarRpc|client|server)\\.ts$"] }
+      to: { path: ["node_modules/@effect/rpc", "^src/rpc/(?!Contract)"] }
+    },
+    {
+      name: "tables-are-pure",
+      comment: "what a session decides knows no clock, no socket and no Effect",
+      severity: "error",
+      from: { path: tables },
+      to: { path: ".", pathNot: [tables, "^src/rpc/controlFrame\\.ts$", "^src/wire/Frames\\.ts$"], dependencyTypesNot: ["type-only"] }
     },
     { name: "program-is-a-leaf", severity: "error", from: {}, to: { path: "^src/bin\\.ts$" } }
   ],

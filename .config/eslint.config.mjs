@@ -60,6 +60,11 @@ export default tseslint.config(
     rules: { "no-restricted-globals": "off" }
   },
   {
+    // This code runs in a browser.
+    files: ["src/dashboard/page/**/*.ts"],
+    rules: { "no-restricted-globals": "off" }
+  },
+  {
     files: ["test/bench/**/*.ts", "test/examples/**/*.ts"],
     rules: { "no-console": "off" }
   }

@@ -22,7 +22,7 @@ import type { Readable } from "node:stream"
 import { environmentOf } from "../command/Environment.ts"
 import * as Hooks from "../command/Hooks.ts"
 import { mayRun, signalGroup } from "../command/ProcessGroup.ts"
-import { whole } from "../internal/Spawned.ts"
+import { withStreams } from "../internal/Spawned.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { hooks, Parsed } from "./options.ts"
@@ -79,7 +79,7 @@ const start = (
     const end = yield* Deferred.make<Effect.Effect.Success<Shell["end"]>, HookFailed>()
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const child = whole(
+        const child = withStreams(
           spawn("sh", ["-c", command], { detached: true, env: { ...process.env, ...env }, stdio: "pipe" })
         )
         for (const output of [child.stdout, child.stderr]) {

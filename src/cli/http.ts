@@ -49,6 +49,6 @@ export const around = <A, E, R>(
         httpHosts,
         peerHttp: Option.getOrUndefined(parsed.peerHttp),
         token,
-        refusals: security?.refusals
+        rejectedConnections: security?.rejectedConnections
       }))
   )

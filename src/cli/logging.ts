@@ -46,9 +46,9 @@ const plain = Logger.make<unknown, string>(({ cause, logLevel, message }) => {
 
 /** The same with what a transition was decided by. */
 const plainWithEvidence = Logger.make<unknown, string>((options) =>
-  Option.match(HashMap.get(options.annotations, "evidence"), {
+  Option.match(HashMap.get(options.annotations, "explanation"), {
     onNone: () => plain.log(options),
-    onSome: (evidence) => `${plain.log(options)} (${printable(String(evidence))})`
+    onSome: (explanation) => `${plain.log(options)} (${printable(String(explanation))})`
   })
 )
 

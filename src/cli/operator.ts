@@ -1,5 +1,5 @@
 /**
- * What the operator's commands have in common: which servers they ask, with which token, and how they end.
+ * Shared by the operator's commands: the servers, the token, the HTTP client, the output and the exit code.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -17,23 +17,23 @@ import * as Schema from "effect/Schema"
 import * as OperatorClient from "../http/OperatorClient.ts"
 import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { validate } from "../settings/Validation.ts"
-import type { Observation } from "../status/Doctor.ts"
+import type { Observation } from "../status/Observation.ts"
 import type { operator, orders, Parsed } from "./options.ts"
 import { ansi, type Paint, plain, printable } from "./text.ts"
 
-/** All has been said; this is the exit code. */
+/** Exit with this code; output is already written. */
 export class EndedWith extends Data.TaggedError("EndedWith")<{ readonly code: number }> {}
 
-/** Why a command does not do what it was asked to. */
+/** The command cannot be carried out now. */
 export class Declined extends Data.TaggedError("Declined")<{ readonly message: string }> {}
 
-/** The servers that a command is about. */
+/** The servers of a command. */
 export interface Servers {
   readonly addresses: ReadonlyArray<string>
   readonly clientOf: (
     address: string
   ) => Effect.Effect<OperatorClient.OperatorClient, never, HttpClient.HttpClient>
-  /** What they say now. */
+  /** Requests their statuses. */
   readonly observe: Effect.Effect<ReadonlyArray<Observation>, never, HttpClient.HttpClient>
 }
 
@@ -42,14 +42,13 @@ const serversFromEnvironment = Config.withDefault(Config.array(Config.string(), 
 const Addresses = Schema.Struct({
   http: Schema.Array(OperatorClient.Address).pipe(
     Schema.minItems(1, {
-      message: () =>
-        "say where the servers tell their status, which is their --http: --http HOST:PORT, once or twice, or BSTAR_HTTP_SERVERS"
+      message: () => "give the --http of the servers: --http HOST:PORT, once or twice, or BSTAR_HTTP_SERVERS"
     }),
     Schema.maxItems(2, { message: () => "a pair has two servers" })
   )
 })
 
-/** The token is a secret, so it is never an argument, and nothing that is told holds it. */
+/** The token is a secret, so it is never an argument, and no output contains it. */
 const tokenOf = (
   file: Option.Option<string>
 ): Effect.Effect<
@@ -72,13 +71,13 @@ const tokenOf = (
 
 const invalidToken = (field: string, message: string) => new InvalidConfig({ issues: [{ field, message }] })
 
-/** Anything else cannot be sent. */
+/** A header can carry nothing else. */
 const checked = (token: string, field: string): Effect.Effect<Redacted.Redacted<string>, InvalidConfig> =>
   /^[\x21-\x7e]+$/.test(token)
     ? Effect.succeed(Redacted.make(token))
     : invalidToken(field, "expected a token of visible ASCII characters without spaces")
 
-/** Finds out which servers a command is about. */
+/** The servers of a command, by its options or the environment. */
 export const serversOf = (
   parsed: Parsed<typeof operator> & Partial<Parsed<typeof orders>>
 ): Effect.Effect<Servers, ConfigError.ConfigError | InvalidConfig, FileSystem.FileSystem> =>
@@ -95,21 +94,21 @@ export const serversOf = (
     }
   })
 
-/** Asks over HTTP. An order is not sent on to wherever somebody says. */
+/** The HTTP client. It follows no redirects: a command, with its token, is not sent to another server. */
 export const layerHttp = Layer.provide(
   FetchHttpClient.layer,
   Layer.succeed(FetchHttpClient.RequestInit, { redirect: "error" })
 )
 
-/** Colours for people, none for programs. */
+/** Colours on a terminal, unless `NO_COLOR` is set. */
 export const paintOf: Effect.Effect<Paint, ConfigError.ConfigError, Terminal.Terminal> = Effect.gen(function*() {
   const isTTY = yield* Effect.flatMap(Terminal.Terminal, ({ isTTY }) => isTTY)
-  const refuses = yield* Config.withDefault(Config.string("NO_COLOR"), "")
-  return isTTY && refuses === "" ? ansi : plain
+  const noColor = yield* Config.withDefault(Config.string("NO_COLOR"), "")
+  return isTTY && noColor === "" ? ansi : plain
 })
 
-/** Writes a line that may hold text from servers. */
+/** Writes a line that may contain text from servers. */
 export const report = (line: string): Effect.Effect<void> => Console.log(printable(line))
 
-/** Says why something could not be done, and goes on. */
+/** Writes an error and goes on. */
 export const complain = (message: string): Effect.Effect<void> => Console.error(`E: ${printable(message)}`)

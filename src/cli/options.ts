@@ -327,19 +327,20 @@ export const client = {
     `How long a request may take in all; with --legacy, how long to wait before the other server is asked. ` +
       `Default: ${BinaryStarClient.defaults.timeout}; with --legacy ${LazyPirate.defaults.timeout}.`
   ),
-  settle: text(
-    "settle",
-    "BSTAR_SETTLE",
-    `With --legacy: how long to wait before the other server is connected. Default: ${LazyPirate.defaults.settle}.`
+  reconnectDelay: text(
+    "reconnect-delay",
+    "BSTAR_RECONNECT_DELAY",
+    `With --legacy: time between closing a connection and connecting to the other server. ` +
+      `Default: ${LazyPirate.defaults.reconnectDelay}.`
   ),
   legacy: Options.boolean("legacy").pipe(
     Options.withDescription("Behave like the Guide's Lazy Pirate client: one server at a time, failover in seconds.")
   ),
-  patience: text(
-    "patience",
-    "BSTAR_PATIENCE",
-    `How long a server that has been answering may take before it is asked the same again. ` +
-      `Default: ${BinaryStarClient.defaults.patience}.`
+  retryAfter: text(
+    "retry-after",
+    "BSTAR_RETRY_AFTER",
+    `Time after which the active server receives an unanswered request again. ` +
+      `Default: ${BinaryStarClient.defaults.retryAfter}.`
   ),
   interval: text(
     "interval",

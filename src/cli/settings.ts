@@ -201,8 +201,8 @@ const servers: Setting = {
 export const client: Settings = {
   "server": servers,
   "timeout": duration("timeout", upToADay("1 millis"), BinaryStarClient.defaults.timeout),
-  "patience": duration("patience", upToADay("1 millis"), BinaryStarClient.defaults.patience),
-  "settle": duration("settle", upToADay(0), LazyPirate.defaults.settle),
+  "retry-after": duration("retry-after", upToADay("1 millis"), BinaryStarClient.defaults.retryAfter),
+  "reconnect-delay": duration("reconnect-delay", upToADay(0), LazyPirate.defaults.reconnectDelay),
   "interval": duration("interval", upToADay(0), "1 second"),
   keys,
   "count": whole("count", 999_999_999_999_999, "no end"),

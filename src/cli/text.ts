@@ -27,13 +27,7 @@ export const columns = (table: ReadonlyArray<ReadonlyArray<string>>): ReadonlyAr
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd())
 }
 
-const units = [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1000]] as const
-
-/** A time in the largest unit that it has two of, such as `90 s`. */
-export const span = (millis: number): string => {
-  const [unit, size] = units.find(([, size]) => millis >= 2 * size) ?? ["ms", 1]
-  return `${Math.round(millis / size)} ${unit}`
-}
+export { span } from "../status/Span.ts"
 
 /** A number and its noun. */
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`

@@ -1,30 +1,24 @@
 /**
  * The dashboard: one page that shows both servers of a pair, live.
  *
- * The page needs nothing but the status server that it came from: `/events`, `/history` and, for who has the token, the
- * orders.
- *
- * @since 0.1.0
+ * The page loads nothing from elsewhere. It receives `/events` and `/history` from the status server that serves it, and sends
+ * commands to it. Import this module when the page is requested: it is large.
  */
 import * as crypto from "node:crypto"
-import { page } from "./page.ts"
-import { script } from "./script.ts"
-import { styles } from "./styles.ts"
+import { markup, script, styles } from "./bundle.ts"
 
 const hashOf = (text: string): string => `'sha256-${crypto.createHash("sha256").update(text).digest("base64")}'`
 
 /**
  * The page, with its styles and its script inside.
  *
- * @since 0.1.0
  * @category constants
  */
-export const html: string = page(styles, script)
+export const html: string = markup.replace("{{styles}}", () => styles).replace("{{script}}", () => script)
 
 /**
- * The `Content-Security-Policy` that goes with the page: only its own script runs, and it talks to its own server only.
+ * The `Content-Security-Policy` of the page: only its own script and styles apply, and it connects to its own server only.
  *
- * @since 0.1.0
  * @category constants
  */
 export const csp: string = [

@@ -1,11 +1,9 @@
 /**
- * A server of a pair that tells its operators over HTTP how it is, and lets those who have its token steer it.
+ * The status server: the status of a server of a pair over HTTP, and commands for operators with its token.
  *
  * `GET /live`, `/ready`, `/active` and `/passive` answer 200 or 503, for load balancers; `/status`, `/pair` and `/history`
- * are JSON, `/events` the same live, `/metrics` is for Prometheus, `/` a page for people, and `/openapi.json` describes it
- * all. `POST /switchover`, `/pause`, `/resume` and `/promote` exist only where a token is configured, and want it.
- *
- * @since 0.1.0
+ * are JSON, `/events` the same live, `/metrics` is for Prometheus, `/` is the dashboard, and `/openapi.json` describes the
+ * API. `POST /switchover`, `/pause`, `/resume` and `/promote` exist if a token is configured, and require it.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -19,7 +17,7 @@ import * as Scope from "effect/Scope"
 import * as Names from "../internal/Names.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { SocketError } from "../ports/SocketError.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/RejectedConnections.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { validate } from "../settings/Validation.ts"
 import { HostName, ListenAddress } from "./Address.ts"
@@ -28,32 +26,29 @@ import * as listener from "./listener.ts"
 import { urlOf } from "./OperatorClient.ts"
 
 /**
- * Where a server tells how it is, and who may steer it.
+ * Options of the status server.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Options {
   /**
-   * Where it listens: `127.0.0.1:5011`, `[::1]:5011`, `*:5011` for every interface, `5011` for this machine alone. Port `0` is any
-   * that is free. What is told there is not secret but nobody else's business either, so prefer an address that only
-   * operators reach.
+   * The address to listen on: `127.0.0.1:5011`, `[::1]:5011`, `*:5011` for every interface, `5011` for this machine alone.
+   * Port `0` is any free port. The status needs no token, so prefer an address that only operators reach.
    */
   readonly http: string
   /**
-   * Names besides IP addresses, `localhost`, this machine's own and that of `http` under which it may be asked. Other
-   * names are refused, but for health checks, since a foreign page could have its own name lead here.
+   * Accepted host names besides IP addresses, `localhost`, this machine's own and that of `http`. Requests under other names
+   * are rejected, except health checks, since a foreign page could have its own name lead here.
    */
   readonly httpHosts?: ReadonlyArray<string> | undefined
-  /** Where the peer does the same: `10.0.0.2:5011` or a URL. Without it this server shows itself only. */
+  /** The status server of the peer: `10.0.0.2:5011` or a URL. Default: none; then this server reports only itself. */
   readonly peerHttp?: string | undefined
-  /** What operators have to know to steer it; the same on both servers. Without it nobody can. */
+  /** The token that commands require; the same on both servers. Default: none; then there are no commands. */
   readonly token?: Redacted.Redacted | undefined
-  /** Whom the server's ports have refused, which is told too: the `refusals` of its `Curve.Server`. */
-  readonly refusals?: RejectedConnections | undefined
+  /** Counters of rejected connections for the status: the `rejectedConnections` of the server's `Curve.Server`. */
+  readonly rejectedConnections?: RejectedConnections | undefined
 }
 
-/** One complaint for each that is wrong. */
 const PeerAddress = Schema.UndefinedOr(Schema.String).pipe(Schema.filter(
   (address) => address === undefined || urlOf(address) !== undefined,
   {
@@ -73,29 +68,33 @@ const Settings = Schema.Struct({
   token: Token
 })
 
-/** The system's own look-up of the peer's name would hold up the end of this process while a name server is silent. */
+/** The system's own look-up of the peer's name would delay the end of this process while a name server does not answer. */
 const peerClient = Layer.provide(
   NodeHttpClient.layerWithoutAgent,
   NodeHttpClient.makeAgentLayer({ lookup: Names.lookup })
 )
 
-const services = ({ http, peerHttp, refusals, token }: {
+const services = ({ http, peerHttp, rejectedConnections, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
-  readonly refusals?: RejectedConnections | undefined
+  readonly rejectedConnections?: RejectedConnections | undefined
 }) =>
   Effect.flatMap(Layer.build(peerClient), (client) =>
     Effect.provide(
-      handlers.services({ http, peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp), token, refusals }),
+      handlers.services({
+        http,
+        peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp),
+        token,
+        rejectedConnections
+      }),
       client
     ))
 
 /**
- * The same without a server of its own, for one that the application has already: to be mounted with
- * `HttpRouter.mountApp`. `http` is the URL at which it is mounted; the page is there with a slash at the end.
+ * The API without a server, to be mounted in the application's own with `HttpRouter.mountApp`. `http` is the URL at which it
+ * is mounted; the dashboard is there with a slash at the end. Fails with `InvalidConfig`.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const app = (
@@ -110,13 +109,13 @@ export const app = (
     })
     return Effect.provide(
       yield* handlers.make(settings.token),
-      yield* services({ ...settings, refusals: options.refusals })
+      yield* services({ ...settings, rejectedConnections: options.rejectedConnections })
     )
   })
 
-/** A server that listens, all that does not need a member, and the scope that it lives as long as. */
+/** Everything that does not need a member: the listening server, its settings, and its scope. */
 class Listening extends Context.Tag("effect-binary-star/http/StatusServer/Listening")<Listening, {
-  readonly settings: typeof Settings.Type & Pick<Options, "refusals">
+  readonly settings: typeof Settings.Type & Pick<Options, "rejectedConnections">
   readonly server: listener.Listener
   readonly app: Effect.Effect.Success<ReturnType<typeof handlers.make>>
   readonly scope: Scope.Scope
@@ -132,7 +131,7 @@ const listening = (options: Options): Layer.Layer<Listening, InvalidConfig | Soc
         ...options,
         httpHosts: options.httpHosts ?? []
       })
-      const settings = { ...checked, refusals: options.refusals }
+      const settings = { ...checked, rejectedConnections: options.rejectedConnections }
       const server = yield* listener.listen(settings.http, settings.httpHosts)
       return { settings, server, app: yield* handlers.make(settings.token), scope: yield* Effect.scope }
     })
@@ -149,19 +148,18 @@ const serving: Layer.Layer<never, never, BinaryStar | Listening> = Layer.effectD
 }))
 
 /**
- * Serves the status of the member as long as the layer lives, which ends before the member does.
+ * The status server of a member that exists already: it is closed before the member stops. Fails with `InvalidConfig`, or
+ * with a `SocketError` if it cannot listen.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<never, InvalidConfig | SocketError, BinaryStar> =>
   Layer.provide(serving, listening(options))
 
 /**
- * Builds a member and serves its status until it has ended, so that an operator can watch how it drains and says goodbye.
- * When the address is in use the member is not even started.
+ * A member with its status server, which is closed after the member has stopped, so that operators see the drain. The
+ * member is not started if the address is in use. Fails as the member, and as {@link layer}.
  *
- * @since 0.1.0
  * @category layers
  */
 export const around = <A, E, R>(

@@ -1,4 +1,4 @@
-/** What can be asked of a server of a pair over HTTP, and ordered. */
+/** The HTTP API of a server of a pair. */
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
@@ -12,72 +12,72 @@ import * as History from "../status/History.ts"
 import * as prometheus from "../status/Prometheus.ts"
 import * as Status from "../status/Status.ts"
 
-const refusal = { error: Schema.String }
+const errorBody = Status.ErrorBody.fields
 
 export class BadRequest extends Schema.TaggedError<BadRequest>()(
   "BadRequest",
-  refusal,
-  HttpApiSchema.annotations({ status: 400, description: "The request makes no sense" })
+  errorBody,
+  HttpApiSchema.annotations({ status: 400, description: "The request is malformed" })
 ) {}
 
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()(
   "Unauthorized",
-  refusal,
+  errorBody,
   HttpApiSchema.annotations({ status: 401, description: "The token is missing or wrong" })
 ) {}
 
 export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()(
   "ForeignOrigin",
-  refusal,
+  errorBody,
   HttpApiSchema.annotations({ status: 403, description: "A page of another origin has sent the request" })
 ) {}
 
-export class Refused extends Schema.TaggedError<Refused>()(
-  "Refused",
-  refusal,
-  HttpApiSchema.annotations({ status: 409, description: "The server does not do it" })
+export class Conflict extends Schema.TaggedError<Conflict>()(
+  "Conflict",
+  errorBody,
+  HttpApiSchema.annotations({ status: 409, description: "The server has rejected the command" })
 ) {}
 
 export class TooLarge extends Schema.TaggedError<TooLarge>()(
   "TooLarge",
-  refusal,
+  errorBody,
   HttpApiSchema.annotations({ status: 413, description: "The body is too large" })
 ) {}
 
 export class Busy extends Schema.TaggedError<Busy>()(
   "Busy",
-  refusal,
-  HttpApiSchema.annotations({ status: 503, description: "Too many listen already" })
+  errorBody,
+  HttpApiSchema.annotations({ status: 503, description: "Too many clients listen to the events" })
 ) {}
 
 export class Unfinished extends Schema.TaggedError<Unfinished>()(
   "Unfinished",
-  refusal,
-  HttpApiSchema.annotations({ status: 504, description: "It is not done yet" })
+  errorBody,
+  HttpApiSchema.annotations({ status: 504, description: "The command is not completed yet" })
 ) {}
 
 const text = (contentType: string) => HttpApiSchema.Text({ contentType })
 
 const yes = text("text/plain")
 
-const no = yes.annotations(HttpApiSchema.annotations({ status: 503, description: "It is not so" }))
+const no = yes.annotations(HttpApiSchema.annotations({ status: 503, description: "No" }))
 
-/** A question that a load balancer may ask: the status says it all. */
-const question = <Name extends string>(name: Name, what: string) =>
+/** A health check: the status code is the answer. */
+const healthCheck = <Name extends string>(name: Name, what: string) =>
   HttpApiEndpoint.get(name, `/${name}`).addSuccess(yes).addError(no).annotate(OpenApi.Summary, `Whether ${what}`)
 
-const watch = HttpApiGroup.make("watch", { topLevel: true })
-  .add(question("live", "the server runs"))
-  .add(question("ready", "it is active or stands by for its peer"))
-  .add(question("active", "it answers clients"))
-  .add(question("passive", "it stands by for its peer"))
+const read = HttpApiGroup.make("read", { topLevel: true })
+  .add(healthCheck("live", "the server runs"))
+  .add(healthCheck("ready", "it is active or stands by for its peer"))
+  .add(healthCheck("active", "it answers clients"))
+  .add(healthCheck("passive", "it stands by for its peer"))
   .add(
     HttpApiEndpoint.get("status", "/status").addSuccess(Status.NodeStatus)
-      .annotate(OpenApi.Summary, "All that the server has to say about itself")
+      .annotate(OpenApi.Summary, "The status of the server")
   )
   .add(
     HttpApiEndpoint.get("pair", "/pair").addSuccess(Status.PairStatus)
-      .annotate(OpenApi.Summary, "The same of both servers")
+      .annotate(OpenApi.Summary, "The status of both servers")
   )
   .add(
     HttpApiEndpoint.get("history", "/history")
@@ -114,38 +114,38 @@ export class Authorization extends HttpApiMiddleware.Tag<Authorization>()(
   { failure: Schema.Union(Unauthorized, ForeignOrigin), security: { bearer: HttpApiSecurity.bearer } }
 ) {}
 
-const steer = HttpApiGroup.make("steer", { topLevel: true })
+const commands = HttpApiGroup.make("commands", { topLevel: true })
   .add(
-    HttpApiEndpoint.post("switchover", "/switchover").setPayload(Status.Order).addSuccess(Status.SwitchedOver)
-      .addError(BadRequest).addError(TooLarge).addError(Refused).addError(Unfinished)
+    HttpApiEndpoint.post("switchover", "/switchover").setPayload(Status.CommandBody).addSuccess(Status.SwitchedOver)
+      .addError(BadRequest).addError(TooLarge).addError(Conflict).addError(Unfinished)
       .annotate(OpenApi.Summary, "Hand over to the peer and wait until it is active")
   )
   .add(
-    HttpApiEndpoint.post("pause", "/pause").setPayload(Status.Order).addSuccess(Status.Done)
+    HttpApiEndpoint.post("pause", "/pause").setPayload(Status.CommandBody).addSuccess(Status.Done)
       .addError(BadRequest).addError(TooLarge)
-      .annotate(OpenApi.Summary, "Do not take over because of votes")
+      .annotate(OpenApi.Summary, "Do not take over by votes")
   )
   .add(
     HttpApiEndpoint.post("resume", "/resume").addSuccess(Status.Done)
-      .annotate(OpenApi.Summary, "Take over because of votes again")
+      .annotate(OpenApi.Summary, "Take over by votes again")
   )
   .add(
-    HttpApiEndpoint.post("promote", "/promote").setPayload(Status.Order).addSuccess(Status.Done)
-      .addError(BadRequest).addError(TooLarge).addError(Refused)
-      .annotate(OpenApi.Summary, "Become active, if the peer is gone or has handed over")
+    HttpApiEndpoint.post("promote", "/promote").setPayload(Status.CommandBody).addSuccess(Status.Done)
+      .addError(BadRequest).addError(TooLarge).addError(Conflict)
+      .annotate(OpenApi.Summary, "Become active, if the peer is lost or has handed over")
   )
   .middleware(Authorization)
 
 const about = OpenApi.annotations({
   title: "A server of a Binary Star pair",
   version,
-  description: "What its operators can see and order."
+  description: "Status for operators, and their commands."
 })
 
-/** What everybody may ask. */
-export const WatchApi = HttpApi.make("bstar").add(watch).annotateContext(about)
+/** The API of a server without a token. */
+export const ReadApi = HttpApi.make("bstar").add(read).annotateContext(about)
   .annotate(HttpApi.AdditionalSchemas, [Status.TransitionEvent])
 
-/** The same, and what only an operator may order. */
-export const StatusApi = HttpApi.make("bstar").add(watch).add(steer).annotateContext(about)
+/** The API of a server with a token. */
+export const StatusApi = HttpApi.make("bstar").add(read).add(commands).annotateContext(about)
   .annotate(HttpApi.AdditionalSchemas, [Status.TransitionEvent])

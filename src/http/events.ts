@@ -1,4 +1,4 @@
-/** Server-sent events: one producer for all who listen, which works only while somebody does. */
+/** Server-sent events: one producer for all clients, which runs while there is a client. */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -16,24 +16,84 @@ import type { Pair } from "./pair.ts"
 import * as Turns from "./turns.ts"
 
 export interface Events {
-  /** Listens as long as the scope. */
+  /** A client's events, as long as the scope. */
   readonly listen: Effect.Effect<Readable, Busy, Scope.Scope>
 }
 
-/** More than these are sent away. */
 const maxListeners = 200
 
-/** Who is further behind does not read, and is cut off: a browser connects again by itself and loses nothing. */
+/** Clients that are further behind do not read, and are disconnected: a browser connects again by itself. */
 const maxBytesBehind = 64 * 1024
 
-/** A message is sent to so many in a turn of the event loop: heartbeats are sent in between. */
+/** Listeners per turn of the event loop: heartbeats are sent between two turns. */
 const listenersPerTurn = 10
 
-/** A comment, and after how many milliseconds to connect again. */
+/** A comment, and the delay in milliseconds before a client connects again. */
 const hello = ": events of a Binary Star pair\nretry: 1000\n\n"
 
 const encode = (event: "pair" | "transition", data: unknown): Buffer =>
   Buffer.from(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+
+interface Broadcast {
+  readonly listeners: Set<Readable>
+  readonly inTurns: (job: () => void) => void
+  /** The latest `pair` event, the first one of a new listener. */
+  latest: Buffer | undefined
+  producer: Fiber.RuntimeFiber<void> | undefined
+}
+
+const send = ({ listeners }: Broadcast, listener: Readable, message: Buffer): void => {
+  if (!listeners.has(listener)) {
+    return
+  }
+  if (listener.readableLength > maxBytesBehind) {
+    listeners.delete(listener)
+    listener.destroy()
+  } else {
+    listener.push(message)
+  }
+}
+
+/** Sends to all listeners. It completes after the last one, so that messages do not pile up in a slow process. */
+const sendToAll = (broadcast: Broadcast, message: Buffer): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    for (const listener of broadcast.listeners) {
+      broadcast.inTurns(() => send(broadcast, listener, message))
+    }
+    broadcast.inTurns(() => resume(Effect.void))
+  })
+
+const sendPair = (broadcast: Broadcast, status: Status.PairStatus): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    broadcast.latest = encode("pair", status)
+    return sendToAll(broadcast, broadcast.latest)
+  })
+
+const join = (broadcast: Broadcast, produce: () => Fiber.RuntimeFiber<void>): Effect.Effect<Readable, Busy> =>
+  Effect.suspend(() => {
+    if (broadcast.listeners.size >= maxListeners) {
+      return new Busy({ error: `there are ${maxListeners} listeners already` })
+    }
+    const listener = new Readable({ read: () => {} })
+    listener.push(hello)
+    if (broadcast.latest !== undefined) {
+      listener.push(broadcast.latest)
+    }
+    broadcast.listeners.add(listener)
+    broadcast.producer ??= produce()
+    return Effect.succeed(listener)
+  })
+
+const leave = (broadcast: Broadcast, listener: Readable): Effect.Effect<void> =>
+  Effect.sync(() => {
+    broadcast.listeners.delete(listener)
+    listener.destroy()
+    if (broadcast.listeners.size === 0) {
+      broadcast.producer?.unsafeInterruptAsFork(FiberId.none)
+      broadcast.producer = undefined
+      broadcast.latest = undefined
+    }
+  })
 
 export const make = (
   role: Role,
@@ -41,77 +101,31 @@ export const make = (
   pair: Pair
 ): Effect.Effect<Events, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const listeners = new Set<Readable>()
-    const fork = yield* FiberSet.makeRuntime<never, void>()
-    let producer: Fiber.RuntimeFiber<void> | undefined
-    let latest: Buffer | undefined
-
-    const inTurns = Turns.makeCounted(listenersPerTurn)
-
-    const send = (listener: Readable, message: Buffer) => {
-      // It may have left since the message was made.
-      if (!listeners.has(listener)) {
-        return
-      }
-      if (listener.readableLength > maxBytesBehind) {
-        listeners.delete(listener)
-        listener.destroy()
-      } else {
-        listener.push(message)
-      }
+    const broadcast: Broadcast = {
+      listeners: new Set(),
+      inTurns: Turns.makeCounted(listenersPerTurn),
+      latest: undefined,
+      producer: undefined
     }
-    /** Sends to those that listen now. Done when all have it, so that messages do not pile up in a process that is slow. */
-    const tell = (message: Buffer) =>
-      Effect.async<void>((resume) => {
-        for (const listener of listeners) {
-          inTurns(() => send(listener, message))
-        }
-        inTurns(() => resume(Effect.void))
-      })
-    const tellPair = (status: Status.PairStatus) =>
-      Effect.suspend(() => {
-        latest = encode("pair", status)
-        return tell(latest)
-      })
-    const tellTransition = (entry: Status.HistoryEntry) =>
-      Effect.suspend(() => {
-        if (listeners.size === 0) {
-          return Effect.void
-        }
-        return Effect.zipRight(
-          tell(encode("transition", { role, ...entry } satisfies Status.TransitionEvent)),
-          Effect.flatMap(pair.known, tellPair)
-        )
-      })
-    const produce = Effect.flatMap(pair.asked, tellPair).pipe(
+    const fork = yield* FiberSet.makeRuntime<never, void>()
+    const produce = Effect.flatMap(pair.requested, (status) => sendPair(broadcast, status)).pipe(
       Effect.repeat(Schedule.fixed("1 second")),
       withMonotonicTime,
-      Effect.asVoid
+      Effect.asVoid,
+      Effect.interruptible
     )
-
-    yield* Stream.runForEach(history.changes, tellTransition).pipe(Effect.interruptible, Effect.forkScoped)
-    const join = Effect.gen(function*() {
-      if (listeners.size >= maxListeners) {
-        return yield* new Busy({ error: `${maxListeners} listen already` })
-      }
-      const listener = new Readable({ read: () => {} })
-      listener.push(hello)
-      if (latest !== undefined) {
-        listener.push(latest)
-      }
-      listeners.add(listener)
-      producer ??= fork(Effect.interruptible(produce))
-      return listener
-    })
-    const leave = (listener: Readable) =>
-      Effect.sync(() => {
-        listeners.delete(listener)
-        listener.destroy()
-        if (listeners.size === 0) {
-          producer?.unsafeInterruptAsFork(FiberId.none)
-          producer = undefined
-          latest = undefined
+    const sendTransition = (entry: Status.HistoryEntry) =>
+      Effect.gen(function*() {
+        if (broadcast.listeners.size > 0) {
+          yield* sendToAll(broadcast, encode("transition", { role, ...entry } satisfies Status.TransitionEvent))
+          yield* sendPair(broadcast, yield* pair.known)
         }
       })
-    return { listen: Effect.acquireRelease(join, leave) }
+    yield* Stream.runForEach(history.changes, sendTransition).pipe(Effect.interruptible, Effect.forkScoped)
+    return {
+      listen: Effect.acquireRelease(
+        join(broadcast, () => fork(produce)),
+        (listener) => leave(broadcast, listener)
+      )
+    }
   })

@@ -1,4 +1,4 @@
-/** Who answers what is asked of a server of a pair, and carries out what is ordered. */
+/** The handlers of the HTTP API. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import type * as HttpApp from "@effect/platform/HttpApp"
@@ -15,26 +15,25 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as crypto from "node:crypto"
-import * as dashboard from "../dashboard/Dashboard.ts"
 import { monotonicReader } from "../internal/Clock.ts"
-import * as Burst from "../internal/LogOnce.ts"
+import * as LogOnce from "../internal/LogOnce.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Report } from "../member/Report.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/RejectedConnections.ts"
 import * as History from "../status/History.ts"
 import * as Metrics from "../status/Metrics.ts"
 import * as prometheus from "../status/Prometheus.ts"
 import * as Status from "../status/Status.ts"
-import { Authorization, ForeignOrigin, StatusApi, Unauthorized, WatchApi } from "./api.ts"
-import * as Orders from "./commands.ts"
+import { Authorization, ForeignOrigin, ReadApi, StatusApi, Unauthorized } from "./api.ts"
+import * as Commands from "./commands.ts"
 import * as Events from "./events.ts"
 import * as Hosts from "./hosts.ts"
 import * as Pair from "./pair.ts"
-import * as PeerStatus from "./peerStatus.ts"
+import * as Peer from "./peer.ts"
 import * as RequestBody from "./requestBody.ts"
 
-/** What there is to tell. It comes with each request, so that all else is built before there is a member. */
-export class Watch extends Context.Tag("effect-binary-star/http/Watch")<Watch, {
+/** Provided to each request, so that the routes are built before there is a member. */
+export class ReadServices extends Context.Tag("effect-binary-star/http/ReadServices")<ReadServices, {
   readonly member: BinaryStar["Type"]
   readonly history: History.History["Type"]
   readonly metrics: Metrics.Metrics["Type"]
@@ -42,46 +41,53 @@ export class Watch extends Context.Tag("effect-binary-star/http/Watch")<Watch, {
   readonly events: Events.Events
 }>() {}
 
-/** Who carries out what is ordered. */
-export class Steer extends Context.Tag("effect-binary-star/http/Steer")<Steer, Orders.Orders>() {}
+export class CommandServices extends Context.Tag("effect-binary-star/http/CommandServices")<
+  CommandServices,
+  Commands.Commands
+>() {}
 
-/** Answers with the word yes or no, and a status that says the same. */
-const ask = (isSo: (report: Report) => boolean) =>
+/** Answers `yes` with 200, or `no` with 503. */
+const healthCheck = (isSo: (report: Report) => boolean) =>
   Effect.gen(function*() {
-    const { member } = yield* Watch
+    const { member } = yield* ReadServices
     const isLive = Exit.isSuccess(yield* Effect.exit(member.state))
     return isLive && isSo(yield* member.report)
       ? HttpServerResponse.text("yes")
       : HttpServerResponse.text("no", { status: 503 })
   })
 
-const tell = <A, E, R>(what: (watch: Watch["Type"]) => Effect.Effect<A, E, R>) =>
-  Effect.map(Effect.flatMap(Watch, what), (answer) => HttpServerResponse.unsafeJson(answer))
+const json = <A, E, R>(of: (services: ReadServices["Type"]) => Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.flatMap(ReadServices, of), (answer) => HttpServerResponse.unsafeJson(answer))
 
-const page = HttpServerResponse.text(dashboard.html, { contentType: "text/html; charset=utf-8" }).pipe(
-  HttpServerResponse.setHeader("content-security-policy", dashboard.csp)
+/** The page is large, so it is loaded with the first request for it. */
+const page = Effect.map(
+  Effect.promise(() => import("../dashboard/Dashboard.ts")),
+  ({ csp, html }) =>
+    HttpServerResponse.text(html, { contentType: "text/html; charset=utf-8" }).pipe(
+      HttpServerResponse.setHeader("content-security-policy", csp)
+    )
 )
 
 /** `description` is the answer to `/openapi.json`, rendered once: it is large and never changes. */
-const watch = (description: HttpServerResponse.HttpServerResponse) =>
-  HttpApiBuilder.group(StatusApi, "watch", (handlers) =>
+const readHandlers = (description: HttpServerResponse.HttpServerResponse) =>
+  HttpApiBuilder.group(StatusApi, "read", (handlers) =>
     handlers
-      .handleRaw("live", () => ask(() => true))
+      .handleRaw("live", () => healthCheck(() => true))
       .handleRaw(
         "ready",
-        () => ask(({ answers, transition: { to } }) => answers || to === "ACTIVE" || to === "PASSIVE")
+        () => healthCheck(({ answers, transition: { to } }) => answers || to === "ACTIVE" || to === "PASSIVE")
       )
-      .handleRaw("active", () => ask(({ answers }) => answers))
-      .handleRaw("passive", () => ask(({ transition: { to } }) => to === "PASSIVE"))
-      .handleRaw("status", () => tell(({ pair }) => pair.self))
-      .handleRaw("pair", () => tell(({ pair }) => pair.asked))
+      .handleRaw("active", () => healthCheck(({ answers }) => answers))
+      .handleRaw("passive", () => healthCheck(({ transition: { to } }) => to === "PASSIVE"))
+      .handleRaw("status", () => json(({ pair }) => pair.self))
+      .handleRaw("pair", () => json(({ pair }) => pair.requested))
       .handleRaw(
         "history",
-        ({ urlParams: { limit } }) => tell(({ history }) => history.latest(limit ?? History.capacity))
+        ({ urlParams: { limit } }) => json(({ history }) => history.latest(limit ?? History.capacity))
       )
       .handleRaw("metrics", () =>
         Effect.gen(function*() {
-          const { metrics } = yield* Watch
+          const { metrics } = yield* ReadServices
           yield* metrics.update
           return HttpServerResponse.text(prometheus.render(yield* Metric.snapshot), {
             contentType: prometheus.contentType
@@ -89,58 +95,60 @@ const watch = (description: HttpServerResponse.HttpServerResponse) =>
         }))
       .handleRaw("events", ({ request }) =>
         Effect.gen(function*() {
-          const { events } = yield* Watch
+          const { events } = yield* ReadServices
           const body = request.method === "HEAD" ? "" : yield* events.listen
           return HttpServerResponse.raw(body, { contentType: "text/event-stream" })
         }))
       .handleRaw("openapi", () => Effect.succeed(description))
-      .handleRaw("dashboard", () => Effect.succeed(page)))
+      .handleRaw("dashboard", () => page))
 
-/** Tells who orders what. */
-const log = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, what: string, reason?: string) =>
+const log = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, command: string, reason?: string) =>
   Effect.logInfo(
-    `${what} was ordered by ${Option.getOrElse(remoteAddress, () => "somebody")}` +
+    `command ${command} from ${Option.getOrElse(remoteAddress, () => "an unknown address")}` +
       (reason === undefined ? "" : `: ${JSON.stringify(reason)}`)
   )
 
-const order = RequestBody.decode(Status.Order)
+const decodeBody = RequestBody.decode(Status.CommandBody)
 
-const steer = HttpApiBuilder.group(StatusApi, "steer", (handlers) =>
+/** The reason in the body of a command, which is logged. */
+const reasonOf = (request: HttpServerRequest.HttpServerRequest, command: string) =>
+  decodeBody(request).pipe(
+    Effect.tap(({ reason }) => log(request, command, reason)),
+    Effect.map(({ reason }) => reason)
+  )
+
+const commandHandlers = HttpApiBuilder.group(StatusApi, "commands", (handlers) =>
   handlers
     .handleRaw("switchover", ({ request }) =>
       Effect.gen(function*() {
-        const { reason } = yield* order(request)
-        yield* log(request, "switchover", reason)
-        // Not a byte goes over the connection while it drains.
+        const reason = yield* reasonOf(request, "switchover")
+        // No byte goes over the connection during the drain.
         NodeHttpServerRequest.toIncomingMessage(request).setTimeout(0)
-        return yield* (yield* Steer).switchover(reason)
+        return yield* (yield* CommandServices).switchover(reason)
       }))
     .handleRaw("pause", ({ request }) =>
       Effect.gen(function*() {
-        const { reason } = yield* order(request)
-        yield* log(request, "pause", reason)
-        return yield* (yield* Steer).pause(reason)
+        return yield* (yield* CommandServices).pause(yield* reasonOf(request, "pause"))
       }))
     .handleRaw("resume", ({ request }) =>
       Effect.gen(function*() {
         yield* log(request, "resume")
-        return yield* (yield* Steer).resume
+        return yield* (yield* CommandServices).resume
       }))
     .handleRaw("promote", ({ request }) =>
       Effect.gen(function*() {
-        const { reason } = yield* order(request)
-        yield* log(request, "promote", reason)
-        return yield* (yield* Steer).promote(reason)
+        return yield* (yield* CommandServices).promote(yield* reasonOf(request, "promote"))
       })))
 
 const hashOf = (token: Redacted.Redacted): Buffer => crypto.createHash("sha256").update(Redacted.value(token)).digest()
 
-/** The library takes whatever has six letters for the scheme. */
+/** The library accepts any scheme of six letters. */
 const isBearer = (header: string | undefined): boolean => /^bearer [\x21-\x7e]+$/i.test(header ?? "")
 
-const refuseOrigin = (origin: string, host: string | undefined) =>
+const foreignOrigin = (origin: string, host: string | undefined) =>
   new ForeignOrigin({
-    error: `orders of a page at ${JSON.stringify(origin.slice(0, 255))} are refused: this server's own pages are at ` +
+    error:
+      `commands of a page at ${JSON.stringify(origin.slice(0, 255))} are rejected: this server's own pages are at ` +
       `${JSON.stringify(host ?? "")} (a proxy in between has to keep the Host header)`
   })
 
@@ -148,24 +156,24 @@ const refuseOrigin = (origin: string, host: string | undefined) =>
 const authorization = (token: Redacted.Redacted) =>
   Effect.gen(function*() {
     const now = yield* monotonicReader
-    const isFirst = Burst.make(10_000)
+    const isFirst = LogOnce.make(10_000)
     const expected = hashOf(token)
     return Authorization.of({
       bearer: (given) =>
         Effect.gen(function*() {
           const { headers } = yield* HttpServerRequest.HttpServerRequest
           if (headers.origin !== undefined && !Hosts.isOwnOrigin(headers.origin, headers.host)) {
-            return yield* refuseOrigin(headers.origin, headers.host)
+            return yield* foreignOrigin(headers.origin, headers.host)
           }
           if (!isBearer(headers.authorization) || !crypto.timingSafeEqual(hashOf(given), expected)) {
-            yield* isFirst(now()) ? Effect.logWarning("an order without the right token was refused") : Effect.void
+            yield* isFirst(now()) ? Effect.logWarning("a command without the right token was rejected") : Effect.void
             return yield* new Unauthorized({ error: "the token is missing or wrong" })
           }
         })
     })
   })
 
-/** What every answer says: that it is of now, and for nobody but who has asked. */
+/** Security headers: no caching, no referrer, no framing. */
 const withHeaders = HttpServerResponse.setHeaders({
   "cache-control": "no-store",
   "referrer-policy": "no-referrer",
@@ -173,42 +181,45 @@ const withHeaders = HttpServerResponse.setHeaders({
   "x-frame-options": "DENY"
 })
 
-/** What can be asked, and ordered where there is a token. */
+/** The API as an application. It has commands if there is a token. */
 export const make = (token: Redacted.Redacted | undefined) =>
   Effect.gen(function*() {
     const routes = token === undefined
-      ? Layer.provide(HttpApiBuilder.api(WatchApi), watch(HttpServerResponse.unsafeJson(OpenApi.fromApi(WatchApi))))
+      ? Layer.provide(
+        HttpApiBuilder.api(ReadApi),
+        readHandlers(HttpServerResponse.unsafeJson(OpenApi.fromApi(ReadApi)))
+      )
       : Layer.provide(HttpApiBuilder.api(StatusApi), [
-        watch(HttpServerResponse.unsafeJson(OpenApi.fromApi(StatusApi))),
-        Layer.provide(steer, Layer.effect(Authorization, authorization(token)))
+        readHandlers(HttpServerResponse.unsafeJson(OpenApi.fromApi(StatusApi))),
+        Layer.provide(commandHandlers, Layer.effect(Authorization, authorization(token)))
       ])
-    // Built by itself, so that two servers in one process have a router each.
+    // Two servers in one process have a router each.
     const context = yield* Layer.build(
       Layer.mergeAll(routes, HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer, HttpServer.layerContext)
     )
     return (yield* Effect.provide(HttpApiBuilder.httpApp, context)).pipe(
-      Effect.tapDefect((cause) => Effect.logError("the status server has failed to answer", cause)),
+      Effect.tapDefect((cause) => Effect.logError("the status server has failed to answer a request", cause)),
       Effect.map(withHeaders),
       Effect.provide(context)
     )
-    // A handler's services are asked for where it is added, and looked up where it runs.
-  }) as Effect.Effect<HttpApp.Default<never, Watch | Steer>, never, Scope.Scope>
+    // The types require a handler's services where it is added; they are provided where it runs.
+  }) as Effect.Effect<HttpApp.Default<never, ReadServices | CommandServices>, never, Scope.Scope>
 
-/** What requests are answered with, as long as the scope. */
-export const services = ({ http, peerHttp, refusals, token }: {
+/** The services of the handlers, which live as long as the scope. */
+export const services = ({ http, peerHttp, rejectedConnections, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
-  readonly refusals: RejectedConnections | undefined
+  readonly rejectedConnections: RejectedConnections | undefined
 }) =>
   Effect.gen(function*() {
     const member = yield* BinaryStar
     const history = yield* History.make
     const metrics = yield* Metrics.make
-    const peer = peerHttp === undefined ? undefined : yield* PeerStatus.make(peerHttp)
-    const pair = yield* Pair.make(http, peer, refusals)
+    const peer = peerHttp === undefined ? undefined : yield* Peer.make(peerHttp, token)
+    const pair = yield* Pair.make(http, peer, rejectedConnections)
     const events = yield* Events.make(member.role, history, pair)
-    return Context.make(Watch, { member, history, metrics, pair, events }).pipe(
-      Context.add(Steer, yield* Orders.make(peer, token))
+    return Context.make(ReadServices, { member, history, metrics, pair, events }).pipe(
+      Context.add(CommandServices, yield* Commands.make(peer))
     )
   })

@@ -1,6 +1,6 @@
 /**
- * Host names under which a status server may be asked. A page whose name leads here after a change of its DNS record
- * (DNS rebinding) sends its own name, and is refused.
+ * Host names that a status server accepts. A page whose name leads here after a change of its DNS record (DNS rebinding)
+ * sends its own name, and is rejected.
  */
 import { isIP } from "node:net"
 import { hostname } from "node:os"
@@ -16,11 +16,11 @@ const canonical = (name: string): string => name.toLowerCase().replace(/\.$/, ""
 /** Names of this machine in every network (RFC 6761). */
 const loopback = /^(?:[^.]+\.)*localhost$/
 
-/** Header fields named `Host`: Node keeps the first and hides the others, which a proxy in between may have gone by. */
+/** Number of header fields `Host`: Node keeps the first and hides the others, which a proxy in between may have used. */
 export const countIn = (rawHeaders: ReadonlyArray<string>): number =>
   rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length
 
-/** The message to a client that has used a name which is not accepted. */
+/** The error for a name that is not accepted. */
 export const explain = (header: string | undefined): string =>
   header === undefined || header === ""
     ? "the request names no host: use a client that sends the Host header"
@@ -30,8 +30,8 @@ export const explain = (header: string | undefined): string =>
 const urlIn = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
 
 /**
- * Whether an `Origin` header is that of the page that this server has sent. A browser sends the header with every order of a
- * page. The scheme may differ: a proxy that keeps the `Host` header may have ended TLS.
+ * Whether an `Origin` header is that of this server's own page. Browsers send the header with every command of a page. The
+ * scheme may differ: a proxy that keeps the `Host` header may have ended TLS.
  */
 export const isOwnOrigin = (origin: string, host = ""): boolean => {
   const page = urlIn(origin)

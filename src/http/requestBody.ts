@@ -1,4 +1,4 @@
-/** The body of a request, if it is not too large. */
+/** Bodies of requests, limited in size. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
@@ -9,43 +9,42 @@ import { BadRequest, TooLarge } from "./api.ts"
 
 const maxBytes = 16 * 1024
 
-const tooLarge = () => new TooLarge({ error: `a body may have ${maxBytes} bytes` })
+const tooLarge = () => new TooLarge({ error: `a body may have ${maxBytes} bytes at most` })
 
-/** What is too large is not kept. The server reads on and forgets it, so that the client gets to see the answer. */
+/** A body above the limit is read on and discarded, so that the client receives the answer. */
 const text = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<string, BadRequest | TooLarge> =>
   Effect.async((resume) => {
     const source = NodeHttpServerRequest.toIncomingMessage(request)
     const chunks: Array<Buffer> = []
-    let length = Number(source.headers["content-length"] ?? 0)
-    if (length > maxBytes) {
+    let length = 0
+    if (Number(source.headers["content-length"] ?? 0) > maxBytes) {
       return resume(tooLarge())
     }
-    length = 0
     const onData = (chunk: Buffer) => {
       length += chunk.length
       chunks.push(chunk)
       if (length > maxBytes) {
-        forget()
+        release()
         source.resume()
         resume(tooLarge())
       }
     }
     const onEnd = () => {
-      forget()
+      release()
       resume(Effect.succeed(Buffer.concat(chunks).toString()))
     }
     const onError = () => {
-      forget()
-      resume(new BadRequest({ error: "the body was cut off" }))
+      release()
+      resume(new BadRequest({ error: "the connection was closed before the end of the body" }))
     }
-    const forget = () => {
+    const release = () => {
       source.off("data", onData).off("end", onEnd).off("error", onError)
     }
     source.on("data", onData).on("end", onEnd).on("error", onError)
-    return Effect.sync(forget)
+    return Effect.sync(release)
   })
 
-/** What a body says as JSON. */
+/** Decodes a body from JSON. */
 export const decode = <A, I>(schema: Schema.Schema<A, I>) => {
   const parse = Schema.decodeEither(Schema.parseJson(schema))
   return (request: HttpServerRequest.HttpServerRequest): Effect.Effect<A, BadRequest | TooLarge> =>

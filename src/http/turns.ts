@@ -1,14 +1,14 @@
-/** Shares the event loop: work that waits is done in small portions, so that heartbeats are sent in between. */
+/** Slices of work, with turns of the event loop between them in which heartbeats are sent. */
 import { performance } from "node:perf_hooks"
 
-/** Time per turn of the event loop after which the next job waits for another turn. */
+/** Time per turn of the event loop, after which the next job waits for the next turn. */
 const budgetMillis = 2
 
-/** Jobs that may wait; further ones are rejected. Urgent ones have places of their own. */
+/** Jobs that may wait; further ones are rejected. Urgent jobs have a queue of their own. */
 const maxWaiting = 256
 
 export interface Turns {
-  /** Whether there is a place for the job. */
+  /** `false` if the queue is full. */
   readonly add: (job: () => void, isUrgent: boolean) => boolean
 }
 
@@ -45,8 +45,8 @@ export const make = (): Turns => {
 }
 
 /**
- * Runs jobs in their order, at most `jobsPerTurn` in a turn of the event loop and the first ones at once. For jobs that cause
- * work in a later turn, which a budget of time does not include.
+ * Runs jobs in their order, at most `jobsPerTurn` in a turn of the event loop, the first ones at once. For jobs that cause
+ * work in a later turn, which a time budget does not include.
  */
 export const makeCounted = (jobsPerTurn: number): (job: () => void) => void => {
   const waiting: Array<() => void> = []

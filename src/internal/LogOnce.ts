@@ -1,7 +1,6 @@
 /**
- * Tells the first of a burst from the rest. A burst goes on as long as one follows another within `quietMillis`.
- *
- * @internal
+ * Log each burst once. A burst lasts as long as its messages are less than `quietMillis` apart. Returns whether a message is the
+ * first of a burst.
  */
 export const make = (quietMillis: number): (now: number) => boolean => {
   let last = Number.NEGATIVE_INFINITY
@@ -12,21 +11,17 @@ export const make = (quietMillis: number): (now: number) => boolean => {
   }
 }
 
-/** How many kinds are told apart at the most. */
+/** Maximum number of keys; beyond it the least recent one is forgotten. */
 const capacity = 100
 
-/**
- * Tells the first of each burst of a kind.
- *
- * @internal
- */
-export const makeKinds = (quietMillis: number, now: () => number): (kind: string) => boolean => {
+/** {@link make} for each key separately. */
+export const makeByKey = (quietMillis: number, now: () => number): (key: string) => boolean => {
   const bursts = new Map<string, ReturnType<typeof make>>()
-  return (kind) => {
-    const isFirst = bursts.get(kind) ?? make(quietMillis)
-    // The one that is the longest without a sign comes first.
-    bursts.delete(kind)
-    bursts.set(kind, isFirst)
+  return (key) => {
+    const isFirst = bursts.get(key) ?? make(quietMillis)
+    // A Map keeps the order: the least recent key comes first.
+    bursts.delete(key)
+    bursts.set(key, isFirst)
     if (bursts.size > capacity) {
       bursts.delete(bursts.keys().next().value!)
     }

@@ -1,8 +1,4 @@
-/**
- * The port through which a client reaches the servers of a pair.
- *
- * @since 0.1.0
- */
+/** Port through which a client reaches the servers of a pair. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -11,31 +7,31 @@ import type * as Frames from "../wire/Frames.ts"
 import type { SocketError } from "./SocketError.ts"
 
 /**
- * A client's connection to one server. Messages come in order. What was sent and not yet delivered is
- * dropped when the connection's scope closes.
+ * Connection of a client to one server. Messages keep their order. Messages that are sent but not yet delivered are
+ * dropped when the scope of the connection closes.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Connection {
-  /** Sends a message, now or as soon as the server is there. */
+  /** Sends a message, or queues it until the server is connected. Fails with the reason `Full` when the queue is full. */
   readonly send: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /**
-   * Hands what the server sends to `take` in batches, and goes on when the promise that `take` gave is fulfilled. Never ends
-   * by itself. To be run once.
+   * Passes received messages to `onBatch`, the next batch once its promise is fulfilled. Never ends by itself; to be run
+   * once.
    */
-  readonly run: (take: (messages: ReadonlyArray<Frames.Frames>) => Promise<void>) => Effect.Effect<never, SocketError>
-  /** Tells when the server is there and when it is lost. To be run once. */
+  readonly run: (
+    onBatch: (messages: ReadonlyArray<Frames.Frames>) => Promise<void>
+  ) => Effect.Effect<never, SocketError>
+  /** Emits when the server is connected and when the connection is lost. To be run once. */
   readonly events: Stream.Stream<"connected" | "lost">
 }
 
 /**
- * Opens connections to servers. Connecting to a server that is not there succeeds: it may come.
+ * Opens connections to servers. Connecting to a server that is not running succeeds: it may start later.
  *
- * @since 0.1.0
  * @category tags
  */
 export class ClientLink extends Context.Tag("effect-binary-star/ClientLink")<ClientLink, {
-  /** Connects to a server's frontend. */
+  /** Connects to the frontend of a server. Fails with the reason `UnknownHost` when its name cannot be resolved. */
   readonly connect: (server: string) => Effect.Effect<Connection, SocketError, Scope.Scope>
 }>() {}

@@ -1,18 +1,15 @@
 /**
- * `@effect/rpc` over a pair: the two protocols by which any `RpcGroup`, its handlers and its client run as they are.
+ * `@effect/rpc` over a pair: the two protocols by which any `RpcGroup`, its handlers and its client run unchanged.
  *
- * Every message of an RPC client has one answer, so that each is a request of the pair. Who answers, what is sent again
- * and what is not is the pair's affair:
+ * Each message of an RPC client has one reply, and is a request of the pair, which retries and fails over:
  *
- * - What was called and not answered when a server is lost fails at once with `RpcClientError`; its `cause` is the
- *   `RequestError` of the pair. It may have been executed.
- * - What is annotated with {@link Resend} is sent again, to whichever server is active: it may be executed twice.
- * - A stream goes on at one server or not at all. When that is lost or stops, it ends with `RpcClientError`.
- * - A planned stop answers all calls that have come in, for as long as `drain` at the most.
+ * - A call whose server is lost fails at once with `RpcClientError`; its `cause` is the `RequestError` of the pair. The call
+ *   may have been executed.
+ * - A call annotated with {@link Resend} is sent again, to whichever server is active. It may be executed twice.
+ * - A stream stays at one server. If that is lost or stops, the stream ends with `RpcClientError`.
+ * - A planned stop completes all calls that were accepted, for as long as `drain` at most.
  *
- * This module needs `@effect/rpc`, which is an optional peer dependency, and is therefore imported by itself.
- *
- * @since 0.1.0
+ * This module needs `@effect/rpc`, an optional peer dependency, and is imported by its own path.
  */
 import type * as Rpc from "@effect/rpc/Rpc"
 import * as RpcClient from "@effect/rpc/RpcClient"
@@ -31,18 +28,18 @@ import type { PeerLink } from "../ports/PeerLink.ts"
 import type * as BinaryStarConfig from "../settings/BinaryStarConfig.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as Client from "./client.ts"
+import type { Procedure } from "./clientCalls.ts"
 import * as Server from "./server.ts"
 
 /**
- * Whether a procedure may be executed more than once, so that its calls are sent again when their answer is lost. Has no
- * effect on streams. Defaults to `false`.
+ * Whether a procedure may be executed more than once: its calls are then sent again if their reply is lost. Without effect on
+ * streams. Defaults to `false`.
  *
  * @example
  * ```ts
  * Rpc.make("Get", { payload: { key: Schema.String }, success: Schema.String }).annotate(BinaryStarRpc.Resend, true)
  * ```
  *
- * @since 0.1.0
  * @category tags
  */
 export class Resend extends Context.Reference<Resend>()("effect-binary-star/BinaryStarRpc/Resend", {
@@ -50,19 +47,17 @@ export class Resend extends Context.Reference<Resend>()("effect-binary-star/Bina
 }) {}
 
 /**
- * A member of a pair that hands its requests to an RPC server, and the protocol for that server. The member stops when the
- * RPC server does, and calls that have come in by then are still answered; streams are ended.
+ * A member of a pair that passes its requests to an RPC server, and the protocol of that server. The member stops with the
+ * RPC server: it completes the calls that it has accepted, and ends streams.
  *
- * `concurrency` bounds how many calls and streams are open at a time, by default 1024; a stream that is idle counts as well.
- * What comes beyond that waits with the clients. A server answers at the latest after 5 seconds, if only that the call still
- * runs, so the `timeout` of requests does not cut calls short unless it is below that. The calls of a client that has not
- * been heard of for 15 seconds are interrupted.
+ * `concurrency` bounds the calls and streams that are open at a time, idle streams included; further ones wait at the
+ * clients. Defaults to 1024. A server replies after 5 seconds at the latest, if only that a call still runs, so a `timeout` of
+ * more than that does not limit calls. The calls of a client are interrupted 15 seconds after its last message.
  *
- * All that handlers do, with all that they have forked but daemons, has ended before the member says that it is not active
- * any more. With the policy `classic` a primary also answers while it has not heard of its peer; if it then learns that
- * the peer is active, what runs is interrupted but not waited for, and a stream may last 15 seconds longer.
+ * A member does not report that it is no longer active before all handlers have ended, with all fibers that they forked except
+ * daemons. With the policy `classic` a primary also accepts calls before it has received a heartbeat of its peer. If
+ * it then learns that the peer is active, those calls are interrupted but not awaited, and a stream may last 15 seconds longer.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layerProtocolServer = (options: BinaryStarConfig.Options): Layer.Layer<
@@ -76,11 +71,10 @@ export const layerProtocolServer = (options: BinaryStarConfig.Options): Layer.La
   )
 
 /**
- * The protocol of an RPC client that calls the procedures of `group`, of which it wants to know what they are annotated
- * with. It shares the pair's client with whoever else uses it. Give that a `timeout` of more than 5 seconds, which is how
- * long a server may take to tell that a call still runs; calls may take as long as they like.
+ * The protocol of an RPC client for the procedures of `group`, whose annotations it reads. It shares the pair's client with
+ * all other users. That client needs a `timeout` of more than 5 seconds, within which a server replies that a call still
+ * runs; the duration of calls is not limited.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layerProtocolClient = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>): Layer.Layer<
@@ -88,16 +82,16 @@ export const layerProtocolClient = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGro
   never,
   BinaryStarClient | RpcSerialization.RpcSerialization
 > => {
-  const kinds = new Map<string, Client.Kind>()
+  const procedures = new Map<string, Procedure>()
   for (const rpc of group.requests.values()) {
     const { _tag, annotations, successSchema } = rpc as unknown as Rpc.AnyWithProps
-    kinds.set(_tag, {
+    procedures.set(_tag, {
       isStream: RpcSchema.isStreamSchema(successSchema),
       resend: Context.get(annotations, Resend)
     })
   }
   return Layer.scoped(
     RpcClient.Protocol,
-    Client.make((tag) => kinds.get(tag) ?? { isStream: false, resend: false })
+    Client.make((tag) => procedures.get(tag) ?? { isStream: false, resend: false })
   )
 }

@@ -1,8 +1,5 @@
 /**
- * What a client may ask a service on a pair, what it replies, and how it may fail, as schemas. One value gives both ends: the
- * handler and the request.
- *
- * @since 0.1.0
+ * Request, reply and error of a service on a pair, as schemas. One contract provides both ends: the handler and the request.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -15,9 +12,8 @@ import * as Handler from "../member/Handler.ts"
 import * as Frames from "../wire/Frames.ts"
 
 /**
- * How values are written into a frame. Both throw what they cannot write or read.
+ * Encoding of values as a frame. Either function throws on a value that it cannot encode or decode.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Codec {
@@ -31,19 +27,17 @@ const decoder = new TextDecoder()
 /**
  * JSON. For MessagePack see the module `MsgPack`.
  *
- * @since 0.1.0
  * @category constants
  */
 export const json: Codec = {
-  // There is no word for nothing in JSON: it is an empty frame.
+  // JSON has no `undefined`: it is an empty frame.
   encode: (value) => value === undefined ? Frames.delimiter : encoder.encode(JSON.stringify(value)),
   decode: (frame) => frame.length === 0 ? undefined : JSON.parse(decoder.decode(frame))
 }
 
 /**
- * One end cannot read what the other has sent: they do not have the same contract.
+ * A message that the other end cannot read, since their contracts differ. `what` is the message, `why` the first mismatch.
  *
- * @since 0.1.0
  * @category errors
  */
 export class Malformed extends Data.TaggedError("Malformed")<{
@@ -58,31 +52,29 @@ export class Malformed extends Data.TaggedError("Malformed")<{
 /**
  * Both ends of a typed service.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Contract<Request, Reply, E, R> {
   /**
-   * Makes a handler of a function of decoded requests. A request that cannot be decoded is refused, which its client
-   * sees as {@link Malformed}. An error of the contract reaches the client as it is.
+   * Makes a handler from a function of decoded requests. A request that cannot be decoded is rejected, and its client fails
+   * with {@link Malformed}. An error of the contract reaches the client as a value of the same schema.
    */
   readonly handler: <R2 = never>(
     f: (request: Request, context: Handler.Request) => Effect.Effect<Reply, E, R2>
   ) => Handler.Handler<R | R2>
-  /** Asks the pair. */
+  /** Sends a request to the pair, and decodes the reply. */
   readonly request: (
     request: Request,
     options?: RequestOptions
   ) => Effect.Effect<Reply, E | Malformed | RequestError, BinaryStarClient | R>
 }
 
-/** What a refusal says that is no error of the contract. */
+/** First frame of a failure that is no error of the contract. */
 const malformed = encoder.encode("malformed")
 
 /**
- * Makes a contract. On the wire a request and a reply are one frame each. The codec is JSON unless another is given.
+ * Makes a contract. On the wire a request and a reply are one frame each. The codec defaults to `json`.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const make = <Request, RequestI, Reply, ReplyI, E = never, EI = never, R = never>({ codec = json, ...schemas }: {
@@ -108,7 +100,7 @@ export const make = <Request, RequestI, Reply, ReplyI, E = never, EI = never, R 
         )
         : Effect.fail(new Malformed({ what, why: `expected one frame, got ${frames.length}` }))
   }
-  // A value of its own type that cannot be encoded is a mistake of whoever made it.
+  // A value of the schema's type that cannot be encoded is a defect of the caller.
   const writing = <A, I>(schema: Schema.Schema<A, I, R>) => {
     const encode = Schema.encode(schema)
     return (value: A) => Effect.map(Effect.orDie(encode(value)), codec.encode)
@@ -120,21 +112,24 @@ export const make = <Request, RequestI, Reply, ReplyI, E = never, EI = never, R 
   const writeReply = writing(schemas.reply)
   const writeError = writing(error)
 
-  const refuse = (malformedRequest: Malformed) =>
+  const reject = (malformedRequest: Malformed) =>
     new Handler.RequestFailure({ body: [malformed, ...Frames.make(malformedRequest.why)] })
 
-  /** What a refusal was made of. */
-  const readRefusal = (failure: RequestError): Effect.Effect<never, E | Malformed | RequestError, R> =>
-    failure.detail === undefined || failure.reason !== "Failed"
-      ? Effect.fail(failure)
-      : failure.detail.length === 2
-      ? Effect.fail(new Malformed({ what: "request", why: Frames.toString(failure.detail.slice(1)) }))
-      : Effect.flatMap(readError(failure.detail), Effect.fail)
+  /** Fails with the error that the handler failed with. */
+  const readFailure = (failure: RequestError): Effect.Effect<never, E | Malformed | RequestError, R> => {
+    const { detail, reason } = failure
+    if (detail === undefined || reason !== "Failed") {
+      return Effect.fail(failure)
+    }
+    return detail.length === 2
+      ? Effect.fail(new Malformed({ what: "request", why: Frames.toString(detail.slice(1)) }))
+      : Effect.flatMap(readError(detail), Effect.fail)
+  }
 
   return {
     handler: (f) => (context) =>
       Effect.matchEffect(readRequest(context.body), {
-        onFailure: refuse,
+        onFailure: reject,
         onSuccess: (request) =>
           Effect.matchEffect(f(request, context), {
             onFailure: (error) => Effect.flatMap(writeError(error), (body) => new Handler.RequestFailure({ body })),
@@ -146,7 +141,7 @@ export const make = <Request, RequestI, Reply, ReplyI, E = never, EI = never, R 
         const client = yield* BinaryStarClient
         const reply = yield* Effect.catchAll(
           client.request(yield* writeRequest(request), options),
-          readRefusal
+          readFailure
         )
         return yield* readReply(reply)
       })

@@ -1,18 +1,15 @@
 /**
  * MessagePack for a `Contract`.
- *
- * @since 0.1.0
  */
 import { Packr } from "msgpackr"
 import type { Codec } from "./Contract.ts"
 
-// Records are an extension that only msgpackr reads.
+// Records are an extension of msgpackr, which other implementations cannot read.
 const packr = new Packr({ useRecords: false })
 
 /**
- * MessagePack: about half the bytes of JSON, and `Uint8Array`s as they are.
+ * MessagePack: about half the size of JSON, and `Uint8Array`s without conversion.
  *
- * @since 0.1.0
  * @category constants
  */
 export const msgPack: Codec = {

@@ -6,325 +6,259 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { BinaryStarClient } from "../client/BinaryStarClient.ts"
 import type { RequestError } from "../client/RequestError.ts"
 import { atEndOfTurn } from "../internal/Scheduler.ts"
-import * as Frames from "../wire/Frames.ts"
-import * as Wire from "./wire.ts"
+import type * as Frames from "../wire/Frames.ts"
+import type { Call, Procedure, Step } from "./clientCalls.ts"
+import { ClientCalls } from "./clientCalls.ts"
+import * as ControlFrame from "./controlFrame.ts"
+import { MessageCodec, readResponse } from "./messages.ts"
+import type { PendingMessage } from "./sendBuffer.ts"
+import { isSmall, SendBuffer } from "./sendBuffer.ts"
 
-/**
- * What is known of a procedure.
- *
- * @internal
- */
-export interface Kind {
-  readonly isStream: boolean
-  /** Whether it may be executed more than once. */
-  readonly resend: boolean
-}
+/** Limit for a server to reply to an interrupt or a keep-alive. */
+const controlTimeout = "1 second"
 
-/** A call that has no result yet. */
-interface Call {
-  readonly id: string
-  readonly tag: string
-  readonly resend: boolean
-  /** How it began, how more is asked for, and what is asked for next. */
-  readonly request: Frames.Frames
-  more: Frames.Frames | undefined
-  next: Frames.Frames
-  /** Whether the RPC client wants more than the chunk that it got last. */
-  wantsMore: boolean
-  /** Whether there is nothing left that the server would have to be told. */
-  isOver: boolean
-  /** Whether the RPC client has ended it because of a defect. What the server says of it may not end any other call. */
-  isLost: boolean
-}
+/** Limit for a client that is closed to interrupt its calls at the servers. */
+const closeTimeout = "200 millis"
 
-/** Something that the server is asked, and who waits for the answer. */
-interface Letter {
-  readonly body: Frames.Frames
-  readonly resend: boolean
-  readonly resume: (answer: Effect.Effect<Frames.Frames, RequestError>) => void
-  /** Nobody waits for the answer any more. */
-  drop: () => void
-}
+/** Time after which the RPC client may forget a failed call: by then its caller has received the error. */
+const forgetDelay = "1 second"
 
-/** Messages that go together, at the most, and how large they may be, in bytes. Larger ones would hold up the others. */
-const togetherAtMost = 32
-const smallBytes = 4096
-
-/** What goes together belongs to no span. The RPC client tells the RPC server its span by itself. */
+/** The RPC client sends its span to the RPC server by itself; a request of several calls belongs to none. */
 const withoutSpan = Effect.mapInputContext(Context.omit(Tracer.ParentSpan)) as <A, E>(
   self: Effect.Effect<A, E>
 ) => Effect.Effect<A, E>
 
-/** How long a server may take to hear that a call was interrupted. */
-const interruptTimeout = "1 second"
+interface Options {
+  readonly request: BinaryStarClient["Type"]["request"]
+  readonly codec: MessageCodec
+  readonly procedureOf: (tag: string) => Procedure
+  readonly writeResponse: (response: RpcMessage.FromServerEncoded) => Effect.Effect<void>
+  /** Runs requests that no caller waits for, or several do. */
+  readonly runInBackground: <A>(request: Effect.Effect<A, RequestError>) => Fiber.RuntimeFiber<A, RequestError>
+  readonly scope: Scope.Scope
+}
 
-/** How long a client that is closed waits for its servers to hear of the calls that it gives up. */
-const farewellTimeout = "200 millis"
+/** A message whose sender waits for the reply. */
+interface Pending extends PendingMessage {
+  readonly resume: (reply: Effect.Effect<Frames.Frames, RequestError>) => void
+  /** Called if the sender does not wait any more. */
+  cancel: () => void
+}
 
-/** How long it takes at the least until a failed call is known to the one who has made it. */
-const settled = "1 second"
+/** Moves messages between the RPC client and the requests to the pair. */
+class ClientSession {
+  readonly #options: Options
+  readonly #calls = new ClientCalls()
+  readonly #sendBuffer = new SendBuffer<Pending>()
 
-/** @internal */
-export const make = (kindOf: (tag: string) => Kind): Effect.Effect<
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** Takes a message of the RPC client. */
+  send(message: RpcMessage.FromClientEncoded): Effect.Effect<void, RpcClientError> {
+    switch (message._tag) {
+      case "Request": {
+        const encoded = this.#options.codec.encode(message)
+        return encoded.length === 0
+          ? Effect.void
+          : this.#run(this.#calls.start(message.id, message.tag, this.#options.procedureOf(message.tag), encoded))
+      }
+      case "Ack":
+        this.#calls.acknowledge(message.requestId)
+        return Effect.void
+      // A call that is interrupted has ended by then.
+      case "Interrupt":
+      case "Ping":
+      case "Eof":
+        return Effect.void
+    }
+  }
+
+  /** Keeps calls alive that send no message because their reader has no room. */
+  readonly keepAlive: Effect.Effect<void> = Effect.suspend(() => {
+    const ids = this.#calls.delivering
+    return ids.length === 0 ? Effect.void : this.#sendControl(ControlFrame.make("KeepAlive", ...ids))
+  })
+
+  interruptAll(): void {
+    this.#calls.endAll().forEach((call) => this.#interrupt(call))
+  }
+
+  /**
+   * Runs a call until it ends, in the fiber of its caller: one message and one reply at a time. So no other fiber is needed,
+   * and no response is delivered while another is.
+   */
+  #run(call: Call): Effect.Effect<void, RpcClientError> {
+    return Effect.onExit(this.#exchange(call), (exit) => {
+      if (this.#calls.end(call)) {
+        this.#interrupt(call)
+      }
+      return Exit.isSuccess(exit) ? Effect.void : this.#forgetLater(call)
+    })
+  }
+
+  #exchange(call: Call): Effect.Effect<void, RpcClientError> {
+    return Effect.matchEffect(this.#request(call.next, call.resend), {
+      onFailure: (error) => this.#perform(call, this.#calls.onRequestError(call, error), error),
+      onSuccess: (reply) => {
+        const kind = ControlFrame.kindOf(reply)
+        return this.#perform(
+          call,
+          kind === undefined
+            ? this.#calls.onResponse(call, readResponse(this.#options.codec, reply))
+            : this.#calls.onControlFrame(call, kind)
+        )
+      }
+    })
+  }
+
+  #perform(call: Call, step: Step, cause?: RequestError): Effect.Effect<void, RpcClientError> {
+    switch (step._tag) {
+      case "Send":
+        return this.#exchange(call)
+      case "DeliverChunk":
+        // Waits until there is room for it.
+        return Effect.flatMap(
+          this.#options.writeResponse(step.response),
+          () => this.#perform(call, this.#calls.onDelivered(call, () => this.#encode("Ack", call)))
+        )
+      case "DeliverLast":
+        return this.#options.writeResponse(step.response)
+      case "End":
+        // `run` interrupts a call that has not ended.
+        return Effect.void
+      case "Fail":
+        return new RpcClientError({ reason: "Protocol", message: step.message, cause })
+    }
+  }
+
+  /** The RPC client keeps a call until it receives its end, and a failure to send is none. */
+  #forgetLater(call: Call): Effect.Effect<void> {
+    return this.#options.writeResponse({
+      _tag: "Exit",
+      requestId: call.id,
+      exit: { _tag: "Failure", cause: { _tag: "Empty" } }
+    }).pipe(
+      Effect.delay(forgetDelay),
+      Effect.interruptible,
+      Effect.forkIn(this.#options.scope),
+      Effect.asVoid
+    )
+  }
+
+  #interrupt(call: Call): void {
+    const message = this.#encode("Interrupt", call)
+    if (message.length > 0) {
+      this.#options.runInBackground(this.#sendControl(message))
+    }
+  }
+
+  #encode(_tag: "Ack" | "Interrupt", call: Call): Frames.Frames {
+    return this.#options.codec.encode({ _tag, requestId: call.id })
+  }
+
+  #sendControl(body: Frames.Frames): Effect.Effect<void> {
+    return this.#request(body, false).pipe(Effect.timeout(controlTimeout), Effect.ignore, Effect.interruptible)
+  }
+
+  /** Sends a message, small ones together with all others of this turn, and waits for the reply. */
+  #request(body: Frames.Frames, resend: boolean): Effect.Effect<Frames.Frames, RequestError> {
+    return Effect.async((resume) => {
+      const message: Pending = { body, resend, resume, cancel: () => this.#sendBuffer.delete(message) }
+      if (!isSmall(message)) {
+        this.#sendAlone(message)
+        return
+      }
+      const added = this.#sendBuffer.add(message)
+      if (added === "Full") {
+        this.#flush()
+      } else if (added === "First") {
+        // Each step of the scheduler adds one of the calls that are made at the same time.
+        atEndOfTurn(() => this.#flush())
+      }
+      return Effect.sync(() => message.cancel())
+    })
+  }
+
+  #flush(): void {
+    for (const batch of this.#sendBuffer.takeBatches()) {
+      if (batch.length === 1) {
+        this.#sendAlone(batch[0]!)
+      } else {
+        this.#sendTogether(batch)
+      }
+    }
+  }
+
+  /** The sender's fiber makes the request, so that it costs no other. */
+  #sendAlone({ body, resend, resume }: Pending): void {
+    resume(this.#options.request(body, { resend }))
+  }
+
+  #sendTogether(batch: ReadonlyArray<Pending>): void {
+    const body = batch.flatMap((message) => message.body)
+    const fiber = this.#options.runInBackground(
+      Effect.interruptible(this.#options.request(body, { resend: batch[0]!.resend }))
+    )
+    let waitingCount = batch.length
+    for (const message of batch) {
+      message.cancel = () => {
+        if (--waitingCount === 0) {
+          fiber.unsafeInterruptAsFork(FiberId.none)
+        }
+      }
+    }
+    fiber.addObserver((exit) => {
+      const replies = Exit.isSuccess(exit) && ControlFrame.kindOf(exit.value) === "Batch"
+        ? ControlFrame.contentOf(exit.value)
+        : undefined
+      batch.forEach(({ resume }, i) => {
+        const reply = replies?.[i]
+        resume(reply === undefined ? exit : Exit.succeed(reply.length === 0 ? ControlFrame.stillRunning : [reply]))
+      })
+    })
+  }
+}
+
+export const make = (procedureOf: (tag: string) => Procedure): Effect.Effect<
   RpcClient.Protocol["Type"],
   never,
   BinaryStarClient | RpcSerialization.RpcSerialization | Scope.Scope
 > =>
   RpcClient.Protocol.make(Effect.fnUntraced(function*(writeResponse) {
-    const client = yield* BinaryStarClient
-    const serialization = yield* RpcSerialization.RpcSerialization
-    const scope = yield* Effect.scope
-    const calls = new Map<string, Call>()
-    // Calls whose chunk has not been taken yet. They do not ask the server for anything meanwhile.
-    const full = new Set<string>()
-    const errands = yield* FiberSet.make<unknown, RequestError>()
-    const runErrand = yield* withoutSpan(FiberSet.runtime(errands)<never>())
-    let outbox: Array<Letter> = []
-    let parser = serialization.unsafeMake()
-
-    // The fiber that waits asks by itself. It has to share the answer only with what is asked at the same time.
-    const send = ({ body, resend, resume }: Letter) => resume(client.request(body, { resend }))
-
-    const sendTogether = (letters: ReadonlyArray<Letter>, resend: boolean) => {
-      const body = letters.flatMap(({ body }) => body)
-      const fiber = runErrand(Effect.interruptible(client.request(body, { resend })))
-      let wanted = letters.length
-      for (const letter of letters) {
-        letter.drop = () => {
-          if (--wanted === 0) {
-            fiber.unsafeInterruptAsFork(FiberId.none)
-          }
-        }
-      }
-      fiber.addObserver((exit) => {
-        const answers = Exit.isSuccess(exit) && Wire.wordOf(exit.value) === "All"
-          ? Wire.restOf(exit.value).map((answer) => Exit.succeed(answer.length === 0 ? Wire.still : [answer]))
-          : undefined
-        letters.forEach(({ resume }, i) => resume(answers?.[i] ?? exit))
-      })
-    }
-
-    const sendAll = () => {
-      const letters = outbox
-      outbox = []
-      for (const resend of [false, true]) {
-        const group = letters.filter((letter) => letter.resend === resend)
-        for (let i = 0; i < group.length; i += togetherAtMost) {
-          const letters = group.slice(i, i + togetherAtMost)
-          letters.length === 1 ? send(letters[0]!) : sendTogether(letters, resend)
-        }
-      }
-    }
-
-    /** Asks the server. What is small goes together with all else that is asked in this turn. */
-    const request = (body: Frames.Frames, resend: boolean): Effect.Effect<Frames.Frames, RequestError> =>
-      Effect.async((resume) => {
-        const letter: Letter = {
-          body,
-          resend,
-          resume,
-          drop: () => {
-            outbox = outbox.filter((other) => other !== letter)
-          }
-        }
-        if (body.length > 1 || body[0]!.length > smallBytes) {
-          send(letter)
-        } else {
-          outbox.push(letter)
-          if (outbox.length === togetherAtMost) {
-            sendAll()
-          } else if (outbox.length === 1) {
-            // Calls that are made at the same time come one in each step of the scheduler.
-            atEndOfTurn(sendAll)
-          }
-        }
-        return Effect.sync(() => letter.drop())
-      })
-
-    /** Tells the server of a call that is given up. */
-    const giveUp = (call: Call) => {
-      call.isOver = true
-      const message = parser.encode({ _tag: "Interrupt", requestId: call.id })
-      if (message !== undefined) {
-        runErrand(
-          request(Frames.make(message), false).pipe(
-            Effect.timeout(interruptTimeout),
-            Effect.ignore,
-            Effect.interruptible
-          )
-        )
-      }
-    }
-
-    const fail = (call: Call, message: string, cause?: unknown) => {
-      call.isOver = true
-      return new RpcClientError({ reason: "Protocol", message: `${call.tag}: ${message}`, cause })
-    }
-
-    const decode = (frames: Frames.Frames): ReadonlyArray<RpcMessage.FromServerEncoded> | undefined => {
-      try {
-        return frames.flatMap((frame) => parser.decode(frame)).flat() as Array<RpcMessage.FromServerEncoded>
-      } catch {
-        // It may have kept the beginning of something.
-        parser = serialization.unsafeMake()
-        return undefined
-      }
-    }
-
-    /** Hands on what the server says, and asks for more where there is more. */
-    const take = (call: Call, response: RpcMessage.FromServerEncoded): Effect.Effect<void, RpcClientError> => {
-      if (call.isLost) {
-        call.isOver = true
-        return Effect.void
-      }
-      if (response._tag === "Defect") {
-        // It ends all that are under way, and each of them is told of it.
-        for (const other of calls.values()) {
-          other.isLost = true
-        }
-      }
-      if (response._tag !== "Chunk") {
-        call.isOver = true
-        return writeResponse(response)
-      }
-      call.wantsMore = false
-      full.add(call.id)
-      // It may have to wait until there is room for it.
-      return Effect.flatMap(writeResponse(response), () => {
-        full.delete(call.id)
-        if (!call.wantsMore) {
-          giveUp(call)
-          return Effect.void
-        }
-        call.next = call.more ??= Frames.make(parser.encode({ _tag: "Ack", requestId: call.id }) ?? [])
-        return ask(call)
-      })
-    }
-
-    const onReply = (call: Call, reply: Frames.Frames): Effect.Effect<void, RpcClientError> => {
-      const word = Wire.wordOf(reply)
-      if (word === undefined) {
-        const responses = decode(reply)
-        return responses?.length === 1
-          ? take(call, responses[0]!)
-          : fail(call, "the server's reply cannot be understood")
-      }
-      switch (word) {
-        case "Wait":
-          call.next = Wire.say("Wait", call.id)
-          return ask(call)
-        case "Gone":
-          if (!call.resend) {
-            return fail(call, "the server that was executing it has stopped or does not know of it any more")
-          }
-          call.next = call.request
-          return ask(call)
-        default:
-          return fail(call, "the server has nothing to say")
-      }
-    }
-
-    const onError = (call: Call, error: RequestError) => {
-      const wasExecuted = call.next !== call.request || (error.attempts > 0 && error.reason !== "Busy")
-      return fail(call, `${error.message}; it ${wasExecuted ? "may have been" : "was not"} executed`, error)
-    }
-
-    /**
-     * Each message for the server has one answer. The fiber that makes the call goes to and fro with them until it is over;
-     * nothing else is needed, and no answer is handed on while another is.
-     */
-    const ask = (call: Call): Effect.Effect<void, RpcClientError> =>
-      Effect.matchEffect(request(call.next, call.resend), {
-        onFailure: (error) => onError(call, error),
-        onSuccess: (reply) => onReply(call, reply)
-      })
-
-    const run = (call: Call): Effect.Effect<void, RpcClientError> => {
-      calls.set(call.id, call)
-      return Effect.onExit(ask(call), (exit) => {
-        calls.delete(call.id)
-        full.delete(call.id)
-        if (!call.isOver) {
-          giveUp(call)
-        }
-        return Exit.isSuccess(exit) ? Effect.void : forgetLater(call)
-      })
-    }
-
-    /** An RPC client keeps what it knows of a call until its end, and takes no failure to send for one. */
-    const forgetLater = (call: Call) =>
-      writeResponse({ _tag: "Exit", requestId: call.id, exit: { _tag: "Failure", cause: { _tag: "Empty" } } }).pipe(
-        Effect.delay(settled),
-        Effect.interruptible,
-        Effect.forkIn(scope)
-      )
-
-    yield* Effect.suspend(() =>
-      full.size === 0
-        ? Effect.void
-        : request(Wire.say("Keep", ...full), false).pipe(
-          Effect.timeout(interruptTimeout),
-          Effect.ignore
-        )
-    ).pipe(
-      Effect.schedule(Schedule.spaced(Duration.seconds(Wire.holdSeconds))),
+    const { request } = yield* BinaryStarClient
+    const backgroundRequests = yield* FiberSet.make<unknown, RequestError>()
+    const session = new ClientSession({
+      request,
+      codec: new MessageCodec(yield* RpcSerialization.RpcSerialization),
+      procedureOf,
+      writeResponse,
+      runInBackground: yield* withoutSpan(FiberSet.runtime(backgroundRequests)<never>()),
+      scope: yield* Scope.Scope
+    })
+    yield* session.keepAlive.pipe(
+      Effect.schedule(Schedule.spaced(Duration.seconds(ControlFrame.pollSeconds))),
       Effect.interruptible,
       Effect.forkScoped
     )
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
-        for (const call of calls.values()) {
-          giveUp(call)
-        }
-        return FiberSet.awaitEmpty(errands)
-      }).pipe(Effect.interruptible, Effect.timeout(farewellTimeout), Effect.ignore)
+        session.interruptAll()
+        return FiberSet.awaitEmpty(backgroundRequests)
+      }).pipe(Effect.interruptible, Effect.timeout(closeTimeout), Effect.ignore)
     )
-
     return {
-      send: (message) =>
-        Effect.suspend(() => {
-          switch (message._tag) {
-            case "Request": {
-              const kind = kindOf(message.tag)
-              const encoded = parser.encode(message)
-              if (encoded === undefined) {
-                return Effect.void
-              }
-              const body = Frames.make(encoded)
-              const call = {
-                id: message.id,
-                tag: message.tag,
-                resend: kind.resend && !kind.isStream,
-                request: kind.isStream ? Wire.say("Stream", ...body) : body,
-                more: undefined,
-                wantsMore: true,
-                isOver: false,
-                isLost: false
-              }
-              return run({ ...call, next: call.request })
-            }
-            case "Ack": {
-              const call = calls.get(message.requestId)
-              if (call !== undefined) {
-                call.wantsMore = true
-              }
-              return Effect.void
-            }
-            // A call that is interrupted has been given up by then.
-            case "Interrupt":
-            case "Ping":
-            case "Eof":
-              return Effect.void
-          }
-        }),
+      send: (message) => Effect.suspend(() => session.send(message)),
       supportsAck: true,
       supportsTransferables: false
     }

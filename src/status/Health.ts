@@ -1,77 +1,76 @@
 /**
- * Whether a pair is well, in one word and one sentence.
- *
- * @since 0.1.0
+ * The health of a pair: one level and one sentence. `bstar status` and the dashboard page both show this judgement.
  */
-import type { Finding, Known, Observation } from "./Doctor.ts"
-import { knownOf, whyNot } from "./Doctor.ts"
+import type { Finding } from "./Doctor.ts"
+import { type Known, knownOf, type Observation, whyInactive } from "./Observation.ts"
 
 /**
- * - `healthy`: one server is active, the other one stands by.
- * - `degraded`: one server is active, but nobody, or somebody with faults, would take over.
- * - `no active`: nobody that could be asked answers clients.
- * - `two actives`: both answer clients.
+ * - `healthy`: one server is active, and the other one would take over.
+ * - `degraded`: one server is active, but no other one without faults would take over.
+ * - `no active`: no server that could be reached answers clients.
+ * - `two actives`: both servers answer clients.
  *
- * @since 0.1.0
  * @category models
  */
 export type Level = "healthy" | "degraded" | "no active" | "two actives"
 
 /**
- * How a pair is, and the sentence that says so.
+ * The level and the sentence that explains it.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Health {
   readonly level: Level
-  readonly say: string
+  readonly message: string
 }
 
 /**
- * Judges a pair by what its servers say, and by what `doctor` has found: an error among its findings makes a pair degraded.
- * A server without a status counts by the heartbeats that its peer receives: as active, but not as one that stands by,
- * because they do not tell whether it receives any.
+ * Judges a pair by the statuses of its servers and the findings of `Doctor.examine`: an error makes a pair degraded.
  *
- * @since 0.1.0
+ * A server without a status is judged by the heartbeats that its peer receives: it can be active, but not stand by, because
+ * they do not show whether it receives any. A status that a later fact contradicts counts as no status.
+ *
  * @category combinators
  */
 export const judge = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<Finding>): Health => {
   const known = knownOf(observations)
   const [active, another] = known.filter(({ answers }) => answers)
   if (another !== undefined) {
-    return { level: "two actives", say: `${active!.name} and ${another.name} are both active` }
+    return { level: "two actives", message: `${active!.name} and ${another.name} are both active` }
   }
-  const unreached = observations.filter(({ _tag }) => _tag === "Unseen").map(({ address }) =>
+  const unreached = observations.filter(({ _tag }) => _tag === "Unreached").map(({ address }) =>
     `${address} cannot be reached`
   )
   if (active === undefined) {
-    const refusing = known.flatMap(({ name, status }) => status === undefined ? [] : [whyNot({ name, status })])
-    return { level: "no active", say: [...refusing, ...unreached].join("; ") }
+    const inactive = known.flatMap(({ name, status }) => status === undefined ? [] : [whyInactive({ name, status })])
+    return { level: "no active", message: [...inactive, ...unreached].join("; ") }
   }
   const standby = known.find((one) => one !== active && one.status !== undefined)
-  const but = [
+  const faults = [
     ...unreached,
-    ...(standby !== undefined
-      ? notReady(standby)
-      : unreached.length === 0
-      ? ["the status of its peer is not known"]
-      : []),
-    ...known.flatMap(({ name, status }) => status?.hold ? [`${name} is ${status.hold.kind}`] : []),
-    ...errors(findings)
+    ...faultsOfStandby(standby, unreached.length > 0),
+    ...known.flatMap(({ name, status }) => status?.takeoverBlock ? [`${name} is ${status.takeoverBlock.kind}`] : []),
+    ...otherErrors(findings)
   ]
-  return but.length === 0
-    ? { level: "healthy", say: `${active.name} is active, ${standby!.name} stands by` }
-    : { level: "degraded", say: `${active.name} is active, but ${but.join("; ")}` }
+  return faults.length === 0
+    ? { level: "healthy", message: `${active.name} is active, ${standby!.name} stands by` }
+    : { level: "degraded", message: `${active.name} is active, but ${faults.join("; ")}` }
 }
 
-const notReady = ({ name, state, status }: Known): ReadonlyArray<string> =>
-  state !== "PASSIVE" ? [`${name} is ${state}`] : status?.peer.isExpired ? [`${name} does not hear it`] : []
+const faultsOfStandby = (standby: Known | undefined, isUnreached: boolean): ReadonlyArray<string> => {
+  if (standby?.status === undefined) {
+    return isUnreached ? [] : ["the status of its peer is not known"]
+  }
+  if (standby.state !== "PASSIVE") {
+    return [`${standby.name} is ${standby.state}`]
+  }
+  return standby.status.peer.isExpired ? [`${standby.name} receives no heartbeats`] : []
+}
 
-/** Those of which the sentence does not tell anyway. */
-const errors = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => {
-  const count = findings.filter(({ check, severity }) => severity === "error" && !told.includes(check)).length
+/** The checks whose findings are part of the sentence already. */
+const explained: ReadonlyArray<Finding["check"]> = ["active", "takeover-block", "lone-backup", "reachable"]
+
+const otherErrors = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => {
+  const count = findings.filter(({ check, severity }) => severity === "error" && !explained.includes(check)).length
   return count === 0 ? [] : [`bstar doctor finds ${count} ${count === 1 ? "error" : "errors"}`]
 }
-
-const told: ReadonlyArray<Finding["check"]> = ["active", "hold", "lone-backup", "reachable"]

@@ -1,7 +1,5 @@
 /**
- * What has become of a server: its latest transitions, with the time of the wall clock.
- *
- * @since 0.1.0
+ * The history of a server: its latest transitions, with wall clock times.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,20 +12,18 @@ import { BinaryStar } from "../member/BinaryStar.ts"
 import * as Status from "./Status.ts"
 
 /**
- * How many transitions are kept.
+ * The number of transitions that are kept.
  *
- * @since 0.1.0
  * @category constants
  */
 export const capacity = 1000
 
-/** How many transitions wait for a reader that is slow; older ones are dropped. */
+/** Transitions that wait for a slow reader; older ones are dropped. */
 const backlog = 64
 
 /**
- * The transitions of a server since it was started, as long as there are not too many.
+ * The latest transitions of a server since it was started.
  *
- * @since 0.1.0
  * @category tags
  */
 export class History extends Context.Tag("effect-binary-star/History")<History, {
@@ -38,9 +34,8 @@ export class History extends Context.Tag("effect-binary-star/History")<History, 
 }>() {}
 
 /**
- * Follows the member as long as the scope.
+ * Records the transitions of the member as long as the scope.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const make: Effect.Effect<History["Type"], never, BinaryStar | Scope.Scope> = Effect.gen(function*() {
@@ -53,7 +48,7 @@ export const make: Effect.Effect<History["Type"], never, BinaryStar | Scope.Scop
       entries = [entry, ...entries.slice(0, capacity - 1)]
       yield* changes.publish(entry)
     })).pipe(
-      // The end of the member is told by its `join`.
+      // The end of the member is reported by its `join`.
       Effect.exit,
       Effect.interruptible,
       Effect.forkScoped
@@ -65,7 +60,8 @@ export const make: Effect.Effect<History["Type"], never, BinaryStar | Scope.Scop
 })
 
 /**
- * @since 0.1.0
+ * The history as a service.
+ *
  * @category layers
  */
 export const layer: Layer.Layer<History, never, BinaryStar> = Layer.scoped(History, make)

@@ -1,4 +1,4 @@
-/** Metrics of Effect in the text format of Prometheus, version 0.0.4. */
+/** The text format of Prometheus, version 0.0.4, of Effect's metrics. */
 import type * as MetricKey from "effect/MetricKey"
 import * as MetricKeyType from "effect/MetricKeyType"
 import type * as MetricPair from "effect/MetricPair"
@@ -7,13 +7,13 @@ import * as Option from "effect/Option"
 
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-/** One line: a name's suffix, labels, and a value. */
+/** One line: the suffix of a name, labels, and a value. */
 type Sample = readonly [suffix: string, labels: ReadonlyArray<readonly [string, string]>, value: number | bigint]
 
 interface Family {
   readonly help: string
   readonly type: string
-  /** By their labels: a name and labels must not come twice. */
+  /** By their labels: a name and labels must be unique. */
   readonly lines: Map<string, ReadonlyArray<Sample>>
 }
 
@@ -25,24 +25,25 @@ const escapeHelp = (text: string): string => text.replaceAll("\\", "\\\\").repla
 
 const escapeValue = (text: string): string => escapeHelp(text).replaceAll("\"", "\\\"")
 
-const numberOf = (value: number | bigint): string =>
-  value === Number.POSITIVE_INFINITY ? "+Inf" : value === Number.NEGATIVE_INFINITY ? "-Inf" : String(value)
+const numberOf = (value: number | bigint): string => String(value).replace("Infinity", "Inf").replace(/^(?=Inf)/, "+")
 
-/** A counter that may go down is none to Prometheus. */
-const typeOf = ({ keyType }: MetricKey.MetricKey.Untyped): string =>
-  MetricKeyType.isHistogramKey(keyType)
-    ? "histogram"
-    : MetricKeyType.isSummaryKey(keyType)
-    ? "summary"
-    : MetricKeyType.isFrequencyKey(keyType) ||
-        (MetricKeyType.isCounterKey(keyType) && (keyType as { readonly incremental?: boolean }).incremental === true)
-    ? "counter"
-    : "gauge"
+/** To Prometheus, a counter that may decrease is a gauge. */
+const typeOf = ({ keyType }: MetricKey.MetricKey.Untyped): string => {
+  if (MetricKeyType.isHistogramKey(keyType)) {
+    return "histogram"
+  }
+  if (MetricKeyType.isSummaryKey(keyType)) {
+    return "summary"
+  }
+  const isIncremental = MetricKeyType.isCounterKey(keyType) &&
+    (keyType as { readonly incremental?: boolean }).incremental === true
+  return isIncremental || MetricKeyType.isFrequencyKey(keyType) ? "counter" : "gauge"
+}
 
 const samplesOf = (state: MetricState.MetricState.Untyped): ReadonlyArray<Sample> => {
   if (MetricState.isHistogramState(state)) {
     return [
-      // Effect may end them with infinity itself.
+      // The last bound of Effect may be infinity.
       ...[...state.buckets].filter(([bound]) => Number.isFinite(bound)).map(([bound, count]): Sample => [
         "_bucket",
         [["le", numberOf(bound)]],
@@ -65,13 +66,12 @@ const samplesOf = (state: MetricState.MetricState.Untyped): ReadonlyArray<Sample
     ]
   }
   if (MetricState.isFrequencyState(state)) {
-    return [...state.occurrences].map(([word, count]): Sample => ["", [["key", word]], count])
+    return [...state.occurrences].map(([key, count]): Sample => ["", [["key", key]], count])
   }
-  return MetricState.isCounterState(state)
-    ? [["", [], state.count]]
-    : MetricState.isGaugeState(state)
-    ? [["", [], state.value]]
-    : []
+  if (MetricState.isCounterState(state)) {
+    return [["", [], state.count]]
+  }
+  return MetricState.isGaugeState(state) ? [["", [], state.value]] : []
 }
 
 const labelsText = (labels: ReadonlyArray<readonly [string, string]>): string =>
@@ -79,7 +79,7 @@ const labelsText = (labels: ReadonlyArray<readonly [string, string]>): string =>
     ? ""
     : `{${[...new Map(labels)].map(([name, value]) => `${name}="${escapeValue(value)}"`).join(",")}}`
 
-/** All of them. Of those with the same name and another type, or the same labels, the first is told. */
+/** All metrics. Of two with the same name and labels, or another type, the first is rendered. */
 export const render = (metrics: Iterable<MetricPair.MetricPair.Untyped>): string => {
   const families = new Map<string, Family>()
   for (const { metricKey, metricState } of metrics) {

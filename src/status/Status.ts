@@ -1,9 +1,7 @@
 /**
- * What a server of a pair tells of itself to its operators, as JSON: the formats of the status server.
+ * The status of a server as JSON: the formats of the status server.
  *
- * Times are ISO strings of the wall clock, which are there to be shown; durations are numbers of milliseconds.
- *
- * @since 0.1.0
+ * Times are ISO strings of the wall clock, for display only; durations are numbers of milliseconds.
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -16,20 +14,19 @@ import * as process from "node:process"
 import { droppedLogLines } from "../internal/DroppedLogLines.ts"
 import { version } from "../internal/Version.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
-import type { Histogram, Transition } from "../member/Report.ts"
+import type { Histogram, Report, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type * as Rejected from "../security/RejectedConnections.ts"
 
 /**
- * A moment of the wall clock, such as `2026-01-31T12:00:00.000Z`.
+ * A time of the wall clock, such as `2026-01-31T12:00:00.000Z`.
  *
- * @since 0.1.0
  * @category schemas
  */
 export const Time = Schema.String.annotations({
   identifier: "Time",
-  description: "A moment of the wall clock in ISO 8601",
+  description: "A time of the wall clock in ISO 8601",
   jsonSchema: { type: "string", format: "date-time" }
 })
 
@@ -40,41 +37,38 @@ const Role = Schema.Literal("primary", "backup").annotations({ identifier: "Role
 const PeerState = Schema.Literal(...StateMachine.peerStates).annotations({ identifier: "PeerState" })
 const Cause = Schema.Literal(...StateMachine.eventTags, "Start", "End").annotations({ identifier: "Cause" })
 
-/** What there is to say about a change of state, beside the states and the time. */
+/** The cause of a transition. */
 const why = {
   /** The event that caused it. */
   cause: Cause,
-  /** What has happened, for people. */
-  say: Schema.String,
-  /** By what the server knew that it had to, for people. */
-  evidence: Schema.NullOr(Schema.String),
-  /** What an operator gave as the reason. */
+  /** The transition as a sentence. */
+  message: Schema.String,
+  /** The evidence for it as a sentence. */
+  explanation: Schema.NullOr(Schema.String),
+  /** The reason that an operator gave. */
   reason: Schema.NullOr(Schema.String)
 }
 
 /**
- * Why a server does not take over by itself now.
+ * Why votes do not make a server take over now.
  *
- * @since 0.1.0
  * @category schemas
  */
-export const Hold = Schema.Union(
+export const TakeoverBlock = Schema.Union(
   Schema.Struct({ kind: Schema.Literal("paused"), reason: Schema.String, since: Time }),
-  Schema.Struct({ kind: Schema.Literal("damped"), until: Time })
-).annotations({ identifier: "Hold" })
+  Schema.Struct({ kind: Schema.Literal("limited"), until: Time })
+).annotations({ identifier: "TakeoverBlock" })
 
 /**
- * What a server has seen since it started; see `Report.Counters`.
+ * Counters since the start of a server; see `Report.Counters`.
  *
- * @since 0.1.0
  * @category schemas
  */
 export const Counters = Schema.Struct({
   accepted: Count,
   rejected: Count,
   failed: Count,
-  /** A server of an earlier version does not count these. */
-  limited: Schema.optionalWith(Count, { default: () => 0 }),
+  limited: Count,
   heartbeats: Count,
   malformed: Count,
   votes: Count,
@@ -83,75 +77,71 @@ export const Counters = Schema.Struct({
   failovers: Count
 }).annotations({ identifier: "Counters" })
 
-const RefusedAt = Schema.Struct({
+const RejectedAtPort = Schema.Struct({
   unknown: Count,
   wrong: Count,
   absent: Count,
   malformed: Count,
   unfinished: Count,
-  /** A server of an earlier version does not count these. */
-  full: Schema.optionalWith(Count, { default: () => 0 })
-}).annotations({ identifier: "RefusedAt" })
+  full: Count
+}).annotations({ identifier: "RejectedAtPort" })
 
 /**
- * How many connections a server has refused at the handshake, by port and reason; see `Refusals.Reason`.
+ * Numbers of connections that were rejected by their keys, by port and reason; see `Reason` in `security/RejectedConnections`.
  *
- * @since 0.1.0
  * @category schemas
  */
-export const Refused = Schema.Struct({
-  frontend: RefusedAt,
-  state: RefusedAt,
-  backend: RefusedAt
-}).annotations({ identifier: "Refused" })
+export const RejectedConnections = Schema.Struct({
+  frontend: RejectedAtPort,
+  state: RejectedAtPort,
+  backend: RejectedAtPort
+}).annotations({ identifier: "RejectedConnections" })
 
 /**
- * All that a server has to say about itself.
+ * The status of a server.
  *
- * @since 0.1.0
  * @category schemas
  */
 export const NodeStatus = Schema.Struct({
   role: Role,
   state: State,
-  /** Whether a client that asks now would be answered. */
+  /** Whether requests are answered now. */
   answers: Schema.Boolean,
-  /** Since when it is in this state. */
+  /** The time of the latest transition. */
   since: Time,
   ...why,
   policy: Schema.Literal(...Policies.policyNames),
-  hold: Schema.NullOr(Hold),
+  takeoverBlock: Schema.NullOr(TakeoverBlock),
   peer: Schema.Struct({
     endpoint: Schema.String,
-    /** Its last word, and how long ago that was. */
-    said: Schema.NullOr(PeerState),
+    /** The state in its last heartbeat, and the age of that. */
+    state: Schema.NullOr(PeerState),
     ageMillis: Schema.NullOr(Millis),
-    /** Whether it has been silent for so long that a vote would make this server take over. */
+    /** Whether the peer timeout has passed or there is crash evidence: then a vote makes this server take over. */
     isExpired: Schema.Boolean
   }),
   counters: Counters,
-  /** Not there where whoever reaches a port may talk to it. */
-  refused: Schema.optional(Refused),
-  /** Those of the clients: how many there are, how many were refused, and how often all were cut; see `Frontend.Connections`. */
-  connections: Schema.optional(Schema.Struct({ open: Count, rejected: Count, resets: Count })),
-  /** Log lines of `bstar` that could not be written. A server of an earlier version does not count these. */
-  droppedLogLines: Schema.optional(Count),
-  /** From a request coming in to its reply going out, estimated from a histogram. */
+  /** Absent without keys. */
+  rejectedConnections: Schema.optional(RejectedConnections),
+  /** Of clients: the open ones, the rejected ones, and how often all were reset; see `Frontend.Connections`. */
+  connections: Schema.Struct({ open: Count, rejected: Count, resets: Count }),
+  /** Log lines of `bstar` that could not be written. */
+  droppedLogLines: Count,
+  /** From the arrival of a request to its reply, estimated from a histogram. */
   latency: Schema.Struct({
     count: Count,
     p50Millis: Schema.NullOr(Millis),
     p99Millis: Schema.NullOr(Millis),
-    /** What these are estimated from, for who wants to know the same of a shorter time. The last bucket has no bound. */
-    buckets: Schema.optional(Schema.Struct({ boundsMillis: Schema.Array(Millis), counts: Schema.Array(Count) }))
+    /** The histogram; differences of two give the quantiles of a shorter time. The last bucket has no bound. */
+    buckets: Schema.Struct({ boundsMillis: Schema.Array(Millis), counts: Schema.Array(Count) })
   }),
   config: Schema.Struct({
     frontend: Schema.String,
-    state: Schema.String,
-    peer: Schema.String,
+    stateEndpoint: Schema.String,
+    peerEndpoint: Schema.String,
     heartbeatMillis: Millis,
     vote: Schema.Literal("clients", "self"),
-    /** A server of an earlier version always waits. */
-    lone: Schema.optionalWith(Schema.Literal("wait", "serve"), { default: () => "wait" }),
+    lone: Schema.Literal("wait", "serve"),
     crashDetection: Schema.Boolean,
     concurrency: Count,
     /** `null`: no limit. */
@@ -160,63 +150,65 @@ export const NodeStatus = Schema.Struct({
     /** `null`: no limit. */
     maxFailovers: Schema.NullOr(Count),
     failoverWindowMillis: Millis,
-    limits: Schema.optional(Schema.Struct({
+    limits: Schema.Struct({
       maxMessageSize: Count,
       maxFrames: Count,
       /** `null`: no limit. */
       maxPerClient: Schema.NullOr(Count),
-      /** A server of an earlier version has no such limit. */
-      maxConnections: Schema.optionalWith(Schema.NullOr(Count), { default: () => null }),
+      /** `null`: no limit. */
+      maxConnections: Schema.NullOr(Count),
       queue: Count,
       handshakeTimeoutMillis: Millis,
       pingMillis: Millis,
       keepAliveMillis: Millis,
       maxMemory: Count
-    }))
+    })
   }),
   versions: Schema.Struct({ bstar: Schema.String, node: Schema.String }),
   host: Schema.String,
   pid: Count,
   uptimeMillis: Millis,
   now: Time,
-  /** Where this is told. */
+  /** The URL of this status server. */
   http: Schema.String,
-  /** Where the peer tells the same, as far as this server knows. */
+  /** The URL of the peer's status server, if it is configured. */
   peerHttp: Schema.NullOr(Schema.String)
 }).annotations({ identifier: "NodeStatus" })
 
 /**
- * @since 0.1.0
+ * The status of a server.
+ *
  * @category models
  */
 export interface NodeStatus extends Schema.Schema.Type<typeof NodeStatus> {}
 
 /**
- * Both servers of a pair, as one of them sees it.
+ * The status of both servers of a pair, as one of them reports it.
  *
- * @since 0.1.0
  * @category schemas
  */
 export const PairStatus = Schema.Struct({
   self: NodeStatus,
-  /** `null`: this server does not know where its peer could be asked. */
+  /** `null`: the peer's status server is not configured. */
   peer: Schema.NullOr(Schema.Struct({
     status: Schema.NullOr(NodeStatus),
     /** Why there is no status. */
-    error: Schema.NullOr(Schema.String)
+    error: Schema.NullOr(Schema.String),
+    /** How long ago this status was requested. */
+    ageMillis: Schema.NullOr(Millis)
   }))
 }).annotations({ identifier: "PairStatus" })
 
 /**
- * @since 0.1.0
+ * The status of both servers.
+ *
  * @category models
  */
 export interface PairStatus extends Schema.Schema.Type<typeof PairStatus> {}
 
 /**
- * A change of a server's state.
+ * A transition of a server.
  *
- * @since 0.1.0
  * @category schemas
  */
 export const HistoryEntry = Schema.Struct({
@@ -228,15 +220,15 @@ export const HistoryEntry = Schema.Struct({
 }).annotations({ identifier: "HistoryEntry" })
 
 /**
- * @since 0.1.0
+ * A transition of a server.
+ *
  * @category models
  */
 export interface HistoryEntry extends Schema.Schema.Type<typeof HistoryEntry> {}
 
 /**
- * A change of a server's state as it is told while it happens.
+ * A transition as an event of `/events`.
  *
- * @since 0.1.0
  * @category schemas
  */
 export const TransitionEvent = Schema.Struct({ role: Role, ...HistoryEntry.fields }).annotations({
@@ -244,55 +236,50 @@ export const TransitionEvent = Schema.Struct({ role: Role, ...HistoryEntry.field
 })
 
 /**
- * @since 0.1.0
+ * A transition with the role of its server.
+ *
  * @category models
  */
 export interface TransitionEvent extends Schema.Schema.Type<typeof TransitionEvent> {}
 
 const reason = Schema.String.pipe(Schema.filter((reason) => reason.trim() !== "" && reason.length <= 1000, {
-  message: () => "expected a reason, of 1000 characters at the most",
+  message: () => "expected a reason of at most 1000 characters",
   jsonSchema: { minLength: 1, maxLength: 1000 }
 }))
 
 /**
- * An order and why it is given.
+ * The body of a command: the operator's reason.
  *
- * @since 0.1.0
  * @category schemas
  */
-export const Order = Schema.Struct({ reason }).annotations({ identifier: "Order" })
+export const CommandBody = Schema.Struct({ reason }).annotations({ identifier: "CommandBody" })
 
 /**
- * What has come of an order, for people.
+ * The outcome of a command as a sentence.
  *
- * @since 0.1.0
  * @category schemas
  */
-export const Done = Schema.Struct({ say: Schema.String }).annotations({ identifier: "Done" })
+export const Done = Schema.Struct({ message: Schema.String }).annotations({ identifier: "Done" })
 
 /**
- * What has come of a switchover. `waitedMillis` is for how long clients had no active server.
+ * The outcome of a switchover. `waitedMillis` is the time without an active server.
  *
- * @since 0.1.0
  * @category schemas
  */
-export const SwitchedOver = Schema.Struct({ waitedMillis: Millis, say: Schema.String }).annotations({
+export const SwitchedOver = Schema.Struct({ waitedMillis: Millis, message: Schema.String }).annotations({
   identifier: "SwitchedOver"
 })
 
 /**
- * Why something was not done, for people.
+ * The body of every error answer.
  *
- * @since 0.1.0
  * @category schemas
  */
-export const Refusal = Schema.Struct({ error: Schema.String }).annotations({ identifier: "Refusal" })
+export const ErrorBody = Schema.Struct({ error: Schema.String }).annotations({ identifier: "ErrorBody" })
 
 /**
- * An estimate of the value below which a part of what was measured lies, from 0 to 1: by straight lines within the buckets.
- * `undefined` where nothing was measured.
+ * An estimate of the quantile `part`, from 0 to 1, of a histogram: linear within a bucket. `undefined` without values.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const quantile = ({ bounds, counts, sums }: Histogram, part: number): number | undefined => {
@@ -302,7 +289,7 @@ export const quantile = ({ bounds, counts, sums }: Histogram, part: number): num
     if (count > 0 && left <= count) {
       const lower = bounds[bucket - 1] ?? 0
       const upper = bounds[bucket]
-      // Of the last bucket nothing is known but the mean.
+      // The last bucket has no upper bound, but a mean.
       return upper === undefined ? sums[bucket]! / count : lower + (upper - lower) * left / count
     }
     left -= count
@@ -311,18 +298,16 @@ export const quantile = ({ bounds, counts, sums }: Histogram, part: number): num
 }
 
 /**
- * Gives the wall clock's time of moments of the monotonic clock, which now is at `now`.
+ * Converts monotonic instants to wall clock times. `now` is the monotonic time now.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const wallClock = (now: number): Effect.Effect<(at: number) => string> =>
   Effect.map(Clock.currentTimeMillis, (wall) => (at) => DateTime.formatIso(DateTime.unsafeMake(wall - (now - at))))
 
 /**
- * A transition as it is told.
+ * A transition as JSON.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const entryOf = (
@@ -333,51 +318,89 @@ export const entryOf = (
   from: from ?? null,
   to,
   cause,
-  say: message,
-  evidence: explanation ?? null,
+  message,
+  explanation: explanation ?? null,
   reason: reason ?? null
 })
 
+const blockOf = (
+  block: Report["takeoverBlock"],
+  time: (at: number) => string
+): Schema.Schema.Type<typeof TakeoverBlock> | null => {
+  switch (block?._tag) {
+    case "Paused":
+      return { kind: "paused", reason: block.reason, since: time(block.since) }
+    case "Limited":
+      return { kind: "limited", until: time(block.until) }
+    case undefined:
+      return null
+  }
+}
+
+const millisOrNull = (duration: Duration.Duration): number | null =>
+  Duration.isFinite(duration) ? Duration.toMillis(duration) : null
+
+const configOf = (config: BinaryStar["Type"]["config"]): NodeStatus["config"] => ({
+  frontend: config.frontend,
+  stateEndpoint: config.stateEndpoint,
+  peerEndpoint: config.peerEndpoint,
+  heartbeatMillis: Duration.toMillis(config.heartbeat),
+  vote: config.vote,
+  lone: config.lone,
+  crashDetection: config.crashDetection,
+  concurrency: config.concurrency,
+  timeoutMillis: millisOrNull(config.timeout),
+  drainMillis: Duration.toMillis(config.drain),
+  maxFailovers: config.maxFailovers ?? null,
+  failoverWindowMillis: Duration.toMillis(config.failoverWindow),
+  limits: {
+    maxMessageSize: config.maxMessageSize,
+    maxFrames: config.maxFrames,
+    maxPerClient: config.maxPerClient ?? null,
+    maxConnections: config.maxConnections ?? null,
+    queue: config.queue,
+    handshakeTimeoutMillis: Duration.toMillis(config.handshakeTimeout),
+    pingMillis: Duration.toMillis(config.ping),
+    keepAliveMillis: Duration.toMillis(config.keepAlive),
+    maxMemory: config.maxMemory
+  }
+})
+
 /**
- * What the member has to say about itself now, where it is told, and whom its ports have refused.
+ * The status of the member now. `address` has the URLs of its status server and of its peer's, and `rejectedConnections` the counters of
+ * a server with keys.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const make = (address: {
   readonly http: string
   readonly peerHttp: string | undefined
-  readonly refusals?: RejectedConnections | undefined
+  readonly rejectedConnections?: Rejected.RejectedConnections | undefined
 }): Effect.Effect<NodeStatus, never, BinaryStar> =>
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
-    const { answers, at, connections, counters, takeoverBlock, latency, peer, transition } = yield* report
+    const { answers, at, connections, counters, latency, peer, takeoverBlock, transition } = yield* report
     const time = yield* wallClock(at)
-    const { at: since, cause, evidence, reason, say, to } = entryOf(transition, time)
-    const timeoutMillis = Duration.toMillis(config.timeout)
+    const { at: since, cause, explanation, message, reason, to } = entryOf(transition, time)
     return {
       role,
       state: to,
       answers,
       since,
       cause,
-      say,
-      evidence,
+      message,
+      explanation,
       reason,
       policy: config.policy,
-      hold: takeoverBlock === undefined
-        ? null
-        : takeoverBlock._tag === "Paused"
-        ? { kind: "paused", reason: takeoverBlock.reason, since: time(takeoverBlock.at) }
-        : { kind: "damped", until: time(takeoverBlock.until) },
+      takeoverBlock: blockOf(takeoverBlock, time),
       peer: {
         endpoint: config.peerEndpoint,
-        said: peer.state ?? null,
+        state: peer.state ?? null,
         ageMillis: peer.lastHeartbeatAt === undefined ? null : at - peer.lastHeartbeatAt,
         isExpired: peer.isExpired
       },
       counters,
-      ...(address.refusals === undefined ? {} : { refused: address.refusals.counts() }),
+      ...(address.rejectedConnections === undefined ? {} : { rejectedConnections: address.rejectedConnections.counts() }),
       connections,
       droppedLogLines: (yield* Metric.value(droppedLogLines)).count,
       latency: {
@@ -386,31 +409,7 @@ export const make = (address: {
         p99Millis: quantile(latency, 0.99) ?? null,
         buckets: { boundsMillis: latency.bounds, counts: latency.counts }
       },
-      config: {
-        frontend: config.frontend,
-        state: config.stateEndpoint,
-        peer: config.peerEndpoint,
-        heartbeatMillis: Duration.toMillis(config.heartbeat),
-        vote: config.vote,
-        lone: config.lone,
-        crashDetection: config.crashDetection,
-        concurrency: config.concurrency,
-        timeoutMillis: Number.isFinite(timeoutMillis) ? timeoutMillis : null,
-        drainMillis: Duration.toMillis(config.drain),
-        maxFailovers: config.maxFailovers ?? null,
-        failoverWindowMillis: Duration.toMillis(config.failoverWindow),
-        limits: {
-          maxMessageSize: config.maxMessageSize,
-          maxFrames: config.maxFrames,
-          maxPerClient: config.maxPerClient ?? null,
-          maxConnections: config.maxConnections ?? null,
-          queue: config.queue,
-          handshakeTimeoutMillis: Duration.toMillis(config.handshakeTimeout),
-          pingMillis: Duration.toMillis(config.ping),
-          keepAliveMillis: Duration.toMillis(config.keepAlive),
-          maxMemory: config.maxMemory
-        }
-      },
+      config: configOf(config),
       versions: { bstar: version, node: process.versions.node },
       host: os.hostname(),
       pid: process.pid,

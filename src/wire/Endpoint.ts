@@ -1,16 +1,13 @@
 /**
  * ZeroMQ endpoints.
  *
- * libzmq takes a port modulo 65536 and connects without a word to what cannot exist, so endpoints are checked here.
- *
- * @since 0.1.0
+ * libzmq takes a port modulo 65536 and reports no error for a destination that cannot exist, so endpoints are checked here.
  */
 import * as Schema from "effect/Schema"
 
 /**
  * The parts of an endpoint: `tcp://host:port`, `ipc://path` or `inproc://name`.
  *
- * @since 0.1.0
  * @category models
  */
 export type Parts =
@@ -18,9 +15,8 @@ export type Parts =
   | { readonly protocol: "ipc" | "inproc"; readonly name: string }
 
 /**
- * Takes an endpoint apart. `undefined` when it is none.
+ * Parses an endpoint. `undefined` if it is malformed.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const parse = (endpoint: string): Parts | undefined => {
@@ -37,7 +33,6 @@ const isPort = (port: string): boolean => Number(port) >= 1 && Number(port) <= 6
 /**
  * Whether an endpoint can be bound.
  *
- * @since 0.1.0
  * @category guards
  */
 export const isBindable = (endpoint: string): boolean => {
@@ -48,7 +43,6 @@ export const isBindable = (endpoint: string): boolean => {
 /**
  * Whether an endpoint can be connected to.
  *
- * @since 0.1.0
  * @category guards
  */
 export const isConnectable = (endpoint: string): boolean => {
@@ -60,11 +54,10 @@ export const isConnectable = (endpoint: string): boolean => {
  * An endpoint to bind: `tcp://*:5001` (every interface, of IPv4 and IPv6), `tcp://127.0.0.1:*` (any free port), `tcp://eth0:5001`,
  * `ipc:///run/bstar`, `inproc://name`. Ports are 1 to 65535.
  *
- * @since 0.1.0
  * @category schemas
  */
-export const Bindable = Schema.String.pipe(
-  Schema.filter(isBindable, {
+export const Bindable = /* @__PURE__ */ Schema.String.pipe(
+  /* @__PURE__ */ Schema.filter(isBindable, {
     identifier: "Bindable",
     message: ({ actual }) => `expected an endpoint to bind such as "tcp://*:5001", got ${JSON.stringify(actual)}`
   })
@@ -72,13 +65,12 @@ export const Bindable = Schema.String.pipe(
 
 /**
  * An endpoint to connect to: `tcp://10.0.0.2:5001`, `tcp://[fd00::2]:5001`, `ipc:///run/bstar`, `inproc://name`. Ports are 1 to
- * 65535. A name may stand for several addresses, of which one is tried after the other.
+ * 65535. The addresses of a host name are tried one after the other.
  *
- * @since 0.1.0
  * @category schemas
  */
-export const Connectable = Schema.String.pipe(
-  Schema.filter(isConnectable, {
+export const Connectable = /* @__PURE__ */ Schema.String.pipe(
+  /* @__PURE__ */ Schema.filter(isConnectable, {
     identifier: "Connectable",
     message: ({ actual }) =>
       `expected an endpoint to connect to such as "tcp://localhost:5001", got ${JSON.stringify(actual)}`

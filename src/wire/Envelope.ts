@@ -1,34 +1,28 @@
 /**
- * What a client of this library puts in front of a request, and what a server of this library may put in front of an
- * answer that is no reply.
+ * Envelope that a client of this library puts in front of a request, and the status that a server may return in it.
  *
- * To everybody else both are an ordinary envelope: frames up to the first empty one, to be returned as they came. A server
- * of another implementation does so, and its reply finds its request. A server of this library recognizes the name in the
- * first frame and may tell such a client, and only such a client, why there is no reply.
- *
- * @since 0.1.0
+ * Other implementations treat it as an ordinary envelope: frames up to the first empty one, returned unchanged with the
+ * reply. A server of this library recognizes the first frame, and returns a status in place of a reply to such clients only.
  */
 import * as Tracer from "effect/Tracer"
 import * as Frames from "./Frames.ts"
 
 /**
- * Why a request was not replied to.
+ * Reason why a request has no reply.
  *
- * - `NotActive`: this server may not answer now. It has dropped the request and will not execute it.
- * - `Interrupted`: it has ceased to be active, or ended, before it was done. The request may have been executed, in part.
- * - `Failed`: the handler failed. What it has to say about it follows.
- * - `TimedOut`: the handler took longer than it may, and was interrupted.
- * - `Busy`: there is too much to do. The request was not executed.
+ * - `NotActive`: the server is not active. It has dropped the request and will not execute it.
+ * - `Interrupted`: the server stopped or ceased to be active before completion. The request may have been executed, in part.
+ * - `Failed`: the handler failed. The body carries its detail.
+ * - `TimedOut`: the handler exceeded its timeout and was interrupted.
+ * - `Busy`: the server is overloaded. The request was not executed.
  *
- * @since 0.1.0
  * @category models
  */
 export type ReplyStatus = "NotActive" | "Interrupted" | "Failed" | "TimedOut" | "Busy"
 
 /**
- * Whether only a server that is active says so. `undefined` stands for a reply.
+ * Whether only an active server sends this status. `undefined` stands for a reply.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const isFromActive = (status: ReplyStatus | undefined): boolean =>
@@ -52,14 +46,13 @@ const statusFrames: { readonly [S in ReplyStatus]: Uint8Array } = {
 const isStatus = (text: string): text is ReplyStatus => Object.hasOwn(statusFrames, text)
 
 /**
- * Makes the envelope of a request. `id` names the request and has no dot or space, `copy` tells how often its client has
- * sent something; the span, where there is one, goes along in the form of W3C's `traceparent`.
+ * Makes the envelope of a request. `id` names the request and has no dot or space; `attempt` is a sequence number that
+ * differs for each message of a client. A span is appended in the form of W3C's `traceparent`.
  *
- * @since 0.1.0
  * @category constructors
  */
-export const make = (id: string, copy: number, span: Tracer.AnySpan | undefined): Frames.Frames => {
-  const name = encoder.encode(`${mark}${id}.${copy}`)
+export const make = (id: string, attempt: number, span: Tracer.AnySpan | undefined): Frames.Frames => {
+  const name = encoder.encode(`${mark}${id}.${attempt}`)
   return span === undefined
     ? [name, Frames.delimiter]
     : [
@@ -70,9 +63,8 @@ export const make = (id: string, copy: number, span: Tracer.AnySpan | undefined)
 }
 
 /**
- * Whether a request, as it came in through a ROUTER, is from a client of this library.
+ * Whether a request, as received by a ROUTER, is from a client of this library.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const isOurs = (request: Frames.Frames): boolean => {
@@ -81,9 +73,8 @@ export const isOurs = (request: Frames.Frames): boolean => {
 }
 
 /**
- * The span of the client that a request, as it came in through a ROUTER, was sent in.
+ * The client's span in the envelope of a request, as received by a ROUTER.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const spanOf = (request: Frames.Frames): Tracer.ExternalSpan | undefined => {
@@ -98,9 +89,9 @@ export const spanOf = (request: Frames.Frames): Tracer.ExternalSpan | undefined 
 }
 
 /**
- * Tells a client of this library why there is no reply to its request, as it came in through a ROUTER.
+ * Makes the message that reports a status in place of a reply. `request` is as received by a ROUTER, from a client of this
+ * library.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const status = (request: Frames.Frames, status: ReplyStatus, detail: Frames.Frames = []): Frames.Frames => [
@@ -112,33 +103,31 @@ export const status = (request: Frames.Frames, status: ReplyStatus, detail: Fram
 ]
 
 /**
- * What is to be sent in place of a reply, or a status, that was made before this server may have ceased to be active. Whoever
- * does not understand that gets nothing.
+ * Replaces a reply that was made before this server may have ceased to be active: by the status `Interrupted` for a client
+ * of this library, by nothing for any other. A status is returned unchanged.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const withdraw = (reply: Frames.Frames): ReadonlyArray<Frames.Frames> =>
   !isOurs(reply) ? [] : reply[2]?.[0] === exclamation ? [reply] : [status(reply, "Interrupted")]
 
 /**
- * What a server has said to a client: which request and which copy of it is meant, and the reply or why there is none.
+ * A reply or status as received by a client.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Reply {
   readonly id: string
-  readonly copy: number
+  /** The attempt that it answers. */
+  readonly attempt: number
   /** `undefined` for a reply. */
   readonly status: ReplyStatus | undefined
   readonly body: Frames.Frames
 }
 
 /**
- * Reads what has come from a server. `undefined` where it is no answer to a request of this library's client.
+ * Parses a message from a server. `undefined` if it carries no envelope of this library.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const parseReply = (message: Frames.Frames): Reply | undefined => {
@@ -154,7 +143,7 @@ export const parseReply = (message: Frames.Frames): Reply | undefined => {
   }
   return {
     id: name.slice(mark.length, dot),
-    copy: Number(name.slice(dot + 1)),
+    attempt: Number(name.slice(dot + 1)),
     status: tag,
     body: message.slice(end + 1)
   }

@@ -1,21 +1,15 @@
-/**
- * Multipart messages as values.
- *
- * @since 0.1.0
- */
+/** Multipart messages as values. */
 
 /**
  * A multipart message: its frames in order.
  *
- * @since 0.1.0
  * @category models
  */
 export type Frames = ReadonlyArray<Uint8Array>
 
 /**
- * What may be given where frames are wanted: a text (one frame of UTF-8), bytes (one frame), or frames.
+ * Input where frames are expected: a text (one frame of UTF-8), bytes (one frame), or frames.
  *
- * @since 0.1.0
  * @category models
  */
 export type Input = string | Uint8Array | Frames
@@ -24,9 +18,8 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 /**
- * The empty frame that separates an envelope from the body behind it.
+ * The empty frame between an envelope and the body.
  *
- * @since 0.1.0
  * @category constants
  */
 export const delimiter: Uint8Array = new Uint8Array(0)
@@ -34,26 +27,22 @@ export const delimiter: Uint8Array = new Uint8Array(0)
 /**
  * Makes frames of a text, of bytes or of frames.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const make = (input: Input): Frames =>
   typeof input === "string" ? [encoder.encode(input)] : input instanceof Uint8Array ? [input] : input
 
 /**
- * The text of a message for people and for text protocols: its frames as UTF-8, joined by a space.
+ * Text of a message: its frames as UTF-8, joined by a space.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const toString = (frames: Frames): string => frames.map((frame) => decoder.decode(frame)).join(" ")
 
 /**
- * How many frames of a message that came in through a ROUTER are its envelope: the routing frame and all that follows up
- * to the first empty frame, that one included. A sender that puts no empty frame has the routing frame alone as its
- * envelope.
+ * Number of envelope frames in a message from a ROUTER: the routing frame and all frames up to the first empty one,
+ * inclusive. Without an empty frame the envelope is the routing frame alone.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const envelopeLength = (message: Frames): number => {

@@ -1,23 +1,20 @@
 /**
- * The state message that the two servers of a pair send to each other.
+ * State message between the two servers of a pair, the payload of every heartbeat.
  *
- * One message, one frame, one ASCII digit: `1` PRIMARY, `2` BACKUP, `3` ACTIVE, `4` PASSIVE. Every implementation of the
- * Guide's pattern speaks exactly this, in whatever language.
- *
- * @since 0.1.0
+ * One message, one frame, one ASCII digit: `1` PRIMARY, `2` BACKUP, `3` ACTIVE, `4` PASSIVE. The servers of the Guide in C,
+ * C++, Go and Python use the same format.
  */
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import type { Event, PeerState } from "../protocol/StateMachine.ts"
-import { eventOf, peerStates } from "../protocol/StateMachine.ts"
+import type { PeerState } from "../protocol/StateMachine.ts"
+import { peerStates } from "../protocol/StateMachine.ts"
 import type * as Frames from "./Frames.ts"
 
 const firstDigit = 0x31
 
 /**
- * A word and its message. Anything that is not exactly one frame of one digit from 1 to 4 is malformed.
+ * A state and its message. Any message other than one frame of one digit from 1 to 4 is malformed.
  *
- * @since 0.1.0
  * @category schemas
  */
 export const PeerMessage: Schema.Schema<PeerState, Frames.Frames> = Schema.transformOrFail(
@@ -26,25 +23,18 @@ export const PeerMessage: Schema.Schema<PeerState, Frames.Frames> = Schema.trans
   {
     strict: true,
     decode: (frames, _, ast) => {
-      const word = frames.length === 1 && frames[0]!.length === 1 ? peerStates[frames[0]![0]! - firstDigit] : undefined
-      return word === undefined
+      const state = frames.length === 1 && frames[0]!.length === 1 ? peerStates[frames[0]![0]! - firstDigit] : undefined
+      return state === undefined
         ? ParseResult.fail(new ParseResult.Type(ast, frames))
-        : ParseResult.succeed(word)
+        : ParseResult.succeed(state)
     },
-    encode: (word) => ParseResult.succeed([Uint8Array.of(firstDigit + peerStates.indexOf(word))])
+    encode: (state) => ParseResult.succeed([Uint8Array.of(firstDigit + peerStates.indexOf(state))])
   }
 ).annotations({
   message: ({ actual }) => ({ message: `expected one of 1, 2, 3, 4, got ${describe(actual)}`, override: true })
 })
 
-/**
- * The event that a peer's message is to the one who hears it.
- *
- * @since 0.1.0
- * @category transitions
- */
-export const toEvent = (word: PeerState, now: number): Event => ({ _tag: eventOf[word], now })
-
+/** Describes a malformed message for a log line, without its content where that is long. */
 const describe = (message: unknown): string => {
   const frames = message as Frames.Frames
   const head = frames[0]

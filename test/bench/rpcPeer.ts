@@ -39,8 +39,8 @@ const pair = {
   role: name === "backup" ? "backup" : "primary",
   policy: "hardened",
   frontend: endpoint,
-  state,
-  peer
+  stateEndpoint: state,
+  peerEndpoint: peer
 } as const
 
 const served = RpcServer.layer(Group).pipe(

@@ -23,21 +23,21 @@ import { freshEndpoint, quiet, runOf, texts } from "../support/sockets.ts"
 
 const [a, b] = ["inproc://a", "inproc://b"] as const
 
-interface Asked {
+interface Received {
   readonly server: string
   readonly at: number
   readonly text: string
-  /** Answers as the server would: the envelope as it came, then another body. */
+  /** Replies as the server does: the envelope unchanged, then another body. */
   readonly reply: (text?: string) => void
-  /** Says as a server of this library why there is no reply. */
-  readonly refuse: (status: Envelope.ReplyStatus, detail?: string) => void
-  /** Gives the client whatever messages. */
+  /** Reports a status as a server of this library does. */
+  readonly report: (status: Envelope.ReplyStatus, detail?: string) => void
+  /** Sends the client any messages. */
   readonly send: (...messages: ReadonlyArray<Frames.Frames>) => void
 }
 
-/** A client whose servers do what `answer` says with each message that reaches them. They are there, but for `away`. */
+/** A client whose servers handle each message with `onRequest`. All are connected, except those in `away`. */
 const makeClient = (
-  answer: (asked: Asked) => void,
+  onRequest: (received: Received) => void,
   options: BinaryStarClient.Options = {},
   { away = [], isUnknown = () => false }: {
     readonly away?: ReadonlyArray<string>
@@ -45,8 +45,8 @@ const makeClient = (
   } = {}
 ) =>
   Effect.gen(function*() {
-    const asked: Array<Asked> = []
-    const said: Array<string> = []
+    const received: Array<Received> = []
+    const logged: Array<string> = []
     const isAway = new Set(away)
     const events = new Map<string, Mailbox.Mailbox<"connected" | "lost">>()
     const link = Layer.succeed(ClientLink.ClientLink, {
@@ -57,39 +57,39 @@ const makeClient = (
           }
           const scoped = <A>() => Effect.acquireRelease(Mailbox.make<A>(), (mailbox) => mailbox.shutdown)
           const messages = yield* scoped<ReadonlyArray<Frames.Frames>>()
-          const happened = yield* scoped<"connected" | "lost">()
-          events.set(server, happened)
+          const emitted = yield* scoped<"connected" | "lost">()
+          events.set(server, emitted)
           if (!isAway.has(server)) {
-            happened.unsafeOffer("connected")
+            emitted.unsafeOffer("connected")
           }
           return {
             send: (message) =>
               Effect.map(Clock.currentTimeMillis, (at) => {
                 const [id, delimiter, ...body] = message
-                const one: Asked = {
+                const one: Received = {
                   server,
                   at,
                   text: Frames.toString(body),
                   reply: (text = one.text) => one.send([id!, delimiter!, ...Frames.make(text)]),
-                  refuse: (status, detail) =>
+                  report: (status, detail) =>
                     one.send(Envelope.status([Frames.delimiter, id!], status, Frames.make(detail ?? [])).slice(1)),
                   send: (...batch) => messages.unsafeOffer(batch)
                 }
-                asked.push(one)
-                answer(one)
+                received.push(one)
+                onRequest(one)
               }),
-            events: Mailbox.toStream(happened),
+            events: Mailbox.toStream(emitted),
             run: runOf(Mailbox.toStream(messages))
           }
         })
     })
-    const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => said.push(String(message))))
+    const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => logged.push(String(message))))
     const { request } = yield* BinaryStarClient.make({ servers: [a, b], ...options }).pipe(
       Effect.provide(link),
       Effect.provide(logger)
     )
     yield* settle
-    const happens = (server: string, event: "connected" | "lost") =>
+    const emit = (server: string, event: "connected" | "lost") =>
       Effect.suspend(() => {
         isAway[event === "lost" ? "add" : "delete"](server)
         events.get(server)!.unsafeOffer(event)
@@ -98,56 +98,56 @@ const makeClient = (
     return {
       request: (text: string, options?: BinaryStarClient.RequestOptions) =>
         Effect.provide(Effect.map(request(text, options), Frames.toString), logger),
-      asked,
-      /** What was sent, in short: to whom, what, when. */
-      sent: () => asked.map(({ at, server, text }) => [server, text, at]),
-      said,
-      comes: (server: string) => happens(server, "connected"),
-      goes: (server: string) => happens(server, "lost")
+      received,
+      /** Sent requests: server, text, time in milliseconds. */
+      sent: () => received.map(({ at, server, text }) => [server, text, at]),
+      logged,
+      connect: (server: string) => emit(server, "connected"),
+      lose: (server: string) => emit(server, "lost")
     }
   })
 
-/** Answers all but what is called `slow`. */
-const unlessSlow = ({ reply, text }: Asked) => {
+/** Replies, except to requests whose text starts with `slow`. */
+const unlessSlow = ({ reply, text }: Received) => {
   if (!text.startsWith("slow")) {
     reply()
   }
 }
 
-/** Lets time go on until a fiber has ended, and no further. */
+/** Advances the time until a fiber has ended, and no further. */
 const joinInTime = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
   Effect.zipRight(
     Effect.repeat(TestClock.adjust("1 millis"), { until: () => fiber.unsafePoll() !== null }),
     Fiber.join(fiber)
   )
 
-/** Only one of the servers answers. */
-const only = (server: string) => (asked: Asked) => {
-  if (asked.server === server) {
-    unlessSlow(asked)
+/** One of the servers replies. */
+const only = (server: string) => (received: Received) => {
+  if (received.server === server) {
+    unlessSlow(received)
   }
 }
 
-describe("asking", () => {
-  it.scoped("the first server, and only it, as long as it answers", () =>
+describe("a request", () => {
+  it.scoped("is sent to the first server only, as long as that replies", () =>
     Effect.gen(function*() {
-      const { request, said, sent } = yield* makeClient(unlessSlow)
+      const { request, logged, sent } = yield* makeClient(unlessSlow)
       for (let i = 0; i < 20; i++) {
         assert.strictEqual(yield* request(String(i)), String(i))
         yield* TestClock.adjust("100 millis")
       }
       assert.deepStrictEqual(sent(), Array.from({ length: 20 }, (_, i) => [a, String(i), 100 * i]))
-      assert.deepStrictEqual(said, [
+      assert.deepStrictEqual(logged, [
         `connecting to server at ${a}...`,
         `connecting to server at ${b}...`,
-        `server at ${a} answers`
+        `server at ${a} is active`
       ])
     }))
 
-  it.scoped("with many requests at a time, each of which gets its own reply", () =>
+  it.scoped("runs beside many others, and receives its own reply", () =>
     Effect.gen(function*() {
-      const held: Array<Asked> = []
-      const { asked, request } = yield* makeClient((one) => {
+      const held: Array<Received> = []
+      const { received, request } = yield* makeClient((one) => {
         if (one.text === "first") {
           one.reply()
         } else if (held.push(one) === 1000) {
@@ -158,42 +158,42 @@ describe("asking", () => {
       const requests = Array.from({ length: 1000 }, (_, i) => String(i))
       const replies = yield* Effect.forEach(requests, (text) => request(text), { concurrency: "unbounded" })
       assert.deepStrictEqual(replies, requests.map((text) => `reply to ${text}`))
-      assert.strictEqual(asked.length, 1001)
+      assert.strictEqual(received.length, 1001)
     }))
 
   it.scoped("waits for the first connection", () =>
     Effect.gen(function*() {
-      const { comes, request, sent } = yield* makeClient(unlessSlow, {}, { away: [a, b] })
+      const { connect, request, sent } = yield* makeClient(unlessSlow, {}, { away: [a, b] })
       const replies = yield* Effect.fork(
         Effect.all([request("1"), request("2", { resend: false })], { concurrency: "unbounded" })
       )
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(sent(), [])
-      yield* comes(b)
+      yield* connect(b)
       assert.deepStrictEqual(yield* joinInTime(replies), ["1", "2"])
     }))
 
-  it.scoped("again and again for a server whose name is not known, and asks the other meanwhile", () =>
+  it.scoped("goes to the other server while the name of the first one cannot be resolved", () =>
     Effect.gen(function*() {
       let unknown = true
-      const { goes, request, said } = yield* makeClient(unlessSlow, {}, {
+      const { lose, request, logged } = yield* makeClient(unlessSlow, {}, {
         isUnknown: (server) => unknown && server === a
       })
       assert.strictEqual(yield* request("1"), "1")
       yield* TestClock.adjust("10 seconds")
-      assert.isAbove(said.filter((line) => line.includes("cannot be looked up")).length, 5)
+      assert.isAbove(logged.filter((line) => line.includes("cannot be looked up")).length, 5)
       unknown = false
       yield* TestClock.adjust("1 seconds")
-      yield* goes(b)
+      yield* lose(b)
       assert.strictEqual(yield* request("2"), "2")
-      assert.include(said, `server at ${a} answers`)
+      assert.include(logged, `server at ${a} is active`)
     }))
 })
 
-describe("a server that is slow", () => {
-  it.scoped("is asked the same again only after the client's patience, copies go to the other", () =>
+describe("a slow server", () => {
+  it.scoped("receives a request again only after retryAfter; the other one receives votes meanwhile", () =>
     Effect.gen(function*() {
-      const { asked, request, sent } = yield* makeClient(only(a), { patience: "1 second" })
+      const { received, request, sent } = yield* makeClient(only(a), { retryAfter: "1 second" })
       yield* request("first")
       const slow = yield* Effect.fork(request("slow"))
       yield* TestClock.adjust("999 millis")
@@ -203,13 +203,13 @@ describe("a server that is slow", () => {
       const again = sent().filter(([server, , at]) => server === a && Number(at) > 0)
       assert.strictEqual(again.length, 1)
       assert.isAtMost(Number(again[0]![2]), 1100)
-      asked.filter(({ server }) => server === a)[1]!.reply("late")
+      received.filter(({ server }) => server === a)[1]!.reply("late")
       assert.strictEqual(yield* Fiber.join(slow), "late")
     }))
 
-  it.scoped("is not left for it", () =>
+  it.scoped("stays the active one", () =>
     Effect.gen(function*() {
-      const { request, said, sent } = yield* makeClient(only(a))
+      const { request, logged, sent } = yield* makeClient(only(a))
       yield* request("first")
       yield* Effect.fork(Effect.ignore(request("slow")))
       for (let i = 0; i < 20; i++) {
@@ -217,12 +217,12 @@ describe("a server that is slow", () => {
         yield* request(`quick ${i}`)
       }
       assert.deepStrictEqual(sent().filter(([, text]) => text !== "slow").map(([server]) => server), Array(21).fill(a))
-      assert.strictEqual(said.at(-1), `server at ${a} answers`)
+      assert.strictEqual(logged.at(-1), `server at ${a} is active`)
     }))
 })
 
-describe("a server that is silent", () => {
-  it.scoped("the other one gets votes, soon and then less and less often, up to 50 milliseconds apart", () =>
+describe("a server that does not reply", () => {
+  it.scoped("votes go to the other server at intervals that grow to 50 milliseconds", () =>
     Effect.gen(function*() {
       const { request, sent } = yield* makeClient(() => {})
       yield* Effect.fork(Effect.ignore(request("1")))
@@ -234,7 +234,7 @@ describe("a server that is silent", () => {
       assert.deepStrictEqual(gaps.slice(-5), [50, 50, 50, 50, 50])
     }))
 
-  it.scoped("a server may be given any schedule of votes", () =>
+  it.scoped("votes follow the given schedule", () =>
     Effect.gen(function*() {
       const { request, sent } = yield* makeClient(() => {}, { votes: Schedule.spaced("1 seconds") })
       yield* Effect.fork(Effect.ignore(request("1")))
@@ -243,24 +243,24 @@ describe("a server that is silent", () => {
       assert.deepStrictEqual(votes.map((at) => at - votes[0]!), [0, 1000, 2000, 3000])
     }))
 
-  it.scoped("once the other one answers, all that wait go there at once", () =>
+  it.scoped("all pending requests follow at once when the other server replies", () =>
     Effect.gen(function*() {
-      const { request, said, sent } = yield* makeClient(only(b))
+      const { request, logged, sent } = yield* makeClient(only(b))
       const texts = Array.from({ length: 100 }, (_, i) => String(i))
       const replies = yield* Effect.fork(
         Effect.forEach(texts, (text) => request(text), { concurrency: "unbounded" })
       )
       assert.deepStrictEqual(yield* joinInTime(replies), texts)
       assert.sameMembers(sent().filter(([server]) => server === b).map(([, text]) => text), texts)
-      assert.strictEqual(said.at(-1), `server at ${b} answers`)
+      assert.strictEqual(logged.at(-1), `server at ${b} is active`)
       yield* request("next")
       assert.deepStrictEqual(sent().at(-1)!.slice(0, 2), [b, "next"])
     }))
 
-  it.scoped("though it had been answering before, and one request after the other votes", () =>
+  it.scoped("requests vote in turn when the active server stops replying", () =>
     Effect.gen(function*() {
       let answers = only(a)
-      const { request, sent } = yield* makeClient((asked) => answers(asked))
+      const { request, sent } = yield* makeClient((received) => answers(received))
       yield* request("first")
       answers = () => {}
       const waiting = yield* Effect.fork(Effect.all(["1", "2", "3"].map((text) => request(text)), {
@@ -274,7 +274,7 @@ describe("a server that is silent", () => {
       assert.deepStrictEqual(yield* Fiber.join(waiting), ["1", "2", "3"])
     }))
 
-  it.scoped("a request that nobody answers does not keep the others from voting", () =>
+  it.scoped("a request without a reply from any server does not keep the others from voting", () =>
     Effect.gen(function*() {
       const { request, sent } = yield* makeClient(only(b))
       const lost = yield* Effect.fork(Effect.flip(request("slow")))
@@ -287,27 +287,27 @@ describe("a server that is silent", () => {
       assert.strictEqual((yield* Fiber.join(lost)).reason, "NoReply")
     }))
 
-  for (const [when, millis] of [["at once", 0], ["after it was offered the same again", 200]] as const) {
-    it.scoped(`that was left and answers late, ${when}, is not returned to for it`, () =>
+  for (const [when, millis] of [["at once", 0], ["after the request was sent there again", 200]] as const) {
+    it.scoped(`a late reply, ${when}, does not make its server active again`, () =>
       Effect.gen(function*() {
-        const { asked, request, said, sent } = yield* makeClient(only(b))
+        const { received, request, logged, sent } = yield* makeClient(only(b))
         const slow = yield* Effect.fork(request("slow"))
         yield* settle
         const quick = yield* Effect.fork(request("quick"))
         assert.strictEqual(yield* joinInTime(quick), "quick")
-        assert.strictEqual(said.at(-1), `server at ${b} answers`)
+        assert.strictEqual(logged.at(-1), `server at ${b} is active`)
         yield* TestClock.adjust(millis)
-        asked[0]!.reply("late")
+        received[0]!.reply("late")
         assert.strictEqual(yield* Fiber.join(slow), "late")
-        assert.strictEqual(said.at(-1), `server at ${b} answers`)
+        assert.strictEqual(logged.at(-1), `server at ${b} is active`)
         yield* request("next")
         assert.strictEqual(sent().at(-1)![0], b)
       }))
   }
 
-  it.scoped("a request fails when it has taken all its time, and is sent no more", () =>
+  it.scoped("a request fails when its time is over, and is not sent any more", () =>
     Effect.gen(function*() {
-      const { asked, request } = yield* makeClient(() => {}, { timeout: "2 seconds" })
+      const { received, request } = yield* makeClient(() => {}, { timeout: "2 seconds" })
       const lost = yield* Effect.fork(Effect.flip(request("1")))
       yield* TestClock.adjust("1999 millis")
       assert.strictEqual((yield* Fiber.poll(lost))._tag, "None")
@@ -316,30 +316,30 @@ describe("a server that is silent", () => {
       assert.instanceOf(error, RequestError)
       assert.strictEqual(error.reason, "NoReply")
       assert.deepStrictEqual(error.servers, [a, b])
-      assert.strictEqual(error.attempts, asked.length)
+      assert.strictEqual(error.attempts, received.length)
       yield* TestClock.adjust("1 minute")
-      assert.strictEqual(error.attempts, asked.length)
+      assert.strictEqual(error.attempts, received.length)
     }))
 
-  it.scoped("is not asked any more what was interrupted", () =>
+  it.scoped("an interrupted request is not sent any more", () =>
     Effect.gen(function*() {
-      const { asked, request } = yield* makeClient(() => {})
+      const { received, request } = yield* makeClient(() => {})
       for (const millis of [0, 5, 10, 100]) {
         const one = yield* Effect.fork(request("1"))
         yield* TestClock.adjust(millis)
         yield* Fiber.interrupt(one)
-        const { length } = asked
+        const { length } = received
         yield* TestClock.adjust("1 minute")
-        assert.strictEqual(asked.length, length)
+        assert.strictEqual(received.length, length)
       }
     }))
 })
 
-describe("a connection that is lost", () => {
-  it.scoped("makes all requests go to the other server at once", () =>
+describe("a lost connection", () => {
+  it.scoped("sends all its requests to the other server at once", () =>
     Effect.gen(function*() {
       let answers = only(a)
-      const { goes, request, said, sent } = yield* makeClient((asked) => answers(asked))
+      const { lose, request, logged, sent } = yield* makeClient((received) => answers(received))
       yield* TestClock.adjust("1 seconds")
       yield* request("first")
       answers = only(b)
@@ -347,47 +347,47 @@ describe("a connection that is lost", () => {
         concurrency: "unbounded"
       }))
       yield* TestClock.adjust("1 millis")
-      yield* goes(a)
+      yield* lose(a)
       assert.deepStrictEqual(yield* Fiber.join(waiting), ["1", "2", "3"])
       assert.sameDeepMembers(sent().filter(([server]) => server === b), [[b, "1", 1001], [b, "2", 1001], [
         b,
         "3",
         1001
       ]])
-      assert.deepStrictEqual(said.slice(-3), [
+      assert.deepStrictEqual(logged.slice(-3), [
         `lost the server at ${a}`,
         `connecting to server at ${a}...`,
-        `server at ${b} answers`
+        `server at ${b} is active`
       ])
     }))
 
-  it.scoped("and found again is used when the other one is lost", () =>
+  it.scoped("is used again when it is back and the other one is lost", () =>
     Effect.gen(function*() {
-      const { comes, goes, request, sent } = yield* makeClient(unlessSlow)
+      const { connect, lose, request, sent } = yield* makeClient(unlessSlow)
       for (const [from, to] of [[a, b], [b, a], [a, b]] as const) {
         yield* TestClock.adjust("1 seconds")
-        yield* goes(from)
+        yield* lose(from)
         assert.strictEqual(yield* request("x"), "x")
         assert.strictEqual(sent().at(-1)![0], to)
-        yield* comes(from)
+        yield* connect(from)
         assert.strictEqual(yield* request("x"), "x")
         assert.strictEqual(sent().at(-1)![0], to)
       }
     }))
 
-  it.scoped("with the other one away too: requests wait for either", () =>
+  it.scoped("lets requests wait for either server when both are lost", () =>
     Effect.gen(function*() {
-      const { comes, goes, request } = yield* makeClient(unlessSlow)
-      yield* goes(a)
-      yield* goes(b)
+      const { connect, lose, request } = yield* makeClient(unlessSlow)
+      yield* lose(a)
+      yield* lose(b)
       const waiting = yield* Effect.fork(request("x"))
       yield* TestClock.adjust("9 seconds")
-      yield* comes(a)
+      yield* connect(a)
       assert.strictEqual(yield* Fiber.join(waiting), "x")
     }))
 })
 
-describe("a request that must not be sent twice", () => {
+describe("a request that must not be resent", () => {
   const once = { resend: false }
 
   it.scoped("is sent once, and fails with Unanswered when its time is over", () =>
@@ -402,17 +402,17 @@ describe("a request that must not be sent twice", () => {
 
   it.scoped("is sent once, and fails with Unanswered when the connection is lost", () =>
     Effect.gen(function*() {
-      const { goes, request, sent } = yield* makeClient(only(b))
+      const { lose, request, sent } = yield* makeClient(only(b))
       const lost = yield* Effect.fork(Effect.flip(request("1", once)))
       yield* TestClock.adjust("5 millis")
-      yield* goes(a)
+      yield* lose(a)
       assert.deepInclude({ ...yield* Fiber.join(lost) }, { reason: "Unanswered", attempts: 1 })
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(sent(), [[a, "1", 0]])
     }))
 
   for (const server of [a, b]) {
-    it.scoped(`is sent once, and fails with Unanswered when the client is closed while ${server} answers`, () =>
+    it.scoped(`is sent once, and fails with Unanswered when the client is closed while ${server} is active`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { request, sent } = yield* Scope.extend(makeClient(only(server)), scope)
@@ -425,9 +425,9 @@ describe("a request that must not be sent twice", () => {
       }))
   }
 
-  it.scoped("is sent once, and fails with Unanswered soon after the other server has answered", () =>
+  it.scoped("is sent once, and fails with Unanswered soon after the other server has replied", () =>
     Effect.gen(function*() {
-      const { asked, request } = yield* makeClient(only(b))
+      const { received, request } = yield* makeClient(only(b))
       const slow = yield* Effect.fork(Effect.flip(request("slow", once)))
       const quick = yield* Effect.fork(request("quick"))
       yield* TestClock.adjust("100 millis")
@@ -435,138 +435,140 @@ describe("a request that must not be sent twice", () => {
       assert.isNull(slow.unsafePoll())
       yield* Effect.repeatN(TestClock.adjust("50 millis"), 4)
       assert.strictEqual((yield* Fiber.join(slow)).reason, "Unanswered")
-      assert.strictEqual(asked.filter(({ text }) => text === "slow").length, 1)
+      assert.strictEqual(received.filter(({ text }) => text === "slow").length, 1)
     }))
 
-  for (const word of ["NotActive", "a reply"] as const) {
-    it.scoped(`waits, when the other server has answered, for what the one that has it may be about to say: ${word}`, () =>
+  for (const late of ["NotActive", "a reply"] as const) {
+    it.scoped(`accepts from its own server, shortly after the other one has replied: ${late}`, () =>
       Effect.gen(function*() {
-        const { asked, request } = yield* makeClient((asked) => {
-          if (asked.server === b) {
-            asked.reply(`${asked.text} from b`)
+        const { received, request } = yield* makeClient((received) => {
+          if (received.server === b) {
+            received.reply(`${received.text} from b`)
           }
         })
         const slow = yield* Effect.fork(request("slow", once))
         const quick = yield* Effect.fork(request("quick"))
         yield* TestClock.adjust("100 millis")
         assert.strictEqual(yield* Fiber.join(quick), "quick from b")
-        const held = asked.find(({ server, text }) => server === a && text === "slow")!
-        if (word === "NotActive") {
-          held.refuse("NotActive")
+        const held = received.find(({ server, text }) => server === a && text === "slow")!
+        if (late === "NotActive") {
+          held.report("NotActive")
         } else {
           held.reply("slow from a")
         }
         yield* Effect.repeatN(TestClock.adjust("50 millis"), 4)
-        assert.strictEqual(yield* Fiber.join(slow), word === "NotActive" ? "slow from b" : "slow from a")
+        assert.strictEqual(yield* Fiber.join(slow), late === "NotActive" ? "slow from b" : "slow from a")
       }))
   }
 
-  it.scoped("fails with NoReply when it never was sent", () =>
+  it.scoped("fails with NoReply when it was never sent", () =>
     Effect.gen(function*() {
       const { request } = yield* makeClient(() => {}, {}, { away: [a, b] })
       const lost = yield* Effect.fork(Effect.flip(request("1", once)))
       yield* TestClock.adjust("10 seconds")
       const error = yield* Fiber.join(lost)
       assert.deepInclude({ ...error }, { reason: "NoReply", attempts: 0 })
-      assert.strictEqual(error.message, `no reply from ${a} or ${b} after 0 tries`)
+      assert.strictEqual(error.message, `no reply from ${a} or ${b} after 0 attempts`)
     }))
 })
 
-describe("a server that says why there is no reply", () => {
+describe("a status", () => {
   const once = { resend: false }
 
-  it.scoped("NotActive: the request goes to the other one, also where it must not be sent twice", () =>
+  it.scoped("NotActive: the request goes to the other server, also if it must not be resent", () =>
     Effect.gen(function*() {
-      const { request, sent } = yield* makeClient(({ refuse, reply, server }) =>
-        server === a ? refuse("NotActive") : reply()
+      const { request, sent } = yield* makeClient(({ report, reply, server }) =>
+        server === a ? report("NotActive") : reply()
       )
-      const asking = yield* Effect.fork(request("1", once))
-      assert.strictEqual(yield* joinInTime(asking), "1")
+      const reply = yield* Effect.fork(request("1", once))
+      assert.strictEqual(yield* joinInTime(reply), "1")
       assert.deepStrictEqual(sent(), [[a, "1", 0], [b, "1", 5]])
       assert.strictEqual(yield* request("2", once), "2")
       assert.deepStrictEqual(sent().at(-1), [b, "2", 5])
     }))
 
-  it.scoped("NotActive, both of them: goes to and fro until one of them takes it", () =>
+  it.scoped("NotActive from both servers: the request alternates until one of them accepts it", () =>
     Effect.gen(function*() {
       let tries = 0
-      const { asked, request } = yield* makeClient(({ refuse, reply }) => ++tries < 6 ? refuse("NotActive") : reply())
-      const asking = yield* Effect.fork(request("1", once))
-      assert.strictEqual(yield* joinInTime(asking), "1")
-      assert.deepStrictEqual(asked.map(({ server }) => server), [a, b, a, b, a, b])
+      const { received, request } = yield* makeClient(({ report, reply }) =>
+        ++tries < 6 ? report("NotActive") : reply()
+      )
+      const reply = yield* Effect.fork(request("1", once))
+      assert.strictEqual(yield* joinInTime(reply), "1")
+      assert.deepStrictEqual(received.map(({ server }) => server), [a, b, a, b, a, b])
     }))
 
-  it.scoped("NotActive: what it says later to an earlier request does not make it the one that answers", () =>
+  it.scoped("NotActive: a later reply to an earlier request does not make the server active", () =>
     Effect.gen(function*() {
-      const { asked, request } = yield* makeClient(({ refuse, server, text }) => {
+      const { received, request } = yield* makeClient(({ report, server, text }) => {
         if (server === a && text !== "in hand") {
-          refuse("NotActive")
+          report("NotActive")
         }
       })
       const inHand = yield* Effect.fork(request("in hand", once))
       yield* settle
       const late = yield* Effect.fork(request("late", once))
       yield* TestClock.adjust("20 millis")
-      asked[0]!.reply()
+      received[0]!.reply()
       assert.strictEqual(yield* Fiber.join(inHand), "in hand")
       yield* settle
       assert.isNull(late.unsafePoll())
-      asked.filter(({ server }) => server === b).at(-1)!.reply()
+      received.filter(({ server }) => server === b).at(-1)!.reply()
       assert.strictEqual(yield* Fiber.join(late), "late")
     }))
 
-  it.scoped("Interrupted: the request is sent again if it may be, and fails at once if not", () =>
+  it.scoped("Interrupted: the request is sent again if it may be, and fails at once otherwise", () =>
     Effect.gen(function*() {
-      const { request, sent } = yield* makeClient(({ refuse, reply, server }) =>
-        server === a ? refuse("Interrupted") : reply()
+      const { request, sent } = yield* makeClient(({ report, reply, server }) =>
+        server === a ? report("Interrupted") : reply()
       )
       const error = yield* Effect.flip(request("1", once))
       assert.deepInclude({ ...error }, { reason: "Unanswered", attempts: 1 })
-      const asking = yield* Effect.fork(request("2"))
-      assert.strictEqual(yield* joinInTime(asking), "2")
+      const reply = yield* Effect.fork(request("2"))
+      assert.strictEqual(yield* joinInTime(reply), "2")
       assert.deepStrictEqual(sent().at(-1), [b, "2", 5])
     }))
 
   for (const reason of ["Failed", "TimedOut", "Busy"] as const) {
-    it.scoped(`${reason}: so does the request`, () =>
+    it.scoped(`${reason}: the request fails with this reason and its detail`, () =>
       Effect.gen(function*() {
-        const { asked, request } = yield* makeClient(({ refuse }) => refuse(reason, "because"))
+        const { received, request } = yield* makeClient(({ report }) => report(reason, "because"))
         const error = yield* Effect.flip(request("1"))
         assert.strictEqual(error.reason, reason)
         assert.strictEqual(Frames.toString(error.detail!), "because")
-        assert.strictEqual(asked.length, 1)
+        assert.strictEqual(received.length, 1)
       }))
   }
 
-  it.scoped("what is said of an earlier copy changes nothing", () =>
+  it.scoped("of an earlier attempt is ignored", () =>
     Effect.gen(function*() {
-      const { asked, request } = yield* makeClient(() => {})
-      const asking = yield* Effect.fork(request("1"))
+      const { received, request } = yield* makeClient(() => {})
+      const reply = yield* Effect.fork(request("1"))
       yield* TestClock.adjust("1100 millis")
-      const [first, ...later] = asked.filter(({ server }) => server === a)
+      const [first, ...later] = received.filter(({ server }) => server === a)
       assert.isAbove(later.length, 0)
-      first!.refuse("Busy")
-      first!.refuse("Interrupted")
+      first!.report("Busy")
+      first!.report("Interrupted")
       yield* settle
-      assert.isNull(asking.unsafePoll())
+      assert.isNull(reply.unsafePoll())
       later.at(-1)!.reply()
-      assert.strictEqual(yield* Fiber.join(asking), "1")
+      assert.strictEqual(yield* Fiber.join(reply), "1")
     }))
 })
 
 describe("replies", () => {
-  it.scoped("that are late, doubled, unasked for or malformed are dropped", () =>
+  it.scoped("are dropped if they are late, duplicate, unsolicited or malformed", () =>
     Effect.gen(function*() {
-      const { asked, request } = yield* makeClient(() => {})
+      const { received, request } = yield* makeClient(() => {})
       const abandoned = yield* Effect.fork(request("abandoned"))
       yield* settle
       yield* Fiber.interrupt(abandoned)
       for (const text of ["1", "2"]) {
         const waiting = yield* Effect.fork(request(text))
         yield* settle
-        asked[0]!.reply("late")
-        const one = asked.at(-1)!
-        one.send([], Frames.make(""), [...Frames.make("7777"), Frames.delimiter, ...Frames.make("unasked for")])
+        received[0]!.reply("late")
+        const one = received.at(-1)!
+        one.send([], Frames.make(""), [...Frames.make("7777"), Frames.delimiter, ...Frames.make("unsolicited")])
         one.send(Frames.make("2"), [...Frames.make("2"), ...Frames.make("no delimiter")])
         one.reply()
         one.reply("doubled")
@@ -574,39 +576,39 @@ describe("replies", () => {
       }
     }))
 
-  it.scoped("to nobody do not make their server the one that answers", () =>
+  it.scoped("without a pending request do not make their server active", () =>
     Effect.gen(function*() {
-      const { asked, request, said } = yield* makeClient(({ send, server }) => {
+      const { received, request, logged } = yield* makeClient(({ send, server }) => {
         if (server === b) {
-          send([...Frames.make("7777"), Frames.delimiter, ...Frames.make("unasked for")])
+          send([...Frames.make("7777"), Frames.delimiter, ...Frames.make("unsolicited")])
         }
       })
       const waiting = yield* Effect.fork(request("x"))
       yield* TestClock.adjust("200 millis")
-      assert.isAbove(asked.filter(({ server }) => server === b).length, 1)
-      assert.strictEqual(said.length, 2)
-      asked[0]!.reply()
+      assert.isAbove(received.filter(({ server }) => server === b).length, 1)
+      assert.strictEqual(logged.length, 2)
+      received[0]!.reply()
       yield* Fiber.join(waiting)
-      assert.strictEqual(said.at(-1), `server at ${a} answers`)
+      assert.strictEqual(logged.at(-1), `server at ${a} is active`)
     }))
 })
 
 describe("a client", () => {
-  it.scoped("that is closed fails what waits, and what comes later", () =>
+  it.scoped("fails pending and later requests when it is closed", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const { asked, request } = yield* Scope.extend(makeClient(() => {}), scope)
+      const { received, request } = yield* Scope.extend(makeClient(() => {}), scope)
       const waiting = yield* Effect.fork(Effect.flip(request("1")))
       yield* TestClock.adjust("1 seconds")
       yield* Scope.close(scope, Exit.void)
-      const { length } = asked
+      const { length } = received
       assert.strictEqual((yield* Fiber.join(waiting)).reason, "NoReply")
       assert.strictEqual((yield* Effect.flip(request("2"))).reason, "NoReply")
       yield* TestClock.adjust("1 minute")
-      assert.strictEqual(asked.length, length)
+      assert.strictEqual(received.length, length)
     }))
 
-  it.scoped("refuses wrong options and names their fields", () =>
+  it.scoped("rejects invalid options and names their fields", () =>
     Effect.gen(function*() {
       const fieldsOf = (options: unknown) =>
         makeClient(() => {}, options as BinaryStarClient.Options).pipe(
@@ -615,15 +617,15 @@ describe("a client", () => {
         )
       assert.deepStrictEqual(yield* fieldsOf({ servers: [] }), ["servers.0"])
       assert.deepStrictEqual(yield* fieldsOf({ servers: [a, "tcp://*:1"] }), ["servers.1"])
-      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", patience: 0 }), ["timeout", "patience"])
+      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", retryAfter: 0 }), ["timeout", "retryAfter"])
     }))
 })
 
 describe("a client over ZeroMQ", () => {
-  /** A server that can be stopped and started again on the same port, and what it was asked, one by one. */
+  /** A server that can be stopped and restarted on the same port, and the requests that it received. */
   const makeServer = Effect.gen(function*() {
     const endpoint = yield* freshEndpoint("tcp")
-    const asked = yield* Mailbox.make<string>()
+    const received = yield* Mailbox.make<string>()
     let scope = yield* Scope.make()
     const stop = Effect.suspend(() => Scope.close(scope, Exit.void))
     yield* Effect.addFinalizer(() => stop)
@@ -633,13 +635,13 @@ describe("a client over ZeroMQ", () => {
         yield* router.bind(endpoint)
         yield* Stream.runForEach(router.messages, (batch) => {
           const all = batch.map((request) => texts(request).at(-1)!)
-          asked.unsafeOfferAll(all)
+          received.unsafeOfferAll(all)
           return router.sendAll(batch.filter((_, i) => answers(all[i]!)))
         }).pipe(Effect.forkScoped)
       })
     return {
       endpoint,
-      asked,
+      received,
       stop,
       start: (answers: (text: string) => boolean) =>
         Effect.flatMap(Scope.make(), (next) => {
@@ -660,7 +662,7 @@ describe("a client over ZeroMQ", () => {
   const all = () => true
   const none = () => false
 
-  it.scopedLive("gets its reply from the other server when the one that had its request goes", () =>
+  it.scopedLive("receives its reply from the other server when the first one stops", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* makeServer, yield* makeServer]
       yield* first.start((text) => text !== "outstanding")
@@ -671,15 +673,15 @@ describe("a client over ZeroMQ", () => {
       })
       // The first round of votes is over before the request that matters.
       yield* request("first")
-      yield* Effect.repeat(first.asked.take, { until: (text) => text === "first" })
+      yield* Effect.repeat(first.received.take, { until: (text) => text === "first" })
       const outstanding = yield* Effect.fork(request("outstanding"))
-      yield* Effect.repeat(first.asked.take, { until: (text) => text === "outstanding" })
+      yield* Effect.repeat(first.received.take, { until: (text) => text === "outstanding" })
       yield* first.stop
       assert.strictEqual(yield* Fiber.join(outstanding), "outstanding")
       assert.strictEqual(yield* request("next"), "next")
     }))
 
-  it.scopedLive("has more requests in flight than the queues hold, and loses none when their server goes", () =>
+  it.scopedLive("loses no request when its server stops, with more in flight than the queues hold", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* makeServer, yield* makeServer]
       yield* first.start((text) => text === "first")
@@ -688,29 +690,29 @@ describe("a client over ZeroMQ", () => {
       yield* request("first")
       const sent = Array.from({ length: 2000 }, (_, i) => String(i))
       const replies = yield* Effect.fork(Effect.forEach(sent, (text) => request(text), { concurrency: "unbounded" }))
-      yield* Effect.repeat(first.asked.take, { until: (text) => text === "500" })
+      yield* Effect.repeat(first.received.take, { until: (text) => text === "500" })
       yield* first.stop
       assert.deepStrictEqual(yield* Fiber.join(replies), sent)
     }))
 
-  it.scopedLive("finds a server that is started again on the same port", () =>
+  it.scopedLive("reconnects to a server that is restarted on the same port", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* makeServer, yield* makeServer]
       yield* first.start(all)
       yield* second.start(all)
       const request = yield* makeClient([first.endpoint, second.endpoint])
       for (const [one, two] of [[first, second], [second, first], [first, second]] as const) {
-        yield* request("both are there")
+        yield* request("both run")
         yield* one.stop
-        assert.strictEqual(yield* request("one is there"), "one is there")
+        assert.strictEqual(yield* request("one runs"), "one runs")
         yield* one.start(all)
         yield* two.stop
-        assert.strictEqual(yield* request("the other is there"), "the other is there")
+        assert.strictEqual(yield* request("the other runs"), "the other runs")
         yield* two.start(all)
       }
     }))
 
-  it.scopedLive("waits for its servers to come", () =>
+  it.scopedLive("waits for its servers to start", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* makeServer, yield* makeServer]
       const request = yield* makeClient([first.endpoint, second.endpoint])
@@ -722,7 +724,7 @@ describe("a client over ZeroMQ", () => {
       assert.deepStrictEqual(yield* Fiber.join(replies), ["1", "2"])
     }))
 
-  it.scopedLive("sends no server that was started again what was meant for the one before", () =>
+  it.scopedLive("sends a restarted server nothing that was queued for the one before", () =>
     Effect.gen(function*() {
       const only = yield* makeServer
       yield* only.start((text) => text === "first")
@@ -734,24 +736,24 @@ describe("a client over ZeroMQ", () => {
         })
       )
       const once = yield* Effect.fork(Effect.flip(request("once", { resend: false })))
-      yield* Effect.repeat(only.asked.take, { until: (text) => text === "once" })
+      yield* Effect.repeat(only.received.take, { until: (text) => text === "once" })
       yield* only.stop
       assert.strictEqual((yield* Fiber.join(once)).reason, "Unanswered")
       yield* Fiber.interrupt(waiting)
-      yield* only.asked.clear
+      yield* only.received.clear
       yield* only.start(all)
       assert.strictEqual(yield* request("fresh"), "fresh")
-      assert.deepStrictEqual([...yield* only.asked.clear], ["fresh"])
+      assert.deepStrictEqual([...yield* only.received.clear], ["fresh"])
     }))
 
-  it.scopedLive("asks on while no server answers, and the one that begins to", () =>
+  it.scopedLive("finds the first server that starts to reply", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* makeServer, yield* makeServer]
       yield* first.start(none)
       yield* second.start(none)
-      const request = yield* makeClient([first.endpoint, second.endpoint], { patience: "50 millis" })
+      const request = yield* makeClient([first.endpoint, second.endpoint], { retryAfter: "50 millis" })
       const waiting = yield* Effect.fork(request("x"))
-      yield* Effect.all([first.asked.take, second.asked.take])
+      yield* Effect.all([first.received.take, second.received.take])
       yield* second.stop
       yield* second.start(all)
       assert.strictEqual(yield* Fiber.join(waiting), "x")

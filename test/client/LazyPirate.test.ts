@@ -25,28 +25,28 @@ import { listen, runOf } from "../support/sockets.ts"
 
 const servers = ["inproc://a", "inproc://b"]
 
-interface Asked {
+interface Received {
   readonly server: string
   readonly at: number
   readonly text: string
-  /** Answers as the server would: the envelope as it came, then another body. */
+  /** Replies as the server does: the envelope unchanged, then another body. */
   readonly reply: (text: string) => void
 }
 
-/** A client whose servers do what `answer` says with each message that reaches them. */
+/** A client whose servers handle each message with `onRequest`. */
 const makeClient = (
-  answer: (asked: Asked) => void,
+  onRequest: (received: Received) => void,
   options: LazyPirate.Options = {},
-  refuse: (server: string) => boolean = () => false
+  isUnknown: (server: string) => boolean = () => false
 ) =>
   Effect.gen(function*() {
-    const asked: Array<Asked> = []
-    const said: Array<string> = []
+    const received: Array<Received> = []
+    const logged: Array<string> = []
     let open = 0
     const link = Layer.succeed(ClientLink.ClientLink, {
       connect: (server) =>
         Effect.gen(function*() {
-          if (refuse(server)) {
+          if (isUnknown(server)) {
             return yield* new SocketError({ reason: "UnknownHost", operation: "connect", endpoint: server })
           }
           const queue: Array<ReadonlyArray<Frames.Frames>> = []
@@ -59,7 +59,7 @@ const makeClient = (
             send: (message) =>
               Effect.map(Clock.currentTimeMillis, (at) => {
                 const [id, empty, ...body] = message
-                const one: Asked = {
+                const one: Received = {
                   server,
                   at,
                   text: Frames.toString(body),
@@ -68,8 +68,8 @@ const makeClient = (
                     wake()
                   }
                 }
-                asked.push(one)
-                answer(one)
+                received.push(one)
+                onRequest(one)
               }),
             events: Stream.never,
             run: runOf(Stream.repeatEffect(Effect.async<ReadonlyArray<Frames.Frames>>((resume) => {
@@ -85,7 +85,7 @@ const makeClient = (
           }
         })
     })
-    const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => said.push(String(message))))
+    const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => logged.push(String(message))))
     const { request } = yield* LazyPirate.make({ servers, ...options }).pipe(
       Effect.provide(link),
       Effect.provide(logger)
@@ -93,8 +93,8 @@ const makeClient = (
     yield* settle
     return {
       client: { request: (frames: Frames.Input) => Effect.provide(request(frames), logger) },
-      asked,
-      said,
+      received,
+      logged,
       connections: () => open
     }
   })
@@ -102,18 +102,18 @@ const makeClient = (
 const text = (reply: Effect.Effect<Frames.Frames, RequestError>) => Effect.map(reply, Frames.toString)
 
 describe("a client", () => {
-  it.scoped("asks the first server and gives its reply", () =>
+  it.scoped("sends to the first server and returns its reply", () =>
     Effect.gen(function*() {
-      const { asked, client, said } = yield* makeClient(({ reply, text }) => reply(`${text}!`))
+      const { received, client, logged } = yield* makeClient(({ reply, text }) => reply(`${text}!`))
       assert.strictEqual(yield* text(client.request("hello")), "hello!")
       assert.deepStrictEqual(yield* client.request([Buffer.from("a"), Buffer.alloc(0)]), Frames.make("a !"))
-      assert.deepStrictEqual(asked.map(({ server }) => server), ["inproc://a", "inproc://a"])
-      assert.deepStrictEqual(said, ["connecting to server at inproc://a..."])
+      assert.deepStrictEqual(received.map(({ server }) => server), ["inproc://a", "inproc://a"])
+      assert.deepStrictEqual(logged, ["connecting to server at inproc://a..."])
     }))
 
-  it.scoped("on silence leaves the server, waits for the settle delay and asks the other one the same", () =>
+  it.scoped("fails over without a reply: disconnects, waits for reconnectDelay, sends the same to the other server", () =>
     Effect.gen(function*() {
-      const { asked, client, connections, said } = yield* makeClient(({ reply, server, text }) => {
+      const { received, client, connections, logged } = yield* makeClient(({ reply, server, text }) => {
         if (server === "inproc://b") {
           reply(text)
         }
@@ -124,25 +124,25 @@ describe("a client", () => {
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(connections(), 0)
       yield* TestClock.adjust("1999 millis")
-      assert.strictEqual(asked.length, 1)
+      assert.strictEqual(received.length, 1)
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* Fiber.join(reply), "1")
-      assert.deepStrictEqual(asked.map(({ at, server, text }) => [server, text, at]), [
+      assert.deepStrictEqual(received.map(({ at, server, text }) => [server, text, at]), [
         ["inproc://a", "1", 0],
         ["inproc://b", "1", 3000]
       ])
-      assert.deepStrictEqual(said, [
+      assert.deepStrictEqual(logged, [
         "connecting to server at inproc://a...",
         "no response from server, failing over",
         "connecting to server at inproc://b..."
       ])
       assert.strictEqual(yield* text(client.request("2")), "2")
-      assert.strictEqual(asked.at(-1)!.server, "inproc://b")
+      assert.strictEqual(received.at(-1)!.server, "inproc://b")
     }))
 
-  it.scoped("gives up with a typed error in the promised time when both are silent", () =>
+  it.scoped("fails with a typed error in the promised time when no server replies", () =>
     Effect.gen(function*() {
-      const { asked, client, connections } = yield* makeClient(() => {}, { retry: Schedule.recurs(2) })
+      const { received, client, connections } = yield* makeClient(() => {}, { retry: Schedule.recurs(2) })
       const reply = yield* Effect.fork(Effect.exit(client.request("1")))
       yield* TestClock.adjust("6999 millis")
       assert.isNull(yield* Fiber.poll(reply).pipe(Effect.map((poll) => poll._tag === "None" ? null : poll.value)))
@@ -153,8 +153,8 @@ describe("a client", () => {
       assert.instanceOf(error, RequestError)
       assert.strictEqual(error.reason, "NoReply")
       assert.strictEqual(error.attempts, 3)
-      assert.strictEqual(error.message, "no reply from inproc://a or inproc://b after 3 tries")
-      assert.deepStrictEqual(asked.map(({ at, server }) => [server, at]), [
+      assert.strictEqual(error.message, "no reply from inproc://a or inproc://b after 3 attempts")
+      assert.deepStrictEqual(received.map(({ at, server }) => [server, at]), [
         ["inproc://a", 0],
         ["inproc://b", 3000],
         ["inproc://a", 6000]
@@ -163,28 +163,28 @@ describe("a client", () => {
       assert.strictEqual(connections(), 1)
     }))
 
-  it.scoped("never gives a late reply to another request", () =>
+  it.scoped("does not take a late reply for that to another request", () =>
     Effect.gen(function*() {
-      const { asked, client } = yield* makeClient(() => {}, { servers: ["inproc://a"], retry: Schedule.recurs(0) })
+      const { received, client } = yield* makeClient(() => {}, { servers: ["inproc://a"], retry: Schedule.recurs(0) })
       const first = yield* Effect.fork(Effect.exit(client.request("first")))
       yield* TestClock.adjust("500 millis")
       const second = yield* Effect.fork(text(client.request("second")))
       const third = yield* Effect.fork(text(client.request("third")))
       yield* settle
       yield* Fiber.interrupt(first)
-      asked[0]!.reply("reply to first")
+      received[0]!.reply("reply to first")
       yield* settle
-      asked[2]!.reply("reply to third")
-      asked[1]!.reply("reply to second")
+      received[2]!.reply("reply to third")
+      received[1]!.reply("reply to second")
       assert.strictEqual(yield* Fiber.join(second), "reply to second")
       assert.strictEqual(yield* Fiber.join(third), "reply to third")
     }))
 
-  it.scoped("has many requests in the air, each with its own reply", () =>
+  it.scoped("runs many requests at once, each with its own reply", () =>
     Effect.gen(function*() {
-      const waiting: Array<Asked> = []
-      const { client } = yield* makeClient((asked) => {
-        waiting.push(asked)
+      const waiting: Array<Received> = []
+      const { client } = yield* makeClient((received) => {
+        waiting.push(received)
         if (waiting.length === 100) {
           waiting.reverse().forEach(({ reply, text }) => reply(`reply to ${text}`))
         }
@@ -196,9 +196,9 @@ describe("a client", () => {
       assert.deepStrictEqual(replies, requests.map((request) => `reply to ${request}`))
     }))
 
-  it.scoped("frees every request that waits for a silent server at once, and asks the other one for all", () =>
+  it.scoped("moves all pending requests to the other server with the first that times out", () =>
     Effect.gen(function*() {
-      const { asked, client, said } = yield* makeClient(({ reply, server, text }) => {
+      const { received, client, logged } = yield* makeClient(({ reply, server, text }) => {
         if (server === "inproc://b") {
           reply(text)
         }
@@ -209,18 +209,18 @@ describe("a client", () => {
       yield* TestClock.adjust("2100 millis")
       assert.strictEqual(yield* Fiber.join(first), "1")
       assert.strictEqual(yield* Fiber.join(second), "2")
-      assert.sameDeepMembers(asked.map(({ at, server, text }) => [server, text, at]), [
+      assert.sameDeepMembers(received.map(({ at, server, text }) => [server, text, at]), [
         ["inproc://a", "1", 0],
         ["inproc://a", "2", 900],
         ["inproc://b", "1", 3000],
         ["inproc://b", "2", 3000]
       ])
-      assert.strictEqual(said.filter((line) => line.startsWith("no response")).length, 1)
+      assert.strictEqual(logged.filter((line) => line.startsWith("no response")).length, 1)
     }))
 
-  it.scoped("stays with a server that leaves one request without an answer but answers others", () =>
+  it.scoped("stays with a server that replies to other requests", () =>
     Effect.gen(function*() {
-      const { asked, client, said } = yield* makeClient(({ reply, text }) => {
+      const { received, client, logged } = yield* makeClient(({ reply, text }) => {
         if (text !== "lost") {
           reply(text)
         }
@@ -231,27 +231,27 @@ describe("a client", () => {
         assert.strictEqual(yield* text(client.request(String(i))), String(i))
       }
       assert.strictEqual((yield* Fiber.join(lost)).attempts, 3)
-      assert.isTrue(asked.every(({ server }) => server === "inproc://a"))
-      assert.deepStrictEqual(said, ["connecting to server at inproc://a..."])
+      assert.isTrue(received.every(({ server }) => server === "inproc://a"))
+      assert.deepStrictEqual(logged, ["connecting to server at inproc://a..."])
     }))
 
-  it.scoped("fails its requests, and all later ones, when it is closed", () =>
+  it.scoped("fails pending and later requests when it is closed", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const { client } = yield* makeClient(() => {}, { retry: Schedule.forever }).pipe(Scope.extend(scope))
       const waiting = yield* Effect.fork(Effect.flip(client.request("1")))
       yield* TestClock.adjust("1500 millis")
-      const settling = yield* Effect.fork(Effect.flip(client.request("2")))
+      const reconnecting = yield* Effect.fork(Effect.flip(client.request("2")))
       yield* settle
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual((yield* Fiber.join(waiting)).reason, "NoReply")
-      assert.strictEqual((yield* Fiber.join(settling)).reason, "NoReply")
+      assert.strictEqual((yield* Fiber.join(reconnecting)).reason, "NoReply")
       assert.strictEqual((yield* Effect.flip(client.request("3"))).reason, "NoReply")
     }))
 
-  it.scoped("goes on to the next server when one cannot be connected", () =>
+  it.scoped("connects to the next server when a host name cannot be resolved", () =>
     Effect.gen(function*() {
-      const { asked, client } = yield* makeClient(
+      const { received, client } = yield* makeClient(
         ({ reply, text }) => reply(text),
         {},
         (server) => server === "inproc://a"
@@ -259,10 +259,10 @@ describe("a client", () => {
       const reply = yield* Effect.fork(text(client.request("1")))
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* Fiber.join(reply), "1")
-      assert.deepStrictEqual(asked.map(({ server }) => server), ["inproc://b"])
+      assert.deepStrictEqual(received.map(({ server }) => server), ["inproc://b"])
     }))
 
-  it.scoped("is left as it was when a request is interrupted, at any time", () =>
+  it.scoped("keeps working when requests are interrupted, at any time", () =>
     Effect.gen(function*() {
       let silent = true
       const { client, connections } = yield* makeClient(({ reply, text }) => {
@@ -281,33 +281,33 @@ describe("a client", () => {
       assert.strictEqual(connections(), 1)
     }))
 
-  it.scoped("waits as long as the retry schedule says, where that is longer than the settle delay", () =>
+  it.scoped("adds the delays of the retry schedule to reconnectDelay", () =>
     Effect.gen(function*() {
       const retry = Schedule.intersect(Schedule.spaced("5 seconds"), Schedule.recurs(2))
-      const { asked, client } = yield* makeClient(() => {}, { retry })
+      const { received, client } = yield* makeClient(() => {}, { retry })
       const lost = yield* Effect.fork(Effect.zip(Effect.flip(client.request("1")), Clock.currentTimeMillis))
       yield* TestClock.adjust("1 minute")
       const [error, at] = yield* Fiber.join(lost)
       assert.strictEqual(error.attempts, 3)
       assert.strictEqual(at, 13_000)
-      assert.deepStrictEqual(asked.map(({ at, server }) => [server, at]), [
+      assert.deepStrictEqual(received.map(({ at, server }) => [server, at]), [
         ["inproc://a", 0],
         ["inproc://b", 6000],
         ["inproc://a", 12_000]
       ])
     }))
 
-  it.scoped("does not leave a server because of a request that was interrupted", () =>
+  it.scoped("does not fail over because of an interrupted request", () =>
     Effect.gen(function*() {
-      const { client, said } = yield* makeClient(() => {})
+      const { client, logged } = yield* makeClient(() => {})
       const request = yield* Effect.fork(client.request("1"))
       yield* TestClock.adjust("500 millis")
       yield* Fiber.interrupt(request)
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(said, ["connecting to server at inproc://a..."])
+      assert.deepStrictEqual(logged, ["connecting to server at inproc://a..."])
     }))
 
-  it.scoped("refuses wrong options and names their fields", () =>
+  it.scoped("rejects invalid options and names their fields", () =>
     Effect.gen(function*() {
       const fieldsOf = (options: unknown) =>
         makeClient(() => {}, options as LazyPirate.Options).pipe(
@@ -316,27 +316,30 @@ describe("a client", () => {
         )
       assert.deepStrictEqual(yield* fieldsOf({ servers: [] }), ["servers.0"])
       assert.deepStrictEqual(yield* fieldsOf({ servers: ["inproc://a", "tcp://*:1"] }), ["servers.1"])
-      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", settle: "later" }), ["timeout", "settle"])
+      assert.deepStrictEqual(yield* fieldsOf({ timeout: "soon", reconnectDelay: "later" }), [
+        "timeout",
+        "reconnectDelay"
+      ])
     }))
 })
 
 describe("a client over ZeroMQ", () => {
   const client = (options: LazyPirate.Options) => LazyPirate.make(options).pipe(Effect.provide(ZmqClientLink.layer))
 
-  it.scopedLive("fails over in the middle of a request", () =>
+  it.scopedLive("fails over during a request", () =>
     Effect.gen(function*() {
       const deaf = yield* ZmqSocket.makeRouter()
       const echo = yield* ZmqSocket.makeRouter()
       const servers = [yield* deaf.bind("tcp://127.0.0.1:*"), yield* echo.bind("tcp://127.0.0.1:*")]
       yield* Stream.runForEach(echo.messages, echo.sendAll).pipe(Effect.forkScoped)
-      const { request } = yield* client({ servers, timeout: "200 millis", settle: "50 millis" })
+      const { request } = yield* client({ servers, timeout: "200 millis", reconnectDelay: "50 millis" })
       const replies = yield* Effect.forEach(["1", "2", "3"], (sequence) => text(request(sequence)), {
         concurrency: "unbounded"
       })
       assert.deepStrictEqual(replies, ["1", "2", "3"])
     }))
 
-  it.scopedLive("drops replies that are late, doubled, unasked for or malformed", () =>
+  it.scopedLive("drops replies that are late, duplicate, unsolicited or malformed", () =>
     Effect.gen(function*() {
       const server = yield* ZmqSocket.makeRouter()
       const { request } = yield* client({ servers: [yield* server.bind("tcp://127.0.0.1:*")], timeout: "30 seconds" })
@@ -346,38 +349,38 @@ describe("a client over ZeroMQ", () => {
       yield* Fiber.interrupt(abandoned)
       for (const sequence of ["1", "2"]) {
         const reply = yield* Effect.fork(text(request(sequence)))
-        const asked = yield* requests.take
-        const [identity, id, delimiter] = asked
+        const received = yield* requests.take
+        const [identity, id, delimiter] = received
         yield* server.sendAll([
           late,
           [identity!],
           [identity!, id!],
           [identity!, delimiter!],
           [identity!, id!, ...Frames.make("no delimiter")],
-          [identity!, ...Frames.make("unasked for"), delimiter!, ...Frames.make("x")],
-          asked,
-          asked
+          [identity!, ...Frames.make("unsolicited"), delimiter!, ...Frames.make("x")],
+          received,
+          received
         ])
         assert.strictEqual(yield* Fiber.join(reply), sequence)
       }
     }))
 
-  it.scopedLive("survives a server whose name nobody knows, and both servers down", () =>
+  it.scopedLive("survives an unknown host, and two servers that do not run", () =>
     Effect.gen(function*() {
       const echo = yield* ZmqSocket.makeRouter()
-      const servers = ["tcp://nobody.invalid:5001", yield* echo.bind("tcp://127.0.0.1:*")]
+      const servers = ["tcp://unknown.invalid:5001", yield* echo.bind("tcp://127.0.0.1:*")]
       yield* Stream.runForEach(echo.messages, echo.sendAll).pipe(Effect.forkScoped)
-      const { request } = yield* client({ servers, settle: "50 millis" })
+      const { request } = yield* client({ servers, reconnectDelay: "50 millis" })
       assert.strictEqual(yield* text(request("1")), "1")
       const lost = yield* client({
         servers: ["ipc:///nowhere/a", "ipc:///nowhere/b"],
         timeout: "50 millis",
-        settle: "10 millis"
+        reconnectDelay: "10 millis"
       })
       assert.strictEqual((yield* Effect.flip(lost.request("2"))).attempts, 4)
     }))
 
-  it.scopedLive("talks to several pairs in one process", () =>
+  it.scopedLive("connects to several pairs in one process", () =>
     Effect.gen(function*() {
       const pair = (name: string) =>
         Effect.gen(function*() {
@@ -404,7 +407,7 @@ describe("a client over ZeroMQ", () => {
       assert.strictEqual(yield* text(blue.request("2")), "blue: 2")
     }))
 
-  it("knows an echo when it sees one", () => {
+  it("Handler.echo replies with the body of the request", () => {
     assert.deepStrictEqual(Handler.echo({ client: "", state: "ACTIVE", body: Frames.make("x") }), Frames.make("x"))
   })
 })

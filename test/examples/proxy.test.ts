@@ -6,9 +6,9 @@ import * as path from "node:path"
 import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+import type { Role } from "../support/processes.ts"
+import { freeEndpoints, other, root, run } from "../support/processes.ts"
 import { quiet } from "../support/sockets.ts"
-import type { Role } from "../system/support.ts"
-import { freeEndpoints, other, root, run } from "../system/support.ts"
 
 const python = ["python3", "/usr/bin/python3"].find((python) => spawnSync(python, ["-c", "import zmq"]).status === 0)
 

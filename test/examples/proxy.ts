@@ -1,6 +1,5 @@
 /**
- * A pair that hands requests on to workers in any language, such as worker.py: the same as the command `bstar proxy`, inside
- * an application.
+ * A pair that forwards requests to workers in any language, such as worker.py: the command `bstar proxy` within an application.
  *
  *     BSTAR_ROLE=primary BSTAR_POLICY=hardened BSTAR_BACKEND=tcp://*:5005 npx tsx proxy.ts
  *     BSTAR_ROLE=backup BSTAR_POLICY=hardened BSTAR_BACKEND=tcp://*:5006 npx tsx proxy.ts

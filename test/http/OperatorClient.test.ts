@@ -6,8 +6,8 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as OperatorClient from "../../src/http/OperatorClient.ts"
 
-describe("the address of a status server", () => {
-  it("is a URL, host and port, or a port of this machine", () => {
+describe("OperatorClient.urlOf", () => {
+  it("a URL, host and port, or a port of this machine", () => {
     for (
       const [given, expected] of [
         ["5011", "http://127.0.0.1:5011"],
@@ -22,7 +22,7 @@ describe("the address of a status server", () => {
     }
   })
 
-  it("is nothing else", () => {
+  it("nothing else", () => {
     for (
       const given of [
         "",
@@ -42,21 +42,21 @@ describe("the address of a status server", () => {
   })
 })
 
-interface Asked {
+interface Received {
   readonly method: string | undefined
   readonly url: string | undefined
   readonly authorization: string | undefined
   readonly body: string
 }
 
-/** A server that answers everything alike, and what it was asked. */
+/** A server with one answer to every request, and the requests that it received. */
 const serverOf = (code: number, body: unknown, headers: http.OutgoingHttpHeaders = {}) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const asked: Array<Asked> = []
+      const received: Array<Received> = []
       const server = http.createServer(async (request, response) => {
         const chunks = await request.toArray()
-        asked.push({
+        received.push({
           method: request.method,
           url: request.url,
           authorization: request.headers.authorization,
@@ -65,7 +65,7 @@ const serverOf = (code: number, body: unknown, headers: http.OutgoingHttpHeaders
         response.writeHead(code, headers).end(typeof body === "string" ? body : JSON.stringify(body))
       }).listen(0, "127.0.0.1")
       await once(server, "listening")
-      return { asked, server, address: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+      return { received, server, address: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
     }),
     ({ server }) =>
       Effect.promise(async () => {
@@ -80,29 +80,29 @@ const clientOf = (address: string, token?: Redacted.Redacted<string>) =>
   OperatorClient.make({ address, token }).pipe(Effect.provide(FetchHttpClient.layer))
 
 describe("OperatorClient", () => {
-  it.scopedLive("orders with its reason and the token", () =>
+  it.scopedLive("commands: sends the reason and the token", () =>
     Effect.gen(function*() {
-      const { address, asked } = yield* serverOf(200, { say: "paused" })
+      const { address, received } = yield* serverOf(200, { message: "paused" })
       const client = yield* clientOf(address, token)
-      assert.deepStrictEqual(yield* client.pause("new disk"), { say: "paused" })
-      assert.deepStrictEqual(asked, [
+      assert.deepStrictEqual(yield* client.pause("new disk"), { message: "paused" })
+      assert.deepStrictEqual(received, [
         { method: "POST", url: "/pause", authorization: "Bearer secret", body: `{"reason":"new disk"}` }
       ])
     }))
 
-  const refusals: ReadonlyArray<
+  const failures: ReadonlyArray<
     readonly [number, unknown, Redacted.Redacted<string> | undefined, OperatorClient.OperatorReason, RegExp]
   > = [
     [401, "", undefined, "Unauthorized", /--token-file/],
     [401, "", token, "Unauthorized", /not that of this server/],
-    [404, "", token, "NoOrders", /started without a token/],
-    [409, { error: "not promoted: the peer is alive" }, token, "Refused", /^\S+: not promoted: the peer is alive$/],
+    [404, "", token, "NoCommands", /started without a token/],
+    [409, { error: "not promoted: the peer is alive" }, token, "Conflict", /^\S+: not promoted: the peer is alive$/],
     [504, { error: "still waiting for the peer" }, token, "Unfinished", /^\S+: still waiting for the peer$/],
     [500, "<html>", token, "Unexpected", /HTTP 500/],
-    [200, "<html>", token, "Unexpected", /no status server/]
+    [200, "<html>", token, "Unexpected", /not that of a status server/]
   ]
-  for (const [code, body, token, reason, message] of refusals) {
-    it.scopedLive(`says why not: ${code}${token === undefined ? " without a token" : ""}`, () =>
+  for (const [code, body, token, reason, message] of failures) {
+    it.scopedLive(`failed command: ${code}${token === undefined ? " without a token" : ""}`, () =>
       Effect.gen(function*() {
         const { address } = yield* serverOf(code, body)
         const error = yield* Effect.flip((yield* clientOf(address, token)).promote("why not"))
@@ -112,7 +112,7 @@ describe("OperatorClient", () => {
       }))
   }
 
-  it.scopedLive("finds out without an order whether orders are taken", () =>
+  it.scopedLive("commands: finds out without a command whether they are accepted", () =>
     Effect.gen(function*() {
       const paths = { "/status": {} }
       for (
@@ -124,27 +124,27 @@ describe("OperatorClient", () => {
           [400, "", token, "On"]
         ] as const
       ) {
-        const { address, asked } = yield* serverOf(code, body)
-        assert.strictEqual(yield* (yield* clientOf(address, token_)).orders, expected)
-        assert.deepStrictEqual(asked.map(({ body, method }) => [method, body]), [
+        const { address, received } = yield* serverOf(code, body)
+        assert.strictEqual(yield* (yield* clientOf(address, token_)).commands, expected)
+        assert.deepStrictEqual(received.map(({ body, method }) => [method, body]), [
           token_ === undefined ? ["GET", ""] : ["POST", "{"]
         ])
       }
     }))
 
-  it.scopedLive("says that nobody is there, or somebody else", () =>
+  it.scopedLive("unreachable server, foreign server: the error names the reason", () =>
     Effect.gen(function*() {
       const { address } = yield* Effect.scoped(serverOf(200, ""))
-      const gone = yield* Effect.flip((yield* clientOf(address)).pair)
-      assert.strictEqual(gone.reason, "Unreachable")
-      assert.match(gone.message, /connection refused/)
+      const closed = yield* Effect.flip((yield* clientOf(address)).pair)
+      assert.strictEqual(closed.reason, "Unreachable")
+      assert.match(closed.message, /connection refused/)
 
       const nowhere = yield* Effect.flip((yield* clientOf("http://no-such-host.invalid:1234")).pair)
       assert.strictEqual(nowhere.reason, "Unreachable")
 
       assert.match(
         (yield* Effect.flip((yield* clientOf(":6000")).pair)).message,
-        /one that browsers and fetch do not ask/
+        /browsers and fetch block this port/
       )
 
       const other = yield* serverOf(404, "Not Found")

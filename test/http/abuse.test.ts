@@ -7,18 +7,18 @@ import * as Redacted from "effect/Redacted"
 import * as net from "node:net"
 import { hostname } from "node:os"
 import * as OperatorClient from "../../src/http/OperatorClient.ts"
-import * as PeerStatus from "../../src/http/peerStatus.ts"
+import * as Peer from "../../src/http/peer.ts"
 import type * as BinaryStar from "../../src/member/BinaryStar.ts"
 import { eventually, unhandledRejections } from "../support/sockets.ts"
 import { call, codeOf, post, soon, startPair, statusOf, token } from "./nodes.ts"
 
 const portOf = (url: string) => Number(new URL(url).port)
 
-/** Errors are no news here. */
+/** Ignores errors. */
 const happens = (socket: net.Socket, event: string): Promise<void> =>
   new Promise((resolve) => socket.once(event, () => resolve()))
 
-/** A connection that is destroyed with the scope. What becomes of it is its own affair. */
+/** A connection that is destroyed with the scope. Its errors are ignored. */
 const connect = (url: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -31,7 +31,7 @@ const connect = (url: string) =>
   )
 
 /** Sends bytes and gives what is answered until the other side closes. */
-const say = (url: string, ...texts: ReadonlyArray<string>) =>
+const exchange = (url: string, ...texts: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const socket = yield* connect(url)
     let answer = ""
@@ -43,7 +43,7 @@ const say = (url: string, ...texts: ReadonlyArray<string>) =>
     return answer
   }).pipe(Effect.scoped)
 
-/** The server still answers, and its peer goes on hearing it. */
+/** The server answers, and its peer receives its heartbeats. */
 const isWell = (url: string, peer: BinaryStar.BinaryStar["Type"]) =>
   Effect.gen(function*() {
     assert.deepInclude(yield* soon(statusOf(url)), { state: "ACTIVE", answers: true })
@@ -54,8 +54,8 @@ const isWell = (url: string, peer: BinaryStar.BinaryStar["Type"]) =>
 
 const settings = { token, heartbeat: "1 second" } as const
 
-describe("the status server is not impressed by", () => {
-  it.scopedLive("requests that are none", () =>
+describe("StatusServer: withstands", () => {
+  it.scopedLive("malformed requests", () =>
     Effect.gen(function*() {
       const rejections = yield* unhandledRejections
       const { members, primary } = yield* startPair(settings)
@@ -75,11 +75,11 @@ describe("the status server is not impressed by", () => {
           [200, `${get}upgrade: websocket\r\nconnection: upgrade, close\r\n\r\n`]
         ] as const
       ) {
-        const answer = yield* say(primary.url, ...texts)
+        const answer = yield* exchange(primary.url, ...texts)
         assert.match(answer, new RegExp(`^HTTP/1.1 ${code} `), texts[0])
         assert.notMatch(answer, /node_modules|\bat .*:\d+:\d+/)
       }
-      assert.strictEqual(yield* say(primary.url, "CONNECT x:1 HTTP/1.1\r\nhost: localhost\r\n\r\n"), "")
+      assert.strictEqual(yield* exchange(primary.url, "CONNECT x:1 HTTP/1.1\r\nhost: localhost\r\n\r\n"), "")
       yield* isWell(primary.url, members.backup)
       assert.deepStrictEqual(rejections, [])
     }), 60_000)
@@ -90,16 +90,16 @@ describe("the status server is not impressed by", () => {
       const body = Buffer.alloc(10_000_000, "x")
       const chunked = () => new Blob([body]).stream()
       const headers = { authorization: `Bearer ${token}` }
-      const order = { method: "POST", headers } as const
+      const command = { method: "POST", headers } as const
       assert.strictEqual((yield* post(`${primary.url}/pause`, String(body))).status, 413)
       assert.strictEqual(
-        yield* codeOf(`${primary.url}/pause`, { ...order, body: chunked(), duplex: "half" } as RequestInit),
+        yield* codeOf(`${primary.url}/pause`, { ...command, body: chunked(), duplex: "half" } as RequestInit),
         413
       )
       assert.strictEqual((yield* post(`${primary.url}/pause`, String(body), null)).status, 401)
       assert.strictEqual(yield* codeOf(`${primary.url}/status`, { method: "PUT", body }), 404)
       yield* isWell(primary.url, members.backup)
-      assert.isNull((yield* statusOf(primary.url)).hold)
+      assert.isNull((yield* statusOf(primary.url)).takeoverBlock)
     }), 60_000)
 
   it.scopedLive("a port scan, and connections that are reset", () =>
@@ -120,7 +120,7 @@ describe("the status server is not impressed by", () => {
       yield* isWell(primary.url, members.backup)
     }), 60_000)
 
-  it.scopedLive("1,000 connections that are idle, or do not go on", () =>
+  it.scopedLive("1,000 connections that are idle or incomplete", () =>
     Effect.gen(function*() {
       const { members, primary } = yield* startPair(settings)
       for (let i = 0; i < 1000; i++) {
@@ -136,7 +136,7 @@ describe("the status server is not impressed by", () => {
   it.scopedLive("F10 requests: 2,000 that are pipelined on one connection", () =>
     Effect.gen(function*() {
       const { members, primary } = yield* startPair(settings)
-      const answer = yield* say(primary.url, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2000))
+      const answer = yield* exchange(primary.url, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2000))
       assert.isBelow(answer.match(/HTTP\/1\.1 200 /g)?.length ?? 0, 20)
       yield* isWell(primary.url, members.backup)
     }), 60_000)
@@ -147,11 +147,11 @@ describe("the status server is not impressed by", () => {
       const requests = ["/live", "/passive", "/active"].map((path, i) =>
         `GET ${path} HTTP/1.1\r\nhost: localhost\r\n${i === 2 ? "connection: close\r\n" : ""}\r\n`
       )
-      const answer = yield* say(primary.url, requests.join(""))
+      const answer = yield* exchange(primary.url, requests.join(""))
       assert.deepStrictEqual(answer.match(/HTTP\/1\.1 [0-9]+/g), ["HTTP/1.1 200", "HTTP/1.1 503", "HTTP/1.1 200"])
     }), 60_000)
 
-  it.scopedLive("F10 output: clients that ask for pages and do not read", () =>
+  it.scopedLive("F10 output: clients that request pages and do not read", () =>
     Effect.gen(function*() {
       const { members, primary } = yield* startPair(settings)
       const sockets = yield* Effect.forEach(Array.from({ length: 20 }), () => connect(primary.url))
@@ -169,7 +169,7 @@ describe("the status server is not impressed by", () => {
     }), 60_000)
 
   it.scopedLive(
-    "F10 health checks: all places are taken by listeners and bodies that do not come",
+    "F10 health checks: all connections are taken by listeners and incomplete bodies",
     () =>
       Effect.gen(function*() {
         const { members, primary } = yield* startPair(settings)
@@ -178,19 +178,19 @@ describe("the status server is not impressed by", () => {
         for (let i = 0; i < 1000; i++) {
           ;(yield* connect(primary.url)).write(i < 150 ? "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n" : head)
         }
-        const answer = yield* say(primary.url, "GET /active HTTP/1.0\r\n\r\n")
+        const answer = yield* exchange(primary.url, "GET /active HTTP/1.0\r\n\r\n")
         assert.match(answer, /^HTTP\/1\.1 200 /)
         yield* soon(eventually(Effect.map(members.backup.counters, ({ heartbeats }) => heartbeats >= 2)))
       }),
     60_000
   )
 
-  it.scopedLive("F11 Host: a foreign name is refused, but for health checks", () =>
+  it.scopedLive("F11 Host: a foreign name is rejected, but for health checks", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair(settings)
       const codeWith = (path: string, host: string) =>
         Effect.map(
-          say(primary.url, `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`),
+          exchange(primary.url, `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`),
           (answer) => Number(answer.slice(9, 12))
         )
       for (
@@ -206,7 +206,7 @@ describe("the status server is not impressed by", () => {
         for (const path of ["/", "/status", "/events", "/metrics", "/live/../status"]) {
           assert.strictEqual(yield* codeWith(path, host), 421, `${path} of ${host}`)
         }
-        assert.strictEqual(yield* codeWith("/active", host), 200, host)
+        assert.strictEqual(yield* codeWith("/live", host), 200, host)
       }
       for (const host of ["localhost", "LOCALHOST:1", "127.0.0.1:5011", "[::1]:5011", "10.1.2.3", hostname()]) {
         assert.strictEqual(yield* codeWith("/status", host), 200, host)
@@ -220,16 +220,16 @@ describe("the status server is not impressed by", () => {
     }), 60_000)
 
   it.scopedLive(
-    "F11 Host: the refusal is JSON that names the host and the remedy, and clients report it",
+    "F11 Host: the error is JSON that names the host and the remedy, and clients report it",
     () =>
       Effect.gen(function*() {
         const { primary } = yield* startPair(settings)
-        const answer = yield* say(primary.url, "GET /status HTTP/1.1\r\nhost: evil.example\r\n\r\n")
+        const answer = yield* exchange(primary.url, "GET /status HTTP/1.1\r\nhost: evil.example\r\n\r\n")
         assert.match(answer, /^HTTP\/1\.1 421 [^]*content-type: application\/json\r\n/)
         const { error } = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))
         assert.match(error, /^"evil\.example" is not a name of this server: .*--http-host/)
         assert.match(
-          yield* say(primary.url, "GET /status HTTP/1.0\r\n\r\n"),
+          yield* exchange(primary.url, "GET /status HTTP/1.0\r\n\r\n"),
           /^HTTP\/1\.1 421 [^]*"error":"the request names no host/
         )
 
@@ -246,26 +246,26 @@ describe("the status server is not impressed by", () => {
         )
         assert.strictEqual(ofOperator.reason, "Unexpected")
         assert.include(ofOperator.message, error)
-        const orders = yield* Effect.flip(
+        const commands = yield* Effect.flip(
           (yield* Effect.provideServiceEffect(
             OperatorClient.make({ address: primary.url, token: Redacted.make(token) }),
             HttpClient.HttpClient,
             named
-          )).orders
+          )).commands
         )
-        assert.include(orders.message, error)
-        const peer = yield* Effect.provideServiceEffect(PeerStatus.make(primary.url), HttpClient.HttpClient, named)
-        for (const request of [peer.status, peer.promote("reason", Redacted.make(token))]) {
-          assert.include(
-            (yield* Effect.flip(request)).message,
-            `${primary.url} answers with HTTP status 421: ${error}`
-          )
-        }
+        assert.include(commands.message, error)
+        const peer = yield* Effect.provideServiceEffect(
+          Peer.make(primary.url, Redacted.make(token)),
+          HttpClient.HttpClient,
+          named
+        )
+        assert.include((yield* Effect.flip(peer.status)).message, error)
+        assert.include((yield* Effect.flip(peer.promote!("reason"))).message, error)
       }).pipe(Effect.provide(NodeHttpClient.layer)),
     60_000
   )
 
-  it.scopedLive("F11 Host: a request with several Host headers is refused", () =>
+  it.scopedLive("F11 Host: a request with several Host headers is rejected", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair(settings)
       for (
@@ -273,7 +273,7 @@ describe("the status server is not impressed by", () => {
       ) {
         for (const path of ["/status", "/active"]) {
           const lines = hosts.map((host, index) => `${["host", "Host"][index]}: ${host}\r\n`).join("")
-          const answer = yield* say(primary.url, `GET ${path} HTTP/1.1\r\n${lines}connection: close\r\n\r\n`)
+          const answer = yield* exchange(primary.url, `GET ${path} HTTP/1.1\r\n${lines}connection: close\r\n\r\n`)
           assert.match(answer, /^HTTP\/1\.1 400 [^]*"error":"a request has one Host header/, `${path} of ${hosts}`)
         }
       }

@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import type { OutgoingHttpHeaders } from "node:http"
 import { request } from "node:http"
-import * as Orders from "../../src/http/commands.ts"
+import * as Commands from "../../src/http/commands.ts"
 import { BinaryStar } from "../../src/member/BinaryStar.ts"
 import type * as Status from "../../src/status/Status.ts"
 import { foreignPeer, makePair as makePairInTime, settle } from "../support/nodes.ts"
@@ -17,21 +16,24 @@ const reason = "kernel update"
 const latest = (url: string) =>
   Effect.map(get<ReadonlyArray<Status.HistoryEntry>>(`${url}/history?limit=1`), ([entry]) => entry!)
 
-describe("orders", () => {
-  it.scopedLive("need the token", () =>
+/** Later than a timer of one second. */
+const afterASecond = "1001 millis"
+
+describe("commands over HTTP", () => {
+  it.scopedLive("commands: require the token", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
       for (const wrong of [null, "", "Bearer", "Bearer ", "Bearer Sesame", `Bearer ${token}x`]) {
-        for (const order of ["switchover", "pause", "resume", "promote"]) {
-          const { answer, status } = yield* post(`${primary.url}/${order}`, { reason }, wrong)
-          assert.strictEqual(status, 401, `${order} ${wrong}`)
+        for (const command of ["switchover", "pause", "resume", "promote"]) {
+          const { answer, status } = yield* post(`${primary.url}/${command}`, { reason }, wrong)
+          assert.strictEqual(status, 401, `${command} ${wrong}`)
           assert.strictEqual(answer.error, "the token is missing or wrong")
         }
       }
-      assert.deepInclude(yield* statusOf(primary.url), { hold: null, state: "ACTIVE" })
+      assert.deepInclude(yield* statusOf(primary.url), { takeoverBlock: null, state: "ACTIVE" })
     }))
 
-  it.scopedLive("F11 Origin: a page of another origin gives no orders, although it has the token", () =>
+  it.scopedLive("F11 Origin: commands of a page of another origin are rejected, although it has the token", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
       const { host, port } = new URL(primary.url)
@@ -62,7 +64,7 @@ describe("orders", () => {
       ) {
         const { answer, status } = yield* resume({ origin })
         assert.strictEqual(status, 403, String(origin))
-        assert.match(JSON.parse(answer).error, /^orders of a page at .* are refused/)
+        assert.match(JSON.parse(answer).error, /^commands of a page at .* are rejected/)
       }
       for (
         const headers of [
@@ -85,7 +87,7 @@ describe("orders", () => {
       assert.containsAllKeys(paths["/resume"]!.post.responses, ["401", "403"])
     }))
 
-  it.scopedLive("need a reason, as JSON, that is not too long", () =>
+  it.scopedLive("commands: require a reason, as JSON, of limited length", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
       const pause = `${primary.url}/pause`
@@ -95,19 +97,19 @@ describe("orders", () => {
         assert.match(String(answer.error), /^body/)
       }
       assert.strictEqual((yield* post(pause, { reason: "x".repeat(20_000) })).status, 413)
-      assert.isNull((yield* statusOf(primary.url)).hold)
+      assert.isNull((yield* statusOf(primary.url)).takeoverBlock)
     }))
 
-  it.scopedLive("pause a server and let it go on", () =>
+  it.scopedLive("pause, resume: set and end the block", () =>
     Effect.gen(function*() {
       const { backup } = yield* startPair({ token })
       assert.strictEqual((yield* post(`${backup.url}/pause`, { reason })).status, 200)
-      assert.deepInclude((yield* statusOf(backup.url)).hold, { kind: "paused", reason })
+      assert.deepInclude((yield* statusOf(backup.url)).takeoverBlock, { kind: "paused", reason })
       assert.strictEqual((yield* post(`${backup.url}/resume`, "")).status, 200)
-      assert.isNull((yield* statusOf(backup.url)).hold)
+      assert.isNull((yield* statusOf(backup.url)).takeoverBlock)
     }))
 
-  it.scopedLive("are refused with a sentence where they would do harm", () =>
+  it.scopedLive("promote, switchover: rejected with a reason if the state forbids it", () =>
     Effect.gen(function*() {
       const { backup } = yield* startPair({ token })
       const promotion = yield* post(`${backup.url}/promote`, { reason })
@@ -118,7 +120,7 @@ describe("orders", () => {
       assert.strictEqual(switchover.answer.error, "not handed over: this server is not active")
     }))
 
-  it.scopedLive("promote a backup that is alone", () =>
+  it.scopedLive("promote: makes a lone backup active", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* startPair({ token })
       yield* primary.kill
@@ -129,7 +131,7 @@ describe("orders", () => {
 })
 
 describe("a switchover", () => {
-  it.scopedLive("goes to the backup and back", () =>
+  it.scopedLive("switchover: to the backup and back", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* startPair({ token })
       for (
@@ -138,7 +140,7 @@ describe("a switchover", () => {
         yield* eventually(Effect.map(member.report, ({ peer }) => peer.state === "PASSIVE"))
         const { answer, status } = yield* post(`${from.url}/switchover`, { reason })
         assert.strictEqual(status, 200, String(answer.error))
-        assert.match(String(answer.say), /^the peer is active; clients waited for \d+ ms$/)
+        assert.match(String(answer.message), /^the peer is active; clients waited for \d+ ms$/)
         assert.isBelow(Number(answer.waitedMillis), 10_000)
         assert.deepInclude(yield* statusOf(from.url), { state: "PASSIVE", answers: false })
         assert.deepInclude(yield* statusOf(to.url), { state: "ACTIVE", answers: true })
@@ -151,18 +153,18 @@ describe("a switchover", () => {
       }
     }), 30_000)
 
-  it.scopedLive("needs no vote where the peer can be told", () =>
+  it.scopedLive("switchover: needs no vote if the peer can be promoted", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startPair({ token })
       yield* post(`${primary.url}/switchover`, { reason })
       assert.deepInclude(yield* latest(backup.url), {
         cause: "Promote",
-        evidence: "the peer is gone (connection to the primary in memory refused)",
+        explanation: "the peer is down (connection to the primary in memory refused)",
         reason
       })
     }), 30_000)
 
-  it.scopedLive("needs no status server of the peer, if there is a vote", () =>
+  it.scopedLive("switchover: needs no status server of the peer if there is a vote", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startPair({ token, acquainted: false })
       yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
@@ -171,63 +173,63 @@ describe("a switchover", () => {
       assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", cause: "ClientRequest" })
     }), 30_000)
 
-  it.scopedLive("goes on when who has ordered it hangs up", () =>
+  it.scopedLive("switchover: goes on when its client disconnects", () =>
     Effect.gen(function*() {
       const gate = yield* makeGate
       const { backup, members, primary } = yield* startPair({ token, handler: gate.handler })
-      yield* Effect.fork(primary.ask("slow"))
+      yield* Effect.fork(primary.request("slow"))
       yield* gate.reached
-      const order = yield* Effect.async<ReturnType<typeof request>>((resume) => {
-        const order = request(`${primary.url}/switchover`, {
+      const sent = yield* Effect.async<ReturnType<typeof request>>((resume) => {
+        const sent = request(`${primary.url}/switchover`, {
           method: "POST",
           headers: { authorization: `Bearer ${token}` }
         })
-        order.on("error", () => {}).end(JSON.stringify({ reason }), () => resume(Effect.succeed(order)))
+        sent.on("error", () => {}).end(JSON.stringify({ reason }), () => resume(Effect.succeed(sent)))
       })
       yield* eventually(Effect.map(members.primary.report, ({ answers }) => !answers))
-      order.destroy()
+      sent.destroy()
       yield* gate.open
       yield* become(members.primary, "PASSIVE")
       assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", reason })
     }), 30_000)
 
-  it.scoped("gives up after a while if the peer does not become active, and says what has come of it", () =>
+  it.scoped("switchover: times out if the peer does not become active, and reports the outcome", () =>
     Effect.gen(function*() {
       const pair = yield* makePairInTime(undefined, "hardened")
       const member = yield* pair.primary.start
       const peer = yield* foreignPeer(pair.links.backup)
-      const orders = yield* Orders.make(undefined, Redacted.make(token)).pipe(
+      const commands = yield* Commands.make(undefined).pipe(
         Effect.provideService(BinaryStar, member)
       )
-      yield* peer.says("2")
-      const beat = Effect.zipRight(peer.says("4"), TestClock.adjust("1 second"))
-      yield* beat
-      /** Somebody asks each second until this server is active again. */
-      const askFor = (seconds: number) =>
+      yield* peer.reports("2")
+      const heartbeat = Effect.zipRight(peer.reports("4"), TestClock.adjust("1 second"))
+      yield* heartbeat
+      /** Sends a request each second until this server is active again. */
+      const requestFor = (seconds: number) =>
         Effect.gen(function*() {
           for (let i = 0; i < seconds; i++) {
-            yield* TestClock.adjust("1001 millis")
-            yield* pair.primary.ask("x")
+            yield* TestClock.adjust(afterASecond)
+            yield* pair.primary.request("x")
           }
-          assert.strictEqual(yield* pair.primary.ask("x"), "x")
+          assert.strictEqual(yield* pair.primary.request("x"), "x")
         })
-      const ordered = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
+      const pending = yield* Effect.fork(Effect.flip(commands.switchover(reason)))
       yield* settle
       assert.strictEqual(yield* member.state, "HANDING_OVER")
-      yield* Effect.repeatN(beat, 10)
-      assert.deepInclude(yield* Fiber.join(ordered), {
+      yield* Effect.repeatN(heartbeat, 10)
+      assert.deepInclude(yield* Fiber.join(pending), {
         _tag: "Unfinished",
         error: "this server has handed over, but its peer is not active after 10s"
       })
 
-      // Then it is silent, and somebody asks.
-      yield* askFor(8)
-      yield* beat
-      const again = yield* Effect.fork(Effect.flip(orders.switchover(reason)))
+      // Then the peer is silent, and there are requests.
+      yield* requestFor(8)
+      yield* heartbeat
+      const again = yield* Effect.fork(Effect.flip(commands.switchover(reason)))
       yield* settle
-      yield* askFor(9)
+      yield* requestFor(9)
       assert.deepInclude(yield* Fiber.join(again), {
-        _tag: "Refused",
+        _tag: "Conflict",
         error: "the peer has not taken over, so this server is active again"
       })
     }).pipe(Effect.provide(quiet)))

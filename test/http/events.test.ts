@@ -16,10 +16,10 @@ import { settle } from "../support/nodes.ts"
 import { eventually } from "../support/sockets.ts"
 import { call, eventsOf, soon, startPair } from "./nodes.ts"
 
-/** A producer whose pair is what a test says, with a count of how often it was looked at. */
+/** A producer with the pair of a test, and the number of requests for it. */
 const makeEvents = Effect.gen(function*() {
   const transitions = yield* Queue.unbounded<Status.HistoryEntry>()
-  let asked = 0
+  let requests = 0
   const status = { self: { role: "primary", state: "ACTIVE" }, peer: null } as unknown as Status.PairStatus
   const events = yield* Events.make(
     "primary",
@@ -27,26 +27,26 @@ const makeEvents = Effect.gen(function*() {
     {
       self: Effect.succeed(status.self),
       known: Effect.succeed(status),
-      asked: Effect.sync(() => {
-        asked++
+      requested: Effect.sync(() => {
+        requests++
         return status
       })
     }
   )
-  const change = (say: string) =>
+  const change = (message: string) =>
     Effect.zipRight(
       transitions.offer({
         at: "2026-01-31T12:00:00.000Z",
         from: "PASSIVE",
         to: "ACTIVE",
         cause: "ClientRequest",
-        say,
-        evidence: null,
+        message,
+        explanation: null,
         reason: null
       }),
       settle
     )
-  return { change, listen: events.listen, asked: () => asked }
+  return { change, listen: events.listen, requests: () => requests }
 })
 
 /** All that has come in. */
@@ -78,7 +78,7 @@ const countTurns = Effect.acquireRelease(
 )
 
 describe("events", () => {
-  it.scopedLive("tell the pair at once, and a transition when it happens", () =>
+  it.scopedLive("/events: the pair at once, and each transition", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startPair()
       const seen: Array<{ readonly event: string; readonly data: Status.PairStatus & Status.TransitionEvent }> = []
@@ -100,23 +100,23 @@ describe("events", () => {
       yield* primary.kill
       yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
       yield* soon(Fiber.join(listening))
-      const told = seen.filter(({ event }) => event === "transition").map(({ data }) => data)
-      assert.deepInclude(told.at(-1), { role: "backup", to: "ACTIVE", cause: "ClientRequest" })
-      assert.include(told.at(-1)!.evidence, "vote")
+      const transitions = seen.filter(({ event }) => event === "transition").map(({ data }) => data)
+      assert.deepInclude(transitions.at(-1), { role: "backup", to: "ACTIVE", cause: "ClientRequest" })
+      assert.include(transitions.at(-1)!.explanation, "vote")
     }), 30_000)
 
-  it.scoped("are made only while somebody listens, once for all", () =>
+  it.scoped("/events: one producer for all listeners, and none without listeners", () =>
     Effect.gen(function*() {
-      const { asked, change, listen } = yield* makeEvents
+      const { requests, change, listen } = yield* makeEvents
       yield* TestClock.adjust("10 seconds")
-      assert.strictEqual(asked(), 0)
+      assert.strictEqual(requests(), 0)
 
       const scope = yield* Scope.make()
       const one = yield* Scope.extend(listen, scope)
       yield* settle
       const two = yield* Scope.extend(listen, scope)
       yield* TestClock.adjust("3 seconds")
-      assert.strictEqual(asked(), 4)
+      assert.strictEqual(requests(), 4)
       yield* change("failover")
       const texts = [read(one), read(two)] as const
       assert.match(texts[0], /^: .*\nretry: 1000\n\nevent: pair\ndata: \{/)
@@ -126,13 +126,13 @@ describe("events", () => {
       yield* Scope.close(scope, Exit.void)
       assert.isTrue(one.destroyed && two.destroyed)
       yield* TestClock.adjust("10 seconds")
-      assert.strictEqual(asked(), 4)
+      assert.strictEqual(requests(), 4)
       yield* listen
       yield* settle
-      assert.strictEqual(asked(), 5)
+      assert.strictEqual(requests(), 5)
     }))
 
-  it.scoped("go on for those who read, when one does not and is cut off", () =>
+  it.scoped("/events: a listener that does not read is disconnected, the others go on", () =>
     Effect.gen(function*() {
       const { change, listen } = yield* makeEvents
       const slow = yield* listen
@@ -164,18 +164,18 @@ describe("events", () => {
           return push(chunk)
         }
       }
-      for (const say of ["first", "second"]) {
-        yield* change(say)
+      for (const message of ["first", "second"]) {
+        yield* change(message)
       }
       yield* eventually(Effect.sync(() => counts.total() === 4 * listeners.length))
       assert.isAtMost(counts.most(), 10)
       for (const listener of listeners) {
-        assert.deepStrictEqual(read(listener).match(/^event: \w+|"say":"\w+"/gm), [
+        assert.deepStrictEqual(read(listener).match(/^event: \w+|"message":"\w+"/gm), [
           "event: transition",
-          "\"say\":\"first\"",
+          "\"message\":\"first\"",
           "event: pair",
           "event: transition",
-          "\"say\":\"second\"",
+          "\"message\":\"second\"",
           "event: pair"
         ])
       }
@@ -208,7 +208,7 @@ describe("events", () => {
     30_000
   )
 
-  it.scopedLive("are not for more than can be served", () =>
+  it.scopedLive("/events: the number of listeners is limited", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair()
       const responses = yield* Effect.all(Array.from({ length: 201 }, () => call(`${primary.url}/events`)), {

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { root } from "../system/support.ts"
+import { root } from "../support/processes.ts"
 
 const dist = path.join(root, "dist")
 
@@ -37,7 +37,7 @@ const ofKeys = (files: ReadonlySet<string>) =>
   [...files].flatMap((file) => read(file).match(/zeromq\.zap|secret-key|x25519/g) ?? [])
 
 describe("what a server loads", () => {
-  it("is nothing of keys without --keys, nor does a client", () => {
+  it("no module of keys without --keys, nor does a client", () => {
     for (const command of ["server", "proxy", "run", "client"]) {
       assert.deepStrictEqual(
         ofKeys(closure(chunkOf(command), new Set(closure(path.join(dist, "bstar.js"))))),
@@ -50,7 +50,7 @@ describe("what a server loads", () => {
     chunks.forEach((name) => assert.isNotEmpty(ofKeys(closure(path.join(dist, "chunks", name))), name))
   })
 
-  it("is nothing of HTTP without --http", () => {
+  it("no module of HTTP without --http", () => {
     for (const command of ["server", "proxy", "run"]) {
       const files = closure(chunkOf(command), new Set(closure(path.join(dist, "bstar.js"))))
       assert.isAbove(files.size, 3)
@@ -58,7 +58,7 @@ describe("what a server loads", () => {
     }
   })
 
-  it("is what this test looks for with --http", () => {
+  it("modules of HTTP with --http", () => {
     const [http] = fs.readdirSync(path.join(dist, "chunks")).filter((name) => /^http-/.test(name))
     assert.isNotEmpty(ofHttp(closure(path.join(dist, "chunks", http!))))
   })

@@ -31,10 +31,10 @@ export interface Settings extends Omit<Partial<Options>, "role"> {
 
 const freeAddress = Effect.map(freshEndpoint("tcp"), (endpoint) => endpoint.replace("tcp://", ""))
 
-/** Waits as long as anything may take on a machine that is busy with other things. */
+/** With a timeout that is enough on a busy machine. */
 export const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, "20 seconds")
 
-/** Gives the answer to a request, whatever it is. */
+/** Any answer to a request. */
 export const call = (url: string, init: RequestInit = {}) => Effect.promise((signal) => fetch(url, { signal, ...init }))
 
 export const get = <A>(url: string) =>
@@ -45,7 +45,7 @@ export const get = <A>(url: string) =>
 
 export const codeOf = (url: string, init: RequestInit = {}) => Effect.map(call(url, init), ({ status }) => status)
 
-/** Gives an order, and what was answered. */
+/** Sends a command, and returns the answer. */
 export const post = (url: string, body: unknown, authorization: string | null = `Bearer ${token}`) =>
   Effect.gen(function*() {
     const response = yield* call(url, {
@@ -67,7 +67,7 @@ export const makePair = ({ acquainted = true, handler = Handler.echo, token: sec
       Effect.gen(function*() {
         const frontend = yield* Frontend.makeMemory
         const url = `http://${addresses[role]}`
-        const member = BinaryStar.layer({ policy: "hardened", heartbeat: "250 millis", ...options, role }, handler)
+        const member = BinaryStar.layer({ policy: "hardened", heartbeat: "1 second", ...options, role }, handler)
         let isMute = false
         let scope = yield* Scope.make()
         const link = Layer.project(links[role], PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
@@ -88,19 +88,19 @@ export const makePair = ({ acquainted = true, handler = Handler.echo, token: sec
             return Context.get(context, BinaryStar.BinaryStar)
           }),
           stop,
-          /** Ends it without another word to its peer. */
+          /** Ends it without a final heartbeat. */
           kill: Effect.suspend(() => {
             isMute = true
             return stop
           }),
-          /** Asks the server once, and waits for its answer. */
-          ask: (request: string) =>
+          /** Sends one request, and waits for the reply. */
+          request: (request: string) =>
             Effect.gen(function*() {
               const { replies, send } = yield* open(frontend.connect)
               yield* send([Frames.delimiter, ...Frames.make(request)])
               return Option.map(yield* Effect.option(replies.take), (reply) => Frames.toString(reply.slice(1)))
             }).pipe(Effect.scoped),
-          /** Asks the server as a client does that nobody answers. */
+          /** Sends a request without waiting for a reply. */
           vote: Effect.scoped(
             Effect.flatMap(frontend.connect, ({ send }) => send([Frames.delimiter, ...Frames.make("vote")]))
           )
@@ -123,12 +123,12 @@ export const startPair = (settings?: Settings) =>
     const backup = yield* pair.backup.start
     yield* become(primary, "ACTIVE")
     yield* become(backup, "PASSIVE")
-    // Before it has heard so the primary does not hand over.
+    // The primary hands over only to a peer that is passive.
     yield* soon(eventually(Effect.map(primary.report, ({ peer }) => peer.state === "PASSIVE")))
     return { ...pair, members: { primary, backup } }
   })
 
-/** A latch that a handler waits at, and that tells when it does. */
+/** A latch for a handler, and the event that the handler has reached it. */
 export const makeGate = Effect.gen(function*() {
   const reached = yield* Deferred.make<void>()
   const open = yield* Deferred.make<void>()
@@ -142,7 +142,7 @@ export const makeGate = Effect.gen(function*() {
 
 export const statusOf = (url: string) => get<Status.NodeStatus>(`${url}/status`)
 
-/** Server-sent events as they come, in order. */
+/** Server-sent events, in order. */
 export const eventsOf = (url: string) =>
   Stream.unwrap(Effect.gen(function*() {
     const response = yield* call(`${url}/events`)

@@ -10,11 +10,11 @@ import * as Handler from "../../src/member/Handler.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 import * as Zmq from "../../src/zeromq/Zmq.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+import { freeEndpoints } from "../support/processes.ts"
 import { eventually, quiet } from "../support/sockets.ts"
-import { freeEndpoints } from "../system/support.ts"
 
 describe("a planned stop", () => {
-  it.scopedLive("loses no request, not even those that must not be sent twice", () =>
+  it.scopedLive("no request is lost, not even one that must not be sent twice", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const start = (role: "primary" | "backup") =>
@@ -22,10 +22,11 @@ describe("a planned stop", () => {
           const options = {
             role,
             policy: "hardened",
-            // A server that has stood still for one and a half of them gives up what it was doing.
+            // A server that stalls for one and a half heartbeats drops its requests.
             heartbeat: "2 seconds",
-            ...at[role],
-            peer: at[role === "primary" ? "backup" : "primary"].state
+            frontend: at[role].frontend,
+            stateEndpoint: at[role].state,
+            peerEndpoint: at[role === "primary" ? "backup" : "primary"].state
           } as const
           const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
           const context = yield* Layer.buildWithScope(

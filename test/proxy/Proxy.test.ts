@@ -25,7 +25,7 @@ import { listen, message, open, texts } from "../support/sockets.ts"
 
 type Options = Pick<Proxy.Options, "concurrency" | "drain" | "policy" | "timeout" | "whenBusy">
 
-/** A proxy in memory that can be stopped, its ports, and whatever it said. */
+/** A proxy in memory that can be stopped, its ports, and its log lines. */
 const makeProxy = (
   options: Partial<Options> = {},
   role: Role = "primary",
@@ -34,8 +34,8 @@ const makeProxy = (
   Effect.gen(function*() {
     const frontend = yield* Frontend.makeMemory
     const backend = yield* Backend.makeMemory
-    const said: Array<string> = []
-    const logger = Logger.make(({ message }) => said.push(String(message)))
+    const logLines: Array<string> = []
+    const logger = Logger.make(({ message }) => logLines.push(String(message)))
     const scope = yield* Scope.make()
     const ports = Layer.mergeAll(frontend.layer, backend.layer, link ?? (yield* PeerLink.makeMemory)[role])
     const context = yield* Layer.buildWithScope(
@@ -43,7 +43,7 @@ const makeProxy = (
       scope
     ).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
     const stop = Scope.close(scope, Exit.void)
-    // A worker may be left that never answers, and time stands still by now.
+    // A worker may never reply, and the test no longer advances the clock.
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
         const stopping = yield* Effect.forkDaemon(stop)
@@ -55,15 +55,15 @@ const makeProxy = (
     )
     yield* settle
     return {
-      said,
+      logLines,
       stop,
       frontend,
       backend,
       proxy: Context.get(context, Proxy.Proxy),
       member: Context.get(context, BinaryStar.BinaryStar),
-      /** A client of another make. */
+      /** A client that is not of this library. */
       connect: open(frontend.connect),
-      /** A client of ours. */
+      /** A client of this library. */
       client: BinaryStarClient.make({ servers: ["inproc://here"] }).pipe(
         Effect.provideService(ClientLink, ClientLink.of({ connect: () => frontend.connect })),
         Effect.tap(() => settle)
@@ -71,7 +71,7 @@ const makeProxy = (
     }
   })
 
-/** A worker whose work can be taken one by one. */
+/** A worker whose requests are taken one by one. */
 const join = (backend: Backend.Memory) =>
   Effect.gen(function*() {
     const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
@@ -81,13 +81,13 @@ const join = (backend: Backend.Memory) =>
 
 interface Worker extends Omit<Effect.Effect.Success<ReturnType<typeof join>>, "leave"> {}
 
-/** Returns the envelope and with it what it makes of the body, as a REP does. */
+/** Sends a reply in the envelope of the request, as a REP socket does. */
 const reply = (worker: Worker, work: Frames.Frames, ...body: ReadonlyArray<string>) =>
   worker.send([...work.slice(0, 2), ...message(...body)])
 
 const bodyOf = (work: Frames.Frames) => texts(work.slice(2))
 
-/** Goes on answering. */
+/** Replies to every request. */
 const echo = (worker: Worker, ...mark: ReadonlyArray<string>) =>
   Effect.forkScoped(
     Effect.forever(Effect.flatMap(worker.work.take, (work) => reply(worker, work, ...bodyOf(work), ...mark)))
@@ -96,11 +96,11 @@ const echo = (worker: Worker, ...mark: ReadonlyArray<string>) =>
 const ask = (client: { readonly send: (message: Frames.Frames) => Effect.Effect<void, unknown> }, request: string) =>
   client.send([Frames.delimiter, ...Frames.make(request)])
 
-const nothing = <A, E>(mailbox: Mailbox.ReadonlyMailbox<A, E>) =>
+const isEmpty = <A, E>(mailbox: Mailbox.ReadonlyMailbox<A, E>) =>
   Effect.map(Effect.zipRight(settle, mailbox.size), (size) => assert.strictEqual(Option.getOrThrow(size), 0))
 
 describe("a proxy", () => {
-  it.scoped("gives workers an envelope, an empty frame and the body, and the client what comes back with the envelope", () =>
+  it.scoped("workers receive an envelope, an empty frame and the body; the client receives what follows the envelope of the reply", () =>
     Effect.gen(function*() {
       const { backend, connect, proxy } = yield* makeProxy()
       const worker = yield* join(backend)
@@ -111,11 +111,11 @@ describe("a proxy", () => {
       assert.deepStrictEqual(texts(work.slice(1)), ["", "1", "", "2"])
       yield* reply(worker, work, "", "done")
       assert.deepStrictEqual(texts(yield* client.replies.take), ["a", "b", "", "", "done"])
-      assert.deepStrictEqual(yield* proxy.counters, { handedOn: 1, replied: 1, busy: 0, late: 0, malformed: 0 })
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 0 })
+      assert.deepStrictEqual(yield* proxy.counters, { forwarded: 1, replied: 1, busy: 0, late: 0, malformed: 0 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 0 })
     }))
 
-  it.scoped("gives a request without a body as an empty frame, since a REP drops what has none", () =>
+  it.scoped("a request without a body has an empty frame, since a REP socket drops a message without any", () =>
     Effect.gen(function*() {
       const { backend, connect } = yield* makeProxy()
       const worker = yield* join(backend)
@@ -124,7 +124,7 @@ describe("a proxy", () => {
       assert.deepStrictEqual(texts((yield* worker.work.take).slice(1)), ["", ""])
     }))
 
-  it.scoped("gives each worker its turn, and each client its own reply in whatever order they come", () =>
+  it.scoped("workers take turns, and each client receives its own reply, in any order", () =>
     Effect.gen(function*() {
       const { backend, connect } = yield* makeProxy()
       const workers = yield* Effect.replicateEffect(join(backend), 4)
@@ -144,7 +144,7 @@ describe("a proxy", () => {
       }
     }))
 
-  it.scoped("lets requests wait in line until a worker comes, in their order", () =>
+  it.scoped("requests are queued, in order, until a worker connects", () =>
     Effect.gen(function*() {
       const { backend, connect, proxy } = yield* makeProxy()
       const client = yield* connect
@@ -152,10 +152,10 @@ describe("a proxy", () => {
         yield* ask(client, `${n}`)
       }
       yield* settle
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 10, inHand: 0 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 10, atWorkers: 0 })
       const worker = yield* join(backend)
       yield* TestClock.adjust("10 millis")
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 10 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 10 })
       for (let n = 0; n < 10; n++) {
         const work = yield* worker.work.take
         assert.deepStrictEqual(bodyOf(work), [`${n}`])
@@ -164,7 +164,7 @@ describe("a proxy", () => {
       }
     }))
 
-  it.scoped("lets requests wait in line while workers have no room, and goes on with each reply", () =>
+  it.scoped("requests are queued while workers have no room, and are sent after the next reply", () =>
     Effect.gen(function*() {
       const { backend, connect, proxy } = yield* makeProxy()
       const { messages, send } = yield* backend.connect
@@ -173,9 +173,9 @@ describe("a proxy", () => {
         yield* ask(client, `${n}`)
       }
       yield* settle
-      const { inHand, inLine } = yield* proxy.load
-      assert.isAbove(inLine, 0)
-      assert.strictEqual(inHand + inLine, 100)
+      const { atWorkers, queued } = yield* proxy.load
+      assert.isAbove(queued, 0)
+      assert.strictEqual(atWorkers + queued, 100)
       yield* echo({ work: yield* listen(messages), send })
       const replies = yield* Effect.forkScoped(Effect.replicateEffect(client.replies.take, 100))
       yield* TestClock.adjust("1 second")
@@ -183,10 +183,10 @@ describe("a proxy", () => {
         (yield* Fiber.join(replies)).map((reply) => texts(reply)[1]),
         Array.from({ length: 100 }, (_, n) => `${n}`)
       )
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 0 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 0 })
     }))
 
-  it.scoped("has no more requests in line and in hand than its concurrency; the rest stays with the clients", () =>
+  it.scoped("concurrency bounds the requests that are queued and at workers; the rest stays with the clients", () =>
     Effect.gen(function*() {
       const { backend, connect, proxy } = yield* makeProxy({ concurrency: 5 })
       const worker = yield* join(backend)
@@ -195,7 +195,7 @@ describe("a proxy", () => {
         yield* ask(client, `${n}`)
       }
       yield* settle
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 5 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 5 })
       yield* echo(worker)
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Effect.replicateEffect(client.replies.take, 20)).length, 20)
@@ -203,9 +203,9 @@ describe("a proxy", () => {
 })
 
 describe("a request that no worker takes in time", () => {
-  it.scoped("is told to be refused because this server is busy, and is not handed on later", () =>
+  it.scoped("fails with Busy, and is not sent to a worker later", () =>
     Effect.gen(function*() {
-      const { backend, client, connect, proxy, said } = yield* makeProxy({ timeout: "5 seconds" })
+      const { backend, client, connect, proxy, logLines } = yield* makeProxy({ timeout: "5 seconds" })
       const legacy = yield* connect
       yield* ask(legacy, "legacy")
       const asking = yield* Effect.fork(Effect.flip((yield* client).request("x", { resend: false })))
@@ -216,16 +216,16 @@ describe("a request that no worker takes in time", () => {
       assert.strictEqual(error.reason, "Busy")
       assert.strictEqual(Frames.toString(error.detail!), "no worker was free")
       assert.strictEqual((yield* proxy.counters).busy, 2)
-      assert.deepStrictEqual(said.filter((text) => text.includes("no worker")), [
-        "no worker was free for a request, which is refused"
+      assert.deepStrictEqual(logLines.filter((text) => text.includes("no worker")), [
+        "rejected a request: no worker was free within 4500 ms (connect more workers, or raise --timeout)"
       ])
       const worker = yield* join(backend)
       yield* TestClock.adjust("1 second")
-      yield* nothing(worker.work)
-      yield* nothing(legacy.replies)
+      yield* isEmpty(worker.work)
+      yield* isEmpty(legacy.replies)
     }))
 
-  it.scoped("is dropped without a word where that is wanted, and the client goes on asking", () =>
+  it.scoped("has no reply with whenBusy drop, and the client repeats it", () =>
     Effect.gen(function*() {
       const { backend, client, proxy } = yield* makeProxy({ timeout: "2 seconds", whenBusy: "drop" })
       const asking = yield* Effect.fork((yield* client).request("x"))
@@ -239,7 +239,7 @@ describe("a request that no worker takes in time", () => {
 })
 
 describe("a worker", () => {
-  it.scoped("that takes too long is given up, and its late reply is dropped and counted", () =>
+  it.scoped("that exceeds the timeout is given up, and its late reply is dropped and counted", () =>
     Effect.gen(function*() {
       const { backend, client, proxy } = yield* makeProxy({ timeout: "2 seconds" })
       const worker = yield* join(backend)
@@ -248,13 +248,13 @@ describe("a worker", () => {
       const work = yield* worker.work.take
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual((yield* Fiber.join(asking)).reason, "TimedOut")
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 0, inHand: 0 })
+      assert.deepStrictEqual(yield* proxy.load, { queued: 0, atWorkers: 0 })
       yield* reply(worker, work, "late")
       yield* settle
-      assert.deepStrictEqual(yield* proxy.counters, { handedOn: 1, replied: 0, busy: 0, late: 1, malformed: 0 })
+      assert.deepStrictEqual(yield* proxy.counters, { forwarded: 1, replied: 0, busy: 0, late: 1, malformed: 0 })
     }))
 
-  it.scoped("that is lost with a request does no harm where the client asks again: another one gets it", () =>
+  it.scoped("that is lost with a request is replaced: the client repeats it, and another worker receives it", () =>
     Effect.gen(function*() {
       const { backend, client } = yield* makeProxy()
       const { request } = yield* client
@@ -270,34 +270,34 @@ describe("a worker", () => {
       assert.deepStrictEqual(texts(yield* Fiber.join(asking)), ["x", "!"])
     }))
 
-  it.scoped("may reply twice, to another life of the proxy, or in no known form: nobody gets that, and it is told once", () =>
+  it.scoped("that replies twice, to another proxy, or without an envelope reaches no client, and is logged once", () =>
     Effect.gen(function*() {
-      const { backend, connect, proxy, said } = yield* makeProxy()
+      const { backend, connect, proxy, logLines } = yield* makeProxy()
       const other = yield* makeProxy()
       const worker = yield* join(backend)
       const client = yield* connect
       yield* ask(client, "1")
       const work = yield* worker.work.take
-      // The first request of another life has the same number.
+      // The first request of another proxy has the same number.
       yield* ask(yield* other.connect, "2")
       const foreign = yield* (yield* join(other.backend)).work.take
       assert.deepStrictEqual(foreign[0]!.slice(8), work[0]!.slice(8))
       assert.notDeepEqual(foreign[0]!.slice(0, 8), work[0]!.slice(0, 8))
 
-      yield* reply(worker, foreign, "of another life")
+      yield* reply(worker, foreign, "of another proxy")
       for (const junk of [[], ["junk"], ["junk", "", "x"], ["0123456789abcdef", "x", "y"], ["", "", ""]]) {
         yield* worker.send(message(...junk))
       }
       yield* worker.send(work.slice(0, 1))
       yield* settle
-      assert.deepStrictEqual(yield* proxy.counters, { handedOn: 1, replied: 0, busy: 0, late: 1, malformed: 6 })
-      assert.deepStrictEqual(said.filter((text) => text.includes("no reply")), [
-        "a worker has said something that is no reply; it is ignored"
+      assert.deepStrictEqual(yield* proxy.counters, { forwarded: 1, replied: 0, busy: 0, late: 1, malformed: 6 })
+      assert.deepStrictEqual(logLines.filter((text) => text.includes("no reply")), [
+        "ignored a worker's message that is no reply: a reply is the request's envelope, an empty frame and a body"
       ])
       yield* reply(worker, work, "first")
       yield* reply(worker, work, "second")
       assert.deepStrictEqual(texts(yield* client.replies.take), ["", "first"])
-      yield* nothing(client.replies)
+      yield* isEmpty(client.replies)
       assert.strictEqual((yield* proxy.counters).late, 2)
     }))
 })
@@ -313,7 +313,7 @@ describe("a pair of proxies", () => {
     return { primary, backup }
   })
 
-  it.scoped("hands on what the active one is asked, and nothing else", () =>
+  it.scoped("only the active one sends requests to workers", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair
       const idle = yield* join(backup.backend)
@@ -321,11 +321,11 @@ describe("a pair of proxies", () => {
       yield* ask(yield* primary.connect, "active")
       yield* ask(yield* backup.connect, "passive")
       assert.deepStrictEqual(bodyOf(yield* busy.work.take), ["active"])
-      yield* nothing(idle.work)
-      assert.strictEqual((yield* backup.proxy.counters).handedOn, 0)
+      yield* isEmpty(idle.work)
+      assert.strictEqual((yield* backup.proxy.counters).forwarded, 0)
     }))
 
-  it.scoped("waits for its workers when the active one is stopped, and hands on nothing more", () =>
+  it.scoped("the active one waits for its workers when it stops, and sends no further requests", () =>
     Effect.gen(function*() {
       const { primary } = yield* makePair
       const worker = yield* join(primary.backend)
@@ -341,10 +341,10 @@ describe("a pair of proxies", () => {
       yield* settle
       yield* Fiber.join(stopping)
       assert.deepStrictEqual(texts(yield* client.replies.take), ["", "done"])
-      yield* nothing(worker.work)
+      yield* isEmpty(worker.work)
     }))
 
-  it.scoped("that ceases to be active gives back what no worker has seen, and only that", () =>
+  it.scoped("that is no longer active rejects what no worker has seen as not executed, and only that", () =>
     Effect.gen(function*() {
       const links = yield* PeerLink.makeMemory
       const { backend, frontend, proxy } = yield* makeProxy(
@@ -353,7 +353,7 @@ describe("a pair of proxies", () => {
         links.backup
       )
       const peer = yield* foreignPeer(links.primary)
-      yield* peer.says("3")
+      yield* peer.reports("3")
       yield* TestClock.adjust("3 seconds")
       const { replies, send } = yield* open(frontend.connect)
       const ours = (id: string) => send([...Envelope.make(id, 1, undefined), ...Frames.make(id)])
@@ -363,26 +363,26 @@ describe("a pair of proxies", () => {
       yield* worker.leave
       yield* ours("2")
       yield* settle
-      assert.deepStrictEqual(yield* proxy.load, { inLine: 1, inHand: 1 })
-      yield* peer.says("3")
+      assert.deepStrictEqual(yield* proxy.load, { queued: 1, atWorkers: 1 })
+      yield* peer.reports("3")
       const answers = [yield* replies.take, yield* replies.take].map((answer) => Envelope.parseReply(answer)!)
       assert.deepStrictEqual(answers.map(({ id, status }) => [id, status]), [["1", "Interrupted"], ["2", "NotActive"]])
       assert.strictEqual((yield* proxy.counters).busy, 0)
     }))
 
-  it.scoped("forgets what is in line and in hand when the active one has to end without its workers", () =>
+  it.scoped("drops queued requests when the active one stops without workers", () =>
     Effect.gen(function*() {
       const { primary } = yield* makePair
       const client = yield* primary.connect
       yield* ask(client, "1")
       yield* settle
-      assert.deepStrictEqual(yield* primary.proxy.load, { inLine: 1, inHand: 0 })
+      assert.deepStrictEqual(yield* primary.proxy.load, { queued: 1, atWorkers: 0 })
       const stopping = yield* Effect.fork(primary.stop)
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(stopping)
-      assert.deepStrictEqual(yield* primary.proxy.load, { inLine: 0, inHand: 0 })
+      assert.deepStrictEqual(yield* primary.proxy.load, { queued: 0, atWorkers: 0 })
       const worker = yield* join(primary.backend)
       yield* TestClock.adjust("1 second")
-      yield* nothing(worker.work)
+      yield* isEmpty(worker.work)
     }))
 })

@@ -19,7 +19,7 @@ import { rpcSuite } from "./rpcSuite.ts"
 rpcSuite("memory", memory)
 rpcSuite("tcp", tcp)
 
-/** Lets everything run that can without time going on, however busy the machine is. */
+/** Runs everything that can run without the clock, on a busy machine, too. */
 const rest = Effect.async<void>((resume) => {
   let turns = 100
   const turn = () => {
@@ -34,10 +34,10 @@ const rest = Effect.async<void>((resume) => {
 
 const step = (time: Duration.DurationInput) => Effect.zipRight(TestClock.adjust(time), rest)
 
-/** Lets time go on in steps that leave everybody the time to answer. */
+/** Advances the clock in steps, so that both ends reply in between. */
 const pass = (seconds: number) => Effect.repeatN(step("1 second"), seconds - 1)
 
-/** Lets time go on until an effect has ended, and no further. */
+/** Advances the clock until an effect has ended, and no further. */
 const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.fork(effect)
@@ -45,7 +45,7 @@ const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
     return yield* Fiber.join(fiber)
   })
 
-/** Time stands still but where the test says so, and while everything is closed: what is closed may have to wait for it. */
+/** The test advances the clock; it also goes on while the scope is closed, since finalizers may wait for it. */
 const itInTime = <E>(name: string, test: () => Effect.Effect<void, E, Scope.Scope>) =>
   it.effect(name, () =>
     Effect.acquireUseRelease(
@@ -57,7 +57,7 @@ const itInTime = <E>(name: string, test: () => Effect.Effect<void, E, Scope.Scop
 describe("time", () => {
   const pair = Effect.map(memory, (place) => makePair(place, RpcSerialization.layerJson))
 
-  itInTime("does not limit calls and streams whose client goes on asking", () =>
+  itInTime("a call or stream may take any time while its client polls it", () =>
     Effect.gen(function*() {
       const { connect, start } = yield* pair
       const { member, seen } = yield* start("primary")
@@ -78,7 +78,7 @@ describe("time", () => {
       assert.strictEqual((yield* member.counters).failed, 0)
     }))
 
-  itInTime("does not limit how long a reader may take", () =>
+  itInTime("a reader may take any time", () =>
     Effect.gen(function*() {
       const { connect, start } = yield* pair
       const { seen } = yield* start("primary")
@@ -91,7 +91,7 @@ describe("time", () => {
       assert.isFalse(seen.interrupted.has("endless"))
     }))
 
-  itInTime("runs out for the calls of a client that has vanished", () =>
+  itInTime("the calls of a client that has vanished are interrupted after 15 seconds", () =>
     Effect.gen(function*() {
       const { connect, place, start } = yield* pair
       const { protocol, seen } = yield* start("primary")
@@ -113,13 +113,13 @@ describe("time", () => {
       assert.strictEqual(seen.interrupted.size, 0)
       yield* pass(2)
       assert.sameMembers([...seen.interrupted.keys()], ["Hold", "Endless"])
-      // The one that is there is forgotten too, since it has nothing to say. That does it no harm.
+      // The idle client is disconnected, too, which does not affect its next call.
       yield* pass(16)
       assert.strictEqual((yield* protocol.clientIds).size, 0)
       assert.strictEqual(yield* inTime(call.Twice({ n: 2 })), 4)
     }))
 
-  itInTime("runs out where the server has a limit", () =>
+  itInTime("a call fails after the server's timeout if that is below 5 seconds", () =>
     Effect.gen(function*() {
       const { connect, start } = yield* pair
       const { seen } = yield* start("primary", { timeout: "2 seconds" })
@@ -131,7 +131,7 @@ describe("time", () => {
       assert.isTrue(seen.interrupted.has("held"))
     }))
 
-  itInTime("fails calls while there is no server, and holds nothing against them later", () =>
+  itInTime("a call without a server fails, and is not executed later", () =>
     Effect.gen(function*() {
       const { connect, start } = yield* pair
       const { call } = yield* connect({ timeout: "3 seconds" })
@@ -152,13 +152,13 @@ describe("time", () => {
     }))
 })
 
-describe("a server that ceases to be active", () => {
-  /** A backup that has taken over, its client, and what ends its term: another active server. */
+describe("a server that is no longer active", () => {
+  /** A backup that has taken over, its client, and the end of its term: another active server. */
   const active = Effect.gen(function*() {
     const place = yield* memory
     const { connect, start } = makePair(place, RpcSerialization.layerJson)
     const server = yield* start("backup")
-    const primary = Effect.flatMap(foreignPeer(place.links.primary), ({ says }) => Effect.zipRight(says("3"), rest))
+    const primary = Effect.flatMap(foreignPeer(place.links.primary), ({ reports }) => Effect.zipRight(reports("3"), rest))
     yield* Effect.scoped(primary)
     const client = yield* connect()
     yield* inTime(client.call.Twice({ n: 1 }))
@@ -166,7 +166,7 @@ describe("a server that ceases to be active", () => {
     return { ...server, ...client, connect, primary }
   })
 
-  itInTime("has ended all that ran before it says so", () =>
+  itInTime("has ended all calls before it reports its new state", () =>
     Effect.gen(function*() {
       const { call, member, primary, protocol, seen } = yield* active
       yield* Effect.forkScoped(call.Hold({ name: "held" }))
@@ -187,7 +187,7 @@ describe("a server that ceases to be active", () => {
     }))
 
   itInTime(
-    "waits for what handlers have forked, and for what went on when another call had died",
+    "waits for fibers that handlers have forked, and for calls that went on after a defect of another",
     () =>
       Effect.gen(function*() {
         const { call, connect, member, primary, protocol, seen } = yield* active
@@ -211,8 +211,8 @@ describe("a server that ceases to be active", () => {
   )
 })
 
-describe("a client of another make", () => {
-  itInTime("may send several messages in one", () =>
+describe("a client that is not of this library", () => {
+  itInTime("may send several messages in one frame", () =>
     Effect.gen(function*() {
       const { connect, start } = makePair(yield* memory, RpcSerialization.layerJsonRpc())
       yield* start("primary")
@@ -229,7 +229,7 @@ describe("a client of another make", () => {
       )
     }))
 
-  itInTime("may ask whether the server is there", () =>
+  itInTime("receives Pong for Ping", () =>
     Effect.gen(function*() {
       const { connect, start } = makePair(yield* memory, RpcSerialization.layerJson)
       yield* start("primary")

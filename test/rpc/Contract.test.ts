@@ -49,18 +49,18 @@ describe.each([["JSON", Contract.json], ["MessagePack", MsgPack.msgPack]] as con
   )
   const request = { name: "Ada", born: new Date(1), picture: new Uint8Array([0, 255]) }
 
-  it.effect("gives a handler decoded requests and a client decoded replies", () =>
+  it.effect("a handler receives decoded requests and a client decoded replies", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* contract.request(request), { greeting: "hello Ada", next: new Date(2) })
     }).pipe(Effect.provide(served(handler))))
 
-  it.effect("brings an error of the contract to the client as it is", () =>
+  it.effect("an error of the contract reaches the client unchanged", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(contract.request({ ...request, born: new Date(-1) }))
       assert.instanceOf(error, TooOld)
     }).pipe(Effect.provide(served(handler))))
 
-  it.effect("refuses what it cannot read, and names what is wrong", () =>
+  it.effect("a request that cannot be decoded fails with the first mismatch", () =>
     Effect.gen(function*() {
       const other = Contract.make({
         request: Schema.Struct({ name: Schema.String, born: Schema.Date, picture: Schema.Uint8Array }),
@@ -72,14 +72,14 @@ describe.each([["JSON", Contract.json], ["MessagePack", MsgPack.msgPack]] as con
       assert.match(error.message, /^malformed request: [^]*\["name"\]/)
     }).pipe(Effect.provide(served(handler))))
 
-  it.effect("tells a client that cannot read the reply", () =>
+  it.effect("a reply that cannot be decoded fails", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(contract.request(request))
       assert.instanceOf(error, Contract.Malformed)
       assert.include(error.message, "malformed reply")
     }).pipe(Effect.provide(served(() => codec.encode({ greeting: 1 })))))
 
-  it.effect("survives any bytes", () =>
+  it.effect("any bytes are rejected without a defect", () =>
     Effect.promise(() =>
       FastCheck.assert(
         FastCheck.asyncProperty(FastCheck.array(FastCheck.uint8Array(), { maxLength: 3 }), async (body) => {
@@ -91,13 +91,13 @@ describe.each([["JSON", Contract.json], ["MessagePack", MsgPack.msgPack]] as con
       )
     ))
 
-  it.effect("passes on what befalls the request itself", () =>
+  it.effect("a request error of the pair is passed on", () =>
     Effect.gen(function*() {
       const failed = yield* Effect.flip(contract.request(request))
       assert.deepInclude({ ...failed }, { _tag: "RequestError", reason: "Failed" })
     }).pipe(Effect.provide(served(() => Effect.fail("no Refusal")))))
 
-  it.effect("carries nothing", () =>
+  it.effect("undefined is a request and a reply like any other", () =>
     Effect.gen(function*() {
       const nothing = Contract.make({ request: Schema.Void, reply: Schema.Void, codec })
       assert.isUndefined(yield* Effect.provide(nothing.request(), served(nothing.handler(() => Effect.void))))

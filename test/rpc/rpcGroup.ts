@@ -1,5 +1,5 @@
 /**
- * A group of procedures that uses all that there is, its handlers, and what they have seen.
+ * A group of procedures that covers all features, its handlers, and a record of what they did.
  */
 import * as Headers from "@effect/platform/Headers"
 import * as Rpc from "@effect/rpc/Rpc"
@@ -62,15 +62,15 @@ export class Group extends RpcGroup.make(
   Rpc.make("nested.Double", { payload: { n: Schema.Number }, success: Schema.Number })
 ) {}
 
-/** What the handlers of a server have seen, and how calls that hold are let go. */
+/** A record of what the handlers of a server did, and the way to release calls that hold. */
 export interface Seen {
-  /** How often each call was begun, and how often it was interrupted, by its name. */
+  /** How often each call was started and interrupted, by its name. */
   readonly begun: Map<string, number>
   readonly interrupted: Map<string, number>
-  /** What endless streams have made. */
+  /** Number of elements that endless streams have made. */
   readonly made: Map<string, number>
   readonly saved: Array<User>
-  /** Opens what holds. */
+  /** Releases the calls that hold. */
   readonly open: Deferred.Deferred<void>
 }
 
@@ -111,7 +111,7 @@ export const handlers = (seen: Seen) => {
     Hold: ({ name }) => hold(name),
     HoldTwice: ({ name }) => hold(name),
     HoldOn: ({ name }) => Rpc.uninterruptible(Effect.asVoid(hold(name))),
-    // What it has forked takes its time to end, and daemons do not end.
+    // Its child takes 3 seconds to end; its daemons never end.
     Linger: Effect.fnUntraced(function*({ name }) {
       yield* Effect.fork(Effect.onInterrupt(
         Effect.never,
@@ -161,7 +161,7 @@ export const handlers = (seen: Seen) => {
   )
 }
 
-/** The client's end of the middleware: says who calls. */
+/** The client's end of the middleware, which adds the caller's name. */
 export const authentication = (name: string | undefined) =>
   RpcMiddleware.layerClient(Authentication, ({ request }) =>
     Effect.succeed({

@@ -28,21 +28,21 @@ import { freshEndpoint, quiet } from "../support/sockets.ts"
 import type { Seen } from "./rpcGroup.ts"
 import { authentication, Group, handlers, makeSeen } from "./rpcGroup.ts"
 
-/** The longest heartbeat of a test. */
+/** Longest heartbeat of a test. */
 const longest = "3 seconds"
 
-/** Where a pair lives. */
+/** Transport of a pair. */
 export interface Place {
   readonly frontends: ReadonlyArray<string>
   readonly link: Layer.Layer<ClientLink.ClientLink>
   readonly ports: {
     readonly [R in Role]: Layer.Layer<Frontend.Frontend | PeerLink.PeerLink, InvalidConfig | SocketError>
   }
-  /** Connects to a server's frontend as another program would. */
+  /** Connects to a server's frontend without the client of this library. */
   readonly connect: (role: Role) => Effect.Effect<ClientLink.Connection, SocketError, Scope.Scope>
 }
 
-/** Everything in this process, without sockets. */
+/** In memory, within this process. */
 export const memory: Effect.Effect<
   Place & { readonly links: { readonly [R in Role]: Layer.Layer<PeerLink.PeerLink> } }
 > = Effect.gen(function*() {
@@ -61,7 +61,7 @@ export const memory: Effect.Effect<
   }
 })
 
-/** Over sockets, at ports that nobody uses. */
+/** Over sockets, at unused ports. */
 export const tcp: Effect.Effect<Place, never, Scope.Scope> = Effect.gen(function*() {
   const fresh = freshEndpoint("tcp")
   const frontends = { primary: yield* fresh, backup: yield* fresh }
@@ -70,7 +70,7 @@ export const tcp: Effect.Effect<Place, never, Scope.Scope> = Effect.gen(function
     Zmq.layer({
       role,
       policy: "hardened",
-      // No less than that of its member: it makes connections anew that have been silent for twice as long.
+      // No less than that of its member: a connection that is silent for two heartbeats is renewed.
       heartbeat: longest,
       frontend: frontends[role],
       stateEndpoint: states[role],
@@ -87,18 +87,18 @@ export const tcp: Effect.Effect<Place, never, Scope.Scope> = Effect.gen(function
   }
 })
 
-/** A server that runs. */
+/** A running server. */
 export interface Server {
   readonly seen: Seen
   readonly member: BinaryStar.BinaryStar["Type"]
   readonly protocol: RpcServer.Protocol["Type"]
-  /** Ends it as SIGTERM does. */
+  /** Stops it as SIGTERM does. */
   readonly stop: Effect.Effect<void>
-  /** Ends it without another word, as a crash does. */
+  /** Ends it without sending anything, as a crash does. */
   readonly kill: Effect.Effect<void>
 }
 
-/** A client that is connected. */
+/** A connected client. */
 export interface Client {
   readonly call: RpcClient.FromGroup<typeof Group, RpcClientError.RpcClientError>
   readonly request: BinaryStarClient.BinaryStarClient["Type"]["request"]
@@ -106,7 +106,7 @@ export interface Client {
 }
 
 export interface ClientOptions extends Omit<BinaryStarClient.Options, "servers"> {
-  /** Who it is to the middleware. */
+  /** Name that it sends to the middleware. */
   readonly name?: string
 }
 
@@ -116,7 +116,7 @@ export interface Pair {
     role: Role,
     options?: Pick<Options, "concurrency" | "drain" | "timeout">
   ) => Effect.Effect<Server, never, Scope.Scope>
-  /** Starts both; the primary is active, and the backup knows it. */
+  /** Starts both, and waits until the primary is active and the backup passive. */
   readonly startBoth: (
     options?: Pick<Options, "concurrency" | "drain" | "timeout">
   ) => Effect.Effect<{ readonly primary: Server; readonly backup: Server }, never, Scope.Scope>
@@ -124,8 +124,8 @@ export interface Pair {
 }
 
 /**
- * Makes the two servers of a pair, not started yet, and its clients. A server whose process has stood still for one and a half
- * heartbeats ends what it was doing, and machines that run tests do stand still.
+ * Makes the two servers of a pair, not started yet, and its clients. The heartbeat is long, since a busy machine stalls the
+ * process, and a server that stalled for one and a half heartbeats ends its term.
  */
 export const makePair = (
   place: Place,
@@ -155,7 +155,7 @@ export const makePair = (
       )
       const scope = yield* Effect.acquireRelease(
         Scope.make(),
-        // What still holds would hold up the end of the test.
+        // Calls that hold would delay the end of the test.
         (scope) => Effect.zipRight(Deferred.succeed(seen.open, undefined), Scope.close(scope, Exit.void))
       )
       const context = yield* RpcServer.layer(Group).pipe(
@@ -191,7 +191,7 @@ export const makePair = (
         const backup = yield* start("backup", options)
         const primary = yield* start("primary", options)
         yield* Effect.orDie(Effect.provideService(BinaryStar.awaitActive, BinaryStar.BinaryStar, primary.member))
-        // A backup that has never heard of an active primary does not take over.
+        // A backup that has never received a heartbeat of an active primary does not take over.
         yield* Effect.orDie(Effect.provideService(BinaryStar.awaitPassive, BinaryStar.BinaryStar, backup.member))
         return { backup, primary }
       }),

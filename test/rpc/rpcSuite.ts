@@ -35,13 +35,13 @@ const serializations = {
 }
 
 /**
- * With the scheduler for applications that do more than a member: busy streams would let it stand still, and a member that
- * has stood still ends what it was doing.
+ * Uses the scheduler for applications that do more than a member: with the default one, busy streams stall the member, which
+ * then ends its term.
  */
 const itLive = (name: string, test: () => Effect.Effect<void, unknown, Scope.Scope>) =>
   it.scopedLive(name, () => Effect.provide(test(), BinaryStar.layerScheduler))
 
-/** How long what should happen at once may take on a machine that is busy. */
+/** Limit for immediate events on a busy machine. */
 const promptly = "20 seconds"
 
 const happens = (check: () => boolean) =>
@@ -50,7 +50,7 @@ const happens = (check: () => boolean) =>
     onTimeout: () => new Error(`did not happen: ${check}`)
   })
 
-/** The numbers from 0. */
+/** `count` numbers from 0. */
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i)
 
 /** The error of a call that was lost. */
@@ -60,7 +60,7 @@ const lostBy = <A, E>(exit: Exit.Exit<A, E>): RpcClientError => {
   return error
 }
 
-/** What is expected of RPC, whatever carries it, with each serialization. */
+/** Tests of RPC over any transport, with each serialization. */
 export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.Scope>): void => {
   for (const [serialization, layer] of Object.entries(serializations)) {
     describe(`${name}, ${serialization}`, () => {
@@ -72,7 +72,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
         return { ...server, ...yield* connect(), connect }
       })
 
-      itLive("carries values, instances of classes and failures", () =>
+      itLive("values, class instances and failures arrive unchanged", () =>
         Effect.gen(function*() {
           const { call, seen } = yield* connected
           const user = yield* call.Get({ id: "1" })
@@ -91,7 +91,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           assert.isUndefined(yield* call.Get({ id: "1" }, { discard: true }))
         }))
 
-      itLive("carries defects", () =>
+      itLive("defects arrive as defects", () =>
         Effect.gen(function*() {
           const { call, connect } = yield* connected
           const dies = <A, E>(call: Effect.Effect<A, E>) =>
@@ -103,7 +103,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           yield* dies(call.WrongResult())
           assert.strictEqual(yield* call.Twice({ n: 1 }), 2)
 
-          // What the server does not know, and what it cannot read.
+          // An unknown procedure, and a payload that does not match its schema.
           const other = yield* connect()
           const stranger = yield* makeStranger(other.request, layer)
           assert.include(yield* dies(stranger.Unknown()), "Unknown request tag: Unknown")
@@ -111,21 +111,21 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           assert.strictEqual(yield* call.Twice({ n: 2 }), 4)
         }))
 
-      itLive("ends with a defect what else its client has asked for", () =>
+      itLive("a defect ends all calls of its client, and no call of another", () =>
         Effect.gen(function*() {
           const { call, connect, seen } = yield* connected
           const other = yield* connect()
           const untouched = yield* Effect.fork(other.call.Hold({ name: "untouched" }))
-          const asked = yield* Effect.fork(Effect.all([
+          const calls = yield* Effect.fork(Effect.all([
             Effect.exit(call.Hold({ name: "held" })),
             Effect.exit(Stream.runDrain(call.Idle({ name: "idle" })))
           ], { concurrency: "unbounded" }))
           yield* happens(() => seen.begun.size === 3)
           yield* Effect.exit(call.Die({ message: "fatal" }))
-          for (const exit of yield* Fiber.join(asked)) {
+          for (const exit of yield* Fiber.join(calls)) {
             assert.isTrue(Exit.isFailure<unknown, unknown>(exit) && Cause.isDie(exit.cause), String(exit))
           }
-          // What was not a stream goes on, as it does with any other protocol.
+          // A call that is no stream goes on at the server, as with any other protocol.
           yield* happens(() => seen.interrupted.has("idle"))
           assert.strictEqual(yield* call.Twice({ n: 1 }), 2)
           assert.isFalse(seen.interrupted.has("held"))
@@ -133,7 +133,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           assert.strictEqual(yield* Fiber.join(untouched), "untouched")
         }))
 
-      itLive("carries headers, through middleware on both sides", () =>
+      itLive("headers pass through the middleware of both ends", () =>
         Effect.gen(function*() {
           const { call, connect } = yield* connected
           assert.deepStrictEqual(
@@ -150,7 +150,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           assert.deepStrictEqual(yield* known.call.WhoAmI(), new User({ id: "me", name: "Ada" }))
         }))
 
-      itLive("carries streams", () =>
+      itLive("streams arrive in order and complete", () =>
         Effect.gen(function*() {
           const { call } = yield* connected
           const range = (to: number, chunk: number) => Stream.runCollect(call.Range({ from: 0, to, chunk }))
@@ -174,7 +174,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           assert.deepStrictEqual([...(yield* mailbox.takeAll)[0]], numbers(10))
         }))
 
-      itLive("carries many calls and streams at a time, to each its own", () =>
+      itLive("concurrent calls and streams each receive their own results", () =>
         Effect.gen(function*() {
           const { call } = yield* connected
           const [calls, streams] = yield* Effect.all([
@@ -192,7 +192,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           )
         }))
 
-      itLive("answers calls that were made at the same time, each in its time", () =>
+      itLive("calls made together complete independently", () =>
         Effect.gen(function*() {
           const { call, seen } = yield* connected
           const order: Array<unknown> = []
@@ -216,11 +216,11 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
             ["one", 2, "small", "large".repeat(10_000), "two", "three"]
           )
           assert.sameMembers(order.slice(3), ["one", "two", "three"])
-          // What may be sent again is, where the server takes long to answer.
+          // A poll after 5 seconds does not start a call again.
           assert.deepStrictEqual([seen.begun.get("one"), seen.begun.get("three")], [1, 1])
         }))
 
-      itLive("carries a megabyte", () =>
+      itLive("a megabyte arrives unchanged", () =>
         Effect.gen(function*() {
           const { call } = yield* connected
           const text = "0123456789abcdef".repeat(65_536)
@@ -229,7 +229,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           assert.strictEqual((yield* many).length, 100_000)
         }))
 
-      itLive("interrupts calls and streams at the server", () =>
+      itLive("interruption reaches calls and streams at the server", () =>
         Effect.gen(function*() {
           const { call, seen } = yield* connected
           const held = yield* Effect.fork(call.Hold({ name: "held" }))
@@ -239,7 +239,7 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           yield* Effect.all([Fiber.interrupt(held), Fiber.interrupt(stubborn)], { concurrency: "unbounded" })
           yield* happens(() => seen.interrupted.has("held"))
 
-          // A stream that nobody wants more of, one that is interrupted while it is idle, and one that is given up at once.
+          // A stream whose reader has enough, one that is interrupted while idle, and one that is interrupted at once.
           assert.strictEqual(
             yield* Stream.runHead(call.Endless({ name: "head" })).pipe(Effect.map(Option.getOrThrow)),
             1
@@ -257,27 +257,30 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
           assert.isFalse(seen.interrupted.has("stubborn"))
         }))
 
-      itLive("lets a stream run no further ahead than its reader has room", () =>
-        Effect.gen(function*() {
-          const { call, seen } = yield* connected
-          const mailbox = yield* call.Endless({ name: "slow" }, { asMailbox: true, streamBufferSize: 2 })
-          yield* happens(() => (seen.made.get("slow") ?? 0) >= 3)
-          // Time enough for a stream that does not wait to go on.
-          yield* Effect.forEach(numbers(20), (n) => call.Twice({ n }))
-          assert.isAtMost(seen.made.get("slow")!, 4)
-          for (let n = 1; n <= 10; n++) {
-            assert.strictEqual(yield* mailbox.take, n)
-          }
-          yield* happens(() => seen.made.get("slow")! >= 12)
-          assert.isAtMost(seen.made.get("slow")!, 14)
-        }))
+      itLive(
+        "back-pressure: a stream is at most one chunk ahead of the room of its reader",
+        () =>
+          Effect.gen(function*() {
+            const { call, seen } = yield* connected
+            const mailbox = yield* call.Endless({ name: "slow" }, { asMailbox: true, streamBufferSize: 2 })
+            yield* happens(() => (seen.made.get("slow") ?? 0) >= 3)
+            // Enough time for a stream without back-pressure to continue.
+            yield* Effect.forEach(numbers(20), (n) => call.Twice({ n }))
+            assert.isAtMost(seen.made.get("slow")!, 4)
+            for (let n = 1; n <= 10; n++) {
+              assert.strictEqual(yield* mailbox.take, n)
+            }
+            yield* happens(() => seen.made.get("slow")! >= 12)
+            assert.isAtMost(seen.made.get("slow")!, 14)
+          })
+      )
     })
   }
 
   failoverSuite(name, Effect.map(place, (place) => makePair(place, RpcSerialization.layerMsgPack, "2 seconds")))
 }
 
-/** A client that believes that the server knows more procedures, or other ones. */
+/** A client whose group differs from the server's. */
 const makeStranger = (
   request: BinaryStarClient.BinaryStarClient["Type"]["request"],
   serialization: Layer.Layer<RpcSerialization.RpcSerialization>
@@ -293,16 +296,16 @@ const makeStranger = (
   )
 }
 
-/** What is expected of RPC when servers go. */
+/** Tests of RPC with a server that is lost or stops. */
 const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scope>): void => {
   describe(`${name}, a pair`, () => {
-    /** Both servers, a client, and calls of all kinds under way at the primary. */
+    /** Both servers, a client, and calls of each kind that run at the primary. */
     const busy = (options?: Parameters<Pair["start"]>[1]) =>
       Effect.gen(function*() {
         const { connect, startBoth } = yield* pair
         const servers = yield* startBoth(options)
         const client = yield* connect()
-        // What must not be sent twice fails where the backup has it when the first answer of the primary comes.
+        // Connects to the primary first: a call without Resend fails if the backup has it when the primary's first reply arrives.
         yield* client.call.Twice({ n: 1 })
         const { seen } = servers.primary
         const got: Array<number> = []
@@ -327,7 +330,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
         return { ...servers, client, got, seen, underWay }
       })
 
-    /** What may be sent again votes for the other server, which may get hold of it before its client is answered. */
+    /** Calls with Resend are repeated at the other server, and may start there before the first reply arrives. */
     const onlyTwice = ({ seen }: Server) =>
       assert.deepStrictEqual([...seen.begun.keys()].filter((name) => !name.startsWith("twice")), [])
 
@@ -339,7 +342,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
       }).pipe(Effect.timeout(promptly))
 
     itLive(
-      "loses a server: sends again what may be, and ends the rest at once with an error",
+      "a lost server: calls with Resend continue at the other one, the rest fails at once",
       () =>
         Effect.gen(function*() {
           const { backup, client, got, primary, underWay } = yield* busy({ drain: 0 })
@@ -357,7 +360,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
           lostBy(yield* Fiber.join(underWay.endless))
           assert.deepStrictEqual(got, numbers(got.length).map((n) => n + 1))
 
-          // What may be sent again is executed by the other.
+          // Calls with Resend are executed by the backup.
           yield* happens(() => backup.seen.begun.size === 10)
           yield* answersAgain(client)
           yield* Deferred.succeed(backup.seen.open, undefined)
@@ -367,7 +370,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
     )
 
     itLive(
-      "stops a server: answers what it has accepted, and ends streams with an error",
+      "a server that stops completes accepted calls, and ends streams with an error",
       () =>
         Effect.gen(function*() {
           const { backup, client, primary, seen, underWay } = yield* busy()
@@ -376,7 +379,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
           )
           yield* happens(() => seen.begun.size === 121)
           const stopped = yield* Effect.fork(primary.stop)
-          // Streams may have no end, so nobody waits for them.
+          // A stream may have no end, so the server does not wait for it.
           assert.include(lostBy(yield* Fiber.join(underWay.idle)).message, "has stopped")
           yield* happens(() => seen.interrupted.has("idle") && seen.interrupted.has("endless"))
           assert.isNull(stopped.unsafePoll())
@@ -392,7 +395,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
         })
     )
 
-    itLive("stops when only its member is stopped", () =>
+    itLive("stopping the member alone stops the RPC server in the same way", () =>
       Effect.gen(function*() {
         const { backup, client, primary, seen, underWay } = yield* busy()
         const stopped = yield* Effect.fork(primary.member.stop)
@@ -406,7 +409,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
       }))
 
     itLive(
-      "does not wait for calls longer than it may, and has ended them before it says goodbye",
+      "a server that stops interrupts calls after the drain limit, and before the other server is active",
       () =>
         Effect.gen(function*() {
           const { backup, client, primary, seen, underWay } = yield* busy({ drain: "50 millis" })
@@ -428,11 +431,11 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
         })
     )
 
-    itLive("executes once what a client sends again while it runs", () =>
+    itLive("a call that is repeated while it runs is executed once", () =>
       Effect.gen(function*() {
         const { connect, startBoth } = yield* pair
         const { primary: { member, seen } } = yield* startBoth()
-        const { call } = yield* connect({ patience: "20 millis" })
+        const { call } = yield* connect({ retryAfter: "20 millis" })
         yield* call.Twice({ n: 1 })
         const held = yield* Effect.fork(call.HoldTwice({ name: "held" }))
         yield* eventually(Effect.map(member.counters, ({ accepted }) => accepted > 5)).pipe(Effect.timeout(promptly))
@@ -442,7 +445,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
         assert.strictEqual(seen.begun.get("held"), 1)
       }))
 
-    itLive("ends the calls of a client that is closed", () =>
+    itLive("closing a client interrupts its calls", () =>
       Effect.gen(function*() {
         const { client, primary, seen } = yield* busy()
         yield* client.close
@@ -450,7 +453,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
         assert.strictEqual((yield* primary.protocol.clientIds).size, 1)
       }))
 
-    itLive("refuses what is no message, and goes on", () =>
+    itLive("a malformed request is rejected, and later ones are answered", () =>
       Effect.gen(function*() {
         const { connect, start } = yield* pair
         const server: Server = yield* start("primary")
@@ -460,7 +463,7 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
           "what is this?",
           [],
           new Uint8Array([0xc1]),
-          // The beginning of a map that does not go on.
+          // An incomplete map.
           new Uint8Array([0x85, 0xa4]),
           new Uint8Array(1000).fill(0xdf),
           ["", "What"].map((text) => new TextEncoder().encode(text)),
@@ -480,8 +483,8 @@ const failoverSuite = (name: string, pair: Effect.Effect<Pair, never, Scope.Scop
           ].map((message) => RpcSerialization.msgPack.unsafeMake().encode(message)!)
         ]
         for (const body of bodies) {
-          const refused = yield* Effect.either(request(body))
-          assert.strictEqual(Either.isLeft(refused) && refused.left.reason, "Failed", String(body))
+          const rejected = yield* Effect.either(request(body))
+          assert.strictEqual(Either.isLeft(rejected) && rejected.left.reason, "Failed", String(body))
           assert.strictEqual(yield* call.Twice({ n: 2 }), 4)
         }
         assert.strictEqual((yield* server.member.counters).failed, 0)

@@ -34,7 +34,7 @@ const rendered = Effect.map(Metric.snapshot, prometheus.render)
 const about = (text: string, name: string) => text.split("\n").filter((line) => line.includes(name))
 
 describe("metrics", () => {
-  it.scopedLive("tell what has come of requests, once", () =>
+  it.scopedLive("/metrics: requests count once, by their outcome", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startPair()
       const samples = {
@@ -44,9 +44,9 @@ describe("metrics", () => {
         count: `bstar_request_seconds_count{role="primary"}`,
         bucket: `bstar_request_seconds_bucket{role="primary",le="+Inf"}`
       }
-      // Other tests of this process have counted too.
+      // Other tests of this process count, too.
       const before = yield* scrape(primary.url)
-      yield* Effect.all(Array.from({ length: 10 }, () => primary.ask("x")), { concurrency: "unbounded" })
+      yield* Effect.all(Array.from({ length: 10 }, () => primary.request("x")), { concurrency: "unbounded" })
       yield* backup.vote
       yield* Effect.repeat(scrape(backup.url), {
         until: (text) => valueOf(text, samples.votes) > valueOf(before, samples.votes)
@@ -57,19 +57,23 @@ describe("metrics", () => {
       assert.strictEqual(valueOf(after, `bstar_state{role="primary",state="ACTIVE"}`), 1)
       assert.strictEqual(valueOf(after, `bstar_state{role="primary",state="PASSIVE"}`), 0)
       assert.strictEqual(valueOf(after, `bstar_state{role="backup",state="PASSIVE"}`), 1)
-      assert.isAbove(valueOf(after, `bstar_peer_messages_total{kind="heard",role="primary"}`), 0)
+      assert.isAbove(valueOf(after, `bstar_peer_messages_total{kind="heartbeat",role="primary"}`), 0)
       assert.isAtLeast(valueOf(after, `bstar_transitions_total{cause="PeerBackup",role="primary"}`), 1)
       assert.strictEqual(valueOf(yield* scrape(primary.url), samples.count), valueOf(after, samples.count))
     }), 30_000)
 
-  it.scopedLive.skipIf(!hasPromtool)("please promtool (skipped where there is none)", () =>
-    Effect.gen(function*() {
-      const { primary } = yield* startPair()
-      yield* primary.ask("x")
-      promtool(yield* scrape(primary.url))
-    }), 30_000)
+  it.scopedLive.skipIf(!hasPromtool)(
+    "/metrics: promtool accepts it (skipped without promtool)",
+    () =>
+      Effect.gen(function*() {
+        const { primary } = yield* startPair()
+        yield* primary.request("x")
+        promtool(yield* scrape(primary.url))
+      }),
+    30_000
+  )
 
-  it.scoped("put what was counted into the same buckets, and nothing twice", () =>
+  it.scoped("histograms: values are in the buckets of the member, and count once", () =>
     Effect.gen(function*() {
       const pair = yield* makePair()
       const member = yield* pair.primary.start
@@ -130,7 +134,7 @@ describe("the text format", () => {
       yield* Metric.incrementBy(Metric.counter("test_ups", { description: "goes both ways" }), -2)
       yield* Metric.set(Metric.gauge("test_amount_bytes", { description: "big", bigint: true }), 2n ** 60n)
       yield* Metric.set(Metric.gauge("test_lowest"), Number.NEGATIVE_INFINITY)
-      yield* Metric.update(Metric.frequency("test_words", { description: "words" }), "yes")
+      yield* Metric.update(Metric.frequency("test_keys", { description: "keys" }), "yes")
       const histogram = Metric.histogram(
         "test_spans",
         MetricBoundaries.linear({ start: 1, width: 1, count: 3 }),
@@ -154,9 +158,9 @@ describe("the text format", () => {
         "# TYPE test_lowest gauge",
         "test_lowest -Inf"
       ])
-      assert.deepStrictEqual(about(text, "test_words").slice(1), [
-        "# TYPE test_words_total counter",
-        `test_words_total{key="yes"} 1`
+      assert.deepStrictEqual(about(text, "test_keys").slice(1), [
+        "# TYPE test_keys_total counter",
+        `test_keys_total{key="yes"} 1`
       ])
       assert.deepStrictEqual(about(text, "test_spans").slice(1), [
         "# TYPE test_spans histogram",

@@ -41,11 +41,11 @@ const textOf = (url: string) =>
 
 const questions = ["live", "ready", "active", "passive"] as const
 
-/** What a load balancer is told. */
+/** The answers to health checks. */
 const answers = (url: string) => Effect.forEach(questions, (question) => codeOf(`${url}/${question}`))
 
 describe("the status server", () => {
-  it.scopedLive("F10 turns: renders its document once", () =>
+  it.scopedLive("F10 turns: /openapi.json is rendered once", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
       const rendered = yield* Effect.acquireRelease(
@@ -67,7 +67,7 @@ describe("the status server", () => {
       )
     }))
 
-  it.scopedLive("has all routes that its document describes, for GET and HEAD", () =>
+  it.scopedLive("/openapi.json: every route exists, for GET and HEAD", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair({ token })
       const { paths } = yield* get<Document>(`${primary.url}/openapi.json`)
@@ -100,20 +100,20 @@ describe("the status server", () => {
       assert.strictEqual(yield* codeOf(`${primary.url}/history?limit=0`), 400)
     }))
 
-  it.scopedLive("has no orders where there is no token, and does not describe them", () =>
+  it.scopedLive("without a token: commands neither exist nor are described", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair()
       const { paths } = yield* get<Document>(`${primary.url}/openapi.json`)
       assert.deepStrictEqual(Object.values(paths).filter((methods) => "post" in methods), [])
-      for (const order of ["switchover", "pause", "resume", "promote"]) {
-        assert.strictEqual(yield* codeOf(`${primary.url}/${order}`, { method: "POST", body: "{}" }), 404)
+      for (const command of ["switchover", "pause", "resume", "promote"]) {
+        assert.strictEqual(yield* codeOf(`${primary.url}/${command}`, { method: "POST", body: "{}" }), 404)
       }
     }))
 
-  it.scopedLive("tells of a server all that there is, and of its peer", () =>
+  it.scopedLive("/status and /pair: all fields of a server, and of its peer", () =>
     Effect.gen(function*() {
       const { members, primary, ...pair } = yield* startPair({ maxFailovers: 3, timeout: Infinity })
-      assert.deepStrictEqual(yield* primary.ask("x"), Option.some("x"))
+      assert.deepStrictEqual(yield* primary.request("x"), Option.some("x"))
       yield* eventually(Effect.map(members.primary.report, ({ peer }) => peer.state === "PASSIVE"))
       const status = yield* Effect.flatMap(get(`${primary.url}/status`), Schema.decodeUnknown(Status.NodeStatus))
       const { counters, latency, now, peer, since, uptimeMillis, ...rest } = status
@@ -122,17 +122,22 @@ describe("the status server", () => {
         state: "ACTIVE",
         answers: true,
         cause: "PeerBackup",
-        say: "connected to backup (passive), ready as active",
+        message: "connected to backup (passive), ready as active",
         reason: null,
         policy: "hardened",
-        hold: null,
+        takeoverBlock: null,
         versions: { bstar: version, node: process.versions.node },
         pid: process.pid,
         http: primary.url,
         peerHttp: pair.backup.url
       })
-      assert.deepInclude(status.config, { heartbeatMillis: 250, timeoutMillis: null, maxFailovers: 3, vote: "clients" })
-      assert.deepInclude(peer, { said: "PASSIVE", isExpired: false })
+      assert.deepInclude(status.config, {
+        heartbeatMillis: 1000,
+        timeoutMillis: null,
+        maxFailovers: 3,
+        vote: "clients"
+      })
+      assert.deepInclude(peer, { state: "PASSIVE", isExpired: false })
       assert.isBelow(peer.ageMillis!, 20_000)
       assert.strictEqual(counters.accepted, 1)
       assert.strictEqual(latency.count, 1)
@@ -148,19 +153,19 @@ describe("the status server", () => {
       yield* pair.backup.stop
       yield* eventually(Effect.map(
         get<Status.PairStatus>(`${primary.url}/pair`),
-        ({ peer }) => peer?.status === null && /cannot be reached: .*ECONNREFUSED/.test(peer.error ?? "")
+        ({ peer }) => peer?.status === null && /connection refused/.test(peer.error ?? "")
       ))
     }), 30_000)
 
-  it.scopedLive("says why it knows nothing of its peer", () =>
+  it.scopedLive("/pair: the error explains why there is no status of the peer", () =>
     Effect.gen(function*() {
       const pair = yield* makePair()
       const { port } = new URL(pair.backup.url)
       const answers: { readonly [path: string]: RequestListener } = {
-        "no server of a pair": (_, response) => response.end("{}"),
-        "HTTP status 500": (_, response) => response.writeHead(500).end(),
-        // Whatever it says, it does not come to an end.
-        "is no server": (_, response) => {
+        "not that of a status server": (_, response) => response.end("{}"),
+        "HTTP 500": (_, response) => response.writeHead(500).end(),
+        // An answer without an end.
+        "too long for a status": (_, response) => {
           const write = () => {
             while (response.write("x".repeat(10_000))) {
               // As fast as it goes.
@@ -169,7 +174,7 @@ describe("the status server", () => {
           response.on("drain", write)
           write()
         },
-        "has not answered within 1s": () => {}
+        "no answer within 1s": () => {}
       }
       const member = yield* pair.primary.start
       for (const [error, answer] of Object.entries(answers)) {
@@ -195,7 +200,7 @@ describe("the status server", () => {
       assert.strictEqual((yield* member.report).transition.to, "PRIMARY")
     }), 60_000)
 
-  it.scopedLive("tells load balancers who is active, through a failover and a recovery", () =>
+  it.scopedLive("health checks: follow a failover and a recovery", () =>
     Effect.gen(function*() {
       // Long, so that a machine that is busy with other tests makes no server stand still.
       const { backup, members, primary } = yield* startPair({ heartbeat: "1 second" })
@@ -218,15 +223,15 @@ describe("the status server", () => {
         "BACKUP PeerActive PASSIVE",
         "null Start BACKUP"
       ])
-      assert.include(history[0]!.evidence, "vote")
+      assert.include(history[0]!.explanation, "vote")
       assert.deepStrictEqual(yield* get(`${backup.url}/history?limit=1`), history.slice(0, 1))
     }), 30_000)
 
-  it.scopedLive("goes on while its member drains, and ends with it whoever listens", () =>
+  it.scopedLive("drain: the status server serves until the member has stopped", () =>
     Effect.gen(function*() {
       const gate = yield* makeGate
       const { members, primary } = yield* startPair({ handler: gate.handler })
-      const asking = yield* Effect.fork(primary.ask("slow"))
+      const pending = yield* Effect.fork(primary.request("slow"))
       yield* gate.reached
       const listening = yield* Effect.fork(Stream.runDrain(eventsOf(primary.url)))
       const idle = net.connect(Number(new URL(primary.url).port), "127.0.0.1")
@@ -239,14 +244,14 @@ describe("the status server", () => {
 
       yield* gate.open
       yield* soon(Fiber.join(stopping))
-      assert.deepStrictEqual(yield* soon(Fiber.join(asking)), Option.some("done"))
+      assert.deepStrictEqual(yield* soon(Fiber.join(pending)), Option.some("done"))
       yield* soon(Fiber.await(listening))
       assert.strictEqual((yield* members.primary.report).transition.cause, "Stopping")
       const after = yield* Effect.exit(Effect.tryPromise(() => fetch(`${primary.url}/live`)))
       assert.strictEqual(after._tag, "Failure")
     }), 30_000)
 
-  it.scopedLive("names the address that it cannot have, and then starts no member", () =>
+  it.scopedLive("address in use: the error names it, and the member is not started", () =>
     Effect.gen(function*() {
       const { primary } = yield* startPair()
       const address = primary.url.replace("http://", "")
@@ -257,23 +262,23 @@ describe("the status server", () => {
       assert.strictEqual(error.message, `cannot bind ${primary.url}: the address is already in use`)
     }))
 
-  it.effect("refuses all that is wrong with its options at once", () =>
+  it.effect("invalid options: all issues are in one error", () =>
     Effect.gen(function*() {
       const member = Layer.effect(BinaryStar.BinaryStar, Effect.dieMessage("it was started"))
-      const refused = (options: StatusServer.Options) =>
+      const issuesOf = (options: StatusServer.Options) =>
         Effect.map(Effect.flip(Effect.scoped(Layer.build(StatusServer.around(member, options)))), (error) =>
           error._tag === "InvalidConfig" ? error.issues.map(({ field }) => field) : assert.fail(error.message))
       assert.deepStrictEqual(
-        yield* refused({ http: "nowhere", peerHttp: "ftp://x", token: Redacted.make("two words") }),
+        yield* issuesOf({ http: "nowhere", peerHttp: "ftp://x", token: Redacted.make("two words") }),
         ["http", "peerHttp", "token"]
       )
       for (const http of ["", "x:1:2", "127.0.0.1:65536", "http://127.0.0.1:1", "127.0.0.1:"]) {
-        assert.deepStrictEqual(yield* refused({ http }), ["http"])
+        assert.deepStrictEqual(yield* issuesOf({ http }), ["http"])
       }
-      assert.deepStrictEqual(yield* refused({ http: "1", token: Redacted.make("") }), ["token"])
+      assert.deepStrictEqual(yield* issuesOf({ http: "1", token: Redacted.make("") }), ["token"])
     }))
 
-  it.scopedLive("can be a part of an application that has a server already", () =>
+  it.scopedLive("app: the API can be mounted in another server", () =>
     Effect.gen(function*() {
       const pair = yield* makePair()
       const member = yield* pair.primary.start
@@ -305,7 +310,7 @@ describe("the status server", () => {
 describe("a quantile", () => {
   const bounds = [10, 20]
 
-  it("lies where as many are below it", () => {
+  it("quantile: linear within its bucket", () => {
     const distribution = { bounds, counts: [2, 2, 0], sums: [10, 30, 0] }
     assert.deepStrictEqual([0, 0.25, 0.5, 0.75, 1].map((part) => Status.quantile(distribution, part)), [
       0,
@@ -316,11 +321,11 @@ describe("a quantile", () => {
     ])
   })
 
-  it("is the mean of what is above all bounds", () => {
+  it("quantile: the mean of the last bucket", () => {
     assert.strictEqual(Status.quantile({ bounds, counts: [1, 0, 2], sums: [5, 0, 100] }, 0.99), 50)
   })
 
-  it("is none where there is nothing", () => {
+  it("quantile: undefined without values", () => {
     assert.isUndefined(Status.quantile({ bounds, counts: [0, 0, 0], sums: [0, 0, 0] }, 0.5))
   })
 })

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as zmq from "zeromq"
+import type { Endpoints } from "../support/processes.ts"
+import { foreignPeer, freeEndpoints, publications, socket } from "../support/processes.ts"
 import {
   assertNoLine,
   graceMillis,
@@ -12,8 +14,6 @@ import {
   startPair,
   within
 } from "./hardenedPair.ts"
-import type { Endpoints } from "./support.ts"
-import { foreignPeer, freeEndpoints, publications, socket } from "./support.ts"
 
 /** A lost server is replaced within three heartbeats. */
 const threeHeartbeats = (heartbeatMillis: number, what: string) =>

@@ -7,8 +7,8 @@ import * as assert from "node:assert"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import type { Endpoints, Process, Role } from "./support.ts"
-import { bstar, other, root, startLine } from "./support.ts"
+import type { Endpoints, Process, Role } from "../support/processes.ts"
+import { bstar, other, root, startLine } from "../support/processes.ts"
 
 /** A command that has run, with all that belongs to its process group. Times are monotonic, in milliseconds. */
 export interface Life {

@@ -2,8 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import {
+  bstar,
+  dealer,
+  type Endpoints,
+  foreignPeer,
+  freeEndpoints,
+  publications,
+  startLine
+} from "../support/processes.ts"
 import { block, temporaryFile } from "./readme.ts"
-import { bstar, dealer, type Endpoints, foreignPeer, freeEndpoints, publications, startLine } from "./support.ts"
 
 const configuration = 78
 

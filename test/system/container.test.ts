@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as path from "node:path"
+import { foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
 import { child, makeLog, runArgs } from "./commands.ts"
-import { foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "./support.ts"
 
 const namespace = ["--pid", "--fork", "--mount-proc", "--kill-child"]
 
@@ -35,7 +35,7 @@ describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
         )
         yield* server.kill(signal)
         assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
-        assert.include(server.lines, "I: stopped in good order")
+        assert.include(server.lines, "I: stopped cleanly")
       }))
   }
 
@@ -71,7 +71,7 @@ describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
       )
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
-      assert.include(server.lines, "I: stopped in good order")
+      assert.include(server.lines, "I: stopped cleanly")
     }))
 
   it.scopedLive("a hook leaves no process behind that is not dead, nor holds up its server with one that is", () =>

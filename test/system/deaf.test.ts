@@ -7,10 +7,10 @@ import * as http from "node:http"
 import * as net from "node:net"
 import * as zmq from "zeromq"
 import { makeRelayed } from "../support/links.ts"
+import type { Endpoints, Process, Role } from "../support/processes.ts"
+import { bstar, freeEndpoints, other, roles, root, run, serverArgs, startLine } from "../support/processes.ts"
 import * as Reflector from "../support/reflector.ts"
 import { graceMillis, kill, readyAsActive, readyAsPassive, requests, start, within } from "./hardenedPair.ts"
-import type { Endpoints, Process, Role } from "./support.ts"
-import { bstar, freeEndpoints, other, roles, root, run, serverArgs, startLine } from "./support.ts"
 
 const heartbeatMillis = 400
 

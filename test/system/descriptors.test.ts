@@ -4,8 +4,8 @@ import * as net from "node:net"
 import * as path from "node:path"
 import * as Endpoint from "../../src/wire/Endpoint.ts"
 import { makeKeyFiles } from "../support/keys.ts"
-import type { Endpoints, Role } from "./support.ts"
-import { dealer, freeEndpoints, root, run, serverArgs } from "./support.ts"
+import type { Endpoints, Role } from "../support/processes.ts"
+import { dealer, freeEndpoints, root, run, serverArgs } from "../support/processes.ts"
 
 const files = 128
 

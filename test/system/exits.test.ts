@@ -3,7 +3,7 @@ import { Effect, Fiber } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zmq from "zeromq"
-import type { Role } from "./support.ts"
+import type { Role } from "../support/processes.ts"
 import {
   bstar,
   dealer,
@@ -15,7 +15,7 @@ import {
   serverArgs,
   socket,
   startLine
-} from "./support.ts"
+} from "../support/processes.ts"
 
 const usage = 64
 const configuration = 78
@@ -57,24 +57,29 @@ const wrongs: ReadonlyArray<Wrong> = [
   { what: "a bad server", args: ["client", "--server", "here"], code: configuration, says: /server.*"here"/ },
   { what: "a bad timeout", args: ["client", "--timeout", "soon"], code: configuration, says: /timeout.*"soon"/ },
   {
-    what: "a bad settle",
-    args: ["client", "--legacy", "--settle", "soon"],
+    what: "a bad reconnect delay",
+    args: ["client", "--legacy", "--reconnect-delay", "soon"],
     code: configuration,
-    says: /settle.*"soon"/
+    says: /reconnectDelay.*"soon"/
   },
   {
-    what: "a settle without legacy",
-    args: ["client", "--settle", "1 second"],
+    what: "a reconnect delay without legacy",
+    args: ["client", "--reconnect-delay", "1 second"],
     code: configuration,
-    says: /settle.*legacy/
+    says: /reconnectDelay.*legacy/
   },
   {
-    what: "a patience with legacy",
-    args: ["client", "--legacy", "--patience", "1 second"],
+    what: "a retry-after with legacy",
+    args: ["client", "--legacy", "--retry-after", "1 second"],
     code: configuration,
-    says: /patience.*legacy/
+    says: /retryAfter.*legacy/
   },
-  { what: "a bad patience", args: ["client", "--patience", "soon"], code: configuration, says: /patience.*"soon"/ },
+  {
+    what: "a bad retry-after",
+    args: ["client", "--retry-after", "soon"],
+    code: configuration,
+    says: /retryAfter.*"soon"/
+  },
   { what: "a bad drain", args: ["-p", "--drain", "soon"], code: configuration, says: /drain.*"soon"/ },
   {
     what: "a bad crash detection",
@@ -249,7 +254,7 @@ describe("settings", () => {
       const client = yield* bstar(["client", "--legacy"], {
         BSTAR_SERVERS: `${at.backup.frontend},${at.primary.frontend}`,
         BSTAR_TIMEOUT: "50 millis",
-        BSTAR_SETTLE: "20 millis",
+        BSTAR_RECONNECT_DELAY: "20 millis",
         BSTAR_INTERVAL: "10 millis",
         BSTAR_COUNT: "1"
       })
@@ -325,16 +330,16 @@ describe("what it tells about itself", () => {
         ...[
           "--server",
           "--timeout",
-          "--settle",
+          "--reconnect-delay",
           "--legacy",
-          "--patience",
-          "BSTAR_PATIENCE",
+          "--retry-after",
+          "BSTAR_RETRY_AFTER",
           "--interval",
           "--count",
           "tcp://localhost:5001",
           "tcp://localhost:5002"
         ],
-        ...["BSTAR_SERVERS", "BSTAR_TIMEOUT", "BSTAR_SETTLE", "BSTAR_INTERVAL", "BSTAR_COUNT"]
+        ...["BSTAR_SERVERS", "BSTAR_TIMEOUT", "BSTAR_RECONNECT_DELAY", "BSTAR_INTERVAL", "BSTAR_COUNT"]
       ]
     },
     { args: ["fsm", "--help"], words: ["--format", "table", "mermaid", "json"] }

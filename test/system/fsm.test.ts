@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Policies from "../../src/protocol/Policies.ts"
 import * as StateMachine from "../../src/protocol/StateMachine.ts"
-import { bstar, root } from "./support.ts"
+import { bstar, root } from "../support/processes.ts"
 
 const print = (format: string, policy = "classic") =>
   Effect.gen(function*() {
@@ -18,10 +18,10 @@ type Entry = Record<string, string>
 
 const parse = (json: string): ReadonlyArray<Entry> => JSON.parse(json)
 
-const columns = ["state", "event", "role", "peer", "verdict", "next state", "publishes", "rule", "says"]
+const columns = ["state", "event", "role", "peer", "verdict", "next state", "publishes", "rule", "message"]
 
 describe("bstar fsm", () => {
-  it.scopedLive("json: every role, state, event and peer once", () =>
+  it.scopedLive("json: lists each role, state, event and peer once", () =>
     Effect.gen(function*() {
       const entries = parse(yield* print("json"))
       // Three states of each role, a peer alive and expired.
@@ -32,7 +32,7 @@ describe("bstar fsm", () => {
       )
       const fatal = entries.filter(({ verdict }) => verdict === "Fatal")
       assert.deepStrictEqual(
-        [...new Set(fatal.map(({ event, say, state }) => [state, event, say].join()))],
+        [...new Set(fatal.map(({ event, message, state }) => [state, event, message].join()))],
         [
           "ACTIVE,PeerActive,fatal error - dual actives, aborting",
           "PASSIVE,PeerPassive,fatal error - dual passives, aborting"
@@ -42,44 +42,44 @@ describe("bstar fsm", () => {
     }))
 
   for (const policy of Policies.policyNames) {
-    it.scopedLive(`table: the same as json, what does not depend on role or peer told once (${policy})`, () =>
+    it.scopedLive(`table: each transition of the json output is in one row (${policy})`, () =>
       Effect.gen(function*() {
         const entries = parse(yield* print("json", policy))
         const [header, ...rows] = (yield* print("table", policy)).split("\n\n")[0]!.split("\n")
-        assert.match(header!, /^state +event +role +peer +verdict +next state +publishes +rule +says$/)
+        assert.match(header!, /^state +event +role +peer +verdict +next state +publishes +rule +message$/)
         const starts = columns.map((column) => header!.indexOf(column))
         const cells = rows.map((row) => starts.map((from, i) => row.slice(from, starts[i + 1]).trim()))
-        const told = (entry: Entry) =>
+        const rowsOf = (entry: Entry) =>
           cells.filter(([state, event, role, peer]) =>
             state === entry.state && event === entry.event && [entry.role, "any"].includes(role!) &&
-            [entry.peer, ...(["unheard", "none"].includes(entry.peer!) ? [] : ["heard", "possible"]), "any"].includes(
+            [entry.peer, ...(["unknown", "absent"].includes(entry.peer!) ? [] : ["known", "possible"]), "any"].includes(
               peer
             )
           )
         for (const entry of entries) {
-          const [row, ...others] = told(entry)
+          const [row, ...others] = rowsOf(entry)
           assert.deepStrictEqual(others, [])
           assert.deepStrictEqual(row!.slice(4), [
             entry.verdict!.toLowerCase(),
             entry.next!,
             entry.publish ?? "",
             entry.rule ?? "",
-            entry.say ?? ""
+            entry.message ?? ""
           ])
         }
       }))
   }
 
-  it.scopedLive("H4: shows that an active server without a peer stays active after a stall", () =>
+  it.scopedLive("H4: an active member without a peer stays active after a stall", () =>
     Effect.gen(function*() {
       assert.match(
         yield* print("table", "hardened"),
-        /^ACTIVE +Stalled +any +none +accept +ACTIVE +ACTIVE +H4 +this process stood still, but it has no peer/m
+        /^ACTIVE +Stalled +any +absent +accept +ACTIVE +ACTIVE +H4 /m
       )
-      assert.notMatch((yield* print("table")).split("\n\n")[0]!, / none /)
+      assert.notMatch((yield* print("table")).split("\n\n")[0]!, / absent /)
     }))
 
-  it.scopedLive("shows every rule of the hardened policy", () =>
+  it.scopedLive("table: names every rule of the policy hardened", () =>
     Effect.gen(function*() {
       const table = yield* print("table", "hardened")
       for (const rule of ["H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9", "H10", "H11", "H12"]) {
@@ -87,7 +87,7 @@ describe("bstar fsm", () => {
       }
     }))
 
-  it.scopedLive("table is the default", () =>
+  it.scopedLive("table: is the default format", () =>
     Effect.gen(function*() {
       const process = yield* bstar(["fsm"])
       yield* process.exit

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { Endpoints, Process, Role } from "../support/processes.ts"
+import { bstar, dealer, freeEndpoints, other, roles, run, serverArgs } from "../support/processes.ts"
 import { block, canRun, temporaryFile } from "./readme.ts"
-import type { Endpoints, Process, Role } from "./support.ts"
-import { bstar, dealer, freeEndpoints, other, roles, run, serverArgs } from "./support.ts"
 
 const isPossible = canRun("haproxy")
 

@@ -4,15 +4,15 @@
 import type { Scope } from "effect"
 import { Data, Effect, Schedule } from "effect"
 import * as assert from "node:assert"
-import type { Endpoints, Journal, Process, Received, Role } from "./support.ts"
-import { bstar, dealer, serverArgs, startLine } from "./support.ts"
+import type { Endpoints, Journal, Process, Received, Role } from "../support/processes.ts"
+import { bstar, dealer, serverArgs, startLine } from "../support/processes.ts"
 
 /** How long a busy machine may take for what takes milliseconds, on top of what a test allows in heartbeats. */
 export const graceMillis = 1000
 
 export const readyAsActive = /ready as active$/
 export const readyAsPassive = /ready as passive$/
-export const stalled = /stood still|stalled/
+export const stalled = /stalled/
 
 /** Starts a server. It has written its first line. */
 export const start = (

@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Scope } from "effect"
 import { Effect, Schedule } from "effect"
 import * as fs from "node:fs"
+import type { Process } from "../support/processes.ts"
+import { bstar, foreignPeer, freeEndpoints, serverArgs, startLine } from "../support/processes.ts"
 import { makeLog } from "./commands.ts"
-import type { Process } from "./support.ts"
-import { bstar, foreignPeer, freeEndpoints, serverArgs, startLine } from "./support.ts"
 
 const secret = "the-token-of-this-test"
 
@@ -106,8 +106,8 @@ describe("hooks that are commands", () => {
         "on-stop backup ACTIVE BACKUP Stopping"
       ])
       assert.deepStrictEqual(
-        backup.lines.filter((line) => /in good order|interrupted/.test(line)),
-        ["I: stopped in good order", "W: interrupted"]
+        backup.lines.filter((line) => /stopped cleanly|interrupted/.test(line)),
+        ["I: stopped cleanly", "W: interrupted"]
       )
       assert.strictEqual(backup.stderr(), "")
     }))

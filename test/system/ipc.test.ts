@@ -3,9 +3,9 @@ import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
+import type { Endpoints } from "../support/processes.ts"
+import { bstar, dealer, serverArgs, startLine } from "../support/processes.ts"
 import { temporaryFolder } from "./readme.ts"
-import type { Endpoints } from "./support.ts"
-import { bstar, dealer, serverArgs, startLine } from "./support.ts"
 
 const paths = (folder: string): Endpoints => {
   const at = (name: string) => `ipc://${path.join(folder, name)}`

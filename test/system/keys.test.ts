@@ -11,10 +11,20 @@ import * as Frames from "../../src/wire/Frames.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 import { intrusions, untilLockedOut } from "../security/intruders.ts"
 import { directory, makeKeyFiles } from "../support/keys.ts"
+import type { Endpoints, Role } from "../support/processes.ts"
+import {
+  bstar,
+  foreignPeer,
+  freeEndpoints,
+  other,
+  receiving,
+  roles,
+  serverArgs,
+  socket,
+  startLine
+} from "../support/processes.ts"
 import { eventually, quiet } from "../support/sockets.ts"
 import { temporaryFile } from "./readme.ts"
-import type { Endpoints, Role } from "./support.ts"
-import { bstar, foreignPeer, freeEndpoints, other, receiving, roles, serverArgs, socket, startLine } from "./support.ts"
 
 const configuration = 78
 
@@ -55,15 +65,15 @@ describe("bstar --keys", () => {
         assert.strictEqual(yield* intrusions(at.backup.frontend, credentials, key, 3), 0)
       }
       yield* eventually(Effect.promise(async () => {
-        const { refused } = await (await fetch(`${url}/status`)).json() as Status.NodeStatus
-        const { absent, unfinished, ...others } = refused!.frontend
+        const { rejectedConnections } = await (await fetch(`${url}/status`)).json() as Status.NodeStatus
+        const { absent, unfinished, ...others } = rejectedConnections!.frontend
         assert.deepStrictEqual(others, { unknown: 3, wrong: 3, malformed: 0, full: 0 })
         return absent + unfinished === 3
       }))
       const metrics = yield* Effect.promise(() => fetch(`${url}/metrics`).then((response) => response.text()))
       assert.match(
         metrics,
-        /^bstar_refused_connections_total\{(?=.*port="frontend")(?=.*reason="unknown")(?=.*role="backup").*\} 3$/m
+        /^bstar_rejected_connections_total\{(?=.*port="frontend")(?=.*reason="unknown")(?=.*role="backup").*\} 3$/m
       )
 
       const { request } = yield* makeClient(at, alice)
@@ -181,8 +191,8 @@ describe("bstar --keys", () => {
       yield* says(`bstar keygen ${keys} --client NAME adds one`, ...server)
       fs.rmSync(path.join(keys, "backup.key"))
       yield* says("the public key of the backup", ...server, "--clients", "anyone")
-      yield* says("comes first", "keygen", keys, "--client", "bob")
-      yield* says("primary.key is there already", "keygen", keys)
+      yield* says("run bstar keygen", "keygen", keys, "--client", "bob")
+      yield* says("primary.key exists already", "keygen", keys)
       yield* says(
         "one of --client, --worker and --next at a time",
         "keygen",

@@ -5,7 +5,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
-import { root } from "./support.ts"
+import { root } from "../support/processes.ts"
 
 const program = path.join(root, "dist/bstar.js")
 const world = path.join(import.meta.dirname, "namesWorld.mjs")

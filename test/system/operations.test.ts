@@ -15,9 +15,9 @@ import {
   type Role,
   roles,
   serverArgs
-} from "./support.ts"
+} from "../support/processes.ts"
 
-/** Long, so that a machine that is busy with other tests makes no server stand still for one and a half of it. */
+/** Long enough that a busy machine stalls no server for one and a half of it. */
 const heartbeat = "1 second"
 const token = "the-token-of-this-test"
 
@@ -26,7 +26,7 @@ interface Place {
   readonly http: { readonly [R in Role]: string }
 }
 
-/** Where a pair is, and where it tells its status. */
+/** The endpoints of a pair, and the addresses of its status servers. */
 const free: Effect.Effect<Place> = Effect.gen(function*() {
   const at = yield* freeEndpoints
   const { backup, primary } = yield* freeEndpoints
@@ -38,7 +38,7 @@ interface ServerOptions {
   readonly policy?: string
   readonly heartbeat?: string
   readonly env?: NodeJS.ProcessEnv
-  /** Where it finds the other one's status; `undefined` for nowhere. */
+  /** The status server of the peer; `undefined`: none. */
   readonly peerHttp?: string | undefined
 }
 
@@ -87,7 +87,7 @@ const http = ({ http }: Place) => ["--http", http.primary, "--http", http.backup
 
 interface StatusJson {
   readonly health: string
-  readonly say: string
+  readonly message: string
   readonly servers: ReadonlyArray<
     { readonly address: string; readonly status: NodeStatus | null; readonly error: string | null }
   >
@@ -102,7 +102,7 @@ const statusOf = (args: ReadonlyArray<string>) =>
 
 class NotYet extends Data.TaggedError("NotYet")<{ readonly message: string }> {}
 
-/** Does it again until it is so: what a server says of itself follows what has happened to it a little later. */
+/** Retries until the outcome is as expected: the status follows the events. */
 const until = <A, E>(effect: Effect.Effect<A, E>, holds: (a: A) => boolean) =>
   effect.pipe(
     Effect.filterOrFail(holds, (last) => new NotYet({ message: `not so: ${JSON.stringify(last, undefined, 2)}` })),
@@ -112,17 +112,17 @@ const until = <A, E>(effect: Effect.Effect<A, E>, holds: (a: A) => boolean) =>
     })
   )
 
-/** Runs a command until it ends with a code, and says something. */
-const ends = (code: number, said: RegExp, args: ReadonlyArray<string>, env?: NodeJS.ProcessEnv) =>
-  until(operate(args, env), (ended) => ended.code === code && said.test(ended.stdout + ended.stderr))
+/** Runs a command until it ends with a code and an output. */
+const ends = (code: number, output: RegExp, args: ReadonlyArray<string>, env?: NodeJS.ProcessEnv) =>
+  until(operate(args, env), (ended) => ended.code === code && output.test(ended.stdout + ended.stderr))
 
-/** Asks a server until it answers. */
+/** Sends requests until a server replies. */
 const answered = (frontend: string) =>
   Effect.gen(function*() {
     const { ask, replies } = yield* dealer(frontend)
-    const asking = yield* Effect.fork(Effect.repeat(ask("", "hello"), Schedule.spaced("20 millis")))
+    const requests = yield* Effect.fork(Effect.repeat(ask("", "hello"), Schedule.spaced("20 millis")))
     yield* replies.find(() => true)
-    yield* asking.interruptAsFork(yield* Effect.fiberId)
+    yield* requests.interruptAsFork(yield* Effect.fiberId)
   })
 
 describe("bstar status", () => {
@@ -157,7 +157,7 @@ describe("bstar status", () => {
       assert.notMatch((yield* operate(["doctor", ...http])).stdout, /promote/)
     }))
 
-  it.scopedLive("tells both servers, and how the pair is by its exit code", () =>
+  it.scopedLive("both servers, and the health of the pair as exit code", () =>
     Effect.gen(function*() {
       const place = yield* free
       const pair = yield* startPair(place)
@@ -167,7 +167,7 @@ describe("bstar status", () => {
       assert.match(well.stdout, /\nstate +ACTIVE for \S+ \S+ +PASSIVE for /)
       assert.notInclude(well.stdout, "\x1b")
 
-      // The second one is found through the first, and addresses come from the environment too.
+      // The second server is found through the first one; addresses come from the environment, too.
       const both = yield* statusOf(["--http", place.http.backup])
       assert.deepStrictEqual(
         both.servers.map(({ address, status }) => [address, status?.role]),
@@ -175,7 +175,7 @@ describe("bstar status", () => {
       )
       yield* ends(0, /healthy/, ["status"], { BSTAR_HTTP_SERVERS: Object.values(place.http).join() })
 
-      // The active one is killed, and nobody votes.
+      // The active server is killed, and there is no vote.
       yield* pair.primary.kill("SIGKILL")
       yield* pair.primary.exit
       const none = yield* until(
@@ -184,7 +184,7 @@ describe("bstar status", () => {
       )
       assert.strictEqual(none.code, 2)
       assert.strictEqual(none.health, "no active")
-      assert.match(none.say, /backup takes over with the next request; \S+ cannot be reached/)
+      assert.match(none.message, /backup takes over with the next request; \S+ cannot be reached/)
       assert.match(none.servers[0]!.error!, /connection refused/)
 
       yield* answered(place.at.backup.frontend)
@@ -195,9 +195,9 @@ describe("bstar status", () => {
       assert.match(alone.stdout, /failover successful, ready as active \(.*\)/)
     }))
 
-  it.scopedLive("tells two that are active", () =>
+  it.scopedLive("two actives: two active primaries", () =>
     Effect.gen(function*() {
-      // Of two pairs, in which each one answers alone.
+      // Each is alone in its pair.
       const [one, two] = [yield* free, yield* free]
       const nodes = [
         yield* start("primary", one, { policy: "classic" }),
@@ -213,7 +213,7 @@ describe("bstar status", () => {
       assert.include(report.findings.map(({ check }) => check), "roles")
     }))
 
-  it.scopedLive("goes on with --watch until it is interrupted", () =>
+  it.scopedLive("--watch: repeats until it is interrupted", () =>
     Effect.gen(function*() {
       const place = yield* free
       const pair = yield* startPair(place)
@@ -226,7 +226,7 @@ describe("bstar status", () => {
       assert.deepStrictEqual(yield* watching.exit, { code: 0, signal: null })
     }))
 
-  it.scopedLive("says what to give, and what is wrong with it", () =>
+  it.scopedLive("invalid options: the error names the option and the remedy", () =>
     Effect.gen(function*() {
       for (
         const [message, ...args] of [
@@ -245,7 +245,7 @@ describe("bstar status", () => {
 })
 
 describe("bstar switchover", () => {
-  it.scopedLive("makes the other one active and says how long clients waited", () =>
+  it.scopedLive("makes the peer active and reports the time without an active server", () =>
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place)
@@ -255,7 +255,7 @@ describe("bstar switchover", () => {
       assert.match(stdout, /\nbackup \(\S+\) is active now\n$/)
       yield* ends(0, /backup is active, primary stands by/, ["status", ...http(place)])
 
-      // And back, given the passive one's address alone.
+      // And back, by the address of the passive server alone.
       yield* ends(0, /\nprimary \(\S+\) is active now\n$/, [
         "switchover",
         "--http",
@@ -270,8 +270,8 @@ describe("bstar switchover", () => {
         [...entries].sort((a, b) => a.at < b.at ? -1 : 1).map(({ at }) => at),
         entries.map(({ at }) => at)
       )
-      const yielded = entries.filter(({ to }) => to === "HANDING_OVER")
-      assert.deepStrictEqual(yielded.map(({ reason, server }) => [server, reason]), [
+      const handedOver = entries.filter(({ to }) => to === "HANDING_OVER")
+      assert.deepStrictEqual(handedOver.map(({ reason, server }) => [server, reason]), [
         ["primary", "new kernel"],
         ["backup", "and back"]
       ])
@@ -281,33 +281,33 @@ describe("bstar switchover", () => {
       assert.include(latest.stdout, entries.at(-1)!.at)
     }))
 
-  it.scopedLive("says why it is not done", () =>
+  it.scopedLive("rejected: the error names the reason", () =>
     Effect.gen(function*() {
       const place = yield* free
       const { backup } = yield* startPair(place)
-      const order = ["switchover", ...http(place), "--reason", "why not"]
+      const command = ["switchover", ...http(place), "--reason", "why not"]
 
       assert.strictEqual((yield* operate(["switchover", ...http(place)])).code, 64)
 
-      yield* ends(1, /E: .*orders need the server's token: --token-file/, order, {})
-      yield* ends(1, /E: .*the token is not that of this server/, order, { BSTAR_HTTP_TOKEN: "of-somebody-else" })
+      yield* ends(1, /E: .*commands need the server's token: --token-file/, command, {})
+      yield* ends(1, /E: .*the token is not that of this server/, command, { BSTAR_HTTP_TOKEN: "of-somebody-else" })
 
       yield* backup.kill("SIGKILL")
       yield* backup.exit
-      yield* ends(1, /E: .*not handed over: the peer does not stand by/, order)
+      yield* ends(1, /E: .*not handed over: the peer is not ready as passive/, command)
 
-      const nobody = yield* operate(["switchover", "--http", place.http.backup, "--reason", "why not"])
-      assert.strictEqual(nobody.code, 1)
-      assert.match(nobody.stderr, /there is no active server that could hand over: .*connection refused/)
+      const inactive = yield* operate(["switchover", "--http", place.http.backup, "--reason", "why not"])
+      assert.strictEqual(inactive.code, 1)
+      assert.match(inactive.stderr, /there is no active server that could hand over: .*connection refused/)
     }))
 
-  it.scopedLive("is not known to a server without a token", () =>
+  it.scopedLive("without a token: servers accept no commands", () =>
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place, { env: {} })
-      for (const order of ["switchover", "pause"]) {
-        yield* ends(1, /takes no orders, since it was started without a token/, [
-          order,
+      for (const command of ["switchover", "pause"]) {
+        yield* ends(1, /accepts no commands: it was started without a token/, [
+          command,
           ...http(place),
           "--reason",
           "why not"
@@ -317,7 +317,7 @@ describe("bstar switchover", () => {
 })
 
 describe("bstar pause and resume", () => {
-  it.scopedLive("hold both servers, with a token from a file", () =>
+  it.scopedLive("block and release both servers, with a token from a file", () =>
     Effect.gen(function*() {
       const place = yield* free
       const { backup } = yield* startPair(place)
@@ -327,32 +327,32 @@ describe("bstar pause and resume", () => {
       )
       const file = path.join(directory, "token")
       fs.writeFileSync(file, `${token}\n`)
-      const order = (...args: ReadonlyArray<string>) => operate([...args, ...http(place), "--token-file", file], {})
+      const send = (...args: ReadonlyArray<string>) => operate([...args, ...http(place), "--token-file", file], {})
 
-      const paused = yield* order("pause", "--reason", "new disk")
+      const paused = yield* send("pause", "--reason", "new disk")
       assert.strictEqual(paused.code, 0, paused.stdout + paused.stderr)
       assert.match(paused.stdout, /^primary \(\S+\): .+\nbackup \(\S+\): .+\n$/)
-      const held = yield* until(statusOf(http(place)), ({ say }) => say.startsWith("primary is active"))
-      assert.strictEqual(held.code, 1)
-      assert.deepStrictEqual(held.servers.map(({ status }) => status?.hold?.kind), ["paused", "paused"])
-      assert.match(held.say, /primary is active, but primary is paused; backup is paused/)
+      const blocked = yield* until(statusOf(http(place)), ({ message }) => message.startsWith("primary is active"))
+      assert.strictEqual(blocked.code, 1)
+      assert.deepStrictEqual(blocked.servers.map(({ status }) => status?.takeoverBlock?.kind), ["paused", "paused"])
+      assert.match(blocked.message, /primary is active, but primary is paused; backup is paused/)
       assert.match((yield* operate(["status", ...http(place)])).stdout, /backup: paused since \S+, because: new disk/)
 
-      assert.strictEqual((yield* order("resume")).code, 0)
+      assert.strictEqual((yield* send("resume")).code, 0)
       yield* ends(0, /healthy/, ["status", ...http(place)])
 
       yield* backup.kill("SIGKILL")
       yield* backup.exit
-      const half = yield* order("pause", "--reason", "new disk")
+      const half = yield* send("pause", "--reason", "new disk")
       assert.strictEqual(half.code, 1)
       assert.match(half.stdout, /^primary \(\S+\): .+\n$/)
-      assert.match(half.stderr, /^E: \S+: nobody listens there/)
-      assert.strictEqual((yield* statusOf(http(place))).servers[0]?.status?.hold?.kind, "paused")
+      assert.match(half.stderr, /^E: \S+: no process listens there/)
+      assert.strictEqual((yield* statusOf(http(place))).servers[0]?.status?.takeoverBlock?.kind, "paused")
     }))
 })
 
 describe("bstar promote", () => {
-  it.scopedLive("is the word for a lone backup, which the doctor asks for", () =>
+  it.scopedLive("lone backup: the remedy of bstar doctor makes it active", () =>
     Effect.gen(function*() {
       const place = yield* free
       const backup = yield* start("backup", place)
@@ -373,13 +373,13 @@ describe("bstar promote", () => {
 
       const both = yield* operate(["promote", ...http(place), "--reason", "which one?"])
       assert.strictEqual(both.code, 78)
-      assert.match(both.stderr, /say which server is to be promoted/)
+      assert.match(both.stderr, /choose the server to promote/)
 
       const promoted = yield* operate(["promote", "--http", place.http.backup, "--reason", "the primary is lost"])
       assert.strictEqual(promoted.code, 0, promoted.stderr)
       yield* answered(place.at.backup.frontend)
       const history = yield* operate(["history", "--http", place.http.backup])
-      // The primary is asked too, and is not there.
+      // The history of the primary cannot be requested.
       assert.strictEqual(history.code, 1)
       assert.match(
         history.stdout,
@@ -391,7 +391,7 @@ describe("bstar promote", () => {
       )
     }))
 
-  it.scopedLive("is refused while the other one is active", () =>
+  it.scopedLive("rejected while the peer is active", () =>
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place)
@@ -406,23 +406,23 @@ describe("bstar promote", () => {
 })
 
 describe("bstar doctor", () => {
-  it.scopedLive("finds nothing in a pair that is well", () =>
+  it.scopedLive("healthy pair: nothing found", () =>
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place)
-      yield* ends(0, /^asked primary at \S+\nasked backup at \S+\nnothing found\n$/, ["doctor", ...http(place)])
-      // Whether they take orders was tried with nothing that could be one.
+      yield* ends(0, /^reached primary at \S+\nreached backup at \S+\nnothing found\n$/, ["doctor", ...http(place)])
+      // The check of the token has sent no command.
       yield* ends(0, /healthy/, ["status", ...http(place)])
     }))
 
-  it.scopedLive("finds what does not fit, each with a remedy", () =>
+  it.scopedLive("different settings: a finding and a remedy for each", () =>
     Effect.gen(function*() {
       const place = yield* free
       const primary = yield* start("primary", place, { peerHttp: undefined, heartbeat: "1200 millis" })
       const backup = yield* start("backup", place, {
         policy: "classic",
         env: {},
-        // Its own.
+        // Wrong: its own.
         peerHttp: place.http.backup
       })
       yield* Effect.all([primary.waitForLine(ready.primary), backup.waitForLine(ready.backup)])
@@ -443,14 +443,14 @@ describe("bstar doctor", () => {
       assert.isTrue(findings.every(({ remedy, what }) => remedy.length > 0 && what.length > 0))
     }))
 
-  it.scopedLive("finds two pairs crossed", () =>
+  it.scopedLive("crossed pairs: the endpoints and the status servers do not match", () =>
     Effect.gen(function*() {
       const [one, two] = [yield* free, yield* free]
       yield* startPair(one)
       yield* startPair(two)
       const { code, stdout } = yield* operate(["doctor", "--http", one.http.primary, "--http", two.http.backup])
       assert.strictEqual(code, 1)
-      assert.match(stdout, /error +primary listens to \S+, but backup publishes on /)
+      assert.match(stdout, /error +primary connects to \S+, but backup publishes on /)
       assert.match(stdout, /error +--peer-http of primary \(\S+\) leads to a backup on \S+, which is not backup\n/)
     }))
 })

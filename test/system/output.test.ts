@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { NodeStatus } from "../../src/status/Status.ts"
-import { bstar, dealer, freeEndpoints, root, serverArgs, startLine } from "./support.ts"
+import { bstar, dealer, freeEndpoints, root, serverArgs, startLine } from "../support/processes.ts"
 
 const heartbeat = "200 millis"
 const program = path.join(root, "dist/bstar.js")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Endpoints, Process, Role } from "./support.ts"
-import { bstar, dealer, freeEndpoints, other, roles, serverArgs, startLine } from "./support.ts"
+import type { Endpoints, Process, Role } from "../support/processes.ts"
+import { bstar, dealer, freeEndpoints, other, roles, serverArgs, startLine } from "../support/processes.ts"
 
 const start = (role: Role, at: Endpoints) => bstar(serverArgs(role, at, "100 millis"))
 
@@ -11,7 +11,7 @@ const startClient = (at: Endpoints, ...args: ReadonlyArray<string>) =>
     "client",
     "--legacy",
     ...["--server", at.primary.frontend, "--server", at.backup.frontend],
-    ...["--timeout", "1 second", "--settle", "100 millis", "--interval", "20 millis"],
+    ...["--timeout", "1 second", "--reconnect-delay", "100 millis", "--interval", "20 millis"],
     ...args
   ])
 

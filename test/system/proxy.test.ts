@@ -4,11 +4,11 @@ import * as zmq from "zeromq"
 import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+import type { Endpoints, Role } from "../support/processes.ts"
+import { bstar, dealer, freeEndpoints, serverArgs, socket, startLine } from "../support/processes.ts"
 import { quiet } from "../support/sockets.ts"
-import type { Endpoints, Role } from "./support.ts"
-import { bstar, dealer, freeEndpoints, serverArgs, socket, startLine } from "./support.ts"
 
-/** Where clients ask and the two watch each other, and where workers connect. */
+/** Endpoints of clients and of the pair, and those of workers. */
 interface Places {
   readonly at: Endpoints
   readonly backends: { readonly [R in Role]: string }
@@ -34,7 +34,7 @@ const startPair = (places: Places, ...more: ReadonlyArray<string>) =>
     return { primary, backup }
   })
 
-/** A plain REP that answers a text with itself and its name. It stands still while it is told to. */
+/** A plain REP socket that replies to a text with the text and its own name. */
 const startWorker = (name: string, ...backends: ReadonlyArray<string>) =>
   Effect.map(socket(() => new zmq.Reply({ linger: 0 })), (reply) => {
     const seen: Array<string> = []
@@ -62,13 +62,13 @@ const makeClient = ({ at }: Places, options?: BinaryStarClient.Options) =>
 const bodies = Array.from({ length: 1000 }, (_, n) => `request ${n}`)
 
 describe("bstar proxy", () => {
-  it.scopedLive("hands on what the active server is asked, to whoever is connected to it, and nothing else", () =>
+  it.scopedLive("the active server alone sends requests to the workers that are connected to it", () =>
     Effect.gen(function*() {
       const where = yield* places
       const { backup, primary } = yield* startPair(where)
       const both = yield* startWorker("both", where.backends.primary, where.backends.backup)
       const idle = yield* startWorker("idle", where.backends.backup)
-      // The passive one is asked first, and would have handed it on by then.
+      // The passive server is sent a request first, and would have forwarded it by then.
       yield* (yield* dealer(where.at.backup.frontend)).ask("", "passive")
       const client = yield* dealer(where.at.primary.frontend)
       yield* client.ask("an", "envelope", "", "active")
@@ -79,7 +79,7 @@ describe("bstar proxy", () => {
       assert.strictEqual(primary.stderr() + backup.stderr(), "")
     }))
 
-  it.scopedLive("kill -9 of the active one: 1000 requests that wait are all answered, and rightly", () =>
+  it.scopedLive("kill -9 of the active one: 1000 requests that wait all receive the right reply", () =>
     Effect.gen(function*() {
       const where = yield* places
       const { backup, primary } = yield* startPair(where)
@@ -99,7 +99,7 @@ describe("bstar proxy", () => {
           }),
         { concurrency: "unbounded" }
       ))
-      // Most of them are still to be answered.
+      // Most of them have no reply yet.
       yield* Effect.repeat(Effect.yieldNow(), { until: () => answered > 0 })
       const before = answered
       yield* primary.kill("SIGKILL")
@@ -107,13 +107,13 @@ describe("bstar proxy", () => {
       assert.deepStrictEqual(replies.map((reply) => reply.replace(/ (one|two)$/, "")), bodies)
       assert.isBelow(before, bodies.length)
       assert.isTrue(workers.every(({ seen }) => seen.length > 1))
-      // All of them may have been answered in the moment before the signal.
+      // All of them may have had their reply just before the signal.
       yield* request("last")
       yield* backup.waitForLine("I: failover successful, ready as active")
       assert.strictEqual(primary.stderr() + backup.stderr(), "")
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("SIGTERM of the active one: what workers have in hand is waited for, so nothing is done in vain", () =>
+  it.scopedLive("SIGTERM of the active one: it waits for its workers, so that no work is lost", () =>
     Effect.gen(function*() {
       const where = yield* places
       const { primary } = yield* startPair(where)
@@ -129,7 +129,7 @@ describe("bstar proxy", () => {
       yield* primary.kill("SIGTERM")
       const replies = yield* Fiber.join(asking)
       assert.deepStrictEqual(yield* primary.exit, { code: 0, signal: null })
-      // What it had not read when it let go of its port is not known to be lost, and was not executed.
+      // A request that it had not read when it closed its port was not executed, but its client cannot know.
       const answered = bodies.filter((_, n) => Either.isRight(replies[n]!))
       assert.deepStrictEqual(
         replies.filter(Either.isRight).map(({ right }) => Frames.toString(right)),
@@ -140,20 +140,20 @@ describe("bstar proxy", () => {
       assert.isAbove(answered.length, bodies.length / 2)
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("says that it is busy when no worker comes in time, or drops the request where that is wanted", () =>
+  it.scopedLive("a request without a free worker fails with Busy, or has no reply with --when-busy drop", () =>
     Effect.gen(function*() {
       for (const [whenBusy, reason] of [["answer", "Busy"], ["drop", "NoReply"]] as const) {
         const where = yield* places
         const primary = yield* start("primary", where, "--timeout", "500 millis", "--when-busy", whenBusy)
         const { request } = yield* makeClient(where, { timeout: "3 seconds" })
         assert.strictEqual((yield* Effect.flip(request("x"))).reason, reason)
-        yield* primary.waitForLine("W: no worker was free for a request, which is refused")
+        yield* primary.waitForLine(/^W: rejected a request: no worker was free within 450 ms/)
         yield* startWorker("late", where.backends.primary)
         assert.strictEqual(Frames.toString(yield* request("y")), "y late")
       }
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("a worker that is lost with requests in hand: they go to another one when they are sent again", () =>
+  it.scopedLive("a worker that is lost with requests: another one receives them when they are repeated", () =>
     Effect.gen(function*() {
       const where = yield* places
       yield* start("primary", where)
@@ -167,7 +167,7 @@ describe("bstar proxy", () => {
       assert.strictEqual(Frames.toString(yield* Fiber.join(asking)), "x other")
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("leaves requests in the line of the one that is killed to the other, with workers that come later", () =>
+  it.scopedLive("kill -9 with queued requests: they are repeated at the other server, whose workers connect later", () =>
     Effect.gen(function*() {
       const where = yield* places
       const { primary } = yield* startPair(where)
@@ -182,10 +182,10 @@ describe("bstar proxy", () => {
       assert.deepStrictEqual(replies.map(Frames.toString), bodies.slice(0, 100).map((body) => `${body} one`))
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("refuses what makes no sense, before it opens anything", () =>
+  it.scopedLive("invalid arguments are rejected before a port is opened", () =>
     Effect.gen(function*() {
       for (
-        const [args, code, says] of [
+        const [args, code, message] of [
           [["proxy"], 64, /^Usage: bstar/m],
           [["proxy", "-p", "-b"], 64, /^Usage: bstar/m],
           [["proxy", "-p", "--when-busy", "wait"], 64, /when-busy.*answer or drop.*"wait"/],
@@ -197,11 +197,11 @@ describe("bstar proxy", () => {
       ) {
         const server = yield* bstar(args)
         assert.strictEqual((yield* server.exit).code, code, args.join(" "))
-        assert.match(server.stdout() + server.stderr(), says)
+        assert.match(server.stdout() + server.stderr(), message)
       }
     }))
 
-  it.scopedLive("ends when something else listens where its workers should connect", () =>
+  it.scopedLive("a backend whose port is in use ends the server", () =>
     Effect.gen(function*() {
       const where = yield* places
       const taken = yield* socket(() => new zmq.Dealer({ linger: 0 }))

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { root } from "./support.ts"
+import { root } from "../support/processes.ts"
 
 /** The only block of a language. */
 export const block = (language: string): string => {

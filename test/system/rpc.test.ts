@@ -12,9 +12,9 @@ import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as BinaryStarRpc from "../../src/rpc/BinaryStarRpc.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 import { authentication, Group } from "../rpc/rpcGroup.ts"
+import type { Endpoints, Role } from "../support/processes.ts"
+import { freeEndpoints, other, root, run } from "../support/processes.ts"
 import { eventually, quiet } from "../support/sockets.ts"
-import type { Endpoints, Role } from "./support.ts"
-import { freeEndpoints, other, root, run } from "./support.ts"
 
 const serve = (role: Role, at: Endpoints) =>
   run(process.execPath, ["--import", "tsx", path.join(root, "test/system/rpcServer.ts")], {
@@ -27,7 +27,7 @@ const serve = (role: Role, at: Endpoints) =>
     }
   })
 
-/** Both servers, a client, and a call of each kind under way at the primary. */
+/** Both servers, a client, and a call of each kind that runs at the primary. */
 const busy = Effect.gen(function*() {
   const at = yield* freeEndpoints
   const primary = yield* serve("primary", at)
@@ -41,7 +41,7 @@ const busy = Effect.gen(function*() {
     )
   )
   const call = yield* Effect.provide(RpcClient.make(Group), context)
-  // What must not be sent twice fails where the backup has it when the first answer of the primary comes.
+  // Connects to the primary first: a call without Resend fails if the backup has it when the primary's first reply arrives.
   yield* call.Twice({ n: 1 })
   let got = 0
   const underWay = yield* Effect.fork(Effect.all([
@@ -55,7 +55,7 @@ const busy = Effect.gen(function*() {
 
 describe("RPC over two processes", () => {
   it.scopedLive(
-    "survives kill -9: what may be is sent again, the rest fails at once, what follows is answered",
+    "kill -9: calls with Resend continue, the rest fails at once, later calls are answered",
     () =>
       Effect.gen(function*() {
         const { backup, call, primary, underWay } = yield* busy
@@ -81,7 +81,7 @@ describe("RPC over two processes", () => {
     60_000
   )
 
-  it.scopedLive("survives SIGSTOP: nothing hangs", () =>
+  it.scopedLive("SIGSTOP: no call hangs", () =>
     Effect.gen(function*() {
       const { call, primary, underWay } = yield* busy
       yield* primary.kill("SIGSTOP")

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as ActiveCommand from "../../src/command/ActiveCommand.ts"
 import * as Hooks from "../../src/command/Hooks.ts"
+import { bstar, freeEndpoints } from "../support/processes.ts"
 import { startRun } from "./commands.ts"
-import { bstar, freeEndpoints } from "./support.ts"
 
 /** What it says of its options, without line breaks. */
 const helpOf = (...args: ReadonlyArray<string>) =>

@@ -3,8 +3,7 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as path from "node:path"
 import * as zmq from "zeromq"
-import { child, makeLog, startRun } from "./commands.ts"
-import type { Endpoints, Process } from "./support.ts"
+import type { Endpoints, Process } from "../support/processes.ts"
 import {
   bstar,
   foreignPeer,
@@ -16,7 +15,8 @@ import {
   startLine,
   votesRefused,
   withoutSeconds
-} from "./support.ts"
+} from "../support/processes.ts"
+import { child, makeLog, startRun } from "./commands.ts"
 
 /** The promise is one second. What is asserted leaves a busy machine room, and still tells a hanging end from a quick one. */
 const limitMillis = 3000
@@ -103,7 +103,7 @@ const stopsInOrder = ({ peer, server }: Effect.Effect.Success<typeof activeServe
     assert.deepStrictEqual(server.lines.slice(-4), [
       begun,
       "I: on-stop: done",
-      "I: stopped in good order",
+      "I: stopped cleanly",
       "W: interrupted"
     ])
     yield* goodbye
@@ -187,7 +187,7 @@ describe("F15 signals", () => {
         yield* server.kill(signal)
         assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
         assert.isTrue(log.lives()[0]!.wasAsked)
-        assert.include(server.lines, "I: stopped in good order")
+        assert.include(server.lines, "I: stopped cleanly")
       }))
   }
 })
@@ -221,7 +221,7 @@ describe("signals", () => {
         const server = yield* bstar(serverArgs("backup", at, "50 millis"))
         yield* server.waitForLine(startLine.backup)
         const clients = yield* underLoad(at.backup.frontend)
-        yield* server.waitForLine(/^W: votes are refused: /)
+        yield* server.waitForLine(/^W: votes are rejected: /)
         yield* peer.heard.more(10)
         yield* endsCleanly(server, signal)
         assert.strictEqual(
@@ -246,7 +246,7 @@ describe("signals", () => {
           "client",
           "--legacy",
           ...["--server", at.primary.frontend, "--server", at.backup.frontend, "--timeout", "50 millis"],
-          ...["--settle", "1 hour"]
+          ...["--reconnect-delay", "1 hour"]
         ])
         yield* client.waitForLine("W: no response from server, failing over")
         yield* endsCleanly(client, signal)

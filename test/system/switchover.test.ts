@@ -4,8 +4,8 @@ import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import type { RequestError } from "../../src/client/RequestError.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
+import { bstar, freeEndpoints, other, type Role, serverArgs } from "../support/processes.ts"
 import { eventually, quiet } from "../support/sockets.ts"
-import { bstar, freeEndpoints, other, type Role, serverArgs } from "./support.ts"
 
 const env = { BSTAR_HTTP_TOKEN: "the-token-of-this-test" }
 const requests = 10_000

@@ -4,9 +4,9 @@ import { Effect } from "effect"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import type { Process } from "../support/processes.ts"
+import { bstar, foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "../support/processes.ts"
 import { block, canRun, temporaryFile, temporaryFolder } from "./readme.ts"
-import type { Process } from "./support.ts"
-import { bstar, foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "./support.ts"
 
 /** What systemd does: it listens to datagrams, and writes each line of them. */
 const listener = `

@@ -1,8 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule } from "effect"
+import type { Role } from "../support/processes.ts"
+import {
+  bstar,
+  foreignPeer,
+  freeEndpoints,
+  other,
+  publications,
+  roles,
+  serverArgs,
+  startLine
+} from "../support/processes.ts"
 import { assertNoLine, kill, readyAsActive, readyAsPassive, requests, stalled, start, within } from "./hardenedPair.ts"
-import type { Role } from "./support.ts"
-import { bstar, foreignPeer, freeEndpoints, other, publications, roles, serverArgs, startLine } from "./support.ts"
 
 const addressOf = (endpoint: string) => endpoint.slice("tcp://".length)
 

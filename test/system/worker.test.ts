@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as path from "node:path"
-import { root, run } from "./support.ts"
+import { root, run } from "../support/processes.ts"
 
 describe("F19 a member in a worker thread", () => {
   for (

@@ -2,9 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
-import * as StateMachine from "../../src/protocol/StateMachine.ts"
 import * as Frames from "../../src/wire/Frames.ts"
-import { PeerMessage, toEvent } from "../../src/wire/PeerMessage.ts"
+import { PeerMessage } from "../../src/wire/PeerMessage.ts"
 
 const decode = Schema.decodeUnknownEither(PeerMessage)
 const encode = Schema.encodeSync(PeerMessage)
@@ -46,11 +45,4 @@ describe("PeerMessage", () => {
     },
     { fastCheck: { numRuns: 5000 } }
   )
-
-  it("has an event for every word", () => {
-    assert.deepStrictEqual(
-      StateMachine.peerStates.map((word) => toEvent(word, 7)),
-      ["PeerPrimary", "PeerBackup", "PeerActive", "PeerPassive"].map((_tag) => ({ _tag, now: 7 }) as StateMachine.Event)
-    )
-  })
 })

@@ -37,8 +37,8 @@ export const run = (
       ? parsed.server
       : Option.getOrUndefined(yield* serversFromEnvironment)
     const [unused, foreign] = parsed.legacy
-      ? [parsed.patience, { field: "patience", message: "not an option of --legacy" }] as const
-      : [parsed.settle, { field: "settle", message: "only an option of --legacy" }] as const
+      ? [parsed.retryAfter, { field: "retryAfter", message: "not an option of --legacy" }] as const
+      : [parsed.reconnectDelay, { field: "reconnectDelay", message: "only an option of --legacy" }] as const
     if (Option.isSome(unused)) {
       return yield* new InvalidConfig({ issues: [foreign] })
     }
@@ -47,13 +47,13 @@ export const run = (
       ? LazyPirate.layer({
         servers,
         timeout,
-        settle: Option.getOrUndefined(parsed.settle) as Duration.DurationInput | undefined,
+        reconnectDelay: Option.getOrUndefined(parsed.reconnectDelay) as Duration.DurationInput | undefined,
         retry: Schedule.forever
       })
       : BinaryStarClient.layer({
         servers,
         timeout,
-        patience: Option.getOrUndefined(parsed.patience) as Duration.DurationInput | undefined
+        retryAfter: Option.getOrUndefined(parsed.retryAfter) as Duration.DurationInput | undefined
       })
     const link: Layer.Layer<ClientLink, InvalidConfig> = Option.isNone(parsed.keys)
       ? ZmqClientLink.layer

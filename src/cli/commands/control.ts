@@ -1,5 +1,5 @@
 /**
- * `bstar switchover`, `pause`, `resume`, `promote`: what an operator orders.
+ * `bstar switchover`, `pause`, `resume`, `promote`: the commands of an operator.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -9,14 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { OperatorClient, OperatorError } from "../../http/OperatorClient.ts"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
-import { namesOf, type Observation, type Seen, seenOf, whyNot } from "../../status/Doctor.ts"
+import { current, distinct, namesOf, type Observation, type Reached, whyInactive } from "../../status/Observation.ts"
 import { complain, Declined, EndedWith, layerHttp, report, serversOf } from "../operator.ts"
 import type { Parsed, reasoned, resume as resumeOptions } from "../options.ts"
 
 type Failure = ConfigError.ConfigError | Declined | EndedWith | InvalidConfig | OperatorError
 
-/** What to call each server of which something is told. */
-const tellerOf = (observations: ReadonlyArray<Observation>) => {
+/** The name of a server, with its address. */
+const nameWithAddress = (observations: ReadonlyArray<Observation>) => {
   const names = namesOf(observations)
   return (observation: Observation): string => {
     const name = names[observations.indexOf(observation)]!
@@ -24,32 +24,29 @@ const tellerOf = (observations: ReadonlyArray<Observation>) => {
   }
 }
 
-/** Why a server that was asked for is not to be had. */
-const whyUnseen = (observations: ReadonlyArray<Observation>): ReadonlyArray<string> =>
-  observations.flatMap((one) => one._tag === "Unseen" ? [`${one.address}: ${one.error}`] : [])
+const errorsOf = (observations: ReadonlyArray<Observation>): ReadonlyArray<string> =>
+  observations.flatMap((one) => one._tag === "Unreached" ? [`${one.address}: ${one.error}`] : [])
 
 /** The one server that answers clients. */
-const activeOf = (observations: ReadonlyArray<Observation>): Effect.Effect<Seen, Declined> => {
-  const nameOf = tellerOf(observations)
-  const seen = seenOf(observations)
-  const [active, another] = seen.filter(({ status }) => status.answers)
+const activeOf = (observations: ReadonlyArray<Observation>): Effect.Effect<Reached, Declined> => {
+  const nameOf = nameWithAddress(observations)
+  const reached = current(observations)
+  const [active, another] = reached.filter(({ status }) => status.answers)
   const others = [
-    ...seen.filter((one) => one !== active).map((one) => whyNot({ name: nameOf(one), ...one })),
-    ...whyUnseen(observations),
+    ...reached.filter((one) => one !== active).map((one) => whyInactive({ name: nameOf(one), ...one })),
+    ...errorsOf(observations),
     ...(observations.length === 1 ? ["its peer is not known here, give --http twice"] : [])
   ].join("; ")
-  return another !== undefined
-    ? new Declined({ message: "both servers are active, so there is nothing to hand over: see bstar doctor" })
-    : active === undefined
+  if (another !== undefined) {
+    return new Declined({ message: "both servers are active, so there is nothing to hand over: see bstar doctor" })
+  }
+  return active === undefined
     ? new Declined({ message: `there is no active server that could hand over: ${others}` })
     : Effect.succeed(active)
 }
 
-/**
- * How long a switchover may take: until its peer stands by, its drain, what hooks and a command take to end, as long as the
- * server waits for its peer, and a while.
- */
-const patienceOf = ({ config: { drainMillis, heartbeatMillis } }: Seen["status"]): Duration.Duration =>
+/** Enough for the peer to become passive, the drain, the wait for the peer to be active, and a minute for hooks and a command. */
+const timeoutOf = ({ config: { drainMillis, heartbeatMillis } }: Reached["status"]): Duration.Duration =>
   Duration.millis(drainMillis + Math.max(10_000, 11 * heartbeatMillis) + 60_000)
 
 export const switchover = (
@@ -59,46 +56,46 @@ export const switchover = (
     const { clientOf, observe } = yield* serversOf(parsed)
     const before = yield* observe
     const active = yield* activeOf(before)
-    yield* report(`${tellerOf(before)(active)} hands over`)
+    yield* report(`${nameWithAddress(before)(active)} hands over`)
     const client = yield* clientOf(active.address)
-    const { say } = yield* client.switchover(reason, patienceOf(active.status))
-    yield* report(say)
+    const { message } = yield* client.switchover(reason, timeoutOf(active.status))
+    yield* report(message)
     yield* Effect.flatMap(observe, (after) => successorOf(after, active)).pipe(
-      // The other server may be known only through the first one, which asks it no more than once a second.
+      // The other server may be known only by the copy of its status that the first one requests once a second.
       Effect.retry({ times: 10, schedule: Schedule.spaced("200 millis") }),
       Effect.flatMap(report)
     )
   }).pipe(Effect.provide(layerHttp))
 
-/** Who is active instead, as far as it can be asked. */
+/** The sentence about the server that is active now. */
 const successorOf = (
   observations: ReadonlyArray<Observation>,
-  { status }: Seen
+  { status }: Reached
 ): Effect.Effect<string, Declined> => {
-  const successor = seenOf(observations).find((one) => one.status.role !== status.role)
+  const successor = distinct(observations).find((one) => one.status.role !== status.role)
   if (successor === undefined) {
-    return Effect.succeed("its peer is active now, which cannot be asked from here")
+    return Effect.succeed("its peer is active now; its status cannot be requested from here")
   }
-  const name = tellerOf(observations)(successor)
+  const name = nameWithAddress(observations)(successor)
   return successor.status.answers
     ? Effect.succeed(`${name} is active now`)
-    : new Declined({ message: `but now ${whyNot({ name, ...successor })}` })
+    : new Declined({ message: `but now ${whyInactive({ name, ...successor })}` })
 }
 
-/** Orders both servers the same and tells what each one said. */
+/** Sends a command to both servers and reports both outcomes. */
 const both = (
   parsed: Parsed<typeof resumeOptions>,
-  order: (client: OperatorClient) => Effect.Effect<{ readonly say: string }, OperatorError>
+  send: (client: OperatorClient) => Effect.Effect<{ readonly message: string }, OperatorError>
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { clientOf, observe } = yield* serversOf(parsed)
     const observations = yield* observe
-    const nameOf = tellerOf(observations)
+    const nameOf = nameWithAddress(observations)
     const done: ReadonlyArray<boolean> = yield* Effect.forEach(
       observations,
       (observation): Effect.Effect<boolean, never, HttpClient.HttpClient> =>
-        Effect.flatMap(clientOf(observation.address), order).pipe(
-          Effect.flatMap(({ say }) => report(`${nameOf(observation)}: ${say}`)),
+        Effect.flatMap(clientOf(observation.address), send).pipe(
+          Effect.flatMap(({ message }) => report(`${nameOf(observation)}: ${message}`)),
           Effect.as(true),
           Effect.catchAll(({ detail }) => Effect.as(complain(`${nameOf(observation)}: ${detail}`), false))
         )
@@ -124,10 +121,10 @@ export const promote = (
     const { addresses: [address, another], clientOf } = yield* serversOf(parsed)
     if (address === undefined || another !== undefined) {
       return yield* new InvalidConfig({
-        issues: [{ field: "http", message: "say which server is to be promoted: --http HOST:PORT, once" }]
+        issues: [{ field: "http", message: "choose the server to promote: --http HOST:PORT, once" }]
       })
     }
     const client = yield* clientOf(address)
-    const { say } = yield* client.promote(reason)
-    yield* report(`${client.address}: ${say}`)
+    const { message } = yield* client.promote(reason)
+    yield* report(`${client.address}: ${message}`)
   }).pipe(Effect.provide(layerHttp))

@@ -138,7 +138,7 @@ const script = Effect.fnUntraced(function*(failure: Deferred.Deferred<never, Dem
       yield* tell(`kill -9 ${who} (process ${victim.pid})`)
       const killed = yield* monotonicMillis
       yield* victim.kill("SIGKILL")
-      const found = yield* heard("client", `server at ${endpoint(frontend)} answers`, killed)
+      const found = yield* heard("client", `server at ${endpoint(frontend)} is active`, killed)
       const served = yield* heard("client", "server replied OK", found.at)
       const millis = Math.round(served.at - killed)
       yield* tell(`the ${other} has answered ${millis} ms after the kill`)

@@ -1,5 +1,5 @@
 /**
- * `bstar doctor`: what is wrong with a pair, and what to do about it.
+ * `bstar doctor`: what is wrong with a pair, and the remedies.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Terminal from "@effect/platform/Terminal"
@@ -7,7 +7,8 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
-import { examine, type Finding, namesOf, type Observation, severities, type Severity } from "../../status/Doctor.ts"
+import { examine, type Finding, severities, type Severity } from "../../status/Doctor.ts"
+import { namesOf, type Observation } from "../../status/Observation.ts"
 import { EndedWith, layerHttp, paintOf, type Servers, serversOf } from "../operator.ts"
 import type { doctor as options, Parsed } from "../options.ts"
 import { type colors, count, type Paint, printable, printableJson } from "../text.ts"
@@ -24,7 +25,7 @@ export const run = (
   Effect.gen(function*() {
     const servers = yield* serversOf(parsed)
     const paint = yield* paintOf
-    const observations = yield* Effect.forEach(yield* servers.observe, (seen) => withOrders(servers, seen), {
+    const observations = yield* Effect.forEach(yield* servers.observe, (one) => withCommands(servers, one), {
       concurrency: "unbounded"
     })
     const findings = examine(observations)
@@ -34,15 +35,15 @@ export const run = (
     }
   }).pipe(Effect.provide(layerHttp))
 
-/** Finds out whether a server takes orders. */
-const withOrders = ({ clientOf }: Servers, observation: Observation) =>
-  observation._tag === "Unseen" || observation.peer === undefined
+/** Adds whether a server accepts commands. The copy of a status has no `peer`: that server cannot be reached from here. */
+const withCommands = ({ clientOf }: Servers, observation: Observation) =>
+  observation._tag === "Unreached" || observation.peer === undefined
     ? Effect.succeed(observation)
     : clientOf(observation.address).pipe(
-      Effect.flatMap(({ orders }) => orders),
+      Effect.flatMap(({ commands }) => commands),
       Effect.match({
         onFailure: () => observation,
-        onSuccess: (orders): Observation => ({ ...observation, orders })
+        onSuccess: (commands): Observation => ({ ...observation, commands })
       })
     )
 
@@ -51,8 +52,8 @@ const json = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<
     {
       servers: observations.map((observation) => ({
         address: observation.address,
-        role: observation._tag === "Seen" ? observation.status.role : null,
-        error: observation._tag === "Seen" ? null : observation.error
+        role: observation._tag === "Reached" ? observation.status.role : null,
+        error: observation._tag === "Reached" ? null : observation.error
       })),
       findings
     },
@@ -63,13 +64,13 @@ const json = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<
 const text = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<Finding>, paint: Paint): string => {
   const names = namesOf(observations)
   const width = Math.max(...severities.map(({ length }) => length))
-  const told = severities.flatMap((severity) => {
-    const many = findings.filter((finding) => finding.severity === severity).length
-    return many === 0 ? [] : [severity === "info" ? `${many} to know` : count(many, severity)]
+  const counts = severities.flatMap((severity) => {
+    const found = findings.filter((finding) => finding.severity === severity).length
+    return found === 0 ? [] : [severity === "info" ? `${found} to know` : count(found, severity)]
   })
   return [
     ...observations.map(({ _tag, address }, i) =>
-      `${_tag === "Seen" ? "asked" : "could not ask"} ${
+      `${_tag === "Reached" ? "reached" : "could not reach"} ${
         printable(names[i] === address ? address : `${names[i]} at ${address}`)
       }`
     ),
@@ -77,6 +78,6 @@ const text = (observations: ReadonlyArray<Observation>, findings: ReadonlyArray<
       `${paint(colorOf[severity], severity.padEnd(width))}  ${printable(what)}`,
       `${"".padEnd(width)}  -> ${printable(remedy)}`
     ]),
-    told.length === 0 ? "nothing found" : told.join(", ")
+    counts.length === 0 ? "nothing found" : counts.join(", ")
   ].join("\n")
 }

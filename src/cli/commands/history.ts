@@ -1,5 +1,5 @@
 /**
- * `bstar history`: the transitions of both servers in the order of time.
+ * `bstar history`: the transitions of both servers, by time.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as ConfigError from "effect/ConfigError"
@@ -7,7 +7,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { OperatorError } from "../../http/OperatorClient.ts"
 import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
-import { namesOf, type Observation, seenOf } from "../../status/Doctor.ts"
+import { distinct, namesOf, type Observation } from "../../status/Observation.ts"
 import type { HistoryEntry } from "../../status/Status.ts"
 import { complain, EndedWith, layerHttp, serversOf } from "../operator.ts"
 import type { history as options, Parsed } from "../options.ts"
@@ -20,18 +20,20 @@ export const run = (
     const { clientOf, observe } = yield* serversOf(parsed)
     const observations = yield* observe
     const names = namesOf(observations)
-    const historyOf = (seen: Observation) =>
-      Effect.flatMap(clientOf(seen.address), ({ history }) => history(limit)).pipe(
+    const historyOf = (observation: Observation) =>
+      Effect.flatMap(clientOf(observation.address), ({ history }) => history(limit)).pipe(
         Effect.map((entries) =>
-          entries.map((entry): Told => ({ server: names[observations.indexOf(seen)]!, ...entry }))
+          entries.map((entry): ServerEntry => ({ server: names[observations.indexOf(observation)]!, ...entry }))
         )
       )
-    const unseen = observations.filter((observation) => observation._tag === "Unseen")
-    const [failures, histories] = yield* Effect.partition(seenOf(observations), historyOf, { concurrency: "unbounded" })
+    const unreached = observations.filter((observation) => observation._tag === "Unreached")
+    const [failures, histories] = yield* Effect.partition(distinct(observations), historyOf, {
+      concurrency: "unbounded"
+    })
     const entries = histories.flat().sort(byTime).slice(-limit)
     yield* Console.log(json ? printableJson(JSON.stringify(entries, undefined, 2)) : text(entries))
     const errors = [
-      ...unseen.map(({ address, error }) => `${address}: ${error}`),
+      ...unreached.map(({ address, error }) => `${address}: ${error}`),
       ...failures.map(({ message }: OperatorError) => message)
     ]
     yield* Effect.forEach(errors, complain, { discard: true })
@@ -40,20 +42,20 @@ export const run = (
     }
   }).pipe(Effect.provide(layerHttp))
 
-type Told = HistoryEntry & { readonly server: string }
+type ServerEntry = HistoryEntry & { readonly server: string }
 
-/** Both are told in UTC, so the order of letters is that of time. */
-const byTime = (a: HistoryEntry, b: HistoryEntry): number => a.at < b.at ? -1 : a.at > b.at ? 1 : 0
+/** Both are ISO strings in UTC, which sort by time. */
+const byTime = (a: HistoryEntry, b: HistoryEntry): number => Number(a.at > b.at) - Number(a.at < b.at)
 
-const text = (entries: ReadonlyArray<Told>): string =>
+const text = (entries: ReadonlyArray<ServerEntry>): string =>
   columns([
     ["time", "server", "from", "to", "cause", "what"],
-    ...entries.map(({ at, cause, evidence, from, reason, say, server, to }) => [
+    ...entries.map(({ at, cause, explanation, from, message, reason, server, to }) => [
       at,
       server,
       from ?? "-",
       to,
       cause,
-      `${say}${evidence === null ? "" : ` (${evidence})`}${reason === null ? "" : `, because: ${reason}`}`
+      `${message}${explanation === null ? "" : ` (${explanation})`}${reason === null ? "" : `, because: ${reason}`}`
     ])
   ]).join("\n")

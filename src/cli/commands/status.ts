@@ -1,18 +1,18 @@
 /**
- * `bstar status`: how both servers of a pair are, once or again and again.
+ * `bstar status`: the status and the health of both servers of a pair, once or repeatedly.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Terminal from "@effect/platform/Terminal"
 import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
-import { examine, type Finding, namesOf, type Observation, type Seen } from "../../status/Doctor.ts"
+import { examine, type Finding } from "../../status/Doctor.ts"
 import { type Health, judge, type Level } from "../../status/Health.ts"
+import { namesOf, type Observation, type Reached, stateMillis } from "../../status/Observation.ts"
 import { EndedWith, layerHttp, paintOf, serversOf } from "../operator.ts"
 import type { Parsed, status as options } from "../options.ts"
 import { Output } from "../output.ts"
@@ -37,7 +37,7 @@ export const run = (
   Effect.gen(function*() {
     const { observe } = yield* serversOf(parsed)
     const paint = yield* paintOf
-    const look = Effect.map(observe, (observations) => {
+    const request = Effect.map(observe, (observations) => {
       const findings = examine(observations)
       return { observations, findings, health: judge(observations, findings) }
     })
@@ -45,17 +45,21 @@ export const run = (
       if (Option.isSome(parsed.interval)) {
         return yield* new InvalidConfig({ issues: [{ field: "interval", message: "only with --watch" }] })
       }
-      const report = yield* look
+      const report = yield* request
       yield* Console.log(parsed.json ? json(report, 2) : text(report, paint))
       const code = exitCodes[report.health.level]
       return code === 0 ? undefined : yield* new EndedWith({ code })
     }
     const interval = yield* intervalOf(parsed.interval)
     const isTTY = yield* Effect.flatMap(Terminal.Terminal, ({ isTTY }) => isTTY)
-    const write = (report: Report) =>
-      parsed.json ? json(report) : isTTY ? redraw(text(report, paint)) : `${text(report, paint)}\n`
+    const write = (report: Report) => {
+      if (parsed.json) {
+        return json(report)
+      }
+      return isTTY ? redraw(text(report, paint)) : `${text(report, paint)}\n`
+    }
     const { failed, written } = yield* Output
-    yield* Effect.flatMap(look, (report) => Console.log(write(report))).pipe(
+    yield* Effect.flatMap(request, (report) => Console.log(write(report))).pipe(
       Effect.zipRight(written),
       Effect.repeat(Schedule.spaced(interval)),
       Effect.raceFirst(failed)
@@ -82,18 +86,18 @@ interface Report {
   readonly health: Health
 }
 
-/** From the top left corner, over what is there. */
+/** Overwrites the screen from its top left corner, without flicker. */
 const redraw = (text: string): string => `\x1b[H${text.replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`
 
 const json = ({ findings, health, observations }: Report, indent?: number): string =>
   printableJson(JSON.stringify(
     {
       health: health.level,
-      say: health.say,
+      message: health.message,
       servers: observations.map((observation) => ({
         address: observation.address,
-        status: observation._tag === "Seen" ? observation.status : null,
-        error: observation._tag === "Seen" ? null : observation.error
+        status: observation._tag === "Reached" ? observation.status : null,
+        error: observation._tag === "Reached" ? null : observation.error
       })),
       findings
     },
@@ -101,29 +105,33 @@ const json = ({ findings, health, observations }: Report, indent?: number): stri
     indent
   ))
 
-/** Every line of the table, and what it says of a server that has answered. */
-const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
+/** The lines of the table: a label, and the cell of a server with a status. */
+const lines: ReadonlyArray<readonly [string, (server: Reached) => string]> = [
   ["at", ({ address }) => address],
-  ["state", ({ status }) => `${status.state} for ${span(sinceOf(status))}`],
-  ["hears", ({ status: { peer } }) =>
-    peer.said === null || peer.ageMillis === null
-      ? "nobody yet"
-      : `${peer.said} ${span(peer.ageMillis)} ago${peer.isExpired ? ", expired" : ""}`],
+  ["state", ({ status }) => `${status.state} for ${span(Math.max(0, stateMillis(status) || 0))}`],
+  ["receives", ({ status: { peer } }) =>
+    peer.state === null || peer.ageMillis === null
+      ? "nothing yet"
+      : `${peer.state} ${span(peer.ageMillis)} ago${peer.isExpired ? ", expired" : ""}`],
   ["policy", ({ status: { config, policy } }) => `${policy}, heartbeat ${span(config.heartbeatMillis)}`],
-  ["hold", ({ status: { hold } }) => hold === null ? "-" : hold.kind],
+  ["blocked", ({ status: { takeoverBlock } }) => takeoverBlock === null ? "-" : takeoverBlock.kind],
   ["accepted", ({ status: { counters } }) => String(counters.accepted)],
   ["rejected", ({ status: { counters } }) => String(counters.rejected)],
   ["failed", ({ status: { counters } }) => String(counters.failed)],
   ["limited", ({ status: { counters } }) => String(counters.limited)],
-  ["connected", ({ status: { connections } }) =>
-    connections === undefined
-      ? "-"
-      : `${connections.open}, ${connections.rejected} refused${
-        connections.resets > 0 ? `, all cut ${connections.resets} times` : ""
-      }`],
+  [
+    "connected",
+    ({ status: { connections } }) =>
+      `${connections.open}, ${connections.rejected} rejected${
+        connections.resets > 0 ? `, all reset ${connections.resets} times` : ""
+      }`
+  ],
   ["votes", ({ status: { counters } }) => String(counters.votes)],
   ["failovers", ({ status: { counters } }) => String(counters.failovers)],
-  ["refused", ({ status: { refused } }) => refused === undefined ? "-" : String(sum(refused))],
+  [
+    "by keys",
+    ({ status: { rejectedConnections } }) => rejectedConnections === undefined ? "-" : String(sum(rejectedConnections))
+  ],
   ["latency", ({ status: { latency } }) =>
     latency.p50Millis === null || latency.p99Millis === null
       ? "-"
@@ -132,36 +140,28 @@ const lines: ReadonlyArray<readonly [string, (seen: Seen) => string]> = [
   ["version", ({ status: { versions } }) => `${versions.bstar}, Node ${versions.node}`]
 ]
 
-const sum = (refused: NonNullable<Seen["status"]["refused"]>): number =>
-  Object.values(refused).reduce(
+const sum = (rejected: NonNullable<Reached["status"]["rejectedConnections"]>): number =>
+  Object.values(rejected).reduce(
     (sum, { absent, full, malformed, unknown, wrong }) => sum + absent + full + malformed + unknown + wrong,
     0
   )
-
-const sinceOf = ({ now, since }: Seen["status"]): number =>
-  Option.match(Option.all([DateTime.make(since), DateTime.make(now)]), {
-    onNone: () => 0,
-    onSome: ([since, now]) => Math.max(0, DateTime.distance(since, now))
-  })
 
 const millis = (value: number): string => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`
 
 const text = ({ findings, health, observations }: Report, paint: Paint): string => {
   const names = namesOf(observations)
-  const isAnySeen = observations.some(({ _tag }) => _tag === "Seen")
+  const isAnyReached = observations.some(({ _tag }) => _tag === "Reached")
+  const cellOf = (observation: Observation, label: string, of: (server: Reached) => string): string => {
+    if (observation._tag === "Reached") {
+      return of(observation)
+    }
+    return ({ at: observation.address, state: "not reached" } as { readonly [label: string]: string })[label] ?? ""
+  }
   const table = columns([
-    ["", ...observations.map((observation, i) => observation._tag === "Seen" ? names[i]! : "?")],
-    ...lines.filter(([label]) => isAnySeen || label === "at" || label === "state").map(([label, of]) => [
+    ["", ...observations.map((observation, i) => observation._tag === "Reached" ? names[i]! : "?")],
+    ...lines.filter(([label]) => isAnyReached || label === "at" || label === "state").map(([label, of]) => [
       label,
-      ...observations.map((observation) =>
-        observation._tag === "Seen"
-          ? of(observation)
-          : label === "at"
-          ? observation.address
-          : label === "state"
-          ? "not reached"
-          : ""
-      )
+      ...observations.map((observation) => cellOf(observation, label, of))
     ])
   ]).map((line) =>
     line.startsWith("state")
@@ -172,24 +172,26 @@ const text = ({ findings, health, observations }: Report, paint: Paint): string 
     ...table,
     "",
     ...observations.flatMap((observation, i) => whyOf(observation, names[i]!)).map(printable),
-    `${paint(colorOf[health.level], health.level)}: ${printable(health.say)}${rest(findings)}`
+    `${paint(colorOf[health.level], health.level)}: ${printable(health.message)}${rest(findings)}`
   ].join("\n")
 }
 
-/** How a server came to be what it is, or why nobody knows. */
+/** Why a server is in its state, or why it was not reached. */
 const whyOf = (observation: Observation, name: string): ReadonlyArray<string> => {
-  if (observation._tag === "Unseen") {
+  if (observation._tag === "Unreached") {
     return [`${name}: ${observation.error}`]
   }
-  const { droppedLogLines = 0, evidence, hold, reason, say } = observation.status
+  const { droppedLogLines, explanation, message, reason, takeoverBlock } = observation.status
   return [
-    `${name}: ${say}${evidence === null ? "" : ` (${evidence})`}${reason === null ? "" : `, because: ${reason}`}`,
-    ...(hold === null
+    `${name}: ${message}${explanation === null ? "" : ` (${explanation})`}${
+      reason === null ? "" : `, because: ${reason}`
+    }`,
+    ...(takeoverBlock === null
       ? []
       : [
-        hold.kind === "paused"
-          ? `${name}: paused since ${hold.since}, because: ${hold.reason}`
-          : `${name}: takes over by itself again after ${hold.until}`
+        takeoverBlock.kind === "paused"
+          ? `${name}: paused since ${takeoverBlock.since}, because: ${takeoverBlock.reason}`
+          : `${name}: takes over by itself again after ${takeoverBlock.until}`
       ]),
     ...(droppedLogLines > 0 ? [`${name}: ${count(droppedLogLines, "log line")} dropped so far`] : [])
   ]

@@ -7,7 +7,7 @@ import * as Batches from "../../internal/Batches.ts"
 import type { ClientLink, Connection } from "../../ports/ClientLink.ts"
 import type { Frontend } from "../../ports/Frontend.ts"
 import type { LinkEvent, PeerLink } from "../../ports/PeerLink.ts"
-import { type Evidence, peerOf, type Role } from "../../protocol/StateMachine.ts"
+import { type CrashEvidence, peerOf, type Role } from "../../protocol/StateMachine.ts"
 import * as Envelope from "../../wire/Envelope.ts"
 import * as Frames from "../../wire/Frames.ts"
 import * as Medium from "./medium.ts"
@@ -57,7 +57,7 @@ export const make = (
           run,
           requests: yield* Mailbox.make<Frames.Frames>(options),
           messages: yield* Mailbox.make<Frames.Frames>(options),
-          evidence: yield* Mailbox.make<Evidence>(options),
+          evidence: yield* Mailbox.make<CrashEvidence>(options),
           events: yield* Mailbox.make<LinkEvent>(options),
           clients: new Map()
         }

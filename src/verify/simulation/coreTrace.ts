@@ -9,8 +9,8 @@ export const relative = (at: number, now: number): string => {
 
 export const quoted = (text: string | undefined): string => text === undefined ? "" : ` "${text}"`
 
-const printLog = ({ burst, level, message, transition }: Extract<Core.Output, { _tag: "Log" }>): string =>
-  `${level}${burst === undefined ? "" : ` (${burst})`}: ${message}${transition === undefined ? "" : " [transition]"}`
+const printLog = ({ level, message, once, transition }: Extract<Core.Output, { _tag: "Log" }>): string =>
+  `${level}${once === undefined ? "" : ` (${once})`}: ${message}${transition === undefined ? "" : " [transition]"}`
 
 const printTransition = ({ cause, explanation, from, reason, to }: Core.Transition): string =>
   `${from} -> ${to} because of ${cause}${explanation === undefined ? "" : `, ${explanation}`}${

@@ -1,5 +1,5 @@
 /** A simulated pair without fibers: two processes, planned events, and a source of randomness. Plain records. */
-import type { Refusal } from "../../member/Member.ts"
+import type { ConnectionRefusal } from "../../member/Member.ts"
 import type * as Core from "../../member/Member.ts"
 import type { Requests } from "../../member/Requests.ts"
 import type { Completion } from "../../member/Responder.ts"
@@ -115,7 +115,7 @@ export interface Server extends Challenge.Challenge {
   pending: Array<Core.Output>
   /** Whether the answer to an output has to come before anything else. */
   isBlocked: boolean
-  refusal: Refusal | undefined
+  refusal: ConnectionRefusal | undefined
   nextEpoch: number
   linkEpoch: number
   linkReadAt: number

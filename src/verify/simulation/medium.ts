@@ -5,7 +5,7 @@
 import type * as Mailbox from "effect/Mailbox"
 import type { PCGRandom } from "effect/Utils"
 import type { LinkEvent } from "../../ports/PeerLink.ts"
-import type { Evidence, Role } from "../../protocol/StateMachine.ts"
+import type { CrashEvidence, Role } from "../../protocol/StateMachine.ts"
 import type * as Frames from "../../wire/Frames.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
@@ -33,7 +33,7 @@ export interface Endpoint {
   readonly run: ProcessRun
   readonly requests: Mailbox.Mailbox<Frames.Frames>
   readonly messages: Mailbox.Mailbox<Frames.Frames>
-  readonly evidence: Mailbox.Mailbox<Evidence>
+  readonly evidence: Mailbox.Mailbox<CrashEvidence>
   readonly events: Mailbox.Mailbox<LinkEvent>
   readonly clients: Map<string, { readonly replies: Link; readonly disconnect: () => void }>
 }

@@ -5,8 +5,8 @@ import { Effect, Option, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import { makeKeyFiles } from "../../support/keys.ts"
 import type { Links } from "../../support/links.ts"
-import type { Role } from "../../system/support.ts"
-import { other } from "../../system/support.ts"
+import type { Role } from "../../support/processes.ts"
+import { other } from "../../support/processes.ts"
 import type { Choices, Disturbance, Kind, Strike, Target } from "./disturbances.ts"
 import { disturbance, isOfNetwork } from "./disturbances.ts"
 import type { Answer, Blow, DualAnswers } from "./history.ts"
@@ -19,7 +19,7 @@ import type { Observers } from "./observers.ts"
 import { client, makeObservers } from "./observers.ts"
 import type { Keys, LinkKind } from "./parts.ts"
 import { linksOf, parts } from "./parts.ts"
-import type { Asked, Users } from "./users.ts"
+import type { UserRequest, Users } from "./users.ts"
 import { makeUsers } from "./users.ts"
 
 export interface Options {
@@ -245,7 +245,7 @@ interface Recorded {
   readonly lines: ReadonlyArray<Line>
   readonly exits: ReadonlyArray<UnaskedExit>
   readonly answers: ReadonlyArray<Answer>
-  readonly asked: ReadonlyArray<Asked>
+  readonly requests: ReadonlyArray<UserRequest>
   readonly late: ReadonlyArray<unknown>
 }
 
@@ -269,21 +269,21 @@ const servedFrom = ({ done, early, lines, strikes }: Recorded): number | undefin
 }
 
 /** The longest time without an answer to anybody, from a time on until the last answer. */
-const longestGap = (answers: Recorded["answers"], asked: Recorded["asked"], from: number): number => {
-  const times = [...answers.map(({ received }) => received), ...asked.flatMap(({ servedBy }) => servedBy?.at ?? [])]
+const longestGap = (answers: Recorded["answers"], requests: Recorded["requests"], from: number): number => {
+  const times = [...answers.map(({ received }) => received), ...requests.flatMap(({ servedBy }) => servedBy?.at ?? [])]
     .filter((at) => at > from)
     .sort((a, b) => a - b)
   return times.reduce((longest, at, i) => Math.max(longest, at - (times[i - 1] ?? from)), 0)
 }
 
 const judge = (options: Options, recorded: Recorded): Round => {
-  const { active, answers, asked, done, exits, isWhole, late, lines, number, recoveryMillis, strikes } = recorded
+  const { active, answers, done, exits, isWhole, late, lines, number, recoveryMillis, requests, strikes } = recorded
   const duals = dualAnswers(answers, options.heartbeatMillis)
-  const failed = asked.filter(({ fault }) => fault !== undefined)
+  const failed = requests.filter(({ fault }) => fault !== undefined)
   const origin = Math.min(...strikes.map(({ at }) => at))
   const since = (at: number) => `${(at - origin).toFixed(1)} ms`
   const from = servedFrom(recorded)
-  const longestGapMillis = from === undefined ? undefined : longestGap(answers, asked, from)
+  const longestGapMillis = from === undefined ? undefined : longestGap(answers, requests, from)
   const findings: ReadonlyArray<Finding> = [
     ...duals.map(({ count, from, to }) => ({
       round: number,
@@ -320,7 +320,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
     ? undefined
     : strikes.find(({ role }) => role === active)
   const first = blow &&
-    firstAfter(blow, asked.flatMap(({ end, servedBy }) => servedBy ? [{ ...servedBy, at: end }] : []))
+    firstAfter(blow, requests.flatMap(({ end, servedBy }) => servedBy ? [{ ...servedBy, at: end }] : []))
   return {
     number,
     kind: done.kind,
@@ -328,16 +328,16 @@ const judge = (options: Options, recorded: Recorded): Round => {
     failover: blow && first
       ? { millis: first.at - blow.at, by: first.role === active ? "victim" : "other" }
       : undefined,
-    noticedMillis: blow && said(blow, lines, /process is gone/),
+    noticedMillis: blow && said(blow, lines, /the peer is down/),
     tookOverMillis: blow && said(blow, lines, /ready as active/),
     recoveryMillis,
     duals,
     longestGapMillis,
-    requests: asked.length,
+    requests: requests.length,
     failed: failed.length,
-    resent: asked.filter(({ attempts }) => attempts > 1).length,
+    resent: requests.filter(({ attempts }) => attempts > 1).length,
     executedAgain: late.length,
-    slowestMillis: asked.reduce((most, { end, start }) => Math.max(most, end - start), 0),
+    slowestMillis: requests.reduce((most, { end, start }) => Math.max(most, end - start), 0),
     findings,
     timeline: findings.some(({ isFault }) => isFault) ? timeline(recorded, origin) : []
   }

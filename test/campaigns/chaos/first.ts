@@ -3,8 +3,8 @@
  * within three.
  */
 import { Effect, Option, Random } from "effect"
+import { freeEndpoints } from "../../support/processes.ts"
 import { kill, readyAsActive, requests, start } from "../../system/hardenedPair.ts"
-import { freeEndpoints } from "../../system/support.ts"
 
 export interface Options {
   readonly seed: number

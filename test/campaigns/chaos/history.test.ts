@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Role } from "../../system/support.ts"
+import type { Role } from "../../support/processes.ts"
 import type { Answer } from "./history.ts"
 import { dualAnswers, firstAfter, histogram, percentile } from "./history.ts"
 

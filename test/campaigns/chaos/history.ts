@@ -1,8 +1,8 @@
 /**
  * What can be said of a recorded history: pure functions, all times in milliseconds of one monotonic clock.
  */
-import type { Role } from "../../system/support.ts"
-import { other, roles } from "../../system/support.ts"
+import type { Role } from "../../support/processes.ts"
+import { other, roles } from "../../support/processes.ts"
 
 /** An answer of one server: of which of its processes, and between which two moments it was given. */
 export interface Answer {

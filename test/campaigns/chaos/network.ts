@@ -9,8 +9,8 @@ import type { Scope } from "effect"
 import type { ChildProcess } from "node:child_process"
 import { execFile, spawn, spawnSync } from "node:child_process"
 import { promisify } from "node:util"
-import type { Endpoints, Role } from "../../system/support.ts"
-import { roles } from "../../system/support.ts"
+import type { Endpoints, Role } from "../../support/processes.ts"
+import { roles } from "../../support/processes.ts"
 
 export interface Network {
   readonly at: Endpoints

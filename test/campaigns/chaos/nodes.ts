@@ -6,9 +6,9 @@ import type { Scope } from "effect"
 import { spawnSync } from "node:child_process"
 import * as path from "node:path"
 import type { Links } from "../../support/links.ts"
+import type { Endpoints, Process, Role } from "../../support/processes.ts"
+import { freeEndpoints, root, run, serverArgs } from "../../support/processes.ts"
 import { runArgs } from "../../system/commands.ts"
-import type { Endpoints, Process, Role } from "../../system/support.ts"
-import { freeEndpoints, root, run, serverArgs } from "../../system/support.ts"
 import type { Network } from "./network.ts"
 
 /** What a server says that it is; `waiting` for the first word from its peer. */

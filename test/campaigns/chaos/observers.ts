@@ -1,18 +1,18 @@
 /**
- * An observer asks one server all the time and notes when it answers. It is a client of another make, which is told
- * nothing of pairs.
+ * An observer sends requests to one server at short intervals and records its replies. It is a plain DEALER, not a client of
+ * this library.
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as zmq from "zeromq"
 import { socketOptions } from "../../support/keys.ts"
-import type { Role } from "../../system/support.ts"
-import { roles, socket } from "../../system/support.ts"
+import type { Role } from "../../support/processes.ts"
+import { roles, socket } from "../../support/processes.ts"
 import type { Answer } from "./history.ts"
 import type { Node, Pair } from "./nodes.ts"
 
 export interface Observers {
-  /** The answers since this was last asked for. */
+  /** Replies since the last call. */
   readonly take: () => ReadonlyArray<Answer>
 }
 
@@ -56,13 +56,13 @@ const observe = (node: Node, frontend: string, keys: string | undefined, note: (
       }
     })
     yield* Effect.acquireRelease(
-      Effect.sync(() => setInterval(() => ask(dealer, node), periodMillis)),
+      Effect.sync(() => setInterval(() => send(dealer, node), periodMillis)),
       (timer) => Effect.sync(() => clearInterval(timer))
     )
   })
 
-/** The request says when it was sent, and to which process, so that nothing has to be kept of those that are not answered. */
-const ask = (dealer: zmq.Dealer, node: Node) => {
+/** A request carries its time and the number of the process, so that no table of pending requests is needed. */
+const send = (dealer: zmq.Dealer, node: Node) => {
   if (dealer.writable) {
     dealer.send(["", `${performance.now()} ${node.incarnation()}`]).catch(() => {})
   }
@@ -76,7 +76,7 @@ const receive = async (
   for await (const [, request] of dealer) {
     const received = performance.now()
     const [sent, process] = String(request).split(" ").map(Number) as [number, number]
-    // Of what was sent before a restart and came after it nobody knows which process has answered.
+    // A request that was sent before a restart may have been answered by either process.
     if (process === incarnation()) {
       note({ role, incarnation: process, sent, received })
     }

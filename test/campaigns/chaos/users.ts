@@ -8,24 +8,24 @@ import { BinaryStarClient, Frames, ZmqClientLink } from "../../../src/index.ts"
 import * as ClientLink from "../../../src/ports/ClientLink.ts"
 import * as Curve from "../../../src/security/Curve.ts"
 import * as Envelope from "../../../src/wire/Envelope.ts"
-import type { Role } from "../../system/support.ts"
-import { roles } from "../../system/support.ts"
+import type { Role } from "../../support/processes.ts"
+import { roles } from "../../support/processes.ts"
 import type { Served } from "./history.ts"
 import type { Pair } from "./nodes.ts"
 import { client } from "./observers.ts"
 
-/** A request of a user, from beginning to end. `fault` says what was wrong with it. */
-export interface Asked {
+/** A request of a user, from start to end in milliseconds. `fault` describes a wrong reply or an error. */
+export interface UserRequest {
   readonly user: number
   readonly start: number
   readonly end: number
-  /** How often it was sent, to either server. */
+  /** Number of messages, to either server. */
   readonly attempts: number
   readonly servedBy: Served | undefined
   readonly fault: string | undefined
 }
 
-/** A reply to a request that had been answered already, so that it was executed twice. */
+/** A second reply to a request, which was therefore executed twice. */
 export interface BrieflyStalled {
   readonly user: number
   readonly role: Role
@@ -33,30 +33,30 @@ export interface BrieflyStalled {
 }
 
 export interface Users {
-  /** The requests that have ended, and the replies that were one too many, since this was last asked for. */
-  readonly take: () => { readonly asked: ReadonlyArray<Asked>; readonly late: ReadonlyArray<BrieflyStalled> }
+  /** Requests that have ended and second replies, since the last call. */
+  readonly take: () => { readonly requests: ReadonlyArray<UserRequest>; readonly late: ReadonlyArray<BrieflyStalled> }
 }
 
 export const timeout = "10 seconds"
 
 export const makeUsers = (pair: Pair, count: number, keys?: string): Effect.Effect<Users, never, Scope.Scope> =>
   Effect.gen(function*() {
-    let asked: Array<Asked> = []
+    let requests: Array<UserRequest> = []
     let late: Array<BrieflyStalled> = []
     for (let user = 1; user <= count; user++) {
-      yield* use(pair, user, keys, (request) => asked.push(request), (reply) => late.push(reply))
+      yield* use(pair, user, keys, (request) => requests.push(request), (reply) => late.push(reply))
     }
     return {
       take: () => {
-        const taken = { asked, late }
-        asked = []
+        const taken = { late, requests }
+        requests = []
         late = []
         return taken
       }
     }
   })
 
-/** What goes over the wire for one user: how often the last request was sent, and who has replied to which. */
+/** Observes the messages of one user. */
 interface Watch {
   readonly sent: () => void
   readonly replied: (role: Role, id: number) => void
@@ -66,7 +66,7 @@ const use = (
   pair: Pair,
   user: number,
   keys: string | undefined,
-  note: (asked: Asked) => void,
+  note: (request: UserRequest) => void,
   noteLate: (late: BrieflyStalled) => void
 ) =>
   Effect.gen(function*() {
@@ -91,7 +91,7 @@ const use = (
     }).pipe(Effect.provide(watched(pair, watch, keys)), Effect.orDie)
 
     let number = 0
-    const ask = Effect.gen(function*() {
+    const request = Effect.gen(function*() {
       const body = `user ${user} request ${++number}`
       attempts = 0
       servedBy = undefined
@@ -110,10 +110,10 @@ const use = (
           : `${body} got ${Frames.toString(reply.right)}`
       })
     })
-    yield* Effect.forkScoped(Effect.forever(ask))
+    yield* Effect.forkScoped(Effect.forever(request))
   })
 
-/** Connections over ZeroMQ, with somebody who looks at what passes. */
+/** Connections over ZeroMQ, observed. */
 const watched = (pair: Pair, watch: Watch, keys: string | undefined): Layer.Layer<ClientLink.ClientLink> =>
   Layer.effect(
     ClientLink.ClientLink,
@@ -127,12 +127,12 @@ const watched = (pair: Pair, watch: Watch, keys: string | undefined): Layer.Laye
               watch.sent()
               return connection.send(message)
             },
-            run: (take) =>
+            run: (onBatch) =>
               connection.run((batch) => {
                 for (const id of batch.flatMap(idOf)) {
                   watch.replied(role, id)
                 }
-                return take(batch)
+                return onBatch(batch)
               })
           }))
         }
@@ -143,8 +143,8 @@ const watched = (pair: Pair, watch: Watch, keys: string | undefined): Layer.Laye
       : Layer.orDie(ZmqClientLink.layerCurve(Curve.client(path.join(keys, `client-${client}`))))
   ))
 
-/** Which request a reply is to; the client numbers them. What tells that there is none is no reply. */
+/** Number of the request that a message replies to. A status is not a reply. */
 const idOf = (message: Frames.Frames): ReadonlyArray<number> => {
-  const answer = Envelope.parseReply(message)
-  return answer === undefined || answer.status !== undefined ? [] : [Number(answer.id)]
+  const reply = Envelope.parseReply(message)
+  return reply === undefined || reply.status !== undefined ? [] : [Number(reply.id)]
 }

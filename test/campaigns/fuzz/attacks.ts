@@ -4,7 +4,7 @@
 import { Effect, FastCheck } from "effect"
 import type { Scope } from "effect"
 import * as zmq from "zeromq"
-import { socket } from "../../system/support.ts"
+import { socket } from "../../support/processes.ts"
 import * as Arbitrary from "./arbitrary.ts"
 import * as Zmtp from "./zmtp.ts"
 

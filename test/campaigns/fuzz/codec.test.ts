@@ -1,4 +1,4 @@
-/** What comes over a wire, out of a file or from a command line may be anything at all. */
+/** Decoders of arbitrary messages, configuration files and command lines. */
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -15,7 +15,7 @@ import { scan } from "../../../src/cli/commandLine.ts"
 import * as ConfigFile from "../../../src/cli/configFile.ts"
 import { Output } from "../../../src/cli/output.ts"
 import * as settings from "../../../src/cli/settings.ts"
-import * as Wire from "../../../src/rpc/wire.ts"
+import * as ControlFrame from "../../../src/rpc/controlFrame.ts"
 import * as Endpoint from "../../../src/wire/Endpoint.ts"
 import * as Envelope from "../../../src/wire/Envelope.ts"
 import * as Frames from "../../../src/wire/Frames.ts"
@@ -29,11 +29,11 @@ describe("the wire", () => {
   const isDigit = (frames: Frames.Frames) =>
     frames.length === 1 && /^[1-4]$/.test(Buffer.from(frames[0]!).toString("latin1"))
 
-  it.prop("a word is one frame of one digit and nothing else", { frames: Arbitrary.frames }, ({ frames }) => {
+  it.prop("a state message is one frame of one digit and nothing else", { frames: Arbitrary.frames }, ({ frames }) => {
     assert.strictEqual(Either.isRight(decode(frames)), isDigit(frames))
   }, { fastCheck: runs })
 
-  it.prop("an envelope is read, told and withdrawn, whatever it is", { frames: Arbitrary.request }, ({ frames }) => {
+  it.prop("an arbitrary envelope is parsed, reported and withdrawn", { frames: Arbitrary.request }, ({ frames }) => {
     const message = [Uint8Array.of(0, 1, 2, 3, 4), ...frames]
     const length = Frames.envelopeLength(message)
     assert.isAtMost(length, message.length)
@@ -45,22 +45,22 @@ describe("the wire", () => {
     for (const withdrawn of Envelope.withdraw(message)) {
       assert.strictEqual(withdrawn[0], message[0])
     }
-    Wire.wordOf(frames)
-    Wire.restOf(frames)
+    ControlFrame.kindOf(frames)
+    ControlFrame.contentOf(frames)
   }, { fastCheck: runs })
 
-  it.prop("an endpoint is understood or not", { text: Arbitrary.text }, ({ text }) => {
+  it.prop("an arbitrary endpoint is parsed or rejected", { text: Arbitrary.text }, ({ text }) => {
     Endpoint.parse(text)
     assert.isTrue(!Endpoint.isConnectable(text) || Endpoint.parse(text) !== undefined)
   }, { fastCheck: runs })
 })
 
-/** A file system in which every file says the same. */
 const output = Layer.succeed(Output, { written: Effect.void, failed: Effect.never, onDropped: () => {} })
 
+/** A file system in which every file has the same content. */
 const files = (content: string) => FileSystem.layerNoop({ readFileString: () => Effect.succeed(content) })
 
-/** Neither a defect nor an interruption. */
+/** Fails on a defect and on an interruption. */
 const isOrderly = (exit: Exit.Exit<unknown, unknown>, what: string) => {
   if (Exit.isFailure(exit)) {
     assert.isFalse(
@@ -73,7 +73,7 @@ const isOrderly = (exit: Exit.Exit<unknown, unknown>, what: string) => {
 describe("a configuration file", () => {
   for (const name of ["pair.toml", "pair.json"]) {
     it.effect.prop(
-      `${name}: of anything`,
+      `${name} with arbitrary content`,
       { content: Arbitrary.fileOf(name) },
       ({ content }) =>
         Effect.gen(function*() {
@@ -97,18 +97,18 @@ describe("a configuration file", () => {
 describe("a command line", () => {
   const known = [...Object.keys({ ...settings.server, ...settings.proxy, ...settings.run }), "config", "primary"]
 
-  it.prop("of anything is looked through", { words: Arbitrary.words(known) }, ({ words }) => {
-    scan(words)
+  it.prop("of arbitrary arguments is scanned", { args: Arbitrary.words(known) }, ({ args }) => {
+    scan(args)
   }, { fastCheck: runs })
 
   // These start nothing.
   for (const command of [["config", "check"], ["fsm"], ["verify", "--kills", "x"]]) {
     it.effect.prop(
-      `bstar ${command.join(" ")} with anything`,
-      { words: Arbitrary.words(known) },
-      ({ words }) =>
+      `bstar ${command.join(" ")} with arbitrary arguments`,
+      { args: Arbitrary.words(known) },
+      ({ args }) =>
         Console.consoleWith((console) => {
-          const given = words.filter((word) => !/^--(wizard|completions|version|help)|^-h/.test(word))
+          const given = args.filter((arg) => !/^--(wizard|completions|version|help)|^-h/.test(arg))
           return bstar.run(["node", "bstar", ...command, ...given]).pipe(
             Effect.exit,
             Effect.withConsole({
@@ -117,7 +117,7 @@ describe("a command line", () => {
               error: () => Effect.void,
               unsafe: { ...console.unsafe, log: () => {}, error: () => {} }
             }),
-            Effect.map((exit) => isOrderly(exit, words.join(" ")))
+            Effect.map((exit) => isOrderly(exit, args.join(" ")))
           )
         }).pipe(Effect.provide(Layer.mergeAll(files("role = 1"), NodePath.layer, NodeTerminal.layer, output))),
       {

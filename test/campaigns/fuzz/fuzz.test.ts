@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
 import { BinaryStar } from "../../../src/index.ts"
-import { roles } from "../../system/support.ts"
+import { roles } from "../../support/processes.ts"
 import { play } from "./campaign.ts"
 
 it.live(

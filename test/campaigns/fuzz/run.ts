@@ -6,7 +6,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Logger } from "effect"
 import { parseArgs } from "node:util"
 import { BinaryStar } from "../../../src/index.ts"
-import { roles } from "../../system/support.ts"
+import { roles } from "../../support/processes.ts"
 import { play } from "./campaign.ts"
 
 const { values } = parseArgs({

@@ -1,8 +1,8 @@
 /**
  * What is told of a soak.
  */
-import type { Role } from "../../system/support.ts"
-import { roles } from "../../system/support.ts"
+import type { Role } from "../../support/processes.ts"
+import { roles } from "../../support/processes.ts"
 import type { Look, Options, Result, Sample } from "./soak.ts"
 import { plot, trendOf } from "./trend.ts"
 

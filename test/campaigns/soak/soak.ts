@@ -5,8 +5,8 @@ import { Effect, FastCheck, Schedule, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import * as path from "node:path"
 import * as proc from "../../bench/proc.ts"
-import type { Role } from "../../system/support.ts"
-import { freeEndpoints, other, roles } from "../../system/support.ts"
+import type { Role } from "../../support/processes.ts"
+import { freeEndpoints, other, roles } from "../../support/processes.ts"
 import { percentile } from "../chaos/history.ts"
 import type { Pair, UnaskedExit } from "../chaos/nodes.ts"
 import { activeOf, makePair, whole } from "../chaos/nodes.ts"
@@ -182,18 +182,18 @@ export const play = (options: Options, note: (sample: Sample) => void = () => {}
     const period = Math.max(1000, options.minutes * 60_000 / samples)
     const takeSample = Effect.gen(function*() {
       const [primary, backup] = yield* Effect.all([look(pair, http, "primary"), look(pair, http, "backup")])
-      const { asked } = users.take()
-      for (const { fault } of asked) {
+      const { requests } = users.take()
+      for (const { fault } of requests) {
         if (fault !== undefined) {
           ;(fault.includes(" failed: ") ? lost : wrong).push(fault)
         }
       }
-      const latencies = asked.map(({ end, start }) => end - start)
-      answers += asked.filter(({ fault }) => fault === undefined).length
+      const latencies = requests.map(({ end, start }) => end - start)
+      answers += requests.filter(({ fault }) => fault === undefined).length
       const sample: Sample = {
         seconds: (performance.now() - began) / 1000,
         servers: { primary, backup },
-        answers: asked.length,
+        answers: requests.length,
         p50: percentile(latencies, 0.5),
         p99: percentile(latencies, 0.99),
         slowest: percentile(latencies, 1)

@@ -21,7 +21,7 @@ describe("a rule of the policy that is taken away is noticed", () => {
     )
   })
   const stay: StateMachine.Cell = { _tag: "Stay" }
-  const refuse: StateMachine.Cell = { _tag: "Refuse" }
+  const reject: StateMachine.Cell = { _tag: "Reject" }
   const note: StateMachine.Cell = { _tag: "Note" }
 
   it("H1: a primary that answers before it has received", () => {
@@ -111,12 +111,12 @@ describe("a rule of the policy that is taken away is noticed", () => {
   it("H11: a contested backup that answers, or that waits for ever", () => {
     const answers = change("backup", { CONTESTED: { ClientRequest: stay } })
     assert.isTrue(violates({ policy: answers, cuts: 1, ...atOnce }, "dual-answer"))
-    const waits = change("backup", { CONTESTED: { ClientRequest: refuse, Promote: refuse } })
+    const waits = change("backup", { CONTESTED: { ClientRequest: reject, Promote: reject } })
     assert.isTrue(violates({ policy: waits, kills: 1, cuts: 1, ...atOnce }, "no-answer"))
   })
 
   it("H12: a backup that rejects for ever although it has received from its primary", () => {
-    const policy = change("backup", { BACKUP: { ClientRequest: refuse, Promote: refuse } })
+    const policy = change("backup", { BACKUP: { ClientRequest: reject, Promote: reject } })
     for (const budgets of [{ kills: 1 }, { stops: 1 }, { pauses: 1 }]) {
       assert.isTrue(violates({ policy, evidence: true, ...budgets }, "no-answer"), JSON.stringify(budgets))
     }

@@ -1,0 +1,248 @@
+/** A running client: connections to all servers, the timer for votes, and the callers that wait for replies. */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberHandle from "effect/FiberHandle"
+import * as FiberId from "effect/FiberId"
+import * as FiberSet from "effect/FiberSet"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
+import { monotonicReader } from "../internal/Clock.ts"
+import * as Deadlines from "../internal/Deadlines.ts"
+import { nextPoll } from "../internal/Scheduler.ts"
+import type { Connection } from "../ports/ClientLink.ts"
+import { ClientLink } from "../ports/ClientLink.ts"
+import * as Envelope from "../wire/Envelope.ts"
+import type { Frames } from "../wire/Frames.ts"
+import { RequestError } from "./RequestError.ts"
+import * as RequestTable from "./requestTable.ts"
+
+/** Settings of a client, validated. */
+export interface Settings {
+  readonly servers: ReadonlyArray<string>
+  readonly timeout: Duration.Duration
+  readonly retryAfter: Duration.Duration
+  readonly votes: Schedule.Schedule<unknown>
+}
+
+/** Context of a pending request. */
+interface Call {
+  readonly body: Frames
+  readonly span: Tracer.AnySpan | undefined
+  readonly reply: Deferred.Deferred<Frames, RequestError>
+}
+
+type Request = RequestTable.Request<Call>
+
+interface Session {
+  readonly settings: Settings
+  readonly link: ClientLink["Type"]
+  readonly table: RequestTable.RequestTable<Call>
+  readonly connections: Map<RequestTable.Server, Connection>
+  readonly now: () => number
+  readonly timeouts: Deadlines.Deadlines<Request>
+  /** Replaces the fiber that votes. */
+  readonly runVoting: (voting: Effect.Effect<void>) => void
+  isVoting: boolean
+  isClosed: boolean
+}
+
+/** Delay before the name of an unknown host is resolved again. */
+const resolveAgain = Schedule.spaced("1 second")
+
+/** Delay before a connection that was lost within this time is opened again: its server may drop every connection. */
+const reconnectMillis = 200
+
+/** Starts a client in the current scope, with a connection to each server. Returns the function that sends a request. */
+export const make = (settings: Settings) =>
+  Effect.gen(function*() {
+    const runVoting = yield* FiberHandle.runtime(yield* FiberHandle.make<void>())<never>()
+    const session: Session = {
+      settings,
+      link: yield* ClientLink,
+      table: RequestTable.make(settings.servers, Duration.toMillis(settings.retryAfter)),
+      connections: new Map(),
+      now: yield* monotonicReader,
+      timeouts: yield* Deadlines.make<Request>(
+        settings.timeout,
+        (request) => complete(session, RequestTable.timeOut(session.table, request))
+      ),
+      runVoting,
+      isVoting: false,
+      isClosed: false
+    }
+    yield* Effect.forEach([...session.table.servers], (server) => keepConnected(session, server), { discard: true })
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        session.isClosed = true
+        RequestTable.close(session.table).forEach((ended) => complete(session, ended))
+      })
+    )
+    return (body: Frames, resend: boolean) => request(session, body, resend)
+  })
+
+const request = (session: Session, body: Frames, resend: boolean): Effect.Effect<Frames, RequestError> =>
+  Effect.withFiberRuntime((fiber) => {
+    if (session.isClosed) {
+      return new RequestError({ reason: "NoReply", servers: session.settings.servers, attempts: 0 })
+    }
+    const { table } = session
+    const reply = Deferred.unsafeMake<Frames, RequestError>(FiberId.none)
+    const request = RequestTable.add(table, { body, span: fiber.currentSpan, reply }, resend, session.now())
+    session.timeouts.add(request)
+    if (!session.isVoting) {
+      startVoting(session)
+    }
+    const server = RequestTable.preferredServer(table)
+    return Effect.onInterrupt(
+      Effect.zipRight(server === undefined ? Effect.void : send(session, { request, server }), Deferred.await(reply)),
+      () =>
+        Effect.sync(() => {
+          RequestTable.cancel(table, request)
+          session.timeouts.delete(request)
+        })
+    )
+  })
+
+const send = (session: Session, message: RequestTable.Send<Call>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const connection = session.connections.get(message.server)
+    const attempt = RequestTable.beginAttempt(session.table, message, session.now())
+    if (connection === undefined || attempt === undefined) {
+      return Effect.void
+    }
+    const { context: { body, span }, id } = message.request
+    return Effect.catchAll(
+      connection.send([...Envelope.make(id, attempt, span), ...body]),
+      () => Effect.sync(() => RequestTable.undoAttempt(message.request, attempt))
+    )
+  })
+
+const complete = (session: Session, { outcome, request }: RequestTable.Ended<Call>): void => {
+  session.timeouts.delete(request)
+  Deferred.unsafeDone(
+    request.context.reply,
+    outcome._tag === "Replied" ? Effect.succeed(outcome.body) : new RequestError({
+      reason: outcome.reason,
+      servers: session.settings.servers,
+      attempts: request.sentCount,
+      ...(outcome.detail.length === 0 ? {} : { detail: outcome.detail })
+    })
+  )
+}
+
+const vote = (session: Session): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { ended, sends } = RequestTable.vote(session.table, session.now())
+    ended.forEach((one) => complete(session, one))
+    return Effect.forEach(sends, (message) => send(session, message), { discard: true })
+  })
+
+/** Votes by the schedule while requests are overdue. */
+const voteWhileOverdue = (session: Session): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const isOverdue = () => RequestTable.isOverdue(session.table, session.now())
+    return isOverdue()
+      ? Effect.repeat(vote(session), { schedule: session.settings.votes, while: isOverdue })
+      : Effect.void
+  })
+
+/** Starts the schedule of votes anew. It runs until no request is pending. */
+const startVoting = (session: Session): void => {
+  session.isVoting = true
+  session.runVoting(
+    Effect.sleep(RequestTable.voteAfterMillis).pipe(
+      Effect.zipRight(voteWhileOverdue(session)),
+      Effect.repeat({ while: () => session.isVoting = session.table.pending.size > 0 })
+    )
+  )
+}
+
+const restartVoting = (session: Session): void => {
+  if (session.table.pending.size > 0) {
+    startVoting(session)
+  }
+}
+
+const voteNow = (session: Session): Effect.Effect<void> =>
+  Effect.zipRight(vote(session), Effect.sync(() => restartVoting(session)))
+
+/** Keeps a server connected, one connection after the other. */
+const keepConnected = (session: Session, server: RequestTable.Server) =>
+  Effect.gen(function*() {
+    const startedAt = session.now()
+    yield* Effect.logInfo(`connecting to server at ${server.endpoint}...`)
+    yield* untilDisconnected(session, server)
+    yield* session.now() - startedAt < reconnectMillis ? Effect.sleep(reconnectMillis) : Effect.void
+  }).pipe(
+    Effect.tapError((error) => Effect.logWarning(error.message)),
+    Effect.retry(resolveAgain),
+    Effect.forever,
+    Effect.interruptible,
+    Effect.forkScoped
+  )
+
+/** Opens a connection and serves it until it is lost. */
+const untilDisconnected = (session: Session, server: RequestTable.Server) =>
+  Effect.gen(function*() {
+    const connection = yield* session.link.connect(server.endpoint)
+    const runPromise = yield* FiberSet.makeRuntimePromise()
+    let batchCount = 0
+    const received = connection.run(async (batch) => {
+      batchCount++
+      const activation = receive(session, server, batch)
+      if (activation !== undefined) {
+        await runPromise(activation)
+      }
+    })
+    const lost = connection.events.pipe(
+      Stream.tap((event) => event === "connected" ? onConnected(session, server, connection) : Effect.void),
+      Stream.takeUntil((event) => event === "lost"),
+      Stream.runDrain
+    )
+    // The loss may overtake replies that arrived before it.
+    const drained = Effect.suspend(() => {
+      const before = batchCount
+      return Effect.map(nextPoll, () => batchCount === before)
+    })
+    yield* Effect.raceFirst(
+      received,
+      Effect.zipRight(lost, Effect.repeat(drained, { until: (isDrained) => isDrained }))
+    )
+  }).pipe(
+    Effect.ensuring(onLost(session, server)),
+    Effect.scoped
+  )
+
+const onConnected = (session: Session, server: RequestTable.Server, connection: Connection): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    session.connections.set(server, connection)
+    RequestTable.onConnected(server)
+    return voteNow(session)
+  })
+
+const onLost = (session: Session, server: RequestTable.Server): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const wasConnected = session.connections.delete(server)
+    RequestTable.onLost(session.table, server).forEach((ended) => complete(session, ended))
+    return Effect.zipRight(
+      wasConnected && !session.isClosed ? Effect.logWarning(`lost the server at ${server.endpoint}`) : Effect.void,
+      voteNow(session)
+    )
+  })
+
+/** Completes the requests of a batch of replies. If the batch shows that the server is active, the effect sends it the others. */
+const receive = (
+  session: Session,
+  server: RequestTable.Server,
+  batch: ReadonlyArray<Frames>
+): Effect.Effect<void> | undefined => {
+  const replies = batch.map(Envelope.parseReply).filter((reply) => reply !== undefined)
+  const { activated, ended, sends } = RequestTable.onReplies(session.table, server, replies, session.now())
+  ended.forEach((one) => complete(session, one))
+  return activated === undefined ? undefined : Effect.logInfo(`server at ${activated.endpoint} is active`).pipe(
+    Effect.zipRight(Effect.forEach(sends, (message) => send(session, message), { discard: true })),
+    Effect.zipRight(Effect.sync(() => restartVoting(session)))
+  )
+}

@@ -1,0 +1,52 @@
+/**
+ * The timeline of both servers.
+ */
+import { causes } from "../causes.ts"
+import { calendarDay, preciseClockTime } from "../format.ts"
+import type { Entry } from "../timeline.ts"
+import { byId, make } from "./elements.ts"
+
+const chip = (state: Entry["to"]): HTMLElement => {
+  const node = make("span", "chip", state ?? "silent")
+  node.dataset.state = state ?? "none"
+  return node
+}
+
+const headOf = ({ cause, from, role, to }: Entry): HTMLElement => {
+  const badge = make("i", `badge of-${role}`, role.charAt(0).toUpperCase())
+  badge.setAttribute("aria-hidden", "true")
+  const head = make("p", "head", badge, make("span", "server", role), " ")
+  if (from !== null && from !== to) {
+    const arrow = make("span", "arrow", "→")
+    arrow.setAttribute("aria-label", "to")
+    arrow.setAttribute("role", "img")
+    head.append(chip(from), arrow)
+  }
+  head.append(chip(to), ...(cause === null ? [] : [make("span", "cause", cause)]))
+  return head
+}
+
+const itemOf = (entry: Entry, day: string | undefined): HTMLElement => {
+  const { at, cause, explanation, message, reason, role } = entry
+  const time = make("time", "", preciseClockTime.format(Date.parse(at)))
+  time.dateTime = at
+  const body = make("div", "", headOf(entry), make("p", "what", message))
+  const notes = [
+    explanation ?? (cause === null ? null : causes[cause]),
+    reason === null ? null : `reason: ${reason}`
+  ].filter((note) => note !== null)
+  if (notes.length > 0) {
+    body.append(make("p", "why", notes.join(" · ")))
+  }
+  return make("li", `of-${role}`, ...(day === undefined ? [] : [make("p", "day", day)]), time, body)
+}
+
+/** Before the first entry of a day other than the one before, the day is shown. */
+export const show = (entries: ReadonlyArray<Entry>): void => {
+  const days = entries.map(({ at }) => calendarDay.format(Date.parse(at)))
+  const today = calendarDay.format(Date.now())
+  byId("timeline-empty").hidden = entries.length > 0
+  byId("timeline").replaceChildren(
+    ...entries.map((entry, i) => itemOf(entry, days[i] === (days[i - 1] ?? today) ? undefined : days[i]))
+  )
+}

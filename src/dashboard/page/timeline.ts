@@ -1,0 +1,111 @@
+/**
+ * The transitions of this server, and those of its peer as far as this server observes them.
+ */
+import * as StateMachine from "../../protocol/StateMachine.ts"
+import type { NodeStatus } from "../../status/Status.ts"
+import type { Cause } from "./causes.ts"
+import type { Pair, Server } from "./pair.ts"
+import { roles } from "./pair.ts"
+
+export interface Entry {
+  readonly role: StateMachine.Role
+  readonly at: string
+  readonly from: StateMachine.State | null
+  /** `null`: neither a status nor a heartbeat of the server is known any more. */
+  readonly to: StateMachine.State | null
+  readonly cause: Cause | null
+  readonly message: string
+  readonly explanation: string | null
+  readonly reason: string | null
+}
+
+export interface Timeline {
+  /** The latest first. */
+  readonly entries: ReadonlyArray<Entry>
+  /** The peer as it was last observed. */
+  readonly peer: Server | undefined
+}
+
+/** A timeline and the entries that were new to it. */
+export interface Added {
+  readonly timeline: Timeline
+  readonly added: ReadonlyArray<Entry>
+}
+
+export const empty: Timeline = { entries: [], peer: undefined }
+
+export const capacity = 200
+
+/** By how much two reports of one transition may differ in time: each converts monotonic time to wall time by itself. */
+const sameMillis = 1000
+
+const isSame = (a: Entry, b: Entry): boolean =>
+  a.role === b.role && a.from === b.from && a.to === b.to && a.message === b.message &&
+  Math.abs(Date.parse(a.at) - Date.parse(b.at)) < sameMillis
+
+export const add = (timeline: Timeline, entries: ReadonlyArray<Entry>): Added => {
+  const added = entries.filter((entry) => !timeline.entries.some((known) => isSame(known, entry)))
+  const all = added.length === 0
+    ? timeline.entries
+    : [...timeline.entries, ...added].sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, capacity)
+  return { timeline: { ...timeline, entries: all }, added }
+}
+
+/** The process time at which the state was entered: unlike wall time it is never set. */
+const enteredAt = ({ now, since, uptimeMillis }: NodeStatus): number =>
+  uptimeMillis - (Date.parse(now) - Date.parse(since))
+
+const reported = (state: StateMachine.State | undefined): StateMachine.PeerState | undefined =>
+  state === undefined ? undefined : StateMachine.reportedState[state]
+
+/** Where one of two observations is by heartbeats only, the reported states are compared. */
+const hasChanged = (before: Server, now: Server): boolean =>
+  before.status !== undefined && now.status !== undefined
+    ? before.status.pid !== now.status.pid || before.state !== now.state ||
+      before.status.message !== now.status.message ||
+      Math.abs(enteredAt(before.status) - enteredAt(now.status)) >= sameMillis
+    : reported(before.state) !== reported(now.state)
+
+/** Adds an entry if the peer differs from how it was last observed. Of the first observation only a status is added. */
+export const observePeer = (timeline: Timeline, { self, servers }: Pair): Added => {
+  const peer = servers[StateMachine.peerOf(self.role)]
+  const before = timeline.peer
+  const observed = { ...timeline, peer }
+  const { problem, role, state = null, status } = peer
+  if (before === undefined ? status === undefined : !hasChanged(before, peer)) {
+    return { timeline: observed, added: [] }
+  }
+  const entry: Entry = status === undefined
+    ? {
+      role,
+      at: self.now,
+      from: before?.state ?? null,
+      to: state,
+      cause: null,
+      message: state === null ? "no heartbeats received" : `as received by the ${self.role}`,
+      explanation: problem ?? null,
+      reason: null
+    }
+    : {
+      role,
+      at: status.since,
+      from: before?.status?.pid === status.pid ? before.status.state : null,
+      to: state,
+      cause: status.cause,
+      message: status.message,
+      explanation: status.explanation,
+      reason: status.reason
+    }
+  const { added, timeline: next } = add(observed, [entry])
+  return { timeline: next, added: before === undefined ? [] : added }
+}
+
+export const sentenceOf = ({ message, role, to }: Entry): string => `The ${role} is now ${to ?? "silent"}: ${message}`
+
+export type LatestMoves = { readonly [R in StateMachine.Role]: Entry | undefined }
+
+/** The latest entry of each server. */
+export const latestMoves = ({ entries }: Timeline): LatestMoves => {
+  const [primary, backup] = roles.map((role) => entries.find((entry) => entry.role === role))
+  return { primary, backup }
+}

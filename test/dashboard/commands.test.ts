@@ -1,0 +1,49 @@
+import { assert, describe, it } from "@effect/vitest"
+import { panelOf, questionOf, resultOf } from "../../src/dashboard/page/commands.ts"
+import { statusOf } from "./fakeStatus.ts"
+
+describe("commands", () => {
+  it("the active server can switch over, the other one can be promoted", () => {
+    const active = panelOf(statusOf("primary"))
+    assert.isTrue(active.isActive)
+    assert.isUndefined(active.switchoverLink)
+    const passive = panelOf(statusOf("backup"))
+    assert.isFalse(passive.isActive)
+    assert.deepStrictEqual(passive.switchoverLink, { text: "page of the primary", href: "http://10.0.0.1:8001/" })
+  })
+
+  it("an address that is not HTTP is no link", () => {
+    for (const peerHttp of ["javascript:alert(1)", "data:text/html,x", "", "10.0.0.1:8001", null]) {
+      assert.isUndefined(panelOf(statusOf("backup", { peerHttp })).switchoverLink)
+    }
+  })
+
+  it("a paused server can be resumed, a limited one cannot", () => {
+    const at = "2026-01-31T12:59:50.000Z"
+    const paused = { kind: "paused", reason: "new switch", since: at } as const
+    assert.isTrue(panelOf(statusOf("primary", { takeoverBlock: paused })).isPaused)
+    assert.isFalse(panelOf(statusOf("primary", { takeoverBlock: { kind: "limited", until: at } })).isPaused)
+  })
+
+  it("what changes the active server is confirmed first", () => {
+    const isConfirmed = (["switchover", "promote", "pause", "resume"] as const).map((command) =>
+      questionOf(command, "primary") !== undefined
+    )
+    assert.deepStrictEqual(isConfirmed, [true, true, false, false])
+  })
+
+  it("a response of 401 or 404 makes the page forget the token", () => {
+    assert.deepStrictEqual(resultOf(200, { message: "paused" }), {
+      level: "good",
+      text: "paused",
+      isTokenRejected: false
+    })
+    assert.deepInclude(resultOf(401, { error: "no" }), { text: "The token is wrong.", isTokenRejected: true })
+    assert.deepInclude(resultOf(404, null), { level: "critical", isTokenRejected: true })
+    assert.deepInclude(resultOf(409, { error: "the peer is silent" }), {
+      text: "the peer is silent",
+      isTokenRejected: false
+    })
+    assert.deepInclude(resultOf(500, null), { text: "Rejected (HTTP status 500)." })
+  })
+})

@@ -1,0 +1,103 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import * as Tracer from "effect/Tracer"
+import * as Envelope from "../../src/wire/Envelope.ts"
+import * as Frames from "../../src/wire/Frames.ts"
+import { texts } from "../support/sockets.ts"
+
+const statuses = ["NotActive", "Interrupted", "Failed", "TimedOut", "Busy"] as const
+
+const routingFrame = Uint8Array.of(0, 1, 2, 3, 4)
+
+const span = Tracer.externalSpan({
+  traceId: "0af7651916cd43dd8448eb211c80319c",
+  spanId: "b7ad6b7169203331",
+  sampled: true
+})
+
+/** A request as a ROUTER receives it. */
+const received = (withSpan = false): Frames.Frames => [
+  routingFrame,
+  ...Envelope.make("7", 12, withSpan ? span : undefined),
+  ...Frames.make("body")
+]
+
+describe("an envelope", () => {
+  it("is these frames on the wire", () => {
+    assert.deepStrictEqual(texts(Envelope.make("7", 12, undefined)), ["bstar/1 7.12", ""])
+    assert.deepStrictEqual(texts(Envelope.make("7", 12, span)), [
+      "bstar/1 7.12",
+      "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      ""
+    ])
+    assert.deepStrictEqual(texts(Envelope.status(received(true), "Busy", Frames.make("detail")).slice(1)), [
+      "bstar/1 7.12",
+      "!Busy",
+      "",
+      "detail"
+    ])
+  })
+
+  it("returned by an echo is a reply to its attempt, with and without a span", () => {
+    for (const withSpan of [false, true]) {
+      assert.deepStrictEqual(Envelope.parseReply(received(withSpan).slice(1)), {
+        ...{ id: "7", attempt: 12, status: undefined, body: Frames.make("body") }
+      })
+    }
+  })
+
+  it("carries the span of the client, if there is one", () => {
+    assert.deepInclude({ ...Envelope.spanOf(received(true)) }, {
+      traceId: span.traceId,
+      spanId: span.spanId,
+      sampled: true
+    })
+    assert.isUndefined(Envelope.spanOf(received()))
+  })
+
+  it.each([
+    ["no frame", []],
+    ["no delimiter", ["bstar/1 7.12"]],
+    ["an empty first frame", ["", "body"]],
+    ["another name", ["bstar/2 7.12", "", "body"]],
+    ["no attempt", ["bstar/1 7", "", "body"]],
+    ["an unknown status", ["bstar/1 7.12", "!Gone", "", "body"]],
+    ["a property of Object as its status", ["bstar/1 7.12", "!toString", "", "body"]]
+  ])("with %s is no reply", (_, frames) => {
+    assert.isUndefined(Envelope.parseReply(frames.map((frame) => Buffer.from(frame))))
+  })
+
+  it("of another client is not recognized", () => {
+    for (const frames of [[], ["1"], ["", "body"], ["bstar/1 "], ["bstar/"]]) {
+      assert.isFalse(Envelope.isOurs([routingFrame, ...frames.map((frame) => Buffer.from(frame))]))
+    }
+    assert.isTrue(Envelope.isOurs(received()))
+  })
+})
+
+describe("a status", () => {
+  it.prop("is parsed as it was made, with any detail", {
+    status: FastCheck.constantFrom(...statuses),
+    detail: FastCheck.array(FastCheck.uint8Array({ maxLength: 4 }), { maxLength: 3 })
+  }, ({ detail, status }) => {
+    assert.deepStrictEqual(Envelope.parseReply(Envelope.status(received(true), status, detail).slice(1)), {
+      ...{ id: "7", attempt: 12, status, body: detail }
+    })
+  })
+
+  it("is from an active server, except NotActive and Interrupted", () => {
+    assert.deepStrictEqual([undefined, ...statuses].filter(Envelope.isFromActive), [
+      undefined,
+      "Failed",
+      "TimedOut",
+      "Busy"
+    ])
+  })
+
+  it("Interrupted replaces a withdrawn reply; another client receives nothing", () => {
+    assert.deepStrictEqual(Envelope.withdraw(received()), [Envelope.status(received(), "Interrupted")])
+    assert.deepStrictEqual(Envelope.withdraw([routingFrame, ...Frames.make("1"), Frames.delimiter]), [])
+    const busy = Envelope.status(received(), "Busy")
+    assert.deepStrictEqual(Envelope.withdraw(busy), [busy])
+  })
+})
