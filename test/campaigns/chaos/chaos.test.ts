@@ -55,8 +55,7 @@ describe("chaos", () => {
           const rounds = yield* play(options, () => Effect.void)
           assert.strictEqual(rounds.map((round) => tellFindings(options, round)).join(""), "")
           assert.isAbove(Math.min(...rounds.map(({ requests }) => requests)), 0)
-        }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger)))),
-      240_000
+        }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))))
     )
   }
 })

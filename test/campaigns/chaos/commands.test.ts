@@ -40,8 +40,7 @@ describe("chaos with commands", () => {
             []
           )
           assert.isAbove(rounds.flatMap(({ gaps }) => gaps).length, 0)
-        }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger)))),
-      240_000
+        }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))))
     )
   }
 })

@@ -8,8 +8,8 @@ import { machineMillis } from "../../../src/command/ProcessGroup.ts"
 import { makeKeyFiles } from "../../support/keys.ts"
 import type { Links } from "../../support/links.ts"
 import { other } from "../../support/processes.ts"
-import type { Log } from "../../system/commands.ts"
-import { child, gaps, makeLog } from "../../system/commands.ts"
+import type { Log } from "../../support/commands.ts"
+import { child, gaps, makeLog } from "../../support/commands.ts"
 import type { Choices, Kind, Strike, Target } from "./disturbances.ts"
 import { disturbance } from "./disturbances.ts"
 import type { Line, Node, Pair } from "./nodes.ts"
@@ -71,7 +71,7 @@ const limitMillis = ({ heartbeatMillis }: Options) => 15_000 + 20 * heartbeatMil
 const running = (log: Log): Effect.Effect<void> =>
   Effect.suspend(() => {
     const since = machineMillis()
-    return Effect.sync(() => log.lives().some(({ to }) => to > since)).pipe(
+    return Effect.sync(() => log.runs().some(({ to }) => to > since)).pipe(
       Effect.repeat({ until: (runs) => runs, schedule: Schedule.spaced("20 millis") }),
       Effect.asVoid
     )
@@ -135,10 +135,10 @@ const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
       })
     }
     const isWhole = yield* wait(harness)
-    const between = gaps(log.lives())
+    const between = gaps(log.runs())
     const faults = [
-      ...between.flatMap(({ life, millis }) =>
-        millis > 0 ? [] : [`another command ran ${-millis} ms after that of ${life.group} was started`]
+      ...between.flatMap(({ millis, run }) =>
+        millis > 0 ? [] : [`another command ran ${-millis} ms after that of ${run.group} was started`]
       ),
       ...pair.takeExits().map(({ how, incarnation, role, stderr }) =>
         `${role}#${incarnation} ended with ${how}${how.endsWith(` ${twice}`) ? ": two commands at once" : ""} ${stderr}`

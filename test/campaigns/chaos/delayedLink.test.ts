@@ -64,8 +64,7 @@ describe("F4 a connection that is being made is not silence", () => {
             assert.strictEqual(yield* active(pair), other(victim))
             const ofOther = pair.takeLines().filter(({ role }) => role === other(victim)).map(({ text }) => text)
             assert.deepStrictEqual(ofOther.filter((text) => /ready as passive/.test(text)), [])
-          }).pipe(Effect.scoped, Effect.provide(environment)),
-        60_000
+          }).pipe(Effect.scoped, Effect.provide(environment))
       )
 
       it.live(`F4 ${link}: the active server is paused for four heartbeats: never two`, () =>

@@ -8,7 +8,7 @@ import * as path from "node:path"
 import type { Links } from "../../support/links.ts"
 import type { Endpoints, Process, Role } from "../../support/processes.ts"
 import { freeEndpoints, root, run, serverArgs } from "../../support/processes.ts"
-import { runArgs } from "../../system/commands.ts"
+import { runArgs } from "../../support/commands.ts"
 import type { Network } from "./network.ts"
 
 /** What a server says that it is; `waiting` for the first word from its peer. */
@@ -188,7 +188,7 @@ const makeNode = (
       })
 
     const live = Effect.gen(function*() {
-      process = yield* run(command, args, { env, patience: forever })
+      process = yield* run(command, args, { env, timeout: forever })
       incarnation++
       const before = asked
       asked = undefined
@@ -197,7 +197,7 @@ const makeNode = (
       yield* read(process)
       const { code, signal } = yield* Effect.orDie(process.exit)
       yield* enter(() => "down")
-      if (!wasAsked(asked, code, signal)) {
+      if (!wasTerminated(asked, code, signal)) {
         pair.exit({
           role,
           incarnation,
@@ -232,7 +232,7 @@ const makeNode = (
     }
   })
 
-const wasAsked = (asked: Asked | undefined, code: number | null, signal: NodeJS.Signals | null): boolean =>
+const wasTerminated = (asked: Asked | undefined, code: number | null, signal: NodeJS.Signals | null): boolean =>
   asked !== undefined && (asked.signal === "SIGKILL" ? signal === "SIGKILL" : code === 0)
 
 /** Where there is a way for it, the servers end even when this process is killed. */

@@ -5,7 +5,7 @@ import * as os from "node:os"
 import { median } from "../../bench/figures.ts"
 import type { Options, Round } from "./campaign.ts"
 import type * as Commands from "./commands.ts"
-import type * as First from "./first.ts"
+import type * as First from "./firstHeartbeats.ts"
 import { histogram, percentile } from "./history.ts"
 
 const wide = 78

@@ -16,6 +16,5 @@ it.live(
       }
       // What is wrong is told, in few lines.
       assert.isAtMost([...lines.values()].reduce((sum, count) => sum + count, 0), 40, JSON.stringify([...lines]))
-    }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger)))),
-  120_000
+    }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))))
 )

@@ -15,8 +15,7 @@ it.live(
       assert.isAbove(result.answers, 0)
       assert.isAbove(result.attacks, 0)
       assert.isTrue(result.samples.some(({ servers }) => servers.primary.fibers > 0))
-    }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger)))),
-  120_000
+    }).pipe(Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))))
 )
 
 describe("a straight line", () => {

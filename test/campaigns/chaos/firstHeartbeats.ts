@@ -4,7 +4,7 @@
  */
 import { Effect, Option, Random } from "effect"
 import { freeEndpoints } from "../../support/processes.ts"
-import { kill, readyAsActive, requests, start } from "../../system/hardenedPair.ts"
+import { kill, readyAsActive, requests, start } from "../../support/pair.ts"
 
 export interface Options {
   readonly seed: number
