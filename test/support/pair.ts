@@ -64,8 +64,8 @@ export const requests = (frontend: string): Effect.Effect<Journal<Received>, nev
   })
 
 /** Sends requests until one is answered. */
-export const untilAnswered = (frontend: string) =>
-  Effect.scoped(Effect.flatMap(requests(frontend), (replies) => replies.find(() => true)))
+export const untilAnswered = (frontend: string): Effect.Effect<void, unknown> =>
+  Effect.scoped(Effect.flatMap(requests(frontend), (replies) => Effect.asVoid(replies.find(() => true))))
 
 /** No line of a server matches. */
 export const assertNoLine = (server: Process, pattern: RegExp): void =>

@@ -31,8 +31,8 @@ interface Invalid {
 }
 
 const invalid: ReadonlyArray<Invalid> = [
-  { what: "no arguments", args: [], code: usage, says: usageLine },
-  { what: "both roles", args: ["-p", "-b"], code: usage, says: usageLine },
+  { what: "no arguments", args: [], code: usage, message: usageLine },
+  { what: "both roles", args: ["-p", "-b"], code: usage, message: usageLine },
   { what: "an unknown option", args: ["-p", "--bogus"], code: usage, message: /--bogus/ },
   { what: "an unknown subcommand", args: ["bogus"], code: usage, message: /client.*fsm.*demo/ },
   { what: "a bad heartbeat", args: ["-p", "--heartbeat", "soon"], code: configuration, message: /heartbeat.*"soon"/ },

@@ -33,14 +33,16 @@ const cases = [
 describe("F1 a pair in its first heartbeats", () => {
   for (const [end, heartbeatMillis, millis] of cases) {
     it.scopedLive(
-      `F1 ${end} of the primary ${millis} ms after it became active: the backup takes over (heartbeat ${heartbeatMillis} ms)`,
+      `F1 ${end} of the primary ${millis} ms after the pair was formed: the backup takes over (heartbeat ${heartbeatMillis} ms)`,
       () =>
         Effect.gen(function*() {
           const at = yield* freeEndpoints
-          yield* start("backup", at, heartbeatMillis)
+          const backup = yield* start("backup", at, heartbeatMillis)
           const replies = yield* requests(at.backup.frontend)
           const primary = yield* start("primary", at, heartbeatMillis)
           yield* primary.waitForLine(readyAsActive)
+          // A backup that has not received a heartbeat by then rejects votes (H12). It is subscribed a few milliseconds later.
+          yield* backup.waitForLine(readyAsPassive)
           yield* Effect.sleep(millis)
           yield* ends[end](primary)
           yield* replies.find(() => true)

@@ -197,7 +197,7 @@ const malformed = /^W: malformed /
 
 describe("malformed messages of a peer", () => {
   for (const { frames, what } of junk) {
-    it.scopedLive(`malformed: ${what} is ignored`, () =>
+    it.scopedLive(`malformed: ${what}: ignored`, () =>
       Effect.gen(function*() {
         const { peer, server } = yield* start("backup", slow)
         yield* peer.publish(...frames)
@@ -210,7 +210,7 @@ describe("malformed messages of a peer", () => {
   }
 
   for (const { frames, what } of oversized) {
-    it.scopedLive(`malformed: ${what} is ignored, and the server reconnects`, () =>
+    it.scopedLive(`malformed: ${what}: ignored, and the server reconnects`, () =>
       Effect.gen(function*() {
         const { peer, server } = yield* start("backup", slow)
         // Heartbeats all the time: the server does not reconnect because of silence.

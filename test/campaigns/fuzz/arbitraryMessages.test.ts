@@ -32,7 +32,7 @@ const messages = FastCheck.array(
 
 describe("a hardened server over tcp", () => {
   for (const role of ["primary", "backup"] as const) {
-    it.scopedLive(`keeps running whatever its peer sends: a ${role}`, () =>
+    it.scopedLive(`fuzz: a hardened ${role} keeps running after arbitrary messages of its peer`, () =>
       Effect.gen(function*() {
         const rejections = yield* unhandledRejections
         const at = yield* freeEndpoints
@@ -72,7 +72,7 @@ describe("a hardened server over tcp", () => {
 
 describe("RPC", () => {
   for (const name of ["layerJson", "layerMsgPack"] as const) {
-    it.scopedLive(`over ${name} answers calls whatever else it receives`, () =>
+    it.scopedLive(`fuzz: RPC with ${name} answers calls between arbitrary messages`, () =>
       Effect.gen(function*() {
         const rejections = yield* unhandledRejections
         const pair = makePair(yield* memory, RpcSerialization[name])
