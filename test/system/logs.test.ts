@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { bstar, dealer, foreignPeer, freeEndpoints, serverArgs, startLine } from "../support/processes.ts"
+import { safeHeartbeatMillis } from "../support/times.ts"
 
-const heartbeatMillis = 200
-const heartbeat = `${heartbeatMillis} millis`
+const heartbeat = `${safeHeartbeatMillis} millis`
 
 /** A backup that has taken over: its foreign primary was active and is silent now. */
 const takenOver = (...options: ReadonlyArray<string>) =>
@@ -40,7 +40,7 @@ describe("logs", () => {
         cause: "ClientRequest"
       }])
       const [, millis] = silence.exec(explanation) ?? []
-      assert.isAtLeast(Number(millis), 2 * heartbeatMillis)
+      assert.isAtLeast(Number(millis), 2 * safeHeartbeatMillis)
       assert.isBelow(Math.abs(Date.now() - Date.parse(timestamp)), 60_000)
       const passive = JSON.parse(yield* backup.waitForLine(/ready as passive/))
       assert.strictEqual(passive.annotations.explanation, "the peer reports ACTIVE")
