@@ -100,7 +100,7 @@ module.exports = {
           protocol,
           dataPlane,
           "^src/wire/Frames\\.ts$",
-          "^src/verify/simulation/(History|Simulation)\\.ts$",
+          "^src/verify/simulation/(History|Report)\\.ts$",
           "node_modules/effect/.*/Exit\\."
         ]
       }

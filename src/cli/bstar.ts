@@ -69,7 +69,7 @@ const fsm = tool(
 
 const verify = tool(
   "verify",
-  "Explore every state that a pair can reach, and print how its promises can be broken, if they can.",
+  "Explore every state that a pair can reach, and print how a property is violated, if one is.",
   (values) => Effect.flatMap(load(() => import("./commands/verify.ts")), ({ run }) => run(values))
 )
 

@@ -21,7 +21,7 @@ import type { Readable } from "node:stream"
 import { environmentOf } from "../command/Environment.ts"
 import * as Hooks from "../command/Hooks.ts"
 import { mayRun, signalGroup } from "../command/ProcessGroup.ts"
-import { whole } from "../internal/Spawned.ts"
+import { withStreams } from "../internal/Spawned.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Values } from "../settings/Settings.ts"
@@ -77,7 +77,7 @@ const start = (
     const end = yield* Deferred.make<Effect.Effect.Success<Shell["end"]>, HookFailed>()
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const child = whole(
+        const child = withStreams(
           spawn("sh", ["-c", command], { detached: true, env: { ...process.env, ...env }, stdio: "pipe" })
         )
         for (const output of [child.stdout, child.stderr]) {

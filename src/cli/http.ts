@@ -42,6 +42,6 @@ export const around = <A, E, R>(
         httpHosts: values.httpHost,
         peerHttp: values.peerHttp,
         token,
-        refusals: security?.refusals
+        rejectedConnections: security?.rejectedConnections
       }))
   )

@@ -37,9 +37,9 @@ const plain = Logger.make<unknown, string>(({ cause, logLevel, message }) => {
 
 /** The same with the explanation of a transition. */
 const plainWithEvidence = Logger.make<unknown, string>((options) =>
-  Option.match(HashMap.get(options.annotations, "evidence"), {
+  Option.match(HashMap.get(options.annotations, "explanation"), {
     onNone: () => plain.log(options),
-    onSome: (evidence) => `${plain.log(options)} (${printable(String(evidence))})`
+    onSome: (explanation) => `${plain.log(options)} (${printable(String(explanation))})`
   })
 )
 

@@ -1,8 +1,4 @@
-/**
- * A command that runs on the active server of a pair, and never on both.
- *
- * @since 0.1.0
- */
+/** A command that runs on the active server of a pair, and never on both. */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,38 +23,35 @@ import * as Guardian from "./guardianClient.ts"
 import { Lease } from "./Lease.ts"
 
 /**
- * When a command that has ended by itself is started again, while its server is active.
+ * When a command that has ended by itself is started again within a term.
  *
- * @since 0.1.0
  * @category models
  */
 export type Restart = "never" | "on-failure" | "always"
 
 /**
- * A command, and how it is treated.
+ * A command and its supervision.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Options {
   readonly command: string
   readonly args?: ReadonlyArray<string> | undefined
-  /** How long its process group may take to end after SIGTERM, before SIGKILL. Defaults to `10 seconds`. */
+  /** Time between SIGTERM and SIGKILL of its process group. Defaults to `10 seconds`. */
   readonly grace?: DurationInput | undefined
   /** Defaults to `never`. */
   readonly restart?: Restart | undefined
   /**
-   * How soon a command that has ended is started again; it gets the exit code. It begins anew when the command has run for
-   * a minute, and in each term. When it has come to its end the command is not started again. Defaults to 1 second and then
-   * twice as late each time, up to 30 seconds.
+   * Delays between the end of the command, whose exit code is the input, and the next start. Restarts in each term, and after
+   * the command has run for a minute. When the schedule ends, the command is not started again. Defaults to 1 second, doubled each
+   * time up to 30 seconds.
    */
   readonly schedule?: Schedule.Schedule<unknown, number> | undefined
 }
 
 /**
- * What is not said otherwise.
+ * Default options.
  *
- * @since 0.1.0
  * @category constants
  */
 export const defaults = {
@@ -67,38 +60,37 @@ export const defaults = {
   schedule: Schedule.union(Schedule.exponential("1 second"), Schedule.spaced("30 seconds"))
 } as const satisfies Omit<Options, "command">
 
-/** How long, in milliseconds, a command has to run for that its earlier ends are forgotten. */
+/** A command that has run for this long, in milliseconds, resets its schedule. */
 const healthyMillis = 60_000
 
-/** How soon a command is started again that was killed because its guardian or its lease was lost. */
+/** Delay before a restart after the guardian or the lease was lost. */
 const afterLoss = "1 second"
 
 const Settings = Schema.Struct({ grace: fieldOf(runSettings.grace) })
 
-/** What a shell would say. */
+/** Exit code, as of a shell. */
 const exitCode = (ended: Exclude<Ended, { readonly _tag: "Orphaned" }>): number =>
   ended._tag === "NotStarted"
     ? ended.code === "ENOENT" ? 127 : 126
     : ended.code ?? 128 + (os.constants.signals[ended.signal as NodeJS.Signals] ?? 0)
 
-/** Whether a command has come to its end by itself, so that it is for `restart` to say what follows. */
-const isItsOwn = (ended: Ended): ended is Exclude<Ended, { readonly _tag: "Orphaned" }> =>
+/** Whether a command has ended by itself, so that `restart` applies. */
+const hasEndedByItself = (ended: Ended): ended is Exclude<Ended, { readonly _tag: "Orphaned" }> =>
   ended._tag === "NotStarted" || (ended._tag === "Ended" && !ended.lapsed)
 
 /**
- * Runs a command whenever this server is active. Succeeds with its exit code when it has ended by itself and is not to be
- * started again: that of a shell, so 128 and more for a signal, and 127 for a command that is not there.
+ * Runs a command in each term of this server. Succeeds with its exit code once it has ended by itself and is not to be started
+ * again. Exit codes are those of a shell: 128 plus the signal, 127 if the command was not found, 126 if it cannot be started.
  *
- * The command runs in a process group of its own, with what {@link BinaryStar} has become and why in its environment
- * (`BSTAR_NODE_ROLE`, `BSTAR_NODE_STATE`, `BSTAR_NODE_PREVIOUS`, `BSTAR_NODE_CAUSE`, `BSTAR_NODE_REASON`), nothing on its
- * standard input, and this process's standard output and error. When the server ceases to be active the whole group is
- * sent SIGTERM, and SIGKILL when its grace is over, and only when nothing of it is left does the server say that it is
- * anything else. It belongs to a process that kills the group also when this one dies, or stands still for one and a half
- * heartbeats, which is half a heartbeat before the peer may take over. While nothing was received from the peer, and the
- * peer's host refuses connections to its state port, no peer can take over, and the group is not killed for standing still.
- * What leaves its process group is out of reach.
+ * The command runs in its own process group, with the transition that began the term in its environment (`BSTAR_NODE_ROLE`,
+ * `BSTAR_NODE_STATE`, `BSTAR_NODE_PREVIOUS`, `BSTAR_NODE_CAUSE`, `BSTAR_NODE_REASON`), an empty standard input, and the standard
+ * output and error of this process. When the term ends, the group receives SIGTERM, and SIGKILL after the grace. The server
+ * reports another state only when no process of the group is left.
  *
- * @since 0.1.0
+ * A guardian process kills the group as well if this process dies, or stalls for one and a half heartbeats, half a heartbeat before
+ * the peer may take over. It does not while the peer is silent and its host refuses connections to its state port: then no peer
+ * can take over. A process that leaves the group is out of reach.
+ *
  * @category constructors
  */
 export const run = (
@@ -114,35 +106,35 @@ export const run = (
     const over = yield* Deferred.make<number>()
     yield* Stream.runForEach(
       lease.until,
-      (until) => Effect.map(lease.absence, (absence) => guardian.renew({ until, absence }))
+      (until) => Effect.map(lease.probe, (probe) => guardian.renew({ until, probe }))
     ).pipe(Effect.forkScoped)
 
-    /** Until when the lease lasts that there is, or the next one. */
-    const leased = lease.until.pipe(
+    /** Expiry of the current lease, or of the next one. */
+    const leasedUntil = lease.until.pipe(
       Stream.filter((until) => until > now()),
       Stream.runHead,
       Effect.flatten,
       Effect.orDie
     )
 
-    /** Runs the command until it ends by itself, and gives its exit code and for how long it has run. */
+    /** Runs the command until it ends by itself, again after the guardian or the lease was lost. */
     const runOnce = (term: Term): Effect.Effect<{ readonly code: number; readonly millis: number }> =>
       Effect.gen(function*() {
-        yield* lease.peerIsOver
-        const until = yield* leased
+        yield* lease.peerTermEnded
+        const until = yield* leasedUntil
         yield* Effect.logInfo(`starting ${options.command}`)
-        const began = now()
+        const startedAt = now()
         const ended = yield* guardian.run({
           command: options.command,
           args: options.args ?? [],
           env: environmentOf(member.role, term.began),
           graceMillis: Duration.toMillis(grace),
           until,
-          absence: yield* lease.absence
-        }).pipe(Effect.onInterrupt(() => Effect.logInfo(`${options.command} is stopped`)))
-        yield* tell(options.command, ended)
-        return isItsOwn(ended)
-          ? { code: exitCode(ended), millis: now() - began }
+          probe: yield* lease.probe
+        }).pipe(Effect.onInterrupt(() => Effect.logInfo(`${options.command} was stopped`)))
+        yield* logEnd(options.command, ended)
+        return hasEndedByItself(ended)
+          ? { code: exitCode(ended), millis: now() - startedAt }
           : yield* Effect.delay(runOnce(term), afterLoss)
       })
 
@@ -166,19 +158,26 @@ export const run = (
     return yield* until(member.whileActive(inTerm), over)
   }).pipe(Effect.scoped)
 
-/** As a shell says it. */
+/** Error messages of a shell. */
 const reasons: ReadonlyMap<string | undefined, string> = new Map([
   ["ENOENT", "command not found"],
   ["EACCES", "permission denied"]
 ])
 
-const tell = (command: string, ended: Ended): Effect.Effect<void> =>
-  ended._tag === "NotStarted"
-    ? Effect.logError(`cannot start ${command}: ${reasons.get(ended.code) ?? ended.message}`)
-    : ended._tag === "Orphaned"
-    ? Effect.logWarning(`${command} was killed: its guardian has died`)
-    : ended.lapsed
-    ? Effect.logWarning(`${command} was killed: its lease has run out, the last heartbeat was too long ago`)
-    : ended.signal === null
-    ? Effect.logInfo(`${command} has ended with exit code ${ended.code}`)
-    : Effect.logInfo(`${command} was ended by ${ended.signal}`)
+const logEnd = (command: string, ended: Ended): Effect.Effect<void> => {
+  switch (ended._tag) {
+    case "NotStarted":
+      return Effect.logError(`cannot start ${command}: ${reasons.get(ended.code) ?? ended.message}`)
+    case "Orphaned":
+      return Effect.logWarning(`${command} was killed: its guardian died`)
+    case "Ended":
+      if (ended.lapsed) {
+        return Effect.logWarning(`${command} was killed: its lease expired, no heartbeat was sent in time`)
+      }
+      return Effect.logInfo(
+        ended.signal === null
+          ? `${command} has ended with exit code ${ended.code}`
+          : `${command} was ended by ${ended.signal}`
+      )
+  }
+}

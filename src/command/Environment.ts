@@ -1,11 +1,7 @@
 import type { Transition } from "../member/Report.ts"
 import type { Role } from "../protocol/StateMachine.ts"
 
-/**
- * What a command is told about the server that it runs for. The names are none that `bstar` takes options from.
- *
- * @internal
- */
+/** Environment variables of a command that runs in a term. `bstar` takes no options from these names. */
 export const environmentOf = (role: Role, { cause, from, message, to }: Transition) => ({
   BSTAR_NODE_ROLE: role,
   BSTAR_NODE_STATE: to,

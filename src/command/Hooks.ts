@@ -1,8 +1,5 @@
-/**
- * What is done when a server becomes active, stands by, and stops.
- *
- * @since 0.1.0
- */
+/** Hooks: effects that run when a server becomes active, becomes passive, and stops. */
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,37 +20,34 @@ import { operations } from "../settings/Settings.ts"
 import { fieldOf, validate } from "../settings/Validation.ts"
 
 /**
- * Something to be done because of a transition.
+ * Effect that runs because of a transition.
  *
- * @since 0.1.0
  * @category models
  */
 export type Hook<R = never> = (transition: Transition) => Effect.Effect<unknown, unknown, R>
 
 /**
- * What is to be done when.
+ * Hooks of a server.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Options<R = never> {
-  /** When the server has become active. It answers meanwhile. */
+  /** Runs once the server is active. Requests are served meanwhile. */
   readonly onActive?: Hook<R> | undefined
   /**
-   * When the server stands by, for the first time or again. A server that was active says so only when this is done or has
-   * taken its time.
+   * Runs when the server stands by, at first and after each term. A server that was active reports its new state only after this
+   * hook has ended.
    */
   readonly onPassive?: Hook<R> | undefined
-  /** When the server stops, or has ended because of its peer: instead of `onPassive`, and before it says goodbye. */
+  /** Runs when the server stops, before its final heartbeat, or has failed; instead of `onPassive`. */
   readonly onStop?: Hook<R> | undefined
-  /** How long each may take before it is interrupted. Defaults to `10 seconds`. */
+  /** Timeout of each hook, after which it is interrupted. Defaults to `10 seconds`. */
   readonly timeout?: DurationInput | undefined
 }
 
 /**
- * What is not said otherwise.
+ * Default options.
  *
- * @since 0.1.0
  * @category constants
  */
 export const defaults = { timeout: operations.hookTimeout.default } as const
@@ -62,102 +56,125 @@ const Settings = Schema.Struct({ timeout: fieldOf(operations.hookTimeout) })
 
 const names = { onActive: "on-active", onPassive: "on-passive", onStop: "on-stop" } as const
 
-const start = { primary: "PRIMARY", backup: "BACKUP" } as const satisfies { readonly [R in Role]: State }
+type Name = keyof typeof names
 
-/**
- * Does it, strictly in order and one at a time: `onActive` and `onPassive` in turns, `onStop` at the end, exactly one for
- * each transition that means one of them. One that fails, dies or takes too long is logged and changes nothing else.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<never, InvalidConfig, BinaryStar | R> =>
-  Layer.scopedDiscard(Effect.gen(function*() {
-    const { timeout } = yield* validate(Settings, { timeout: options.timeout ?? defaults.timeout })
-    const context = yield* Effect.context<R>()
-    const member = yield* BinaryStar
-    const now = yield* monotonicReader
-    let latest: Transition | undefined
-    let last: keyof typeof names | undefined
-    // Open once onActive has been told of the term that is live, and for good when nobody tells it any more.
-    const told = yield* Effect.makeLatch()
-    let isOver = false
+const initialState = { primary: "PRIMARY", backup: "BACKUP" } as const satisfies { readonly [R in Role]: State }
 
-    const call = (name: keyof typeof names, transition: Transition) =>
-      Effect.suspend(() => {
-        const hook = options[name]
-        last = name
-        if (hook === undefined) {
-          return Effect.void
-        }
-        return Effect.suspend(() => hook(transition)).pipe(
-          Effect.provide(context),
-          // It is called where interruption is off, and must not hold up its server for ever.
-          Effect.interruptible,
-          Effect.timeoutFail({
-            duration: timeout,
-            onTimeout: () => `it took longer than ${Duration.format(timeout)}`
-          }),
-          Effect.catchAllCause((cause) => Effect.logError(`the hook ${names[name]} has failed`, cause)),
-          // As nobody's child: who is interrupted interrupts its children at once, also where it is not to be interrupted.
-          Effect.forkDaemon,
-          Effect.flatMap(Fiber.join)
-        )
-      })
+/** The hook of a transition that ends a term. A term that ends in the state `ACTIVE` ends with the member. */
+const hookOfEnd = ({ cause, to }: Transition): Name => cause === "Stopping" || to === "ACTIVE" ? "onStop" : "onPassive"
 
-    const stop = (transition: Transition) => last === "onStop" ? Effect.void : call("onStop", transition)
+/** The hook of a transition, if any, after the last hook. */
+const hookOf = (last: Name | undefined, transition: Transition): Name | undefined => {
+  if (transition.to === "ACTIVE") {
+    return "onActive"
+  }
+  if (last === "onActive") {
+    return hookOfEnd(transition)
+  }
+  return last === undefined && standsBy(transition.to) ? "onPassive" : undefined
+}
 
-    const leave = (why: Transition) =>
-      why.cause === "Stopping" || why.to === "ACTIVE" ? stop(why) : call("onPassive", why)
+type Call = (name: Name, transition: Transition) => Effect.Effect<void>
 
-    // With the layer the server stops, which is about to be told to the peer.
-    const stopNow = Effect.suspend(() => {
-      const to = start[member.role]
-      return stop(
-        latest?.cause === "Stopping"
-          ? latest
-          : { from: latest?.to ?? to, to, cause: "Stopping", message: "stopping", at: now() }
-      )
+/** Runs a hook. Its failure is logged. */
+const makeCall =
+  <R>(options: Options<R>, timeout: Duration.Duration, context: Context.Context<R>): Call => (name, transition) => {
+    const hook = options[name]
+    return hook === undefined ? Effect.void : Effect.suspend(() => hook(transition)).pipe(
+      Effect.provide(context),
+      // Called in an uninterruptible region, where the timeout would not end it.
+      Effect.interruptible,
+      Effect.timeoutFail({
+        duration: timeout,
+        onTimeout: () => `it took longer than ${Duration.format(timeout)}`
+      }),
+      Effect.catchAllCause((cause) => Effect.logError(`the hook ${names[name]} has failed`, cause)),
+      // Forked as daemon: an interrupted parent would interrupt the hook even in an uninterruptible region.
+      Effect.forkDaemon,
+      Effect.flatMap(Fiber.join)
+    )
+  }
+
+/** The hooks of one member, one at a time and in the order of its transitions. */
+const makeSession = (member: BinaryStar["Type"], now: () => number, run: Call) => {
+  const state: { latest?: Transition; last?: Name; isOver: boolean } = { isOver: false }
+  // Open while `onActive` has run in the current term, and once the transitions have ended.
+  const isActivated = Effect.unsafeMakeLatch()
+
+  const call: Call = (name, transition) =>
+    Effect.suspend(() => {
+      state.last = name
+      return run(name, transition)
     })
-    yield* Effect.addFinalizer(() => stopNow)
 
-    const follow = Stream.runForEach(member.transitions, (transition) =>
-      Effect.suspend(() => {
-        latest = transition
-        if (transition.to === "ACTIVE") {
-          return Effect.zipRight(call("onActive", transition), told.open)
-        }
-        if (last === "onActive") {
-          // The term was over before anything could run in it.
-          return Effect.zipRight(told.close, leave(transition))
-        }
-        return last === undefined && standsBy(transition.to) ? call("onPassive", transition) : Effect.void
-      }).pipe(Effect.uninterruptible)).pipe(
+  const onTransition = (transition: Transition) =>
+    Effect.suspend(() => {
+      state.latest = transition
+      const { last } = state
+      const name = hookOf(last, transition)
+      if (name === undefined) {
+        return Effect.void
+      }
+      if (name === "onActive") {
+        return Effect.zipRight(call(name, transition), isActivated.open)
+      }
+      // After `onActive`, the term was over before `untilTermEnds` could run in it.
+      return Effect.zipRight(last === "onActive" ? isActivated.close : Effect.void, call(name, transition))
+    })
+
+  return {
+    /** Runs the hooks of transitions. */
+    follow: Stream.runForEach(member.transitions, (transition) => Effect.uninterruptible(onTransition(transition)))
+      .pipe(
         Effect.ensuring(Effect.suspend(() => {
-          isOver = true
-          return told.open
+          state.isOver = true
+          return isActivated.open
         }))
-      )
-
-    /** When a term ends that onActive has been told of, the server waits for what is next. */
-    const untilTermEnds = (term: Term) =>
+      ),
+    /** Runs in each term: the end of a term for which `onActive` has run waits for the next hook. */
+    untilTermEnds: (term: Term) =>
       Effect.onExit(Effect.never, () =>
         Effect.gen(function*() {
           const ending = yield* Deferred.poll(term.ending)
           if (Option.isNone(ending)) {
             return
           }
-          yield* told.await
-          yield* isOver ? Effect.void : told.close
-          const why = yield* ending.value
-          latest = why
-          yield* last === "onActive" ? leave(why) : Effect.void
-        }))
+          yield* isActivated.await
+          yield* state.isOver ? Effect.void : isActivated.close
+          const transition = yield* ending.value
+          state.latest = transition
+          yield* state.last === "onActive" ? call(hookOfEnd(transition), transition) : Effect.void
+        })),
+    /** Runs `onStop`, unless it has run. */
+    stop: Effect.suspend(() => {
+      const { last, latest } = state
+      const to = initialState[member.role]
+      const transition: Transition = latest?.cause === "Stopping"
+        ? latest
+        : { from: latest?.to ?? to, to, cause: "Stopping", message: "stopping", at: now() }
+      return last === "onStop" ? Effect.void : call("onStop", transition)
+    })
+  }
+}
 
+/**
+ * Runs hooks strictly in order and one at a time: `onActive` and `onPassive` alternate, `onStop` is the last. A hook that fails,
+ * dies or times out is logged, and has no other effect.
+ *
+ * @category layers
+ */
+export const layer = <R = never>(options: Options<R>): Layer.Layer<never, InvalidConfig, BinaryStar | R> =>
+  Layer.scopedDiscard(Effect.gen(function*() {
+    const { timeout } = yield* validate(Settings, { timeout: options.timeout ?? defaults.timeout })
+    const member = yield* BinaryStar
+    const call = makeCall(options, timeout, yield* Effect.context<R>())
+    const { follow, stop, untilTermEnds } = makeSession(member, yield* monotonicReader, call)
+    // The layer closes before the member stops, and so before its final heartbeat.
+    yield* Effect.addFinalizer(() => stop)
     yield* Effect.all([follow, member.whileActive(untilTermEnds)], { concurrency: "unbounded", discard: true }).pipe(
-      // The end of the member is told by its `join`. It may come without that of this layer.
+      // The member may fail before the layer is closed. Its `join` reports the failure.
       Effect.exit,
-      Effect.zipRight(Effect.uninterruptible(stopNow)),
+      Effect.zipRight(Effect.uninterruptible(stop)),
       Effect.interruptible,
       Effect.forkScoped
     )

@@ -1,11 +1,9 @@
 /**
- * How long what runs on an active server may go on without another word to the peer, and when nothing can run at the peer.
+ * Leases: how long effects of an active server may continue without another heartbeat, and when none of the peer can.
  *
- * A peer takes over two heartbeats after it last heard from this server. Whatever could outlive this process, or go on while
- * it stands still, has to end before that: each word gives it a lease of one and a half heartbeats, which leaves half a
- * heartbeat to end it.
- *
- * @since 0.1.0
+ * A peer takes over two heartbeats after it last received one. A process that could outlive this one, or continue while this one
+ * stalls, has to end before that. Each heartbeat therefore grants a lease of one and a half heartbeats, which leaves half a
+ * heartbeat to end the process.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -24,47 +22,41 @@ import type * as Frames from "../wire/Frames.ts"
 import * as PeerMessage from "../wire/PeerMessage.ts"
 
 /**
- * The lease of an active server.
+ * Lease of a server, while it is active.
  *
- * @since 0.1.0
  * @category tags
  */
 export class Lease extends Context.Tag("effect-binary-star/Lease")<Lease, {
-  /** Until when it lasts, in milliseconds of the monotonic clock: now, and with each word that goes to the peer. */
+  /** The expiry of the lease, in milliseconds of the monotonic clock: the current one, and with each heartbeat a new one. */
   readonly until: Stream.Stream<number>
   /**
-   * Waits until nothing can run at the peer any more: two heartbeats after it last said that it was active, and no longer
-   * than until it says anything else, which it does only when nothing runs there.
+   * Waits until nothing of the peer's term can be running: two heartbeats after its last `ACTIVE`, or until it reports another
+   * state, which it does only once its term has ended.
    */
-  readonly peerIsOver: Effect.Effect<void>
-  /**
-   * While nothing was received from the peer for two heartbeats: what renews the lease besides a heartbeat. Undefined
-   * otherwise, with `classic`, and without crash detection.
-   */
-  readonly absence: Effect.Effect<Absence | undefined>
+  readonly peerTermEnded: Effect.Effect<void>
+  /** The probe that may renew the lease. Only with `hardened` and crash detection, and while the peer is silent for two heartbeats. */
+  readonly probe: Effect.Effect<LeaseProbe | undefined>
 }>() {}
 
 /**
- * A connection that this endpoint refuses proves that no peer runs. It renews the lease like a heartbeat that the peer has
- * received: a peer that starts later opens its state port first, and is active two heartbeats after that at the earliest.
+ * Renewal of a lease by crash evidence. A refused connection to the endpoint proves that no peer runs, and renews the lease like a
+ * heartbeat: a peer that starts later opens its state port first, and is active two heartbeats after that at the earliest.
  *
- * @since 0.1.0
  * @category models
  */
-export interface Absence {
+export interface LeaseProbe {
   readonly endpoint: string
   readonly leaseMillis: number
 }
 
 const decode = Schema.decodeOption(PeerMessage.PeerMessage)
 
-const lastWord = (messages: ReadonlyArray<Frames.Frames>): PeerState | undefined =>
+const lastState = (messages: ReadonlyArray<Frames.Frames>): PeerState | undefined =>
   messages.flatMap((message) => Option.toArray(decode(message))).at(-1)
 
 /**
- * Watches what goes over a link, and gives a lease for each word that was sent.
+ * Observes a link, and grants a lease with each heartbeat that is sent.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layer = (
@@ -74,41 +66,41 @@ export const layer = (
     const { crashDetection, heartbeat, peerEndpoint, peerTimeoutMillis, policy } = yield* BinaryStarConfig.make(options)
     const link = yield* PeerLink
     const now = yield* monotonicReader
-    const began = now()
+    const startedAt = now()
     const leaseMillis = 1.5 * Duration.toMillis(heartbeat)
-    const until = yield* SubscriptionRef.make(began + leaseMillis)
-    // What the peer said before this process listened, or while it did not, is not known.
-    const unknown = Effect.sync(() => now() + peerTimeoutMillis)
-    const peerIsOverAt = yield* SubscriptionRef.make(yield* unknown)
-    // A process that was here before may have died a moment ago, and what it ran has half a heartbeat to end.
-    const predecessorIsOverAt = began + peerTimeoutMillis / 4
-    // With classic a primary does not wait when it starts.
-    const absence = policy === "hardened" && crashDetection ? { endpoint: peerEndpoint, leaseMillis } : undefined
+    const until = yield* SubscriptionRef.make(startedAt + leaseMillis)
+    // Heartbeats that the peer sent before the start, or during a stall, are unknown.
+    const unknownUntil = Effect.sync(() => now() + peerTimeoutMillis)
+    const peerTermEndsAt = yield* SubscriptionRef.make(yield* unknownUntil)
+    // A previous process may have died just before, and its command has half a heartbeat to end.
+    const predecessorEndsAt = startedAt + peerTimeoutMillis / 4
+    // A primary with classic may be active as soon as it starts.
+    const probe = policy === "hardened" && crashDetection ? { endpoint: peerEndpoint, leaseMillis } : undefined
     let receivedAt = Number.NEGATIVE_INFINITY
 
     return Context.make(PeerLink, {
       ...link,
       publish: (message) =>
         Effect.suspend(() => {
-          // The time before it is sent, since the peer counts from some time after.
+          // Taken before sending: the lease must end before the peer's deadline.
           const at = now()
           return Effect.zipRight(link.publish(message), SubscriptionRef.set(until, at + leaseMillis))
         }),
-      reset: Effect.zipRight(link.reset, Effect.flatMap(unknown, (at) => SubscriptionRef.set(peerIsOverAt, at))),
+      reset: Effect.zipRight(link.reset, Effect.flatMap(unknownUntil, (at) => SubscriptionRef.set(peerTermEndsAt, at))),
       messages: Stream.tap(link.messages, (batch) => {
         receivedAt = now()
-        const word = lastWord(batch)
-        return word === undefined
+        const state = lastState(batch)
+        return state === undefined
           ? Effect.void
-          : SubscriptionRef.set(peerIsOverAt, word === "ACTIVE" ? now() + peerTimeoutMillis : predecessorIsOverAt)
+          : SubscriptionRef.set(peerTermEndsAt, state === "ACTIVE" ? now() + peerTimeoutMillis : predecessorEndsAt)
       })
     }).pipe(Context.add(Lease, {
       until: until.changes,
-      peerIsOver: peerIsOverAt.changes.pipe(
+      peerTermEnded: peerTermEndsAt.changes.pipe(
         Stream.flatMap((at) => Effect.sleep(Math.max(0, at - now())), { switch: true }),
         Stream.take(1),
         Stream.runDrain
       ),
-      absence: Effect.sync(() => now() - receivedAt > peerTimeoutMillis ? absence : undefined)
+      probe: Effect.sync(() => now() - receivedAt > peerTimeoutMillis ? probe : undefined)
     }))
   }))

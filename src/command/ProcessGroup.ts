@@ -1,16 +1,12 @@
 import * as fs from "node:fs"
 import process from "node:process"
 
-/**
- * Sends a signal to every process of a group, if there is one left.
- *
- * @internal
- */
+/** Sends a signal to every process of a group, if any is left. */
 export const signalGroup = (group: number, signal: NodeJS.Signals): void => {
   try {
     process.kill(-group, signal)
   } catch {
-    // It has gone by itself.
+    // The group has ended.
   }
 }
 
@@ -24,19 +20,17 @@ const exists = (group: number): boolean => {
 }
 
 /**
- * Whether any process of a group may still run. A dead one stays in the system's table until its parent
- * asks for it, which in a container without an init is never.
- *
- * @internal
+ * Whether a process of the group may still be running. Zombies do not count: in a container without an init they are never
+ * reaped.
  */
-export const mayRun = (group: number): boolean => exists(group) && !isOfTheDead(group)
+export const mayRun = (group: number): boolean => exists(group) && !isZombie(group)
 
-const isOfTheDead = (group: number): boolean => {
+const isZombie = (group: number): boolean => {
   const states = statesOf(group)
   return states.length > 0 && states.every((state) => state === "Z" || state === "X")
 }
 
-/** Empty where it cannot be read: elsewhere than on Linux, or while descriptors are used up. */
+/** Process ids; empty outside of Linux, and while no descriptor is free. */
 const processNumbers = (): ReadonlyArray<string> => {
   try {
     return fs.existsSync("/proc/self/stat") ? fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)) : []
@@ -45,21 +39,17 @@ const processNumbers = (): ReadonlyArray<string> => {
   }
 }
 
-/** What Linux tells of the processes of a group; nothing elsewhere. */
+/** States of the processes of a group; empty outside of Linux. */
 const statesOf = (group: number): ReadonlyArray<string> =>
   processNumbers().flatMap((number) => {
     try {
       const stat = fs.readFileSync(`/proc/${number}/stat`, "utf8")
-      const [state, , itsGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-      return Number(itsGroup) === group ? [state!] : []
+      const [state, , groupId] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+      return Number(groupId) === group ? [state!] : []
     } catch {
       return []
     }
   })
 
-/**
- * Time in milliseconds that is the same in all processes of a machine.
- *
- * @internal
- */
+/** Monotonic time in milliseconds that is the same in all processes of a machine. */
 export const machineMillis = (): number => Number(process.hrtime.bigint()) / 1e6

@@ -1,30 +1,24 @@
 /**
- * The program that owns the command of {@link ActiveCommand}: it starts the command, and ends its whole process group on
- * order, when it has lost the process that gives the orders, and when its lease has run out.
+ * Program of the guardian: it starts a command, and ends its whole process group when requested, when the process that controls
+ * it has died, and when the lease has expired.
  *
- * It must go on when that process stands still or is killed, so it is a process of its own. It knows nothing but Node, so
- * that it starts quickly.
- *
- * @internal
+ * It has to work while the controlling process stalls or is killed, so it is a process of its own. It imports only Node, so that
+ * it starts quickly.
  */
 import { spawn } from "node:child_process"
 import process from "node:process"
+import type { Address } from "../internal/RefusalProbe.ts"
+import { probe as probeAddress } from "../internal/RefusalProbe.ts"
 import { machineMillis, mayRun, signalGroup } from "./ProcessGroup.ts"
-import type { Address } from "./refusal.ts"
-import { probe } from "./refusal.ts"
 
-/**
- * Where the peer would listen, while nothing is received from it. A refused connection renews the lease by so much.
- *
- * @internal
- */
-export interface Absence {
+/** Address of the peer's state port, while no heartbeat is received. A refused connection renews the lease by `leaseMillis`. */
+export interface Probe {
   readonly address: Address
   readonly leaseMillis: number
 }
 
-/** @internal */
-export type Order =
+/** Message to the guardian. `until` is in `machineMillis`, so that a guardian that stalled detects an expired lease. */
+export type GuardianRequest =
   | {
     readonly _tag: "Start"
     readonly command: string
@@ -32,17 +26,15 @@ export type Order =
     readonly env: { readonly [name: string]: string }
     readonly graceMillis: number
     readonly until: number
-    readonly absence?: Absence | undefined
+    readonly probe?: Probe | undefined
   }
-  /** The command may run until then, in `machineMillis`: a guardian that stood still finds that it is too late. */
-  | { readonly _tag: "Renew"; readonly until: number; readonly absence?: Absence | undefined }
+  | { readonly _tag: "Renew"; readonly until: number; readonly probe?: Probe | undefined }
   | { readonly _tag: "Stop" }
 
-/** @internal */
-export type Report =
+/** Message of the guardian. `Ended`: no process of the group is left; with `lapsed`, the lease expired, possibly before the start. */
+export type GuardianEvent =
   | { readonly _tag: "Started"; readonly pid: number }
   | { readonly _tag: "NotStarted"; readonly code: string | undefined; readonly message: string }
-  /** Nothing of its process group is left. Whether it was killed, or not even started, because its lease had run out. */
   | { readonly _tag: "Ended"; readonly code: number | null; readonly signal: string | null; readonly lapsed: boolean }
 
 interface Command {
@@ -54,21 +46,21 @@ interface Command {
   killTimer: NodeJS.Timeout | undefined
 }
 
-/** How soon, in milliseconds, it is looked whether a process group is gone, and how seldom in the end. */
-const lookMillis = { first: 2, last: 50 }
+/** Interval of the checks whether a process group has ended, in milliseconds: doubled from the first to the last. */
+const pollMillis = { first: 2, last: 50 }
 
-/** The last sixth of a lease, a quarter of a heartbeat, is left for a probe; one that begins late has half of that. */
+/** The last sixth of a lease, a quarter of a heartbeat, is reserved for a probe; a late probe has half of that. */
 const probeShare = 6
 
 let command: Command | undefined
 let until = Number.NEGATIVE_INFINITY
 let leaseTimer: NodeJS.Timeout | undefined
-let absence: Absence | undefined
+let probe: Probe | undefined
 let isProbing = false
 
-const report = (report: Report) => {
-  // Nobody may be there any more, which is told by the end of the channel.
-  process.send?.(report, () => {})
+const send = (event: GuardianEvent) => {
+  // The end of the controlling process is detected by `disconnect`.
+  process.send?.(event, () => {})
 }
 
 const kill = (command: Command) => {
@@ -76,7 +68,7 @@ const kill = (command: Command) => {
   signalGroup(command.pid, "SIGKILL")
 }
 
-/** Asks the whole group to end, and makes it when it has had its time. */
+/** Sends SIGTERM to the group, and SIGKILL after the grace. */
 const stop = (command: Command) => {
   if (command.killTimer === undefined) {
     command.killTimer = setTimeout(() => kill(command), command.graceMillis)
@@ -91,97 +83,100 @@ const checkLease = () => {
   }
   clearTimeout(leaseTimer)
   const left = until - machineMillis()
-  const probeMillis = absence === undefined ? 0 : absence.leaseMillis / probeShare
+  const probeMillis = probe === undefined ? 0 : probe.leaseMillis / probeShare
   if (left > probeMillis) {
     leaseTimer = setTimeout(checkLease, Math.ceil(left - probeMillis))
-  } else if (absence !== undefined) {
-    probePeer(absence, Math.max(left, probeMillis / 2))
+  } else if (probe !== undefined) {
+    probePeer(probe, Math.max(left, probeMillis / 2))
   } else {
     command.lapsed = !command.hasExited
     kill(command)
   }
 }
 
-/** Renews the lease from before the connection was tried, if it is refused: no peer ran at that time. */
-const probePeer = ({ address, leaseMillis }: Absence, timeoutMillis: number) => {
+/** Renews the lease, counted from the start of the probe, if the connection is refused: no peer ran then. */
+const probePeer = ({ address, leaseMillis }: Probe, timeoutMillis: number) => {
   const at = machineMillis()
   isProbing = true
-  probe(address, timeoutMillis, (isRefused) => {
+  probeAddress(address, timeoutMillis, (isRefused) => {
     isProbing = false
     if (isRefused) {
       until = Math.max(until, at + leaseMillis)
     } else {
-      absence = undefined
+      probe = undefined
     }
     checkLease()
   })
 }
 
-const renew = (order: Extract<Order, { readonly _tag: "Start" | "Renew" }>) => {
-  until = Math.max(until, order.until)
-  absence = order.absence
+const renew = (request: Extract<GuardianRequest, { readonly _tag: "Start" | "Renew" }>) => {
+  until = Math.max(until, request.until)
+  probe = request.probe
 }
 
-const start = (order: Extract<Order, { readonly _tag: "Start" }>) => {
-  renew(order)
+const start = (request: Extract<GuardianRequest, { readonly _tag: "Start" }>) => {
+  renew(request)
   if (until <= machineMillis()) {
-    return report({ _tag: "Ended", code: null, signal: null, lapsed: true })
+    return send({ _tag: "Ended", code: null, signal: null, lapsed: true })
   }
   let child
   try {
-    child = spawn(order.command, order.args, {
+    child = spawn(request.command, request.args, {
       detached: true,
-      env: { ...process.env, ...order.env },
+      env: { ...process.env, ...request.env },
       stdio: ["ignore", "inherit", "inherit"]
     })
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    return report({ _tag: "NotStarted", code, message })
+    return send({ _tag: "NotStarted", code, message })
   }
   child.on(
     "error",
-    ({ code, message }: NodeJS.ErrnoException) => report({ _tag: "NotStarted", code, message })
+    ({ code, message }: NodeJS.ErrnoException) => send({ _tag: "NotStarted", code, message })
   )
   if (child.pid === undefined) {
     return
   }
   const started: Command = {
     pid: child.pid,
-    graceMillis: order.graceMillis,
+    graceMillis: request.graceMillis,
     hasExited: false,
     isKilled: false,
     lapsed: false,
     killTimer: undefined
   }
   command = started
-  report({ _tag: "Started", pid: child.pid })
+  send({ _tag: "Started", pid: child.pid })
   checkLease()
   child.on("exit", (code, signal) => {
     started.hasExited = true
-    // What the command leaves behind ends with it.
+    // Processes that the command leaves behind end with it.
     stop(started)
-    const untilGone = (wait: number) => {
-      if (mayRun(started.pid)) {
-        setTimeout(() => untilGone(Math.min(2 * wait, lookMillis.last)), wait)
-        return
-      }
+    onGroupEnd(started.pid, () => {
       clearTimeout(started.killTimer)
       command = undefined
-      report({ _tag: "Ended", code, signal, lapsed: started.lapsed })
-    }
-    untilGone(lookMillis.first)
+      send({ _tag: "Ended", code, signal, lapsed: started.lapsed })
+    })
   })
 }
 
-process.on("message", (order: Order) => {
-  // First, since this process may have stood still itself, with the renewal waiting.
+const onGroupEnd = (pid: number, onEnd: () => void, waitMillis = pollMillis.first) => {
+  if (mayRun(pid)) {
+    setTimeout(() => onGroupEnd(pid, onEnd, Math.min(2 * waitMillis, pollMillis.last)), waitMillis)
+  } else {
+    onEnd()
+  }
+}
+
+process.on("message", (request: GuardianRequest) => {
+  // First, because this process may have stalled itself, with the renewal pending.
   checkLease()
-  switch (order._tag) {
+  switch (request._tag) {
     case "Start":
-      start(order)
+      start(request)
       break
     case "Renew":
-      renew(order)
+      renew(request)
       break
     case "Stop":
       if (command !== undefined) {
@@ -191,7 +186,7 @@ process.on("message", (order: Order) => {
   }
 })
 
-// A supervisor may send its signals to all processes of a service. This one ends when the channel does, and not before.
+// A supervisor may signal all processes of a service. This one ends with its channel, and not before.
 const ignored = [
   "SIGINT",
   "SIGTERM",

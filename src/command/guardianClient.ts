@@ -1,3 +1,4 @@
+/** Runs commands in a guardian: a process that kills the command when this process dies or its lease expires. */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,202 +9,212 @@ import type { ChildProcess } from "node:child_process"
 import { fork } from "node:child_process"
 import { createRequire } from "node:module"
 import { monotonicReader } from "../internal/Clock.ts"
+import { addressOf } from "../internal/RefusalProbe.ts"
 import * as Endpoint from "../wire/Endpoint.ts"
-import type { Order, Report } from "./guardian.ts"
-import type { Absence } from "./Lease.ts"
+import type { GuardianEvent, GuardianRequest } from "./guardian.ts"
+import type { LeaseProbe } from "./Lease.ts"
 import { machineMillis, mayRun, signalGroup } from "./ProcessGroup.ts"
-import type { Address } from "./refusal.ts"
 
-/**
- * How a command came to its end.
- *
- * @internal
- */
-export type Ended =
-  | Extract<Report, { readonly _tag: "Ended" | "NotStarted" }>
-  /** Its guardian has died, and the command was killed. */
-  | { readonly _tag: "Orphaned" }
+/** How a command ended. `Orphaned`: its guardian died, and the command was killed. */
+export type Ended = Extract<GuardianEvent, { readonly _tag: "Ended" | "NotStarted" }> | { readonly _tag: "Orphaned" }
 
-/**
- * Until when a command may run, in milliseconds of the monotonic clock, and what else renews that.
- *
- * @internal
- */
+/** A lease, in milliseconds of the monotonic clock, and the probe that renews it without a heartbeat. */
 export interface Renewal {
   readonly until: number
-  readonly absence?: Absence | undefined
+  readonly probe?: LeaseProbe | undefined
 }
 
-/**
- * A command for a guardian, with its first lease.
- *
- * @internal
- */
-export type Command = Omit<Extract<Order, { readonly _tag: "Start" }>, "_tag" | keyof Renewal> & Renewal
+/** A command with its first lease. */
+export type Command = Omit<Extract<GuardianRequest, { readonly _tag: "Start" }>, "_tag" | keyof Renewal> & Renewal
 
-/**
- * A guardian, and another one in its place when it dies. It owns one command at a time.
- *
- * @internal
- */
+/** Owner of one command at a time. */
 export interface Guardian {
-  /** Starts a command, and waits until it has ended. Interrupted, it stops it and waits until nothing of it is left. */
+  /** Runs a command. When interrupted, stops it, and waits until no process of its group is left. */
   readonly run: (command: Command) => Effect.Effect<Ended>
   /** Renews the lease of the command. Does not wait. */
   readonly renew: (renewal: Renewal) => void
 }
 
-/** A name in the abstract namespace is no path, and memory has no address. */
-const addressOf = (endpoint: string): Address | undefined => {
-  const parts = Endpoint.parse(endpoint)
-  switch (parts?.protocol) {
-    case "tcp":
-      return { host: parts.host.replace(/^\[(.*)\]$/, "$1"), port: Number(parts.port) }
-    case "ipc":
-      return parts.name.startsWith("@") ? undefined : { path: parts.name }
-    default:
-      return undefined
+/** Time for the guardian to exit, or to report an end. One that takes longer hangs, and is killed. */
+const guardianTimeout: Duration.DurationInput = "2 seconds"
+
+interface RunningCommand {
+  readonly ended: Deferred.Deferred<Ended>
+  pid: number | undefined
+}
+
+/** The guardian process, which is started again after it has died, and its command. */
+class GuardianProcess {
+  readonly #program: string
+  readonly #now: () => number
+  #process: ChildProcess | undefined
+  #running: RunningCommand | undefined
+
+  constructor(program: string, now: () => number) {
+    this.#program = program
+    this.#now = now
+  }
+
+  /** Starts the process unless it is running. It has its own session, so that Ctrl-C does not reach it. */
+  open(): ChildProcess {
+    if (this.#process !== undefined) {
+      return this.#process
+    }
+    const process = fork(this.#program, [], {
+      detached: true,
+      execArgv: [],
+      stdio: ["ignore", "inherit", "inherit", "ipc"]
+    })
+    const onLost = () => this.#onLost(process)
+    process.on("error", onLost)
+    // Not `exit`, which may precede the last message: the pid of the command would be unknown.
+    process.on("close", onLost)
+    process.on("message", (event: GuardianEvent) => this.#onEvent(event))
+    this.#process = process
+    return process
+  }
+
+  /** Gives up the process, which the caller has to end. */
+  release(): ChildProcess | undefined {
+    const process = this.#process
+    this.#process = undefined
+    return process
+  }
+
+  start(command: Command): RunningCommand {
+    const running: RunningCommand = { ended: Deferred.unsafeMake(FiberId.none), pid: undefined }
+    this.#running = running
+    this.#send({ _tag: "Start", ...command, ...this.#leaseOf(command) })
+    return running
+  }
+
+  renew(renewal: Renewal): void {
+    if (this.#running !== undefined) {
+      this.#send({ _tag: "Renew", ...this.#leaseOf(renewal) })
+    }
+  }
+
+  stop(): void {
+    this.#send({ _tag: "Stop" })
+  }
+
+  kill(): void {
+    this.#process?.kill("SIGKILL")
+  }
+
+  reset(): void {
+    this.#running = undefined
+  }
+
+  /** A request that cannot be sent was for a process that has died, which is detected by its `close`. */
+  #send(request: GuardianRequest): void {
+    const process = this.open()
+    // Without free descriptors it has no channel. That is reported by its `error`.
+    if (process.connected) {
+      process.send(request, () => {})
+    }
+  }
+
+  #leaseOf({ probe, until }: Renewal) {
+    // Read first: if this process stalls in between, the lease gets shorter, not longer.
+    const at = machineMillis()
+    const address = probe && addressOf(Endpoint.parse(probe.endpoint))
+    return {
+      until: at + until - this.#now(),
+      probe: address && { address, leaseMillis: probe.leaseMillis }
+    }
+  }
+
+  #onEvent(event: GuardianEvent): void {
+    if (this.#running === undefined) {
+      return
+    }
+    if (event._tag === "Started") {
+      this.#running.pid = event.pid
+    } else {
+      Deferred.unsafeDone(this.#running.ended, Effect.succeed(event))
+    }
+  }
+
+  #onLost(process: ChildProcess): void {
+    if (this.#process !== process) {
+      return
+    }
+    this.#process = undefined
+    if (this.#running !== undefined) {
+      if (this.#running.pid !== undefined) {
+        signalGroup(this.#running.pid, "SIGKILL")
+      }
+      Deferred.unsafeDone(this.#running.ended, Effect.succeed({ _tag: "Orphaned" }))
+    }
   }
 }
 
-/** How long a guardian may take for what is its own affair. One that takes longer is stopped or out of its mind. */
-const patience: Duration.DurationInput = "2 seconds"
+/** Waits up to a time, also in an uninterruptible region. Forked as daemon: a second interruption would interrupt a child. */
+const waitUpTo = <A>(self: Effect.Effect<A>, timeout: Duration.DurationInput) =>
+  self.pipe(
+    Effect.interruptible,
+    Effect.timeoutOption(timeout),
+    Effect.forkDaemon,
+    Effect.flatMap(Fiber.join)
+  )
 
-/**
- * Starts a guardian that ends with the scope, and with this process however that ends.
- *
- * @internal
- */
+const close = (guardian: GuardianProcess): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const process = guardian.release()
+    if (process === undefined) {
+      return Effect.void
+    }
+    const exit = Effect.async<void>((resume) => {
+      process.once("exit", () => resume(Effect.void))
+      if (process.connected) {
+        process.disconnect()
+      }
+    })
+    return Effect.ensuring(waitUpTo(exit, guardianTimeout), Effect.sync(() => process.kill("SIGKILL")))
+  })
+
+/** Kills a process group, and waits until no process of it is left. */
+const killGroup = (pid: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    signalGroup(pid, "SIGKILL")
+    return mayRun(pid) ? Effect.zipRight(Effect.sleep("5 millis"), killGroup(pid)) : Effect.void
+  })
+
+/** Stops the command unless it has ended. A guardian that does not report the end in time is killed. */
+const stop = (guardian: GuardianProcess, running: RunningCommand, graceMillis: number) =>
+  Effect.gen(function*() {
+    const { ended } = running
+    if (!(yield* Deferred.isDone(ended))) {
+      guardian.stop()
+      yield* waitUpTo(Deferred.await(ended), Duration.sum(Duration.millis(graceMillis), guardianTimeout))
+    }
+    if (!(yield* Deferred.isDone(ended))) {
+      guardian.kill()
+    }
+    const { _tag } = yield* Deferred.await(ended)
+    if (_tag === "Orphaned" && running.pid !== undefined) {
+      yield* killGroup(running.pid)
+    }
+    guardian.reset()
+  })
+
+/** Starts a guardian, which ends with the scope, or with this process in whatever way that ends. */
 export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(function*() {
   const now = yield* monotonicReader
-  // The guardian is a file of its own beside all bundles, which this package finds by its own name.
+  // The guardian is a file outside of all bundles, found by the name of this package.
   const program = yield* Effect.sync(() =>
     createRequire(import.meta.url).resolve("effect-binary-star/command/guardian")
   )
-  let guardian: ChildProcess | undefined
-  let running: { readonly ended: Deferred.Deferred<Ended>; pid: number | undefined } | undefined
-
-  const toMachine = ({ absence, until }: Renewal) => {
-    // Read first: if this process stands still in between, the lease gets shorter and not longer.
-    const at = machineMillis()
-    const address = absence && addressOf(absence.endpoint)
-    return {
-      until: at + until - now(),
-      absence: address && { address, leaseMillis: absence.leaseMillis }
-    }
-  }
-
-  const hear = (report: Report) => {
-    if (running === undefined) {
-      return
-    }
-    if (report._tag === "Started") {
-      running.pid = report.pid
-    } else {
-      Deferred.unsafeDone(running.ended, Effect.succeed(report))
-    }
-  }
-
-  /** The guardian that there is, or a new one. In a session of its own, so that no Ctrl-C reaches it. */
-  const summon = (): ChildProcess => {
-    if (guardian !== undefined) {
-      return guardian
-    }
-    const summoned = fork(program, [], { detached: true, execArgv: [], stdio: ["ignore", "inherit", "inherit", "ipc"] })
-    const lost = () => {
-      if (guardian !== summoned) {
-        return
-      }
-      guardian = undefined
-      if (running !== undefined) {
-        if (running.pid !== undefined) {
-          signalGroup(running.pid, "SIGKILL")
-        }
-        Deferred.unsafeDone(running.ended, Effect.succeed({ _tag: "Orphaned" }))
-      }
-    }
-    summoned.on("error", lost)
-    // Not its exit, which may come before its last report: then nobody would know what it has started.
-    summoned.on("close", lost)
-    summoned.on("message", hear)
-    guardian = summoned
-    return summoned
-  }
-
-  // What cannot be sent is for a guardian that has gone, which is told by its end.
-  const send = (order: Order) => {
-    const guardian = summon()
-    // Where descriptors are used up it has no channel, and reports that as its end.
-    if (guardian.connected) {
-      guardian.send(order, () => {})
-    }
-  }
-
-  const dismiss = Effect.suspend(() => {
-    const dismissed = guardian
-    if (dismissed === undefined) {
-      return Effect.void
-    }
-    guardian = undefined
-    const gone = Effect.async<void>((resume) => {
-      dismissed.once("exit", () => resume(Effect.void))
-      if (dismissed.connected) {
-        dismissed.disconnect()
-      }
-    })
-    return gone.pipe(
-      Effect.interruptible,
-      Effect.timeoutOption(patience),
-      Effect.forkDaemon,
-      Effect.flatMap(Fiber.join),
-      Effect.ensuring(Effect.sync(() => dismissed.kill("SIGKILL")))
-    )
-  })
-
-  yield* Effect.acquireRelease(Effect.sync(summon), () => dismiss)
-
-  /** Waits until nothing is left of what nobody guards any more. */
-  const vanish = (pid: number): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      signalGroup(pid, "SIGKILL")
-      return mayRun(pid) ? Effect.zipRight(Effect.sleep("5 millis"), vanish(pid)) : Effect.void
-    })
-
+  const guardian = new GuardianProcess(program, now)
+  yield* Effect.acquireRelease(Effect.sync(() => guardian.open()), () => close(guardian))
   return {
     run: (command) =>
       Effect.acquireUseRelease(
-        Effect.sync(() => {
-          running = { ended: Deferred.unsafeMake(FiberId.none), pid: undefined }
-          send({ _tag: "Start", ...command, ...toMachine(command) })
-          return running
-        }),
+        Effect.sync(() => guardian.start(command)),
         ({ ended }) => Deferred.await(ended),
-        (mine) =>
-          Effect.gen(function*() {
-            if (!(yield* Deferred.isDone(mine.ended))) {
-              send({ _tag: "Stop" })
-              yield* Deferred.await(mine.ended).pipe(
-                Effect.interruptible,
-                Effect.timeoutOption(Duration.sum(Duration.millis(command.graceMillis), patience)),
-                // As nobody's child: one that is interrupted once more interrupts its children, also where it is not to be.
-                Effect.forkDaemon,
-                Effect.flatMap(Fiber.join)
-              )
-            }
-            if (!(yield* Deferred.isDone(mine.ended))) {
-              guardian?.kill("SIGKILL")
-            }
-            const { _tag } = yield* Deferred.await(mine.ended)
-            if (_tag === "Orphaned" && mine.pid !== undefined) {
-              yield* vanish(mine.pid)
-            }
-            running = undefined
-          })
+        (running) => stop(guardian, running, command.graceMillis)
       ),
-    renew: (renewal) => {
-      if (running !== undefined) {
-        send({ _tag: "Renew", ...toMachine(renewal) })
-      }
-    }
+    renew: (renewal) => guardian.renew(renewal)
   }
 })

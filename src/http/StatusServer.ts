@@ -17,7 +17,7 @@ import * as Scope from "effect/Scope"
 import * as Names from "../internal/Names.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { SocketError } from "../ports/SocketError.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/RejectedConnections.ts"
 import { HostName, ListenAddress } from "../settings/Address.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { validate } from "../settings/Validation.ts"
@@ -45,8 +45,8 @@ export interface Options {
   readonly peerHttp?: string | undefined
   /** The token that commands require; the same on both servers. Default: none; then there are no commands. */
   readonly token?: Redacted.Redacted | undefined
-  /** Counters of rejected connections for the status: the `refusals` of the server's `Curve.Server`. */
-  readonly refusals?: RejectedConnections | undefined
+  /** Counters of rejected connections for the status: the `rejectedConnections` of the server's `Curve.Server`. */
+  readonly rejectedConnections?: RejectedConnections | undefined
 }
 
 const PeerAddress = Schema.UndefinedOr(Schema.String).pipe(Schema.filter(
@@ -74,15 +74,20 @@ const peerClient = Layer.provide(
   NodeHttpClient.makeAgentLayer({ lookup: Names.lookup })
 )
 
-const services = ({ http, peerHttp, refusals, token }: {
+const services = ({ http, peerHttp, rejectedConnections, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
-  readonly refusals?: RejectedConnections | undefined
+  readonly rejectedConnections?: RejectedConnections | undefined
 }) =>
   Effect.flatMap(Layer.build(peerClient), (client) =>
     Effect.provide(
-      handlers.services({ http, peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp), token, refusals }),
+      handlers.services({
+        http,
+        peerHttp: peerHttp === undefined ? undefined : urlOf(peerHttp),
+        token,
+        rejectedConnections
+      }),
       client
     ))
 
@@ -104,13 +109,13 @@ export const app = (
     })
     return Effect.provide(
       yield* handlers.make(settings.token),
-      yield* services({ ...settings, refusals: options.refusals })
+      yield* services({ ...settings, rejectedConnections: options.rejectedConnections })
     )
   })
 
 /** Everything that does not need a member: the listening server, its settings, and its scope. */
 class Listening extends Context.Tag("effect-binary-star/http/StatusServer/Listening")<Listening, {
-  readonly settings: typeof Settings.Type & Pick<Options, "refusals">
+  readonly settings: typeof Settings.Type & Pick<Options, "rejectedConnections">
   readonly server: listener.Listener
   readonly app: Effect.Effect.Success<ReturnType<typeof handlers.make>>
   readonly scope: Scope.Scope
@@ -126,7 +131,7 @@ const listening = (options: Options): Layer.Layer<Listening, InvalidConfig | Soc
         ...options,
         httpHosts: options.httpHosts ?? []
       })
-      const settings = { ...checked, refusals: options.refusals }
+      const settings = { ...checked, rejectedConnections: options.rejectedConnections }
       const server = yield* listener.listen(settings.http, settings.httpHosts)
       return { settings, server, app: yield* handlers.make(settings.token), scope: yield* Effect.scope }
     })

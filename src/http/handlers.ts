@@ -19,7 +19,7 @@ import { monotonicReader } from "../internal/Clock.ts"
 import * as LogOnce from "../internal/LogOnce.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Report } from "../member/Report.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/RejectedConnections.ts"
 import * as History from "../status/History.ts"
 import * as Metrics from "../status/Metrics.ts"
 import * as prometheus from "../status/Prometheus.ts"
@@ -206,18 +206,18 @@ export const make = (token: Redacted.Redacted | undefined) =>
   }) as Effect.Effect<HttpApp.Default<never, ReadServices | CommandServices>, never, Scope.Scope>
 
 /** The services of the handlers, which live as long as the scope. */
-export const services = ({ http, peerHttp, refusals, token }: {
+export const services = ({ http, peerHttp, rejectedConnections, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
-  readonly refusals: RejectedConnections | undefined
+  readonly rejectedConnections: RejectedConnections | undefined
 }) =>
   Effect.gen(function*() {
     const member = yield* BinaryStar
     const history = yield* History.make
     const metrics = yield* Metrics.make
     const peer = peerHttp === undefined ? undefined : yield* Peer.make(peerHttp, token)
-    const pair = yield* Pair.make(http, peer, refusals)
+    const pair = yield* Pair.make(http, peer, rejectedConnections)
     const events = yield* Events.make(member.role, history, pair)
     return Context.make(ReadServices, { member, history, metrics, pair, events }).pipe(
       Context.add(CommandServices, yield* Commands.make(peer))

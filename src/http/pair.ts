@@ -5,7 +5,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { monotonicReader } from "../internal/Clock.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
-import type { RejectedConnections } from "../security/Refusals.ts"
+import type { RejectedConnections } from "../security/RejectedConnections.ts"
 import * as Status from "../status/Status.ts"
 import type { Peer } from "./peer.ts"
 
@@ -29,14 +29,18 @@ interface Latest {
 export const make = (
   http: string,
   peer: Peer | undefined,
-  refusals: RejectedConnections | undefined
+  rejectedConnections: RejectedConnections | undefined
 ): Effect.Effect<Pair, never, BinaryStar | Scope.Scope> =>
   Effect.gen(function*() {
     const member = yield* BinaryStar
     const now = yield* monotonicReader
     // A request goes on when its client disconnects, because others may wait for the same answer.
     const fork = yield* FiberSet.makeRuntime<never, void>()
-    const self = Effect.provideService(Status.make({ http, peerHttp: peer?.url, refusals }), BinaryStar, member)
+    const self = Effect.provideService(
+      Status.make({ http, peerHttp: peer?.url, rejectedConnections }),
+      BinaryStar,
+      member
+    )
     let latest: Latest = { status: null, error: "not requested yet", requestedAt: Number.NEGATIVE_INFINITY }
     let pending: { readonly fiber: Fiber.Fiber<void>; readonly at: number } | undefined
 

@@ -3,19 +3,13 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
 
-/**
- * What has come into a mailbox, each time all of it at once. Ends with the mailbox.
- *
- * @internal
- */
+/** The contents of a mailbox, batch by batch. Ends with the mailbox. */
 export const batches = <A>(mailbox: Mailbox.ReadonlyMailbox<A>): Stream.Stream<ReadonlyArray<A>> =>
   Stream.map(Stream.chunks(Mailbox.toStream(mailbox)), Chunk.toReadonlyArray)
 
 /**
- * Serves `batches`: sends the replies that `onBatch` returns, or goes on when the promise that it returns instead is fulfilled.
- * Does not end with the mailbox.
- *
- * @internal
+ * Serves batches: sends the replies that `onBatch` returns, or waits for the promise that it returns instead. Does not end with the
+ * mailbox.
  */
 export const serve = <A, E>(
   mailbox: Mailbox.ReadonlyMailbox<A>,
@@ -31,12 +25,8 @@ export const serve = <A, E>(
     Effect.never
   )
 
-/**
- * Hands `batches` to `take`, and goes on when the promise that it gave is fulfilled. Does not end with the mailbox.
- *
- * @internal
- */
+/** Passes batches to `onBatch`, and waits for its promise. Does not end with the mailbox. */
 export const run = <A>(
   mailbox: Mailbox.ReadonlyMailbox<A>,
-  take: (batch: ReadonlyArray<A>) => Promise<void>
-): Effect.Effect<never> => serve(mailbox, take, () => Effect.void)
+  onBatch: (batch: ReadonlyArray<A>) => Promise<void>
+): Effect.Effect<never> => serve(mailbox, onBatch, () => Effect.void)

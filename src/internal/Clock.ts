@@ -6,7 +6,7 @@ const nanosPerMilli = 1_000_000
 
 const liveClock = Object.getPrototypeOf(Clock.make())
 
-/** The clock of Effect makes big integers, which are most of what reading the time costs. */
+/** Effect's clock allocates big integers, which are most of the cost of reading the time. */
 const isLive = (clock: Clock.Clock): boolean => Object.getPrototypeOf(clock) === liveClock
 
 const millis = (clock: Clock.Clock): number =>
@@ -14,31 +14,21 @@ const millis = (clock: Clock.Clock): number =>
 
 const nanos = (clock: Clock.Clock): bigint => BigInt(Math.round(millis(clock) * nanosPerMilli))
 
-/**
- * Monotonic time in milliseconds, from an arbitrary origin. The wall clock may be set; this one only goes forward.
- *
- * @internal
- */
+/** Monotonic time in milliseconds, from an arbitrary origin. Not affected by changes of the wall clock. */
 export const monotonicMillis: Effect.Effect<number> = Effect.clockWith((clock) => Effect.sync(() => millis(clock)))
 
-/**
- * The same as a plain function, for the loops that read it often.
- *
- * @internal
- */
+/** Reader of the monotonic time as a plain function, for hot paths. */
 export const monotonicReader: Effect.Effect<() => number> = Effect.clockWith((clock) =>
   Effect.succeed(isLive(clock) ? () => performance.now() : () => millis(clock))
 )
 
 /**
- * Runs an effect with its wall clock replaced by the monotonic one. A `Schedule` computes its intervals from the wall
- * clock, so that setting the clock back would otherwise delay the next beat.
- *
- * @internal
+ * Runs an effect with its wall clock replaced by the monotonic one. A `Schedule` computes its intervals from the wall clock, so
+ * setting that clock back would delay the next heartbeat.
  */
 export const withMonotonicTime = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.clockWith((clock) => {
-    // A timer may fire up to a millisecond early, and a Schedule would then take the same beat twice.
+    // A timer may fire up to a millisecond early. A Schedule would then run the same heartbeat twice.
     const sleepUntil = (deadline: number): Effect.Effect<void> =>
       Effect.suspend(() => {
         const left = deadline - millis(clock)
@@ -46,7 +36,7 @@ export const withMonotonicTime = <A, E, R>(self: Effect.Effect<A, E, R>): Effect
       })
     return Effect.withClock(self, {
       [Clock.ClockTypeId]: Clock.ClockTypeId,
-      // Whole milliseconds: in fractions of them a Schedule may find that no time is left until the next beat, again and again.
+      // Whole milliseconds: with fractions a Schedule may repeatedly compute a delay of zero.
       unsafeCurrentTimeMillis: () => Math.floor(millis(clock)),
       unsafeCurrentTimeNanos: () => nanos(clock),
       currentTimeMillis: Effect.sync(() => Math.floor(millis(clock))),

@@ -1,20 +1,18 @@
-/**
- * File descriptors of this process. Each connection takes one, so that those who connect can use them up.
- */
+/** File descriptors of this process. Each connection needs one, so clients can exhaust them. */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 
-/** Descriptors that are kept for the needs of this process: a new link to the peer, a probe, a hook. */
+/** Descriptors reserved for this process: a new link to the peer, a probe, a hook. */
 const reserved = 16
 
-/** Descriptors of a server without clients: those of Node.js, of ZeroMQ, of its ports and of its status server. */
-const ownNeed = 48
+/** Descriptors of a server without clients: Node.js, ZeroMQ, its ports and its status server. */
+const baseCount = 48
 
-/** From this limit on, memory is used up before descriptors are, or there is time to see it coming. */
+/** From this limit on there is no default: memory is exhausted before descriptors are. */
 const generousLimit = 4096
 
-/** `undefined` where the system does not tell it, as outside Linux. */
+/** Limit of open descriptors; `undefined` if unknown, as outside of Linux. */
 export const limit: number | undefined = (() => {
   try {
     const line = /^Max open files +(\d+) /m.exec(fs.readFileSync("/proc/self/limits", "utf8"))
@@ -25,13 +23,15 @@ export const limit: number | undefined = (() => {
 })()
 
 /**
- * Connections of clients where the user gives no limit: half of what a small limit of descriptors leaves. The other half is for
- * connections that have yet to be accepted or rejected, which take descriptors, too.
+ * Default limit of client connections: half of what a small limit of descriptors leaves. The other half is for connections that
+ * have yet to be accepted or rejected, which need descriptors as well.
  */
 export const connectionsFor = (limit: number | undefined): number | undefined =>
-  limit === undefined || limit >= generousLimit ? undefined : Math.max(4, Math.floor((limit - ownNeed - reserved) / 2))
+  limit === undefined || limit >= generousLimit
+    ? undefined
+    : Math.max(4, Math.floor((limit - baseCount - reserved) / 2))
 
-/** Fills in the default for a frontend, which is logged where there is one. */
+/** Fills in the default of a frontend, and logs it. */
 export const withConnections = <L extends { readonly maxConnections?: number | undefined }>(
   limits: L,
   endpoint: string
@@ -41,7 +41,7 @@ export const withConnections = <L extends { readonly maxConnections?: number | u
     ? Effect.succeed(limits)
     : Effect.as(
       Effect.logWarning(
-        `${endpoint}: at most ${maxConnections} clients are let in, since this process may open ${limit} files ` +
+        `${endpoint}: at most ${maxConnections} clients are accepted, because this process may open ${limit} files ` +
           "(raise that limit, with LimitNOFILE= or ulimit -n, or set --max-connections)"
       ),
       { ...limits, maxConnections }
@@ -51,7 +51,7 @@ export const withConnections = <L extends { readonly maxConnections?: number | u
 const isExhaustion = (cause: unknown): boolean =>
   cause instanceof Error && "code" in cause && (cause.code === "EMFILE" || cause.code === "ENFILE")
 
-/** Opens `count` descriptors and closes them. Gives the highest one, `Infinity` where there are too few. */
+/** Opens and closes `count` descriptors. Returns the highest, or `Infinity` if there are too few. */
 const highestOf = (count: number): number => {
   const open: Array<number> = []
   try {
@@ -66,12 +66,12 @@ const highestOf = (count: number): number => {
   return Math.max(...open)
 }
 
-/** Whether others have used up the descriptors, but for the reserve. The system gives the lowest one that is free. */
+/** Whether only the reserve is left. The system assigns the lowest free descriptor. */
 export const areScarce = (): boolean =>
   highestOf(1) >= (limit ?? Number.POSITIVE_INFINITY) - Math.min(reserved, (limit ?? 0) / 8)
 
 /**
- * Whether a socket and its observer can be opened, with room to spare. An observer that cannot be opened leaves libzmq with a
- * monitor that nothing reads, on which its only I/O thread waits for good.
+ * Whether a socket and its observer can be opened. If the observer cannot, libzmq is left with a monitor that is never read, and
+ * its only I/O thread blocks on it for ever.
  */
 export const areEnough = (): boolean => highestOf(8) !== Number.POSITIVE_INFINITY

@@ -83,6 +83,3 @@ export const makeByKey = (quietMillis: number, now: () => number): (key: string)
   const bursts = new Bursts<undefined>({ windowMillis: quietMillis, isExtended: true })
   return (key) => bursts.add(key, undefined, now())
 }
-
-/** {@link makeByKey} under its former name. */
-export const makeKinds = makeByKey

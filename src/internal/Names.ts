@@ -1,8 +1,8 @@
 /**
- * Addresses of hosts.
+ * Look-up of host addresses.
  *
- * The system's own look-up (getaddrinfo) cannot be interrupted. While a name server is silent it holds threads of libuv's pool, on
- * which files and `bind` wait, and the process cannot end before it does. So names are looked up without it where that can be done.
+ * The look-up of the system (getaddrinfo) cannot be interrupted. While a name server is silent it blocks threads of libuv's pool,
+ * which files and `bind` need, and the process cannot end. Names are therefore looked up without it if possible.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -17,10 +17,10 @@ const hostsFile = process.platform === "win32"
   ? `${process.env["SystemRoot"]}\\System32\\drivers\\etc\\hosts`
   : "/etc/hosts"
 
-/** Limits of a look-up: for one name server, for all of them, and for the other family once one has an address. */
-const limits = { serverMillis: 1000, all: "4 seconds", family: "200 millis" } as const
+/** Timeouts of a look-up: of one name server, of all, and of the other address family once one has an address. */
+const timeouts = { serverMillis: 1000, all: "4 seconds", family: "200 millis" } as const
 
-/** Names that mean this machine, whatever a name server answers (RFC 6761). */
+/** Names of this machine, independent of name servers (RFC 6761). */
 const isLocal = (name: string): boolean => name === "localhost" || name.endsWith(".localhost")
 
 const loopback = ["127.0.0.1", "::1"]
@@ -33,15 +33,15 @@ const fromFile = async (name: string): Promise<ReadonlyArray<string>> => {
   })
 }
 
-/** A host has no address that could be found. `code` is that of `dns`. */
+/** No address of a host was found. `code` is that of `dns`. */
 export class UnknownHost extends Data.TaggedError("UnknownHost")<{ readonly code: string; readonly message: string }> {}
 
-/** A name server does not know the name, or there is none. */
-const isAnswer = ({ code }: UnknownHost): boolean => ["ENODATA", "ENOTFOUND", "ECONNREFUSED"].includes(code)
+/** Whether the name is unknown to the name server, or there is no name server; not a timeout. */
+const isDefinite = ({ code }: UnknownHost): boolean => ["ENODATA", "ENOTFOUND", "ECONNREFUSED"].includes(code)
 
-const attempt = <A>(look: () => Promise<A>) =>
+const attempt = <A>(lookUp: () => Promise<A>) =>
   Effect.tryPromise({
-    try: look,
+    try: lookUp,
     catch: (error) => {
       const { code = "", message } = error as NodeJS.ErrnoException
       return new UnknownHost({ code, message })
@@ -50,35 +50,35 @@ const attempt = <A>(look: () => Promise<A>) =>
 
 const fromServer = (name: string): Effect.Effect<ReadonlyArray<string>, UnknownHost> =>
   Effect.acquireUseRelease(
-    Effect.sync(() => new dns.promises.Resolver({ timeout: limits.serverMillis, tries: 2 })),
+    Effect.sync(() => new dns.promises.Resolver({ timeout: timeouts.serverMillis, tries: 2 })),
     (resolver) =>
       Effect.gen(function*() {
         const addresses: Array<string> = []
         const errors: Array<UnknownHost> = []
         const isFound = yield* Effect.makeLatch(false)
-        const ask = (look: () => Promise<ReadonlyArray<string>>) =>
-          Effect.matchEffect(attempt(look), {
+        const query = (lookUp: () => Promise<ReadonlyArray<string>>) =>
+          Effect.matchEffect(attempt(lookUp), {
             onFailure: (error) => Effect.sync(() => errors.push(error)),
             onSuccess: (found) => {
               addresses.push(...found)
               return isFound.open
             }
           })
-        yield* Effect.all([ask(() => resolver.resolve4(name)), ask(() => resolver.resolve6(name))], {
+        yield* Effect.all([query(() => resolver.resolve4(name)), query(() => resolver.resolve6(name))], {
           concurrency: "unbounded"
         }).pipe(
-          Effect.raceFirst(Effect.zipRight(isFound.await, Effect.sleep(limits.family))),
-          Effect.timeoutOption(limits.all)
+          Effect.raceFirst(Effect.zipRight(isFound.await, Effect.sleep(timeouts.family))),
+          Effect.timeoutOption(timeouts.all)
         )
         if (addresses.length > 0) {
           return addresses
         }
-        if (errors.length === 2 && errors.every(isAnswer)) {
-          // The system knows more sources, and domains to search. Its name server is not silent.
+        if (errors.length === 2 && errors.every(isDefinite)) {
+          // The system has more sources, and search domains. Its name server is not silent.
           const found = yield* attempt(() => dns.promises.lookup(name, { all: true, verbatim: true }))
           return found.map(({ address }) => address)
         }
-        return yield* errors.find((error) => !isAnswer(error)) ??
+        return yield* errors.find((error) => !isDefinite(error)) ??
           new UnknownHost({ code: "ETIMEOUT", message: "no answer from a name server" })
       }),
     (resolver) => Effect.sync(() => resolver.cancel())
@@ -93,25 +93,17 @@ const find = (name: string): Effect.Effect<ReadonlyArray<string>, UnknownHost> =
 
 const pending = new Map<string, Promise<ReadonlyArray<string>>>()
 
-/**
- * The addresses of a host, those of IPv4 first. There is one look-up of a name at a time, and it ends within seconds.
- *
- * @internal
- */
+/** Addresses of a host, IPv4 first. A name has one look-up at a time, which ends within seconds. */
 export const addressesOf = (host: string): Promise<ReadonlyArray<string>> => {
   const name = host.toLowerCase()
-  const looking = pending.get(name) ??
+  const lookUp = pending.get(name) ??
     Effect.runPromise(Effect.either(find(name))).then(Either.getOrThrowWith((error) => error))
       .finally(() => pending.delete(name))
-  pending.set(name, looking)
-  return looking
+  pending.set(name, lookUp)
+  return lookUp
 }
 
-/**
- * The same in the form that `net` and `http` take.
- *
- * @internal
- */
+/** {@link addressesOf} as a look-up function for `net` and `http`. */
 export const lookup: net.LookupFunction = (host, { all, family }, callback) => {
   const wanted = family === 4 || family === "IPv4" ? 4 : family === 6 || family === "IPv6" ? 6 : 0
   addressesOf(host).then(

@@ -3,81 +3,48 @@ import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
 import { nextTick } from "node:process"
 
-/**
- * How long, in milliseconds, work may go on before the event loop gets a turn: for timers, for sockets, for heartbeats.
- *
- * @internal
- */
+/** Time slice in milliseconds, after which work yields to the event loop: to timers, sockets and heartbeats. */
 export const sliceMillis = 2
 
-// There is one event loop, so there is one slice.
+// One event loop, one slice.
 let sliceStart = performance.now()
 
-/**
- * To be called where the event loop has just turned.
- *
- * @internal
- */
+/** Begins a slice. To be called at the beginning of a turn of the event loop. */
 export const beginSlice = (): void => {
   sliceStart = performance.now()
 }
 
-/** @internal */
 export const isSliceOver = (): boolean => performance.now() - sliceStart > sliceMillis
 
-/**
- * Calls back in the next turn of the event loop, at the beginning of a slice.
- *
- * @internal
- */
+/** Calls back in the next turn of the event loop, with a new slice. */
 export const onNextTurn = (f: () => void): NodeJS.Immediate =>
   setImmediate(() => {
     beginSlice()
     f()
   })
 
-/**
- * Calls back behind all that the scheduler has to do in this turn of the event loop.
- *
- * @internal
- */
+/** Calls back after all fibers that run in this turn of the event loop. */
 export const atEndOfTurn = (f: () => void): void => nextTick(f)
 
-/**
- * Goes on in the next turn of the event loop, whatever the scheduler.
- *
- * @internal
- */
+/** Continues in the next turn of the event loop, with any scheduler. */
 export const nextTurn: Effect.Effect<void> = Effect.async((resume) => {
   const immediate = onNextTurn(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(immediate))
 })
 
 /**
- * Lets all come in that has arrived. One turn of the event loop is not enough: one that is asked for while the loop is polling
- * comes without another poll.
- *
- * @internal
+ * Continues after one complete poll of the event loop, which delivers everything that has arrived. One turn is not enough: a turn
+ * requested during a poll follows without another poll.
  */
 export const nextPoll: Effect.Effect<void> = Effect.zipRight(nextTurn, nextTurn)
-
-/**
- * Calls back where `nextPoll` goes on.
- *
- * @internal
- */
-export const onNextPoll = (f: () => void): void => {
-  onNextTurn(() => onNextTurn(f))
-}
 
 const resolved = Promise.resolve()
 
 /**
- * Makes Effect go on within the same turn of the event loop as long as the slice lasts, and then lets the loop turn. Its
- * default scheduler may go through 2048 turns of promises first, which was seen to delay a 10 ms timer by over 400 ms; a
- * `setImmediate` for every step costs latency instead.
+ * Runs fibers within the same turn of the event loop until the slice is over, then yields to the event loop.
  *
- * @internal
+ * Effect's default scheduler may run 2048 turns of promises first, which was measured to delay a 10 ms timer by over 400 ms. A
+ * `setImmediate` for every step would cost latency instead.
  */
 export const layer: Layer.Layer<never> = Layer.setScheduler(
   Scheduler.makeBatched((run) => {

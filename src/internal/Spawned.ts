@@ -1,12 +1,10 @@
 import type { ChildProcess } from "node:child_process"
 
 /**
- * A child process that has its streams. Where descriptors are used up it has none, and reports why a turn later: unheard, that
- * would end this process.
- *
- * @internal
+ * Requires that a child process has its streams. Without free descriptors it has none, and emits an `error` later, which would
+ * end this process if not handled.
  */
-export const whole = <Child extends ChildProcess>(child: Child): Child => {
+export const withStreams = <Child extends ChildProcess>(child: Child): Child => {
   if ((child.stdout as unknown) === undefined) {
     child.on("error", () => {})
     throw new Error("it cannot be started: too many open files")

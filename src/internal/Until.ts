@@ -8,10 +8,9 @@ import { constFalse } from "effect/Function"
 const isInterruptedOnly = Exit.match({ onFailure: Cause.isInterruptedOnly, onSuccess: constFalse })
 
 /**
- * Runs an effect until a signal comes. Whoever interrupts it, it is finalized before anything around it is; Effect's races
- * are not: interrupted from outside, they finalize their sides after what is around them.
+ * Runs an effect until a signal. On any interruption, the effect is finalized before its surroundings.
  *
- * @internal
+ * Not `Effect.race`: when that is interrupted from outside, its sides are finalized after their surroundings.
  */
 export const until = <A, E, R, B>(
   effect: Effect.Effect<A, E, R>,
@@ -19,7 +18,7 @@ export const until = <A, E, R, B>(
 ): Effect.Effect<A | B, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      // The signal must come through, wherever this is called.
+      // Interruptible also in an uninterruptible region, so that the signal ends it.
       const fiber = yield* Effect.fork(Effect.interruptible(effect))
       const watcher = yield* Effect.fork(
         Effect.zipRight(Effect.interruptible(Deferred.await(signal)), Fiber.interruptFork(fiber))

@@ -1,6 +1,2 @@
-/**
- * The version of this package. A test holds it against package.json.
- *
- * @internal
- */
+/** Version of this package. A test compares it with package.json. */
 export const version = "0.1.0"

@@ -4,7 +4,7 @@ import * as Histogram from "./Histogram.ts"
 const latencyBounds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000]
 const failoverBounds = [10, 25, 50, 100, 250, 500, 1000, 2000, 3000, 5000, 10_000, 30_000, 60_000]
 
-/** What a member has counted since it started. No decision depends on it. */
+/** Counters of a member since its start. No decision depends on them. */
 export const make = (heartbeatMillis: number) => ({
   accepted: 0,
   rejected: 0,
@@ -18,7 +18,7 @@ export const make = (heartbeatMillis: number) => ({
   failovers: 0,
   latency: Histogram.make(latencyBounds),
   failover: Histogram.make(failoverBounds),
-  /** This member sends a heartbeat, and the peer's last one was received then. */
+  /** Called with each own heartbeat: checks whether the peer's is overdue. */
   heartbeat(at: number, receivedAt: number | undefined): void {
     if (receivedAt !== undefined && at - receivedAt > heartbeatMillis * timing.missed) {
       this.missed++

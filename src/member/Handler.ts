@@ -1,8 +1,4 @@
-/**
- * What a server does for its clients.
- *
- * @since 0.1.0
- */
+/** Handlers of requests. */
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -10,37 +6,32 @@ import type { State } from "../protocol/StateMachine.ts"
 import type * as Frames from "../wire/Frames.ts"
 
 /**
- * A client's request, apart from the envelope that leads the reply back to it.
+ * A client's request, without its envelope.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Request {
-  /** What the client says. */
   readonly body: Frames.Frames
-  /** Names the client's connection to this server, in hexadecimal digits. Another connection has another name. */
+  /** Routing id of the client's connection, in hexadecimal digits. Every connection has another one. */
   readonly client: string
-  /** The state in which this server has accepted the request: `ACTIVE`, or with the policy `classic` also `PRIMARY`. */
+  /** State in which the request was accepted: `ACTIVE`, or with the policy `classic` also `PRIMARY`. */
   readonly state: State
 }
 
 /**
- * Answers a request: with a reply, or with an effect that gives one.
+ * Handler of requests: returns a reply, or an effect that produces one.
  *
- * A reply that is given at once costs no fiber. Effects run beside each other, up to the configured `concurrency`; with a
- * concurrency of 1 they run one after the other, in the order in which each client has asked. While that many run, further
- * requests wait with the clients. An effect that takes longer than the configured `timeout` is interrupted, as are all
- * that still run when the server ceases to be active.
+ * An immediate reply costs no fiber. Effects run concurrently, up to the configured `concurrency`; with a concurrency of 1 they
+ * run one after the other, in the order of each client's requests. Beyond that, requests wait at the clients. An effect is
+ * interrupted after the configured `timeout`, or when the server ceases to be active.
  *
- * A handler that throws, fails or dies harms nobody else. A client of this library is told that it has failed, and with a
- * {@link RequestFailure} what it has to say; any other client has no answer. All but refusals are counted, and their cause is
- * logged once a burst.
+ * A handler that throws, fails or dies does not affect other requests. A client of this library receives the failure, with the
+ * details of a {@link RequestFailure}; any other client receives no reply. All failures but a {@link RequestFailure} are counted,
+ * and logged once in a burst.
  *
- * An effect runs in a span `BinaryStar.request` where a client of this library has asked in a span, which is its parent, or
- * where the member was made with a tracer of its own.
- * Bytes that were given as a reply must not be changed afterwards.
+ * An effect runs in a span `BinaryStar.request` if a client of this library sent a span, which becomes its parent, or if the
+ * member was made with its own tracer. The bytes of a reply must not be changed afterwards.
  *
- * @since 0.1.0
  * @category models
  */
 export type Handler<R = never> = (
@@ -48,41 +39,37 @@ export type Handler<R = never> = (
 ) => Frames.Input | DeferredReply | Effect.Effect<Frames.Input, unknown, R>
 
 /**
- * A reply that somebody else will give, for handlers that only pass a request on and wait: it costs no fiber and no span,
- * which is more than half of what a request costs. All that holds for effects holds for it.
+ * A callback-style reply, for handlers that forward requests. It has the same limits, timeout and interruption as an effect, but
+ * needs no fiber and no span, which are more than half of the cost of a request.
  *
- * @since 0.1.0
  * @category models
  */
 export class DeferredReply {
   /**
-   * Called once, at once, with what takes the reply, or what an effect would fail with. Gives what is called instead of an
-   * interruption: nobody waits for the reply any more. It may still settle with a {@link RequestFailure} as its last word, instead of
-   * having taken too long. `Busy` says that it has not been begun: where the server has ceased to be active the client then asks
-   * the other one.
+   * Called once, at once. `complete` takes the exit of the reply. Returns the callback for an interruption, after which no reply is
+   * expected. That callback may still complete with a {@link RequestFailure}, which replaces the timeout. Its reason `Busy` means
+   * that the request was not executed; if the server has ceased to be active, the client then retries at the peer.
    */
-  readonly start: (settle: (answer: Exit.Exit<Frames.Input, unknown>) => void) => () => void
-  constructor(start: (settle: (answer: Exit.Exit<Frames.Input, unknown>) => void) => () => void) {
+  readonly start: (complete: (exit: Exit.Exit<Frames.Input, unknown>) => void) => () => void
+  constructor(start: (complete: (exit: Exit.Exit<Frames.Input, unknown>) => void) => () => void) {
     this.start = start
   }
 }
 
 /**
- * What a handler fails with in order to tell its client why: the client's request fails with the same reason, and with
- * the body as its `detail`. `Busy` says that the request was not executed; with `Dropped` no client has an answer.
+ * Failure of a handler that is reported to its client: the request fails with the same reason, and with the body as its `detail`.
+ * `Busy` means that the request was not executed. With `Dropped` no client receives a reply.
  *
- * @since 0.1.0
  * @category errors
  */
-export class RequestFailure extends Data.TaggedError("Refusal")<{
+export class RequestFailure extends Data.TaggedError("RequestFailure")<{
   readonly reason?: "Failed" | "Busy" | "Dropped"
   readonly body?: Frames.Input
 }> {}
 
 /**
- * Answers a request with itself, as the server of the Guide does.
+ * Replies with the request itself, as the server of the Guide does.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const echo: Handler = (request) => request.body

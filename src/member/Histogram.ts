@@ -1,9 +1,13 @@
-/** How many values fell into each bucket. */
+/**
+ * Histogram.
+ *
+ * @category models
+ */
 export interface Histogram {
-  /** The highest value that each bucket takes. One more bucket, for everything higher, follows. */
+  /** Inclusive upper bound of each bucket. One more bucket, for all higher values, follows. */
   readonly bounds: ReadonlyArray<number>
   readonly counts: ReadonlyArray<number>
-  /** The sum of the values in each bucket. */
+  /** Sum of the values in each bucket. */
   readonly sums: ReadonlyArray<number>
 }
 
@@ -11,7 +15,7 @@ export const make = (bounds: ReadonlyArray<number>) => {
   const counts = new Array<number>(bounds.length + 1).fill(0)
   const sums = new Array<number>(bounds.length + 1).fill(0)
   return {
-    /** Counts a value, `times` times. */
+    /** Adds a value `times` times. */
     add: (value: number, times = 1): void => {
       let bucket = 0
       while (bucket < bounds.length && value > bounds[bucket]!) {

@@ -1,23 +1,35 @@
 /**
- * The core of a server of the pair: one pure function from what has happened to what follows.
+ * The core of a server: one pure function from inputs to outputs.
  *
- * Everything that decides what a member does is here and beside it: the state machine, the freshness of what it knows of its
- * peer, stalls, votes, commands, draining, handing over, stopping. No clock, no socket, no Effect: the runtime, the model
- * checker and the simulation all drive the same function.
+ * Every decision of a member is made here and in the files beside it: the state machine, the freshness of heartbeats, stalls,
+ * votes, commands, draining, handing over, stopping. No clock, no socket, no Effect: the runtime, the model checker and the
+ * simulation all drive the same function.
  */
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type { Input, Member, Output, Rules, Turn, Wait } from "./data.ts"
+import type { Draft, Input, Member, Output, Rules, Wait } from "./data.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
 import { accepts, advance, become, publishState } from "./transition.ts"
 
-export type { Command, Input, Member, Output, Phase, Refusal, Rejection, Rules, Transition, Wait } from "./data.ts"
+export type {
+  Command,
+  CommandReason,
+  ConnectionRefusal,
+  Input,
+  Member,
+  Output,
+  Phase,
+  Rules,
+  TakeoverBlock,
+  Transition,
+  Wait
+} from "./data.ts"
 export { isStalled } from "./stall.ts"
-export { type Block, blockAt, isStillWaiting } from "./takeover.ts"
+export { blockAt, isStillWaiting } from "./takeover.ts"
 
 /**
- * A member that has just started, and what it does first: it publishes its state and logs its role.
+ * A member that has just started. Its first outputs publish its state and log its role.
  *
  * @category transitions
  */
@@ -31,8 +43,8 @@ export const start = (
     phase: { _tag: "Serving" },
     wait: undefined,
     peer: undefined,
-    peerDownBecause: undefined,
-    ends: 0,
+    peerDownReason: undefined,
+    endCount: 0,
     linkEpoch: 0,
     startedAt: now,
     lastHeartbeatAt: now,
@@ -43,15 +55,15 @@ export const start = (
     paused: undefined,
     failovers: []
   }
-  const turn: Turn = { rules, now, member, outputs: [] }
-  publishState(turn, false)
-  turn.outputs.push({ _tag: "Log", level: "Info", message: message! })
-  return turn
+  const draft: Draft = { rules, now, member, outputs: [] }
+  publishState(draft, false)
+  draft.outputs.push({ _tag: "Log", level: "Info", message: message! })
+  return draft
 }
 
 /**
- * What becomes of a member, and what is to be done, when inputs have come in. Heartbeats of the peer, connections and commands
- * are taken in their order; then evidence, then the member's own heartbeat, then votes.
+ * Processes inputs. Heartbeats of the peer, link changes and commands are processed in their order; then crash evidence, then
+ * the member's own heartbeat, then votes.
  *
  * @category transitions
  */
@@ -61,20 +73,19 @@ export const step = (
   inputs: ReadonlyArray<Input>,
   now: number
 ): { readonly member: Member; readonly outputs: ReadonlyArray<Output> } => {
-  const turn: Turn = { rules, now, member, outputs: [] }
+  const draft: Draft = { rules, now, member, outputs: [] }
   const { wait } = member
   if (wait === undefined) {
-    Stall.checkStall(turn)
-    take(turn, inputs)
+    Stall.checkStall(draft)
+    process(draft, inputs)
   } else {
-    takeAnswer(turn, wait, inputs)
+    processResult(draft, wait, inputs)
   }
-  return turn
+  return draft
 }
 
 /**
- * What a request is to a member: to be accepted, to be rejected, or a vote, which is given to {@link step}. Asked
- * once for many requests.
+ * Whether requests are accepted, rejected, or votes, which are inputs of {@link step}. Called once for many requests.
  *
  * @category guards
  */
@@ -86,7 +97,7 @@ export const admission = (rules: Rules, member: Member): "Accept" | "Reject" | "
 }
 
 /**
- * Whether requests are accepted at a time without a {@link step} before: they are accepted, and this process did not stall.
+ * Whether requests are accepted at `now` without a {@link step} before: the state accepts them, and this process did not stall.
  *
  * @category guards
  */
@@ -94,7 +105,7 @@ export const acceptsAtOnce = (rules: Rules, member: Member, now: number): boolea
   !StateMachine.isStalled(rules, member.lastHeartbeatAt, now) && admission(rules, member) === "Accept"
 
 /**
- * Whether replies that are ready may be sent, or the peer may have taken over since their requests were accepted.
+ * Whether completed replies may be sent. After a stall they may not: the peer may have taken over.
  *
  * @category guards
  */
@@ -126,158 +137,156 @@ const rank: { readonly [T in Input["_tag"]]: number } = {
 const inOrder = (inputs: ReadonlyArray<Input>): ReadonlyArray<Input> =>
   inputs.length < 2 ? inputs : [...inputs].sort((a, b) => rank[a._tag] - rank[b._tag])
 
-const defer = (turn: Turn, wait: Wait, inputs: ReadonlyArray<Input>): void => {
-  turn.member = { ...turn.member, wait: { ...wait, deferred: [...wait.deferred, ...inputs] } }
+const defer = (draft: Draft, wait: Wait, inputs: ReadonlyArray<Input>): void => {
+  draft.member = { ...draft.member, wait: { ...wait, deferred: [...wait.deferred, ...inputs] } }
 }
 
-/**
- * Takes inputs in, up to one that makes the member wait: the rest is kept until what it waits for has come, which cannot be
- * among them.
- */
-const take = (turn: Turn, inputs: ReadonlyArray<Input>): void => {
+/** Processes inputs up to one that makes the member wait. The rest is deferred: it cannot contain the result of the wait. */
+const process = (draft: Draft, inputs: ReadonlyArray<Input>): void => {
   const queue = inOrder(inputs)
   for (const [index, input] of queue.entries()) {
-    const { wait } = turn.member
+    const { wait } = draft.member
     if (wait !== undefined) {
-      return defer(turn, wait, queue.slice(index))
+      return defer(draft, wait, queue.slice(index))
     }
-    react(turn, input)
+    react(draft, input)
   }
 }
 
 /**
- * Takes in what the member waits for, wherever it is among other inputs, and then the rest. What has become of the connection
- * during a stall is taken in before the deadlines begin anew.
+ * Processes the result that the member waits for, wherever it is among the inputs, and then the rest. Link changes during a
+ * stall are processed first, before the deadlines are renewed.
  */
-const takeAnswer = (turn: Turn, wait: Wait, inputs: ReadonlyArray<Input>): void => {
-  const answer = inputs.find((input) => isAnswer(wait, input))
-  if (answer === undefined) {
-    return defer(turn, wait, inputs)
+const processResult = (draft: Draft, wait: Wait, inputs: ReadonlyArray<Input>): void => {
+  const result = inputs.find((input) => isResult(wait, input))
+  if (result === undefined) {
+    return defer(draft, wait, inputs)
   }
-  const rest = [...wait.deferred, ...inputs.filter((input) => input !== answer)]
-  const isFirst = (input: Input) => wait._tag === "LinkReset" && isLinkStep(input)
-  turn.member = { ...turn.member, wait: undefined }
-  rest.filter(isFirst).forEach((input) => react(turn, input))
-  resume(turn, { ...wait, deferred: rest }, answer)
-  take(turn, rest.filter((input) => !isFirst(input)))
+  const rest = [...wait.deferred, ...inputs.filter((input) => input !== result)]
+  const isFirst = (input: Input) => wait._tag === "LinkReset" && isLinkChange(input)
+  draft.member = { ...draft.member, wait: undefined }
+  rest.filter(isFirst).forEach((input) => react(draft, input))
+  resume(draft, { ...wait, deferred: rest }, result)
+  process(draft, rest.filter((input) => !isFirst(input)))
 }
 
-const isAnswer = (wait: Wait, input: Input): boolean =>
+const isResult = (wait: Wait, input: Input): boolean =>
   wait._tag === "TermEnded" ? input._tag === "TermEnded" && input.end === wait.end : input._tag === wait._tag
 
-const isLinkStep = ({ _tag }: Input): boolean =>
+const isLinkChange = ({ _tag }: Input): boolean =>
   _tag === "LinkConnecting" || _tag === "LinkConnected" || _tag === "LinkLost"
 
-const resume = (turn: Turn, wait: Wait, answer: Input): void => {
+const resume = (draft: Draft, wait: Wait, result: Input): void => {
   if (wait._tag === "TermEnded") {
-    turn.outputs.push(...wait.then)
+    draft.outputs.push(...wait.then)
     if (wait.isStalled) {
-      Stall.onStalledTermEnded(turn)
+      Stall.onStalledTermEnded(draft)
     } else {
-      // Finalizing a term may have taken so long that this is a stall.
-      Stall.checkStall(turn)
+      // Finalizing the term may have taken long enough to be a stall.
+      Stall.checkStall(draft)
     }
-  } else if (answer._tag === "LinkReset") {
-    Stall.onLinkReset(turn, wait, answer)
+  } else if (result._tag === "LinkReset") {
+    Stall.onLinkReset(draft, wait, result)
   }
 }
 
-const onPeerHeartbeat = (turn: Turn, { receivedAt, state }: Extract<Input, { _tag: "PeerHeartbeat" }>): void => {
-  if (state === turn.member.protocol.state && (state === "ACTIVE" || state === "PASSIVE")) {
-    turn.outputs.push({ _tag: "Conflict", state })
+const onPeerHeartbeat = (draft: Draft, { receivedAt, state }: Extract<Input, { _tag: "PeerHeartbeat" }>): void => {
+  if (state === draft.member.protocol.state && (state === "ACTIVE" || state === "PASSIVE")) {
+    draft.outputs.push({ _tag: "Conflict", state })
   }
-  turn.member = { ...turn.member, peer: { state, receivedAt } }
-  advance(turn, { _tag: StateMachine.eventOf[state], now: receivedAt }, { explanation: `the peer reports ${state}` })
-  if (state === "ACTIVE" && turn.member.protocol.state === "ACTIVE" && turn.member.wait === undefined) {
-    turn.outputs.push({
+  draft.member = { ...draft.member, peer: { state, receivedAt } }
+  advance(draft, { _tag: StateMachine.eventOf[state], now: receivedAt }, { explanation: `the peer reports ${state}` })
+  if (state === "ACTIVE" && draft.member.protocol.state === "ACTIVE" && draft.member.wait === undefined) {
+    draft.outputs.push({
       _tag: "Log",
       level: "Error",
-      burst: "TwoActive",
-      message: `two servers are active: the peer at ${turn.rules.peerEndpoint} reports ACTIVE, and so does this one; ` +
-        "stop one of them (a peer of another make may not step down by itself)"
+      once: "TwoActive",
+      message:
+        `two servers are active: the peer at ${draft.rules.peerEndpoint} reports ACTIVE, and so does this one; ` +
+        "stop one of them (a peer of another implementation may not step down by itself)"
     })
   }
 }
 
-const onPeerDown = (turn: Turn, evidence: StateMachine.Evidence): void => {
-  const outcome = StateMachine.step(turn.rules, turn.member.protocol, { _tag: "PeerDown", now: turn.now, evidence })
-  turn.member = { ...turn.member, peerDownBecause: outcome.message ?? turn.member.peerDownBecause }
-  become(turn, outcome, "PeerDown")
-  Takeover.voteForItself(turn)
+const onPeerDown = (draft: Draft, evidence: StateMachine.CrashEvidence): void => {
+  const outcome = StateMachine.step(draft.rules, draft.member.protocol, { _tag: "PeerDown", now: draft.now, evidence })
+  draft.member = { ...draft.member, peerDownReason: outcome.message ?? draft.member.peerDownReason }
+  become(draft, outcome, "PeerDown")
+  Takeover.voteForItself(draft)
 }
 
-const onHeartbeatDue = (turn: Turn): void => {
-  Stall.onLate(turn)
-  if (!publishState(turn, true)) {
-    turn.member = { ...turn.member, lastHeartbeatAt: turn.now }
+const onHeartbeatDue = (draft: Draft): void => {
+  Stall.checkBriefStall(draft)
+  if (!publishState(draft, true)) {
+    draft.member = { ...draft.member, lastHeartbeatAt: draft.now }
   }
-  Takeover.voteForItself(turn)
-  // The timer of a drain may have fired too early to count.
-  Lifecycle.onWoken(turn)
+  Takeover.voteForItself(draft)
+  // The timer of a drain may have fired too early.
+  Lifecycle.onWoken(draft)
 }
 
-const pause = (turn: Turn, id: number, paused: Member["paused"]): void => {
-  turn.member = { ...turn.member, paused }
-  turn.outputs.push(
+const pause = (draft: Draft, id: number, paused: Member["paused"]): void => {
+  draft.member = { ...draft.member, paused }
+  draft.outputs.push(
     paused === undefined
       ? { _tag: "Log", level: "Info", message: "resumed" }
       : { _tag: "Log", level: "Warning", message: `paused: ${paused.reason}` },
-    { _tag: "Complete", id, rejection: undefined, since: turn.now }
+    { _tag: "Complete", id, rejection: undefined, since: draft.now }
   )
 }
 
-const react = (turn: Turn, input: Input): void => {
-  if (turn.member.phase._tag === "Stopped") {
+const react = (draft: Draft, input: Input): void => {
+  if (draft.member.phase._tag === "Stopped") {
     return
   }
   switch (input._tag) {
     case "PeerHeartbeat":
-      return input.linkEpoch < turn.member.linkEpoch ? undefined : onPeerHeartbeat(turn, input)
+      return input.linkEpoch < draft.member.linkEpoch ? undefined : onPeerHeartbeat(draft, input)
     case "PeerDown":
-      return input.linkEpoch < turn.member.linkEpoch ? undefined : onPeerDown(turn, input.evidence)
+      return input.linkEpoch < draft.member.linkEpoch ? undefined : onPeerDown(draft, input.evidence)
     case "PeerMalformed":
-      turn.outputs.push({
+      draft.outputs.push({
         _tag: "Log",
         level: "Warning",
-        burst: "Malformed",
-        message: `malformed state message from the peer at ${turn.rules.peerEndpoint} ignored: ${input.problem}`
+        once: "Malformed",
+        message: `malformed state message from the peer at ${draft.rules.peerEndpoint} ignored: ${input.problem}`
       })
       return
     case "LinkConnecting":
     case "LinkConnected":
     case "LinkLost":
-      return advance(turn, { _tag: input._tag, now: turn.now })
+      return advance(draft, { _tag: input._tag, now: draft.now })
     case "LinkRead":
-      return Takeover.onLinkRead(turn, input)
+      return Takeover.onLinkRead(draft, input)
     case "SubscriberJoined":
-      publishState(turn, false)
+      publishState(draft, false)
       return
     case "HeartbeatDue":
-      return onHeartbeatDue(turn)
+      return onHeartbeatDue(draft)
     case "HeartbeatSent":
-      turn.member = {
-        ...turn.member,
-        lastHeartbeatAt: Math.max(turn.member.lastHeartbeatAt, input.startedAt)
+      draft.member = {
+        ...draft.member,
+        lastHeartbeatAt: Math.max(draft.member.lastHeartbeatAt, input.startedAt)
       }
       return
     case "Vote":
-      return Takeover.onVote(turn, input)
+      return Takeover.onVote(draft, input)
     case "Promote":
-      return Takeover.onPromote(turn, input.id, input.reason)
+      return Takeover.onPromote(draft, input.id, input.reason)
     case "HandOver":
-      return Lifecycle.onHandOver(turn, input)
+      return Lifecycle.onHandOver(draft, input)
     case "Stop":
-      return Lifecycle.onStop(turn)
+      return Lifecycle.onStop(draft)
     case "RequestsDrained":
-      return Lifecycle.onRequestsDrained(turn)
+      return Lifecycle.onRequestsDrained(draft)
     case "Woken":
-      return Lifecycle.onWoken(turn)
+      return Lifecycle.onWoken(draft)
     case "TermEnded":
-      return Lifecycle.onTermEnded(turn, input.end)
+      return Lifecycle.onTermEnded(draft, input.end)
     case "Pause":
-      return pause(turn, input.id, { reason: input.reason, since: turn.now })
+      return pause(draft, input.id, { reason: input.reason, since: draft.now })
     case "Resume":
-      return pause(turn, input.id, undefined)
+      return pause(draft, input.id, undefined)
     case "LinkReset":
       return
   }

@@ -1,14 +1,16 @@
 /** Errors of a member: why it ends by itself, and why it rejects a command. */
 import * as Data from "effect/Data"
 import type { FatalReason } from "../protocol/StateMachine.ts"
+import type { CommandReason } from "./data.ts"
+
+export type { CommandReason } from "./data.ts"
 
 /**
- * Why a member of a pair ended by itself.
+ * Reason why a member of a pair ended by itself. Only `classic` ends by itself.
  *
  * - `DualActive`: both servers were active (split brain).
  * - `DualPassive`: both servers were passive, so neither would ever answer.
  *
- * @since 0.1.0
  * @category errors
  */
 export class MemberError extends Data.TaggedError("MemberError")<{
@@ -21,32 +23,17 @@ export class MemberError extends Data.TaggedError("MemberError")<{
   }
 }
 
-/**
- * Why an operator's order was refused.
- *
- * - `NotActive`: only the active server can hand over.
- * - `PeerSilent`: the peer is not there, or not ready to take over.
- * - `PeerAlive`: the peer is heard and has not handed over, so that both would be active.
- * - `Unsupported`: the policy does not have it.
- * - `Interrupted`: the server was stopped, or ceased to be active, before it was carried out.
- *
- * @since 0.1.0
- * @category models
- */
-export type CommandReason = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "Interrupted"
-
-const orderSentences: { readonly [R in CommandReason]: string } = {
+const sentences: { readonly [R in CommandReason]: string } = {
   NotActive: "this server is not active",
-  PeerSilent: "the peer does not stand by",
+  PeerSilent: "the peer is not ready as passive",
   PeerAlive: "the peer is alive and has not handed over",
-  Unsupported: "the policy classic has no such thing",
-  Interrupted: "this server was stopped or has ceased to be active meanwhile"
+  Unsupported: "the policy classic does not support it",
+  Interrupted: "this server was stopped, or ceased to be active, before it was complete"
 }
 
 /**
- * A server does not do what an operator has ordered.
+ * A command of an operator that a member has rejected.
  *
- * @since 0.1.0
  * @category errors
  */
 export class CommandRejected extends Data.TaggedError("CommandRejected")<{
@@ -54,6 +41,6 @@ export class CommandRejected extends Data.TaggedError("CommandRejected")<{
   readonly reason: CommandReason
 }> {
   override get message(): string {
-    return `${this.command === "promote" ? "not promoted" : "not handed over"}: ${orderSentences[this.reason]}`
+    return `${this.command === "promote" ? "not promoted" : "not handed over"}: ${sentences[this.reason]}`
   }
 }

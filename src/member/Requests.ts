@@ -1,6 +1,6 @@
 /**
- * The data plane: what becomes of requests once the core has said whether they are accepted. Plain and synchronous: a request
- * whose handler answers at once meets no Effect, no generator and no closure on its way.
+ * The data plane: serves requests as the core has decided. Plain and synchronous: a request whose handler replies at once costs
+ * no Effect, no generator and no closure.
  */
 import type { State } from "../protocol/StateMachine.ts"
 import type * as Frames from "../wire/Frames.ts"
@@ -8,10 +8,10 @@ import type { Counters } from "./Counters.ts"
 import * as FairQueue from "./fairQueue.ts"
 import type { Completion, Excess, Outbox, Responder } from "./Responder.ts"
 
-/** Requests that are read at once where they are answered at once. With fewer, libzmq's thread is woken up more often. */
+/** Maximum batch if requests are served at once. Smaller batches wake libzmq's thread more often. */
 const batchSize = 256
 
-/** The same where one client sends more than all others together, so that they do not wait for its requests. */
+/** Maximum batch if one client sends more than all others together, so that they do not wait for its requests. */
 const smallBatchSize = 16
 
 export interface Limits {
@@ -20,7 +20,7 @@ export interface Limits {
   readonly maxPerClient: number
 }
 
-/** What the core says of requests, and the state in which they are accepted. */
+/** The core's decision about requests, and the state in which they are accepted. */
 export interface Verdict {
   readonly isAccepted: boolean
   readonly state: State
@@ -29,14 +29,14 @@ export interface Verdict {
 interface Batch {
   readonly requests: ReadonlyArray<Frames.Frames>
   readonly at: number
-  /** Taken when the member was about to stop or to hand over: for the other server. */
+  /** Taken while the member was draining: to be rejected. */
   readonly isLate: boolean
   next: number
 }
 
 const noRequests: Batch = { requests: [], at: 0, isLate: false, next: 0 }
 
-/** Requests on their way from the frontend to the handler, with back-pressure. */
+/** Requests between the frontend and the handler, with back-pressure. */
 export class Requests {
   readonly #limits: Limits
   readonly #responder: Omit<Responder, "endTerm">
@@ -53,31 +53,31 @@ export class Requests {
     this.#limits = limits
     this.#responder = responder
     this.#counters = counters
-    // Few, so that a client that sends its first request is not behind many.
+    // Short, so that a client's first request does not wait for many others.
     this.#queueCapacity = Math.min(batchSize, 2 * limits.concurrency)
   }
 
-  /** How many requests the frontend may read now. */
+  /** Maximum number of requests that the frontend may read now. */
   demand(): number {
     return this.#responder.running() + this.#queue.size() === 0
       ? this.#batchSize
       : Math.max(1, this.#queueCapacity - this.#queue.size())
   }
 
-  /** Takes a batch from the frontend, which offers another one when `onTaken` was called. */
+  /** Offers a batch of the frontend, which offers the next one after `onTaken`. */
   offer(requests: ReadonlyArray<Frames.Frames>, at: number, onTaken: () => void): void {
     this.#measure(requests)
     this.#offered = { batch: { requests, at, isLate: false, next: 0 }, onTaken }
   }
 
-  /** Whether a batch that comes now may be served at once, before anything else. */
+  /** Whether a batch that arrives now may be served at once: nothing is queued, and no handler slot is missing. */
   isFree(): boolean {
     return !this.#isClosed && this.#offered === undefined && !this.#isWaiting() && !this.#isBusy()
   }
 
   /**
-   * Serves a batch of accepted requests at once, until a time. Only while the data plane is free. Returns whether the replies, all
-   * there are, may be sent at once; otherwise the rest of the batch, or what is to be logged, waits for the member.
+   * Serves a batch of accepted requests at once, until a time. Only while the data plane is free. Returns whether the batch is
+   * complete and its replies may be sent at once; otherwise the fiber of the member has to continue, or to log.
    */
   serveNow(
     requests: ReadonlyArray<Frames.Frames>,
@@ -92,7 +92,7 @@ export class Requests {
     return this.#isBatchTaken() && this.#outbox.logs.length === 0
   }
 
-  /** From now on requests are taken for the other server, or for this one again. */
+  /** Closes the data plane to new requests, which are rejected, or opens it again. */
   close(isClosed: boolean): void {
     this.#isClosed = isClosed
     if (!isClosed && this.#batch.isLate) {
@@ -100,7 +100,7 @@ export class Requests {
     }
   }
 
-  /** Moves requests that cannot be handled now into the fair queue while it has capacity; the rest waits at the clients. */
+  /** Moves received requests into the fair queue while it has capacity; back-pressure holds the rest at the clients. */
   gather(): void {
     while (!this.#isBatchLate() && (this.#isBatchTaken() || this.#queue.size() > 0 || this.#isBusy())) {
       const { at, requests } = this.#batch
@@ -119,23 +119,23 @@ export class Requests {
     }
   }
 
-  /** Whether anything can be done now, or only once a handler has ended. */
+  /** Whether a request can be served or rejected now, without waiting for a handler to complete. */
   isReady(isAccepted: boolean): boolean {
     return this.#isBatchLate() || (this.#isWaiting() && (!isAccepted || !this.#isBusy()))
   }
 
-  /** Whether no request waits and none is being handled. What is only offered does not count: once closed, it is rejected. */
+  /** Whether no request is queued or being handled. Offered batches do not count: once closed, they are rejected. */
   isIdle(): boolean {
     return !this.#isWaiting() && this.#responder.running() === 0
   }
 
-  /** The client of the next request. */
+  /** Routing id of the next request's client. */
   nextClient(): Uint8Array | undefined {
     const queued = this.#isBatchLate() ? undefined : this.#queue.first()
     return (queued?.request ?? this.#batch.requests[this.#batch.next])?.[0]
   }
 
-  /** Handles requests, or rejects them, until a time. */
+  /** Serves or rejects requests until a time. */
   serve({ isAccepted, state }: Verdict, now: () => number, until: number): void {
     let answered = 0
     let time = 0
@@ -167,7 +167,7 @@ export class Requests {
     }
   }
 
-  /** Rejects everything that waits. */
+  /** Rejects all queued and offered requests. */
   rejectAll(state: State): void {
     do {
       while (this.isReady(false)) {
@@ -182,7 +182,7 @@ export class Requests {
     }
   }
 
-  /** What is to be sent and logged since it was last asked for. */
+  /** Removes the replies and logs that have accumulated. */
   takeOutbox(): Outbox | undefined {
     const outbox = this.#outbox
     if (outbox.replies.length + outbox.logs.length === 0) {
@@ -193,7 +193,7 @@ export class Requests {
   }
 
   #measure(requests: ReadonlyArray<Frames.Frames>): void {
-    // Fewer are too small a sample to detect a dominant client.
+    // A smaller batch is too small a sample to detect a dominant client.
     if (requests.length >= smallBatchSize) {
       this.#batchSize = FairQueue.hasDominantClient(requests) ? smallBatchSize : batchSize
     }
@@ -252,12 +252,12 @@ export class Requests {
     const { maxFrames, maxPerClient } = this.#limits
     const frames = request.length - 1
     if (frames > maxFrames) {
-      return { status: "Failed", message: `${frames} frames, of ${maxFrames} that a request may have` }
+      return { status: "Failed", message: `${frames} frames, more than the limit of ${maxFrames} per request` }
     }
     const isOver = this.#responder.running() + this.#queue.size() >= maxPerClient &&
       this.#responder.runningOf(request) + this.#queue.sizeOf(request) >= maxPerClient
     return isOver
-      ? { status: "Busy", message: `${maxPerClient} requests under way, which is all that a client may have` }
+      ? { status: "Busy", message: `${maxPerClient} requests in progress, the limit per client` }
       : undefined
   }
 }

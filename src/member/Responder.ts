@@ -5,7 +5,7 @@ import * as Encoding from "effect/Encoding"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Burst from "../internal/LogOnce.ts"
+import * as LogOnce from "../internal/LogOnce.ts"
 import type { State } from "../protocol/StateMachine.ts"
 import * as Envelope from "../wire/Envelope.ts"
 import * as Frames from "../wire/Frames.ts"
@@ -23,57 +23,57 @@ export interface Accepted {
   readonly at: number
 }
 
-/** What a handler has come to, later. */
+/** The result of a handler that completed later. */
 export interface Completion {
   readonly task: Tasks.Task<Accepted, Frames.Input>
   readonly exit: Exit.Exit<Frames.Input, unknown>
 }
 
-/** What goes to clients, and what is to be logged. */
+/** Replies to be sent, and log lines to be written. */
 export interface Outbox {
   readonly replies: Array<Frames.Frames>
   readonly logs: Array<Effect.Effect<void>>
 }
 
-/** Why a request is not handled although this member is active. */
+/** Why an active member rejects a request. */
 export interface Excess {
   readonly status: "Busy" | "Failed"
   readonly message: string
 }
 
-/** Runs the handler, and turns what it comes to into replies. */
+/** Runs the handler, and turns its results into replies. */
 export interface Responder {
-  /** Handles a request. A reply that is given at once goes to the outbox at once; the others complete later. */
+  /** Handles a request. An immediate reply goes to the outbox at once; other results complete later. */
   readonly handle: (request: Frames.Frames, state: State, at: number, outbox: Outbox) => void
-  /** Replies to a request whose handler has ended, unless it was begun in an earlier term. */
+  /** Replies to a request whose handler has completed, unless it was accepted in an earlier term. */
   readonly complete: (completion: Completion, outbox: Outbox) => void
-  /** Rejects a request that this member may not answer. */
+  /** Rejects a request because this member is not active. */
   readonly reject: (request: Frames.Frames, outbox: Outbox) => void
   /** Rejects a request that exceeds a limit. */
   readonly limit: (request: Frames.Frames, excess: Excess, outbox: Outbox) => void
-  /** How many requests are being handled. */
+  /** Number of requests that are being handled. */
   readonly running: () => number
-  /** How many requests of a request's client are being handled. */
+  /** Number of requests of the same client that are being handled. */
   readonly runningOf: (request: Frames.Frames) => number
-  /** Interrupts all that are being handled and waits for it. A new term begins. */
+  /** Interrupts all handlers, and waits until they have ended. A new term begins. */
   readonly endTerm: Effect.Effect<void>
 }
 
 export interface Options {
   readonly timeout: Duration.Duration
-  /** A message that keeps coming is logged once, until it has not come for so long. */
+  /** A repeated message is logged again only after this time without it. */
   readonly quietMillis: number
   readonly now: () => number
   readonly onCompletion: (completion: Completion) => void
 }
 
-/** What the responder counts. */
+/** Counters that the responder updates. */
 export interface Counting {
   failed: number
   readonly latency: { readonly add: (millis: number) => void }
 }
 
-/** A request as its handler receives it. */
+/** A request as passed to its handler. */
 class Incoming implements Request {
   readonly body: Frames.Frames
   readonly state: State
@@ -92,7 +92,7 @@ class Incoming implements Request {
 const envelop = (request: Frames.Frames, envelopeLength: number, reply: Frames.Input): Frames.Frames =>
   request.slice(0, envelopeLength).concat(Frames.make(reply))
 
-/** Replies with the reason why there is no reply, if the client understands that. */
+/** Replies with a status, to a client that understands it. */
 const replyStatus = (
   { replies }: Outbox,
   request: Frames.Frames,
@@ -104,15 +104,15 @@ const replyStatus = (
   }
 }
 
-/** What a handler has failed with, where its client is to be told. */
-const refusalOf = (exit: Exit.Exit<unknown, unknown>): RequestFailure | undefined => {
-  const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
-  return failure instanceof RequestFailure ? failure : undefined
+/** The failure that a handler reports to its client, if any. */
+const requestFailureOf = (exit: Exit.Exit<unknown, unknown>): RequestFailure | undefined => {
+  const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+  return error instanceof RequestFailure ? error : undefined
 }
 
 const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
 
-/** Counts the requests that each client has under way. */
+/** Number of requests in progress, by client. */
 const makeClientCounts = () => {
   const counts = new Map<string, number>()
   return {
@@ -129,9 +129,9 @@ const makeClientCounts = () => {
   }
 }
 
-/** Turns what handlers have failed with into replies, counts and logs. */
+/** Turns failures of handlers into replies, counts and logs. */
 const makeFailures = ({ now, quietMillis, timeout }: Options, counting: Counting) => {
-  const isNewFailure = Burst.make(quietMillis)
+  const isNewFailure = LogOnce.make(quietMillis)
   const count = ({ logs }: Outbox, log: Effect.Effect<void>) => {
     counting.failed++
     if (isNewFailure(now())) {
@@ -140,12 +140,12 @@ const makeFailures = ({ now, quietMillis, timeout }: Options, counting: Counting
   }
   return {
     failed: (outbox: Outbox, request: Frames.Frames, exit: Exit.Failure<unknown, unknown>): void => {
-      const refusal = refusalOf(exit)
-      if (refusal === undefined) {
+      const failure = requestFailureOf(exit)
+      if (failure === undefined) {
         replyStatus(outbox, request, "Failed")
         count(outbox, Effect.logError("a handler failed; its request is dropped", exit.cause))
-      } else if (refusal.reason !== "Dropped") {
-        replyStatus(outbox, request, refusal.reason ?? "Failed", Frames.make(refusal.body ?? []))
+      } else if (failure.reason !== "Dropped") {
+        replyStatus(outbox, request, failure.reason ?? "Failed", Frames.make(failure.body ?? []))
       }
     },
     timedOut: (outbox: Outbox, request: Frames.Frames): void => {
@@ -160,7 +160,7 @@ const makeFailures = ({ now, quietMillis, timeout }: Options, counting: Counting
   }
 }
 
-/** The span of a request: where its client sent it in one, or where the member was made with a tracer of its own. */
+/** Runs a handler in a span, if its client sent one or the member has its own tracer. */
 const inSpan = <R>(isTraced: boolean, request: Frames.Frames, reply: Effect.Effect<Frames.Input, unknown, R>) => {
   const parent = Envelope.spanOf(request)
   return parent === undefined && !isTraced ? reply : Effect.withSpan(reply, "BinaryStar.request", {
@@ -170,14 +170,14 @@ const inSpan = <R>(isTraced: boolean, request: Frames.Frames, reply: Effect.Effe
   })
 }
 
-/** Rejects requests that exceed a limit, and logs that once a burst. */
+/** Rejects requests that exceed a limit, and logs that once in a burst. */
 const makeLimit = ({ now, quietMillis }: Options): Responder["limit"] => {
-  const isNewExcess = Burst.make(quietMillis)
+  const isNewExcess = LogOnce.make(quietMillis)
   return (message, excess, outbox) => {
     replyStatus(outbox, message, excess.status, Frames.make(excess.message))
     if (isNewExcess(now())) {
       outbox.logs.push(
-        Effect.logWarning(`client ${Encoding.encodeHex(message[0]!)}: ${excess.message}; its request is refused`)
+        Effect.logWarning(`client ${Encoding.encodeHex(message[0]!)}: request rejected: ${excess.message}`)
       )
     }
   }
@@ -189,7 +189,7 @@ export const make = <R>(
   counting: Counting
 ): Effect.Effect<Responder, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    // A span costs twice as much as everything else about a request, and the default tracer discards it.
+    // A span costs twice as much as the rest of a request, and the default tracer discards it.
     const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
     const clients = makeClientCounts()
     const failures = makeFailures(options, counting)
@@ -204,7 +204,7 @@ export const make = <R>(
       const reply = handler(new Incoming(message, envelopeLength, state))
       if (reply instanceof DeferredReply) {
         clients.add(message, 1)
-        return tasks.startLater({ message, envelopeLength, term, at }, reply.start)
+        return tasks.startDeferred({ message, envelopeLength, term, at }, reply.start)
       }
       if (!Effect.isEffect(reply)) {
         outbox.replies.push(envelop(message, envelopeLength, reply))
@@ -231,11 +231,11 @@ export const make = <R>(
       complete: ({ exit, task }, outbox) => {
         const { at, envelopeLength, message } = task.owner
         if (task.owner.term !== term) {
-          replyStatus(outbox, message, refusalOf(exit)?.reason === "Busy" ? "NotActive" : "Interrupted")
+          replyStatus(outbox, message, requestFailureOf(exit)?.reason === "Busy" ? "NotActive" : "Interrupted")
         } else if (Exit.isSuccess(exit)) {
           counting.latency.add(options.now() - at)
           outbox.replies.push(envelop(message, envelopeLength, exit.value))
-        } else if (task.isLate && refusalOf(exit) === undefined) {
+        } else if (task.isLate && requestFailureOf(exit) === undefined) {
           failures.timedOut(outbox, message)
         } else {
           failures.failed(outbox, message, exit)

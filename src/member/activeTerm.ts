@@ -3,57 +3,54 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import { until } from "../internal/Until.ts"
+import type { Transition } from "./data.ts"
 
 /**
- * A time in which a member is active, from what began it until what ends it.
+ * One period of being active.
  *
- * @internal
+ * @category models
  */
-export interface Term<Why> {
-  readonly began: Why
-  readonly ending: Deferred.Deferred<Why>
+export interface Term {
+  /** The transition that made the member active. */
+  readonly began: Transition
+  /** The transition that ends the term. It is known before the effects of the term are interrupted. */
+  readonly ending: Deferred.Deferred<Transition>
 }
 
-/**
- * The terms of a member, and what runs in them.
- *
- * @internal
- */
-export interface Terms<Why, E> {
-  /** Begins a term. */
-  readonly begin: (why: Why) => void
-  /** Ends the term, if there is one: interrupts what runs in it. */
-  readonly end: (why: Why) => void
-  /** Waits until all of a term that has ended is finalized. */
+/** The terms of a member, and the effects that run in them. */
+export interface Terms<E> {
+  readonly begin: (began: Transition) => void
+  /** Ends the term, if there is one, and interrupts its effects. */
+  readonly end: (ending: Transition) => void
+  /** Waits until all effects of the ended term are finalized. */
   readonly ended: Effect.Effect<void>
-  /** There will be no other term. */
+  /** Fails everything that waits for another term. */
   readonly close: (cause: Cause.Cause<E>) => Effect.Effect<void>
   /** Runs an effect in each term. */
   readonly whileActive: <A, E2, R>(
-    effect: Effect.Effect<A, E2, R> | ((term: Term<Why>) => Effect.Effect<A, E2, R>)
+    effect: Effect.Effect<A, E2, R> | ((term: Term) => Effect.Effect<A, E2, R>)
   ) => Effect.Effect<never, E | E2, R>
 }
 
-interface Live<Why> extends Term<Why> {
-  /** Done when the term has ended and nothing runs in it any more. */
+interface CurrentTerm extends Term {
+  /** Done when the term has ended and all its effects are finalized. */
   readonly empty: Deferred.Deferred<void>
   isEnding: boolean
   running: number
 }
 
-/** @internal */
-export const make = <Why, E>(): Terms<Why, E> => {
-  let live: Live<Why> | undefined
-  // The live term, or the one to come.
-  let next = Deferred.unsafeMake<Live<Why>, E>(FiberId.none)
+export const make = <E>(): Terms<E> => {
+  let current: CurrentTerm | undefined
+  // The current term, or the next one.
+  let next = Deferred.unsafeMake<CurrentTerm, E>(FiberId.none)
 
-  const checkEmpty = (term: Live<Why>) => {
+  const checkEmpty = (term: CurrentTerm) => {
     if (term.isEnding && term.running === 0) {
       Deferred.unsafeDone(term.empty, Effect.void)
     }
   }
 
-  const during = <A, E2, R>(term: Live<Why>, effect: Effect.Effect<A, E2, R>) =>
+  const during = <A, E2, R>(term: CurrentTerm, effect: Effect.Effect<A, E2, R>) =>
     Effect.acquireUseRelease(
       Effect.sync(() => term.running++),
       () => term.isEnding ? Effect.void : until(effect, term.ending),
@@ -65,25 +62,25 @@ export const make = <Why, E>(): Terms<Why, E> => {
     )
 
   return {
-    begin: (why) => {
-      live = {
-        began: why,
+    begin: (began) => {
+      current = {
+        began,
         ending: Deferred.unsafeMake(FiberId.none),
         empty: Deferred.unsafeMake(FiberId.none),
         isEnding: false,
         running: 0
       }
-      Deferred.unsafeDone(next, Effect.succeed(live))
+      Deferred.unsafeDone(next, Effect.succeed(current))
     },
-    end: (why) => {
-      if (live !== undefined && !live.isEnding) {
-        live.isEnding = true
+    end: (ending) => {
+      if (current !== undefined && !current.isEnding) {
+        current.isEnding = true
         next = Deferred.unsafeMake(FiberId.none)
-        Deferred.unsafeDone(live.ending, Effect.succeed(why))
-        checkEmpty(live)
+        Deferred.unsafeDone(current.ending, Effect.succeed(ending))
+        checkEmpty(current)
       }
     },
-    ended: Effect.suspend(() => live === undefined ? Effect.void : Deferred.await(live.empty)),
+    ended: Effect.suspend(() => current === undefined ? Effect.void : Deferred.await(current.empty)),
     close: (cause) => Effect.suspend(() => Deferred.failCause(next, cause)),
     whileActive: (effect) =>
       Effect.suspend(() => Deferred.await(next)).pipe(

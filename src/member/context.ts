@@ -9,19 +9,18 @@ import type * as Counters from "./Counters.ts"
 import type * as EventQueue from "./eventQueue.ts"
 import type * as Member from "./Member.ts"
 import type { MemberError } from "./MemberError.ts"
-import type { Transition } from "./Report.ts"
 import type { Requests } from "./Requests.ts"
 import type * as Responder from "./Responder.ts"
 
-/** What ends a member. */
+/** Failure that ends a member. */
 export type Failure = MemberError | SocketError
 
 /**
- * What reaches the fiber of a member: inputs of the core, and what has to be looked at first.
+ * Event for the fiber of a member: an input of the core, or something to be processed before it becomes one.
  *
- * - `Received`: messages of the peer, undecoded.
- * - `Completed`: a handler has ended.
- * - `Pending`: the data plane has something to do.
+ * - `Received`: messages of the peer, not decoded.
+ * - `Completed`: the result of a handler.
+ * - `Pending`: the data plane has work.
  */
 export type Event =
   | Member.Input
@@ -34,10 +33,10 @@ export type Event =
   | { readonly _tag: "Completed"; readonly completion: Responder.Completion }
   | { readonly _tag: "Pending" }
 
-/** Messages that are logged once as long as they keep coming. */
-export type Burst = NonNullable<Extract<Member.Output, { _tag: "Log" }>["burst"]>
+/** Keys of messages that are logged once in a burst. */
+export type LogKey = NonNullable<Extract<Member.Output, { _tag: "Log" }>["once"]>
 
-/** What the fiber of a member works with. */
+/** Everything that the fiber of a member works with. */
 export interface Runtime {
   readonly rules: Member.Rules
   readonly now: () => number
@@ -47,26 +46,26 @@ export interface Runtime {
   readonly requests: Requests
   readonly responder: Responder.Responder
   readonly counters: Counters.Counters
-  readonly terms: ActiveTerm.Terms<Transition, Failure>
-  readonly latest: SubscriptionRef.SubscriptionRef<Transition>
-  readonly logOnce: { readonly [B in Burst]: (now: number) => boolean }
-  /** Commands to be completed, by their ids. */
-  readonly commands: Map<number, (rejection: Member.Rejection | undefined, since: number) => void>
+  readonly terms: ActiveTerm.Terms<Failure>
+  readonly latest: SubscriptionRef.SubscriptionRef<Member.Transition>
+  readonly logOnce: { readonly [K in LogKey]: (now: number) => boolean }
+  /** Callbacks of pending commands, by id. */
+  readonly commands: Map<number, (rejection: Member.CommandReason | undefined, since: number) => void>
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly state: {
-    /** Written by the fiber of the member only. */
+    /** Written by the fiber of the member only; read by `report`. */
     member: Member.Member
-    /** What is to be done, in order. */
+    /** Outputs to be performed, in order. */
     pending: Array<Member.Output>
-    /** The epoch of what is received from the peer now. */
+    /** Epoch of the messages that are received now. */
     linkEpoch: number
-    /** Everything that the peer had sent to this host by then has been delivered. */
+    /** Everything that had arrived from the peer at this time has been delivered. */
     linkReadAt: number
-    /** Whether the fiber of the member has nothing to do but to wait for its queue. */
+    /** Whether the fiber of the member is waiting for its queue. */
     isIdle: boolean
-    /** Whether the fiber of the member is to stop, or has. */
+    /** Whether the fiber of the member is to end, or has ended. */
     isOver: boolean
-    /** Whether commands are not taken any more. */
+    /** Whether commands are rejected because the member has ended. */
     hasEnded: boolean
   }
 }

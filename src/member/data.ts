@@ -1,27 +1,27 @@
 import type * as StateMachine from "../protocol/StateMachine.ts"
 
 /**
- * What a member's decisions depend on besides what it remembers. Times are in milliseconds.
+ * Configuration of a member's decisions. Durations are in milliseconds.
  *
  * @category models
  */
 export interface Rules extends StateMachine.Rules {
   /** Whether the member votes for itself with each heartbeat, because it has no clients. */
   readonly isSelfVoting: boolean
-  /** How long accepted requests may take to complete once the member is to stop or to hand over. */
+  /** Maximum time to complete accepted requests before the member stops or hands over. */
   readonly drainMillis: number
-  /** How many failovers are allowed within `failoverWindowMillis`; infinity for no limit. */
+  /** Maximum number of failovers within `failoverWindowMillis`; infinity for no limit. */
   readonly maxFailovers: number
   readonly failoverWindowMillis: number
-  /** Whether refused connections to the peer's state port are looked for. */
+  /** Whether the peer's state port is probed for refused connections. */
   readonly crashDetection: boolean
-  /** For messages: where the peer publishes, and where this member does. */
+  /** The state ports of the peer and of this member, for messages. */
   readonly peerEndpoint: string
   readonly stateEndpoint: string
 }
 
 /**
- * A command of an operator that takes a while. `Complete` names it by its `id`.
+ * A command of an operator that does not complete at once. `Complete` refers to it by its `id`.
  *
  * @category models
  */
@@ -31,12 +31,12 @@ export interface Command {
 }
 
 /**
- * The lifecycle around the state machine.
+ * Lifecycle of a member.
  *
- * - `Serving`: requests are judged by the state.
- * - `Draining`: accepted requests are completed until then; new ones are rejected.
- * - `EndingTerm`: what runs in the term is being finalized, while the member still reports `ACTIVE`.
- * - `Stopped`: nothing follows any more.
+ * - `Serving`: the state decides about requests.
+ * - `Draining`: accepted requests are completed until the deadline; new ones are rejected.
+ * - `EndingTerm`: effects of the term are being finalized, while the member still reports `ACTIVE`.
+ * - `Stopped`: inputs are ignored.
  *
  * @category models
  */
@@ -57,10 +57,10 @@ export type Phase =
   | { readonly _tag: "Stopped" }
 
 /**
- * What the member waits for before it takes in anything else; the rest is kept in `deferred`, in order.
+ * A result without which the member must not process other inputs; these are kept in `deferred`, in order.
  *
- * - `TermEnded`: what ran in the term has to be finalized before the member reports another state. `then` follows.
- * - `LinkReset`: after a stall, all that the peer sent meanwhile has to be received first.
+ * - `TermEnded`: effects of the term have to be finalized before the member reports another state. `then` follows.
+ * - `LinkReset`: after a stall, everything that the peer sent meanwhile has to be received.
  *
  * @category models
  */
@@ -74,13 +74,13 @@ export type Wait =
   }
   | {
     readonly _tag: "LinkReset"
-    /** When this process was last known to run, if it may keep its term because it has no peer. */
+    /** The last heartbeat before the stall, if the member may keep its term because it has no peer. */
     readonly mayKeepTermOf: number | undefined
     readonly deferred: ReadonlyArray<Input>
   }
 
 /**
- * All that a member remembers: plain data, which can be compared, printed and replayed.
+ * Memory of a member: plain data, which can be compared, printed and replayed. Instants are monotonic, in milliseconds.
  *
  * @category models
  */
@@ -90,30 +90,29 @@ export interface Member {
   readonly wait: Wait | undefined
   /** The peer's last heartbeat. */
   readonly peer: { readonly state: StateMachine.PeerState; readonly receivedAt: number } | undefined
-  /** Why the peer is known to be down, for messages. */
-  readonly peerDownBecause: string | undefined
-  /** How many terms have begun to end. */
-  readonly ends: number
-  /** Heartbeats and evidence of an earlier epoch were received before a stall ended, and prove nothing. */
+  /** The message of the latest crash evidence. */
+  readonly peerDownReason: string | undefined
+  /** Number of terms that have begun to end. */
+  readonly endCount: number
+  /** Heartbeats and crash evidence of an earlier epoch were received before the end of a stall, and are ignored. */
   readonly linkEpoch: number
   readonly startedAt: number
-  /** When this member's last heartbeat was sent, or it last started over. */
+  /** When this member last sent a heartbeat, or last restarted. */
   readonly lastHeartbeatAt: number
-  /** When a heartbeat was last late; silence proves nothing for a while after that. */
+  /** The latest brief stall, shortly after which silence is unproven. */
   readonly briefStallAt: number
-  /** A vote, or the member's own, that is judged once the link has been read. */
+  /** A vote that is decided once the link has been read. */
   readonly vote: { readonly voter: string } | undefined
-  /** Whether a read of the link was asked for, and has not been answered. */
+  /** Whether a `ReadLink` is pending. */
   readonly isReading: boolean
   readonly promotion: Promotion | undefined
   readonly paused: { readonly reason: string; readonly since: number } | undefined
-  /** When the latest failovers happened, the oldest first. */
+  /** The latest failovers, the oldest first. */
   readonly failovers: ReadonlyArray<number>
 }
 
 /**
- * A promotion that is under way: `waiting` is the state that it has led to so far. A heartbeat from the peer changes that
- * state, and the promotion fails.
+ * A pending promotion. `waiting` is the state to which it has led so far; if a heartbeat changes that, the promotion fails.
  *
  * @category models
  */
@@ -122,16 +121,15 @@ export interface Promotion extends Command {
 }
 
 /**
- * What happens to a member. `linkEpoch` is the epoch in which something was received.
+ * Input of a member. `linkEpoch` is the epoch in which it was received.
  *
- * - `PeerMalformed`: the peer has sent something that is no state. It is no sign of life.
- * - `LinkRead`: everything that the peer had sent by then has been delivered. Answers `ReadLink`.
- * - `LinkReset`: the same after a stall. `refusal` is that of a connection to the peer's state port. Answers
- *   `ResetLink`.
- * - `Vote`: a request has reached a member that does not accept it.
- * - `RequestsDrained`: no accepted request is left.
- * - `TermEnded`: everything that ran in the term is finalized. Answers the `EndTerm` with the same number.
- * - `Woken`: a time that `WakeAt` named has come.
+ * - `PeerMalformed`: a message of the peer that is not a state. It does not count as a sign of life.
+ * - `LinkRead`: result of `ReadLink`. Everything that the peer had sent by `at` has been delivered.
+ * - `LinkReset`: result of `ResetLink`. `refusal` is that of a connection to the peer's state port.
+ * - `Vote`: a request that this member does not accept.
+ * - `RequestsDrained`: all accepted requests are complete.
+ * - `TermEnded`: result of the `EndTerm` with the same number. Everything that ran in the term is finalized.
+ * - `Woken`: the time of a `WakeAt` is reached.
  *
  * @category models
  */
@@ -143,10 +141,10 @@ export type Input =
     readonly linkEpoch: number
   }
   | { readonly _tag: "PeerMalformed"; readonly problem: string }
-  | { readonly _tag: "PeerDown"; readonly evidence: StateMachine.Evidence; readonly linkEpoch: number }
+  | { readonly _tag: "PeerDown"; readonly evidence: StateMachine.CrashEvidence; readonly linkEpoch: number }
   | { readonly _tag: "LinkConnecting" | "LinkConnected" | "LinkLost" }
   | { readonly _tag: "LinkRead"; readonly at: number; readonly hasSubscriber: boolean }
-  | { readonly _tag: "LinkReset"; readonly refusal: Refusal | undefined }
+  | { readonly _tag: "LinkReset"; readonly refusal: ConnectionRefusal | undefined }
   | { readonly _tag: "SubscriberJoined" | "HeartbeatDue" }
   | { readonly _tag: "HeartbeatSent"; readonly startedAt: number }
   | { readonly _tag: "Vote"; readonly voter: string; readonly hasSubscriber: boolean }
@@ -156,52 +154,73 @@ export type Input =
   | { readonly _tag: "TermEnded"; readonly end: number }
 
 /**
- * The peer's host has refused a connection to the peer's state port, some time between these instants.
+ * The peer's host refused a connection to the peer's state port, at some time between these instants.
  *
  * @category models
  */
-export interface Refusal {
+export interface ConnectionRefusal {
   readonly triedAt: number
   readonly knownAt: number
 }
 
 /**
- * Why a command is rejected.
+ * Reason of a rejected command.
+ *
+ * - `NotActive`: only the active server can hand over.
+ * - `PeerSilent`: the peer is expired, or is not passive.
+ * - `PeerAlive`: the peer sends heartbeats and has not handed over, so both would be active.
+ * - `Unsupported`: the policy has no hand-over.
+ * - `Interrupted`: the server was stopped, or ceased to be active, before the command was complete.
  *
  * @category models
  */
-export type Rejection = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "Interrupted"
+export type CommandReason = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "Interrupted"
 
 /**
- * A change of the member's state, or why its term ends.
+ * A change of a member's state and its cause: an event of the state machine, the `Start` of the member, or its `End` by a
+ * failure. The transition that ends a term by a stop may keep the state.
  *
  * @category models
  */
 export interface Transition {
-  readonly from: StateMachine.State
+  /** `undefined` for the start. */
+  readonly from: StateMachine.State | undefined
   readonly to: StateMachine.State
-  readonly cause: StateMachine.Event["_tag"]
+  readonly cause: StateMachine.Event["_tag"] | "Start" | "End"
+  /** What happened, for people. */
   readonly message: string
-  readonly explanation: string | undefined
-  readonly reason: string | undefined
+  /** Why, for people: for example how long the peer was silent, and whose vote it was. */
+  readonly explanation?: string | undefined
+  /** The reason that an operator gave. */
+  readonly reason?: string | undefined
+  /** Monotonic time in milliseconds. */
   readonly at: number
 }
 
 /**
- * What the runtime has to do, in order. What follows from an answer that is given meanwhile comes after all that was to be done
- * before it.
+ * Why votes do not lead to a takeover: an operator has paused the server, or the limit of failovers is reached. Instants are
+ * monotonic, in milliseconds.
  *
- * - `Publish`: send a state message; with `isFinal` the state port is closed behind it. `isHeartbeat` asks for `HeartbeatSent`.
+ * @category models
+ */
+export type TakeoverBlock =
+  | { readonly _tag: "Paused"; readonly reason: string; readonly since: number }
+  | { readonly _tag: "Limited"; readonly until: number }
+
+/**
+ * Output of a member: work for the runtime, to be performed in order. Outputs that follow from a result are performed after
+ * those that preceded it.
+ *
+ * - `Publish`: send a state message. `isFinal` closes the state port after it. `isHeartbeat` requests a `HeartbeatSent`.
  * - `ReadLink`: deliver what the peer has sent, then `LinkRead` (H6).
- * - `ResetLink`: deliver what the peer sent during a stall, then `LinkReset`. What is received afterwards is of `epoch`. For up
- *   to `probeMillis`, if there are any, the peer's state port is probed first.
- * - `BeginTerm`, `EndTerm`: the member is active, or ceases to be. With `isSilent` nothing else may be taken in before
- *   `TermEnded`.
- * - `Transitioned`: watchers are notified.
- * - `FailedOver`: a vote has led to a failover, so long after the peer's last heartbeat.
- * - `Conflict`: the peer reports the state that this member has, and only one of them may have.
- * - `Complete`: a command is done, or rejected.
- * - `Log`: `burst` names a message that is logged once as long as it keeps coming.
+ * - `ResetLink`: deliver what the peer sent during a stall, then `LinkReset`. Later messages belong to `epoch`. Probe the
+ *   peer's state port first, for up to `probeMillis`, if defined.
+ * - `BeginTerm`, `EndTerm`: the member becomes active, or ceases to be. If `isSilent`, `TermEnded` has to be the next input.
+ * - `Transitioned`: notify watchers.
+ * - `FailedOver`: a vote has led to a failover, `silentMillis` after the peer's last heartbeat.
+ * - `Conflict`: both servers are active, or both are passive.
+ * - `Complete`: a command is complete, or rejected.
+ * - `Log`: `once` is the key of a message that is logged once in a burst.
  *
  * @category models
  */
@@ -222,7 +241,7 @@ export type Output =
   | {
     readonly _tag: "Complete"
     readonly id: number
-    readonly rejection: Rejection | undefined
+    readonly rejection: CommandReason | undefined
     readonly since: number
   }
   | {
@@ -230,13 +249,13 @@ export type Output =
     readonly level: "Info" | "Warning" | "Error"
     readonly message: string
     readonly transition?: Transition
-    readonly burst?: "Held" | "Malformed" | "TwoActive" | "Silent"
+    readonly once?: "Blocked" | "Malformed" | "TwoActive" | "Silent"
   }
   | { readonly _tag: "Abort"; readonly reason: StateMachine.FatalReason }
   | { readonly _tag: "Exit" }
 
-/** One step under way: what the member has become so far, and what is to be done. */
-export interface Turn {
+/** Working copy of a member during one step, with the outputs so far. */
+export interface Draft {
   readonly rules: Rules
   readonly now: number
   member: Member

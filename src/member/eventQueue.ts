@@ -1,21 +1,21 @@
 import * as Effect from "effect/Effect"
 
 /**
- * Where several streams of events merge for one fiber.
+ * Queue of events, with many writers and one reader.
  *
- * A `Mailbox` takes two more steps of the scheduler from an event to its reader, which is a twentieth of a round trip over a
- * socket. Streams use `put`, which waits, so that they hold no more than one item each.
+ * Not a `Mailbox`: that takes two more steps of the scheduler from an event to its reader, which is a twentieth of a round trip
+ * over a socket. Streams use `put`, which waits, so that each holds at most one item.
  */
 export interface EventQueue<A> {
   /** Adds an item. */
   readonly offer: (item: A) => void
   /** Adds an item and waits until the reader has taken it. */
   readonly put: (item: A) => Effect.Effect<void>
-  /** Everything in the queue; waits for an item if it is empty. For one reader. */
+  /** Removes all items; waits for one if the queue is empty. */
   readonly takeAll: Effect.Effect<ReadonlyArray<A>>
-  /** Everything in the queue, which may be nothing. */
+  /** Removes all items, of which there may be none. */
   readonly poll: () => ReadonlyArray<A>
-  /** Whether the reader waits for an item, so that the queue is empty. */
+  /** Whether the reader is waiting, so the queue is empty. */
   readonly isAwaited: () => boolean
 }
 

@@ -1,17 +1,17 @@
-/** Limits failovers in a sliding window: at most `limit` of them in `windowMillis`. */
+/** Sliding-window limit: at most `maxFailovers` failovers in `failoverWindowMillis`. */
 export interface Limit {
   readonly maxFailovers: number
   readonly failoverWindowMillis: number
 }
 
-/** The failovers that still count, after another one. More than the limit are never needed. */
+/** Adds a failover. Keeps no more than the limit needs. */
 export const record = (
   { maxFailovers }: Limit,
   failovers: ReadonlyArray<number>,
   at: number
 ): ReadonlyArray<number> => Number.isFinite(maxFailovers) ? [...failovers, at].slice(-maxFailovers) : failovers
 
-/** Until when another failover is not allowed; `undefined` if it is. */
+/** The time until which another failover is blocked; `undefined` if it is allowed. */
 export const limitedUntil = (
   { failoverWindowMillis, maxFailovers }: Limit,
   failovers: ReadonlyArray<number>,

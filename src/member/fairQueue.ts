@@ -1,21 +1,21 @@
 import type * as Frames from "../wire/Frames.ts"
 
-/** An accepted request that waits for others to complete. */
+/** A queued request. */
 export interface QueuedRequest {
   readonly request: Frames.Frames
-  /** When it was received. */
+  /** When it was received, in monotonic milliseconds. */
   readonly at: number
 }
 
 /** Fair queue: round robin over clients, first in first out within one. */
 export interface FairQueue {
   readonly size: () => number
-  /** How many requests of a request's client are queued. */
+  /** Number of queued requests of the same client. */
   readonly sizeOf: (request: Frames.Frames) => number
   readonly add: (queued: QueuedRequest) => void
-  /** The next one. */
+  /** The next request. */
   readonly first: () => QueuedRequest | undefined
-  /** Removes the next one. */
+  /** Removes the next request. */
   readonly shift: () => void
 }
 
@@ -24,7 +24,7 @@ export const clientOf = (request: Frames.Frames): string => String.fromCharCode(
 
 /** Whether one client sends more than all others together. */
 export const hasDominantClient = (requests: ReadonlyArray<Frames.Frames>): boolean => {
-  // The vote of Boyer and Moore: only the client that is left can have a majority.
+  // Boyer-Moore majority vote: only the last candidate can have a majority.
   let candidate = requests[0]
   let lead = 0
   for (const request of requests) {
@@ -39,7 +39,7 @@ const isSameClient = ([one]: Frames.Frames, [other]: Frames.Frames): boolean => 
   if (i !== other!.length) {
     return false
   }
-  // The last bytes are those that differ.
+  // Routing ids differ in their last bytes.
   while (i > 0 && one![i - 1] === other![i - 1]) {
     i--
   }
@@ -47,7 +47,7 @@ const isSameClient = ([one]: Frames.Frames, [other]: Frames.Frames): boolean => 
 }
 
 export const make = (): FairQueue => {
-  // The client whose turn it is comes first; a Map keeps the order.
+  // A Map keeps the order: the client that is served next comes first.
   const clients = new Map<string, Array<QueuedRequest>>()
   let size = 0
   return {

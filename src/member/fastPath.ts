@@ -1,6 +1,6 @@
 /**
- * The fast path: answers a batch of requests within the call that delivers it, without the fiber of the member, where nothing
- * else has to come first. No Effect, no generator and no closure.
+ * The fast path: serves a batch of requests within the call that delivers it, without the fiber of the member, if nothing else
+ * has to be processed first. No Effect, no generator and no closure.
  */
 import * as Effect from "effect/Effect"
 import { sliceMillis } from "../internal/Scheduler.ts"
@@ -11,20 +11,20 @@ import * as Member from "./Member.ts"
 import { unlessStalled } from "./outputs.ts"
 
 const pending: Event = { _tag: "Pending" }
-const taken = Promise.resolve()
+const done = Promise.resolve()
 const none: ReadonlyArray<never> = []
 
-/** The link is read again after this share of a slice, so that a server with a request in flight all the time is always fresh. */
+/** The link is read again after this share of a slice, so that a continuously loaded server stays on the fast path. */
 const refreshMillis = 0.7 * sliceMillis
 
 /**
- * Reads the link beside the fiber of the member.
+ * Reads the link concurrently with the fiber of the member.
  *
- * Everything that had reached the socket of the link when the read began is delivered when it ends, or it finds something waiting: the
- * receive loop of the link always has a receive pending, unless the member has yet to take what it received, and then its queue is
- * not empty. A read lasts until the event loop has polled once from the beginning, which calls that receive back, and the loop
- * puts what it received into the member's queue within the same turn. So a request that is accepted while the queue is empty comes after
- * everything that the peer had sent by `linkReadAt` (H6).
+ * At the end of a read, everything that had reached the socket of the link when the read began is delivered, or the read reports
+ * that more is waiting. The receive loop of the link always has a pending receive, unless the member has yet to take what it
+ * received; then the member's queue is not empty. A read lasts for one complete poll of the event loop, which completes that
+ * receive, and the loop offers the result to the queue in the same turn. A request that is accepted while the queue is empty is
+ * therefore decided after everything that the peer had sent by `linkReadAt` (H6).
  */
 const makeRefresh = ({ fork, link, now, state }: Runtime): () => void => {
   let isReading = false
@@ -35,22 +35,22 @@ const makeRefresh = ({ fork, link, now, state }: Runtime): () => void => {
       state.linkReadAt = Math.max(state.linkReadAt, at)
     }
   }
-  const poll = link.pollSync ?? ((onPolled) => fork(Effect.map(link.poll, onPolled)))
+  const read = Effect.map(link.poll, onPolled)
   return () => {
     if (!isReading) {
       isReading = true
       at = now()
-      poll(onPolled)
+      fork(read)
     }
   }
 }
 
-/** Whether a batch that is received now may be answered at once. */
+/** Whether a batch that is received now may be served at once. */
 const isFree = ({ queue, requests, rules, state }: Runtime, at: number): boolean =>
   state.isIdle && queue.isAwaited() && at - state.linkReadAt <= sliceMillis && requests.isFree() &&
   Member.acceptsAtOnce(rules, state.member, at)
 
-/** Leaves a batch to the fiber of the member. A function of its own: closures cost the function around them, made or not. */
+/** Passes a batch to the fiber of the member. A separate function: a closure slows its function down even where it is not created. */
 const enqueue = ({ queue, requests }: Runtime, batch: ReadonlyArray<Frames.Frames>, at: number): Promise<void> =>
   new Promise((resolve) => {
     requests.offer(batch, at, resolve)
@@ -67,7 +67,7 @@ export const make = (runtime: Runtime): OnBatch => {
     }
     if (!requests.serveNow(batch, at, state.member.protocol.state, now, state.linkReadAt + sliceMillis)) {
       queue.offer(pending)
-      return taken
+      return done
     }
     if (at - state.linkReadAt > refreshMillis) {
       refresh()

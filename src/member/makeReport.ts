@@ -3,21 +3,9 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import type { Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
-import type { Report, TakeoverBlock } from "./Report.ts"
+import type { Report } from "./Report.ts"
 
-const holdOf = (rules: Member.Rules, member: Member.Member, at: number): TakeoverBlock | undefined => {
-  const block = Member.blockAt(rules, member, at)
-  switch (block?._tag) {
-    case "Paused":
-      return { _tag: "Paused", reason: block.reason, at: block.since }
-    case "Limited":
-      return { _tag: "Limited", until: block.until }
-    case undefined:
-      return undefined
-  }
-}
-
-/** Whether the peer still sends heartbeats, be it that the state machine ignores them (H9). */
+/** Whether the peer is expired and sends no heartbeats, not even such that the state machine ignores (H9). */
 const isPeerSilent = (
   { peerTimeoutMillis }: Member.Rules,
   { peer, protocol }: Member.Member,
@@ -26,7 +14,7 @@ const isPeerSilent = (
   StateMachine.isPeerExpired(protocol, at) &&
   !(Number.isFinite(protocol.peerDeadline) && peer !== undefined && at - peer.receivedAt <= peerTimeoutMillis)
 
-/** Everything that can be seen of a member now. */
+/** Snapshot of a member. */
 export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runtime): Effect.Effect<Report> =>
   Effect.zipWith(SubscriptionRef.get(latest), frontend.connections, (transition, connections): Report => {
     const at = now()
@@ -45,6 +33,6 @@ export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runt
       connections,
       latency: counters.latency.get(),
       failover: counters.failover.get(),
-      takeoverBlock: holdOf(rules, member, at)
+      takeoverBlock: Member.blockAt(rules, member, at)
     }
   })

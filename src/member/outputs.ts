@@ -1,4 +1,4 @@
-/** Gives inputs to the core and does what it says, in order. */
+/** Passes inputs to the core, and performs its outputs in order. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -10,13 +10,12 @@ import * as PeerMessage from "../wire/PeerMessage.ts"
 import type { Event, Failure, Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
 import { MemberError } from "./MemberError.ts"
-import type { Transition } from "./Report.ts"
 import type { Completion } from "./Responder.ts"
 
 const decode = Schema.decodeEither(PeerMessage.PeerMessage)
 const encode = Schema.encodeSync(PeerMessage.PeerMessage)
 
-/** A step of the core, with what follows from it. */
+/** Steps the core, and performs the outputs. */
 export const step = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Effect.Effect<void, Failure> =>
   Effect.suspend(() => {
     const { rules, state } = runtime
@@ -26,8 +25,8 @@ export const step = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Eff
   })
 
 /**
- * Does what the core says. Some outputs are answered while they are performed: what follows from the answer comes after all that
- * was to be done before, so that nothing which it has overtaken is done later.
+ * Performs outputs. Some have a result that is processed at once; the outputs that follow from it are performed after all
+ * pending ones, so the order is that of the decisions.
  */
 export const performAll = (
   runtime: Runtime,
@@ -54,9 +53,9 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
     case "EndTerm":
       return endTerm(runtime, output)
     case "BeginTerm":
-      return Effect.sync(() => terms.begin(transitionOf(output.transition)))
+      return Effect.sync(() => terms.begin(output.transition))
     case "Transitioned":
-      return SubscriptionRef.set(latest, transitionOf(output.transition))
+      return SubscriptionRef.set(latest, output.transition)
     case "FailedOver":
       counters.failovers++
       counters.failover.add(output.silentMillis)
@@ -92,21 +91,21 @@ const publish = (
   return Effect.zipRight(runtime.link.publish(message), step(runtime, [{ _tag: "HeartbeatSent", startedAt }]))
 }
 
-/** Delivers everything that the peer has sent before now, batch by batch, and then says so. */
+/** Delivers everything that the peer has sent before now, batch by batch, then `LinkRead`. */
 const readLink = (runtime: Runtime): Effect.Effect<void, Failure> =>
   Effect.gen(function*() {
     const { link, now, queue, state } = runtime
     let at = now()
     while (yield* link.poll) {
-      yield* takeIn(runtime, yield* queue.takeAll)
+      yield* processEvents(runtime, yield* queue.takeAll)
       at = now()
     }
     state.linkReadAt = at
     const hasSubscriber = yield* link.hasSubscriber
-    yield* takeIn(runtime, queue.poll(), [{ _tag: "LinkRead", at, hasSubscriber }])
+    yield* processEvents(runtime, queue.poll(), [{ _tag: "LinkRead", at, hasSubscriber }])
   })
 
-/** Delivers everything that the peer sent during a stall, batch by batch. What it sends meanwhile does not keep this up. */
+/** Delivers everything that the peer sent during a stall, batch by batch, for a limited time. */
 const resetLink = (
   runtime: Runtime,
   { epoch, probeMillis }: Extract<Member.Output, { _tag: "ResetLink" }>
@@ -127,7 +126,7 @@ const resetLink = (
       all.push(...events)
     }
     state.linkEpoch = epoch
-    yield* takeIn(runtime, all, [{ _tag: "LinkReset", refusal }])
+    yield* processEvents(runtime, all, [{ _tag: "LinkReset", refusal }])
   })
 
 /** Finalizes everything that runs while the member is active. */
@@ -135,7 +134,7 @@ const endTerm = (
   runtime: Runtime,
   { end, isSilent, transition }: Extract<Member.Output, { _tag: "EndTerm" }>
 ): Effect.Effect<void, Failure> => {
-  const release = releaseTerm(runtime, transitionOf(transition))
+  const release = releaseTerm(runtime, transition)
   return isSilent
     ? Effect.zipRight(release, step(runtime, [{ _tag: "TermEnded", end }]))
     : Effect.sync(() => runtime.fork(Effect.zipRight(release, runtime.queue.put({ _tag: "TermEnded", end }))))
@@ -143,7 +142,7 @@ const endTerm = (
 
 export const releaseTerm = (
   { responder, terms }: Pick<Runtime, "responder" | "terms">,
-  transition: Transition
+  transition: Member.Transition
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     terms.end(transition)
@@ -159,16 +158,16 @@ const wakeAt = ({ fork, now, queue }: Runtime, at: number) =>
 
 const log = (
   { logOnce, now }: Runtime,
-  { burst, level, message, transition }: Extract<Member.Output, { _tag: "Log" }>
+  { once, level, message, transition }: Extract<Member.Output, { _tag: "Log" }>
 ): Effect.Effect<void> => {
-  if (burst !== undefined && !logOnce[burst](now())) {
+  if (once !== undefined && !logOnce[once](now())) {
     return Effect.void
   }
   const line = { Info: Effect.logInfo, Warning: Effect.logWarning, Error: Effect.logError }[level](message)
   return transition === undefined ? line : Effect.annotateLogs(line, annotationsOf(transition))
 }
 
-/** The clients of requests that were interrupted are told before the member ends. */
+/** Replies to clients whose requests were interrupted before the member ends. */
 const abort = (runtime: Runtime, reason: MemberError["reason"]) =>
   Effect.suspend(() => {
     const completions = runtime.queue.poll().flatMap((event) => event._tag === "Completed" ? [event.completion] : [])
@@ -178,15 +177,15 @@ const abort = (runtime: Runtime, reason: MemberError["reason"]) =>
 
 type Received = Extract<Event, { _tag: "Received" }>
 
-/** What comes behind handlers that have ended: the member's own heartbeat, votes, and the end of a drain. */
+/** Inputs that are processed after completed handlers: the member's own heartbeat, votes, and the end of a drain. */
 const isLast = ({ _tag }: Member.Input): boolean =>
   _tag === "HeartbeatDue" || _tag === "LinkRead" || _tag === "LinkReset" || _tag === "TermEnded" || _tag === "Woken"
 
 /**
- * Takes in what has come: what the peer sent, commands and evidence, then what handlers have completed, then the rest. Replies
- * that are ready go first, before a stall is noticed that voids them.
+ * Processes events: messages of the peer, commands and crash evidence, then completed handlers, then the rest. Completed
+ * replies are sent first, before a stall is detected that would void them.
  */
-export const takeIn = (
+export const processEvents = (
   runtime: Runtime,
   events: ReadonlyArray<Event>,
   more: ReadonlyArray<Member.Input> = []
@@ -221,7 +220,7 @@ export const takeIn = (
     )
 }
 
-/** Heartbeats that were received before a stall do not count. */
+/** Steps the core, and counts heartbeats, except those received before a stall. */
 const stepAndCount = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Effect.Effect<void, Failure> =>
   Effect.tap(step(runtime, inputs), () => {
     for (const input of inputs) {
@@ -241,14 +240,14 @@ const decodeOne = ({ counters }: Runtime, { at, linkEpoch }: Received, message: 
   return { _tag: "PeerMalformed", problem: decoded.left.message }
 }
 
-/** Replies as they are, unless the peer may have taken over since they were made: then their clients have to ask again. */
+/** Replies, or after a stall, when the peer may have taken over, the status that makes clients retry. */
 export const unlessStalled = (
   { now, rules, state }: Runtime,
   replies: ReadonlyArray<Frames.Frames>
 ): ReadonlyArray<Frames.Frames> =>
   Member.mayReply(rules, state.member, now()) ? replies : replies.flatMap(Envelope.withdraw)
 
-/** Sends what is in the outbox. */
+/** Sends the contents of the outbox. */
 export const flush = (runtime: Runtime): Effect.Effect<void, Failure> => {
   const outbox = runtime.requests.takeOutbox()
   if (outbox === undefined) {
@@ -260,25 +259,12 @@ export const flush = (runtime: Runtime): Effect.Effect<void, Failure> => {
   return logs.length === 0 ? send : Effect.zipRight(Effect.all(logs, { discard: true }), send)
 }
 
-/** A transition as watchers see it. */
-export const transitionOf = (
-  { at, cause, explanation, from, message, reason, to }: Member.Transition
-): Transition => ({
-  from,
-  to,
-  cause,
-  message,
-  ...(explanation === undefined ? {} : { explanation }),
-  ...(reason === undefined ? {} : { reason }),
-  at
-})
-
-/** What a log has of a transition besides its message. */
+/** Log annotations of a transition. */
 const annotationsOf = ({ cause, explanation, from, reason, to }: Member.Transition) => ({
   event: "transition",
   from,
   to,
   cause,
-  ...(explanation === undefined ? {} : { evidence: explanation }),
+  ...(explanation === undefined ? {} : { explanation }),
   ...(reason === undefined ? {} : { reason })
 })

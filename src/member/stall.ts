@@ -1,10 +1,10 @@
-/** Stalls: this process did not run for so long that what it knew of its peer is void (H4). */
+/** Stalls: this process did not run for so long that its knowledge of the peer is void (H4). */
 import * as StateMachine from "../protocol/StateMachine.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
-import type { Input, Member, Refusal, Rules, Turn, Wait } from "./data.ts"
+import type { ConnectionRefusal, Draft, Input, Member, Rules, Wait } from "./data.ts"
 import { advance, become } from "./transition.ts"
 
-/** What follows from a stall, if there was one and the policy has a rule for it. */
+/** Outcome of a stall, if there was one and the policy has H4. */
 const outcomeOf = (
   rules: Rules,
   { lastHeartbeatAt, protocol }: Member,
@@ -17,100 +17,99 @@ const outcomeOf = (
   return outcome.next === protocol ? undefined : outcome
 }
 
-/** Whether a member does not know any more who is active. */
+/** Whether a member has stalled and its policy has H4: it does not know which server is active. */
 export const isStalled = (rules: Rules, member: Member, now: number): boolean =>
   outcomeOf(rules, member, now) !== undefined
 
-const awaitLink = (turn: Turn, mayKeepTermOf: number | undefined): void => {
-  const { peerTimeoutMillis } = turn.rules
-  // An answer that is too late to keep the term does not delay its end.
+const resetLink = (draft: Draft, mayKeepTermOf: number | undefined): void => {
+  const { peerTimeoutMillis } = draft.rules
+  // A probe that is too late to keep the term must not delay its end.
   const probeMillis = mayKeepTermOf === undefined
     ? undefined
-    : Math.min(inMillis(turn.rules, timing.probe), mayKeepTermOf + peerTimeoutMillis - turn.now)
-  turn.member = { ...turn.member, wait: { _tag: "LinkReset", mayKeepTermOf, deferred: [] } }
-  turn.outputs.push({ _tag: "ResetLink", epoch: turn.member.linkEpoch, probeMillis })
+    : Math.min(inMillis(draft.rules, timing.probe), mayKeepTermOf + peerTimeoutMillis - draft.now)
+  draft.member = { ...draft.member, wait: { _tag: "LinkReset", mayKeepTermOf, deferred: [] } }
+  draft.outputs.push({ _tag: "ResetLink", epoch: draft.member.linkEpoch, probeMillis })
 }
 
-/** Whether a refused connection can show that this member, which is active, has had no peer since its last heartbeat. */
+/** Whether crash evidence can prove that this active member has had no peer since its last heartbeat. */
 const mayKeepTerm = (rules: Rules, { lastHeartbeatAt, protocol }: Member, now: number): boolean =>
   rules.crashDetection && protocol.state === "ACTIVE" && StateMachine.isPeerExpired(protocol, lastHeartbeatAt) &&
   StateMachine.mayKeepTerm(rules, lastHeartbeatAt, now)
 
-/** Starts over: the term ends, the state is published, and the time that the peer has to be received begins when the link is reset. */
-const startOver = (turn: Turn, stalledAt: number): void => {
-  const { now, rules } = turn
-  const outcome = StateMachine.step(rules, turn.member.protocol, { _tag: "Stalled", now })
-  turn.member = { ...turn.member, lastHeartbeatAt: now }
-  become(turn, outcome, "Stalled", explain(now - stalledAt))
-  const { wait } = turn.member
+/** Restarts: the term ends, the state is published, and the peer's deadline counts from the reset of the link. */
+const restart = (draft: Draft, stalledAt: number): void => {
+  const { now, rules } = draft
+  const outcome = StateMachine.step(rules, draft.member.protocol, { _tag: "Stalled", now })
+  draft.member = { ...draft.member, lastHeartbeatAt: now }
+  become(draft, outcome, "Stalled", detailsOf(now - stalledAt))
+  const { wait } = draft.member
   if (wait?._tag === "TermEnded") {
-    turn.member = { ...turn.member, wait: { ...wait, isStalled: true } }
+    draft.member = { ...draft.member, wait: { ...wait, isStalled: true } }
   } else {
-    awaitLink(turn, undefined)
+    resetLink(draft, undefined)
   }
 }
 
-const explain = (millis: number) => ({ explanation: `this process did not run for ${Math.round(millis)} ms` })
+const detailsOf = (millis: number) => ({ explanation: `this process did not run for ${Math.round(millis)} ms` })
 
 /**
- * Starts over after a stall. What the peer sent before counts for nothing, and the time that it has to be received begins anew
- * when the link has been reset. A policy without a rule for it must not publish before it has received what the peer sent
- * meanwhile.
+ * Restarts after a stall. Earlier messages of the peer are void, and its deadline counts from the reset of the link. A policy
+ * without H4 only resets the link: it must not publish before it has received what the peer sent meanwhile.
  */
-export const checkStall = (turn: Turn): void => {
-  const { member, now, rules } = turn
+export const checkStall = (draft: Draft): void => {
+  const { member, now, rules } = draft
   if (member.phase._tag === "Stopped" || !StateMachine.isStalled(rules, member.lastHeartbeatAt, now)) {
     return
   }
   if (!isStalled(rules, member, now)) {
-    return awaitLink(turn, undefined)
+    return resetLink(draft, undefined)
   }
-  turn.member = { ...member, linkEpoch: member.linkEpoch + 1 }
+  draft.member = { ...member, linkEpoch: member.linkEpoch + 1 }
   if (mayKeepTerm(rules, member, now)) {
-    return awaitLink(turn, member.lastHeartbeatAt)
+    return resetLink(draft, member.lastHeartbeatAt)
   }
-  startOver(turn, member.lastHeartbeatAt)
+  restart(draft, member.lastHeartbeatAt)
 }
 
-/** Goes on to reset the link once the term that the stall has ended is finalized. */
-export const onStalledTermEnded = (turn: Turn): void => awaitLink(turn, undefined)
+/** Resets the link once the term that the stall has ended is finalized. */
+export const onStalledTermEnded = (draft: Draft): void => resetLink(draft, undefined)
 
 /**
- * Whether no peer can have been active since the last heartbeat, and none listens: it had expired before, nothing was received
- * from it since, and its host refused a connection soon enough. One that starts after the refusal gives this member as much time
- * as one that received a heartbeat then.
+ * Whether no peer can have been active since the last heartbeat, and none listens: the peer was expired, no heartbeat was received
+ * since, and its host refused a connection in time. A peer that starts after the refusal waits for this member as long as one
+ * that received a heartbeat at that time.
  */
 const isAlone = (
-  { now, rules }: Turn,
+  { now, rules }: Draft,
   { deferred, mayKeepTermOf }: Extract<Wait, { _tag: "LinkReset" }>,
-  refusal: Refusal | undefined
-): refusal is Refusal =>
+  refusal: ConnectionRefusal | undefined
+): refusal is ConnectionRefusal =>
   mayKeepTermOf !== undefined && refusal !== undefined &&
   StateMachine.mayKeepTerm(rules, mayKeepTermOf, refusal.knownAt) &&
   !deferred.some(({ _tag }) => _tag === "PeerHeartbeat") && !StateMachine.isStalled(rules, refusal.triedAt, now)
 
-/** Everything that the peer sent during the stall has been received. */
+/** Continues once everything that the peer sent during the stall has been received. */
 export const onLinkReset = (
-  turn: Turn,
+  draft: Draft,
   wait: Extract<Wait, { _tag: "LinkReset" }>,
   { refusal }: Extract<Input, { _tag: "LinkReset" }>
 ): void => {
-  const { member, now, rules } = turn
+  const { member, now, rules } = draft
   if (wait.mayKeepTermOf === undefined) {
     const { next: protocol } = StateMachine.step(rules, member.protocol, { _tag: "Stalled", now })
-    turn.member = { ...member, protocol, lastHeartbeatAt: now, briefStallAt: now }
-  } else if (isAlone(turn, wait, refusal)) {
-    turn.member = { ...member, lastHeartbeatAt: refusal.triedAt }
-    advance(turn, { _tag: "Stalled", now, isAlone: true }, explain(now - wait.mayKeepTermOf))
+    draft.member = { ...member, protocol, lastHeartbeatAt: now, briefStallAt: now }
+  } else if (isAlone(draft, wait, refusal)) {
+    draft.member = { ...member, lastHeartbeatAt: refusal.triedAt }
+    advance(draft, { _tag: "Stalled", now, isAlone: true }, detailsOf(now - wait.mayKeepTermOf))
   } else {
-    startOver(turn, wait.mayKeepTermOf)
+    restart(draft, wait.mayKeepTermOf)
   }
 }
 
-/** A heartbeat that is due: published, unless it is late by so much that the peer has to be given more time first. */
-export const onLate = (turn: Turn): void => {
-  if (StateMachine.isBriefStall(turn.rules, turn.member.lastHeartbeatAt, turn.now)) {
-    turn.member = { ...turn.member, briefStallAt: turn.now }
-    advance(turn, { _tag: "BrieflyStalled", now: turn.now })
+/** Checks a due heartbeat for a brief stall, after which the peer is given more time. */
+export const checkBriefStall = (draft: Draft): void => {
+  if (StateMachine.isBriefStall(draft.rules, draft.member.lastHeartbeatAt, draft.now)) {
+    draft.member = { ...draft.member, briefStallAt: draft.now }
+    advance(draft, { _tag: "BrieflyStalled", now: draft.now })
   }
 }

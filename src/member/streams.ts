@@ -1,4 +1,4 @@
-/** The streams that a member merges: requests, heartbeats of the peer, and its own clock. */
+/** Event streams of a member: requests, messages and events of the link, and the clock. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -17,9 +17,9 @@ const linkInputs = {
   Joined: { _tag: "SubscriberJoined" }
 } as const satisfies { readonly [E in LinkEvent]: Event }
 
-const endless = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
+const dieOnEnd = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
 
-/** Feeds the queue for as long as it runs. */
+/** Merges the streams into the queue. Never ends by itself. */
 export const run = (
   runtime: Runtime,
   { crashDetection, heartbeat }: BinaryStarConfig
@@ -43,9 +43,9 @@ export const run = (
   )
   return Effect.all([
     fromFrontend,
-    Effect.zipRight(fromPeer, endless("messages from the peer")),
-    Effect.zipRight(fromClock, endless("heartbeats")),
-    Effect.zipRight(fromEvidence, endless("crash evidence")),
-    Effect.zipRight(fromLink, endless("link events"))
+    Effect.zipRight(fromPeer, dieOnEnd("messages from the peer")),
+    Effect.zipRight(fromClock, dieOnEnd("heartbeats")),
+    Effect.zipRight(fromEvidence, dieOnEnd("crash evidence")),
+    Effect.zipRight(fromLink, dieOnEnd("link events"))
   ], { concurrency: "unbounded", discard: true })
 }

@@ -10,49 +10,36 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Deadlines from "../internal/Deadlines.ts"
 
-/**
- * Something that runs for somebody: an effect, or what tells by itself when it has ended.
- *
- * @internal
- */
+/** A running handler: an effect, or a deferred reply. */
 export interface Task<T, A> {
-  /** For whom. */
   readonly owner: T
-  /** Where it has one. */
+  /** `undefined` for a deferred reply. */
   readonly fiber: Fiber.RuntimeFiber<A, unknown> | undefined
-  /** Ends it, soon. */
+  /** Requests its end. */
   readonly interrupt: () => void
-  /** Whether it was interrupted because it took too long. */
+  /** Whether it was interrupted by the timeout. */
   isLate: boolean
 }
 
-/**
- * Effects that run beside each other, each with a fiber of its own and for a limited time.
- *
- * @internal
- */
+/** Concurrent tasks with a common timeout. */
 export interface Tasks<T, A, R> {
-  /** Starts an effect. One that ends without waiting for anything gives its exit at once; `onEnd` hears of the others. */
+  /** Starts an effect. Returns the exit of one that ends at once; `onEnd` is called for any other. */
   readonly start: (owner: T, effect: Effect.Effect<A, unknown, R>) => Exit.Exit<A, unknown> | undefined
-  /** Starts what calls back when it has ended, and gives what is called where it is interrupted. */
-  readonly startLater: (owner: T, start: (settle: (exit: Exit.Exit<A, unknown>) => void) => () => void) => void
-  /** How many run. */
+  /** Starts a deferred reply: `start` returns the callback for its interruption. */
+  readonly startDeferred: (owner: T, start: (complete: (exit: Exit.Exit<A, unknown>) => void) => () => void) => void
+  /** Number of running tasks. */
   readonly size: () => number
-  /** Interrupts all and waits until they have ended. */
+  /** Interrupts all tasks, and waits until they have ended. */
   readonly interruptAll: Effect.Effect<void>
 }
 
-/**
- * Makes a place for tasks that all end with the scope.
- *
- * @internal
- */
+/** Makes a set of tasks, which are interrupted when the scope closes. */
 export const make = <T, A, R>(
   timeout: Duration.Duration,
   onEnd: (task: Task<T, A>, exit: Exit.Exit<A, unknown>) => void
 ): Effect.Effect<Tasks<T, A, R>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    // A layer may be built where interruption is off, and in a span; what runs here has nothing to do with either.
+    // A layer may be built in an uninterruptible region and in a span. Tasks inherit neither.
     const runtime = (yield* Effect.runtime<R>()).pipe(
       Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
       Runtime.updateContext((context) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>)
@@ -90,7 +77,7 @@ export const make = <T, A, R>(
         })
         return undefined
       },
-      startLater: (owner, start) => {
+      startDeferred: (owner, start) => {
         const end = (exit: Exit.Exit<A, unknown>) => {
           if (tasks.delete(task)) {
             deadlines.delete(task)

@@ -1,9 +1,9 @@
-/** Carries out what the state machine says: the one place where a member's state changes. */
+/** Applies outcomes of the state machine: the only place where a member's state changes. */
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type { Output, Rules, Transition, Turn } from "./data.ts"
+import type { Draft, Output, Rules, Transition } from "./data.ts"
 
-/** What is told of a transition besides its message. */
-export type Why = Partial<Pick<Transition, "explanation" | "reason">>
+/** Details of a transition besides its message. */
+export type Details = Pick<Transition, "explanation" | "reason">
 
 const publication = ({ next, publish }: StateMachine.Outcome): ReadonlyArray<Output> =>
   publish === undefined ? [] : [{
@@ -14,25 +14,24 @@ const publication = ({ next, publish }: StateMachine.Outcome): ReadonlyArray<Out
     isHeartbeat: false
   }]
 
-/** Whether requests are accepted in a state, so that something may run in it. Requests in any other change it, or are rejected. */
+/** Whether requests are accepted in this state. In any other they are votes. */
 export const accepts = ({ policy, role }: Rules, state: StateMachine.State): boolean =>
   policy[role][state]?.ClientRequest._tag === "Stay"
 
-/** What the step from one state to another is, for watchers and logs. */
+/** The transition of an outcome, for watchers and logs. */
 export const describe = (
-  turn: Turn,
+  draft: Draft,
   outcome: StateMachine.Outcome,
-  cause: Transition["cause"],
-  why: Why
-): Transition => ({
-  from: turn.member.protocol.state,
+  cause: StateMachine.Event["_tag"],
+  details: Details = {}
+) => ({
+  from: draft.member.protocol.state,
   to: outcome.next.state,
   cause,
   message: outcome.message ?? cause,
-  explanation: why.explanation,
-  reason: why.reason,
-  at: turn.now
-})
+  ...details,
+  at: draft.now
+} satisfies Transition)
 
 const announce = (outcome: StateMachine.Outcome, transition: Transition): ReadonlyArray<Output> =>
   outcome.message === undefined ? [] : [{
@@ -45,52 +44,59 @@ const announce = (outcome: StateMachine.Outcome, transition: Transition): Readon
 interface Change {
   readonly transition: Transition
   readonly isTermOver: boolean
-  /** What follows once nothing runs in the term any more. */
+  /** Outputs once everything that ran in the term is finalized. */
   readonly then: ReadonlyArray<Output>
 }
 
-const change = (turn: Turn, outcome: StateMachine.Outcome, cause: Transition["cause"], why: Why): Change => {
-  const transition = describe(turn, outcome, cause, why)
+const change = (
+  draft: Draft,
+  outcome: StateMachine.Outcome,
+  cause: StateMachine.Event["_tag"],
+  details: Details
+): Change => {
+  const transition = describe(draft, outcome, cause, details)
   const { from, to } = transition
   const isActivated = from !== to && to === "ACTIVE"
-  const { phase } = turn.member
+  const { phase } = draft.member
   const isTermAgain = isActivated && phase._tag === "EndingTerm"
-  turn.member = {
-    ...turn.member,
+  draft.member = {
+    ...draft.member,
     protocol: outcome.next,
-    // A term that begins while the one before ends has to be ended as well, at once.
-    phase: isTermAgain ? { ...phase, _tag: "Draining", until: turn.now } : phase
+    // A term that begins while the previous one is ending has to end as well, at once.
+    phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
   }
-  // A server that is reported active has told its peer so, which would not take over from it otherwise.
-  turn.outputs.push(...(isActivated ? publication(outcome) : []), ...announce(outcome, transition))
+  // Published first: a server that is seen to be active has notified its peer, which would otherwise not take over from it.
+  draft.outputs.push(...(isActivated ? publication(outcome) : []), ...announce(outcome, transition))
   return {
     transition,
-    isTermOver: from !== to && to !== "ACTIVE" && accepts(turn.rules, from),
+    isTermOver: from !== to && to !== "ACTIVE" && accepts(draft.rules, from),
     then: [
       ...(from === to ? [] : [{ _tag: "Transitioned", transition } as const]),
       ...(isActivated ? [{ _tag: "BeginTerm", transition } as const] : publication(outcome)),
-      ...(isTermAgain ? [{ _tag: "WakeAt", at: turn.now } as const] : [])
+      ...(isTermAgain ? [{ _tag: "WakeAt", at: draft.now } as const] : [])
     ]
   }
 }
 
-/**
- * Makes the member what an outcome says. Where that ends a term, everything that ran in it is finalized before another state is
- * reported.
- */
-export const become = (turn: Turn, outcome: StateMachine.Outcome, cause: Transition["cause"], why: Why = {}): void => {
-  const { isTermOver, then, transition } = change(turn, outcome, cause, why)
+/** Applies an outcome. If that ends a term, everything that ran in it is finalized before another state is reported. */
+export const become = (
+  draft: Draft,
+  outcome: StateMachine.Outcome,
+  cause: StateMachine.Event["_tag"],
+  details: Details = {}
+): void => {
+  const { isTermOver, then, transition } = change(draft, outcome, cause, details)
   const { verdict } = outcome
   if (!isTermOver && verdict._tag !== "Fatal") {
-    turn.outputs.push(...then)
+    draft.outputs.push(...then)
     return
   }
-  const end = turn.member.ends + 1
-  turn.outputs.push({ _tag: "EndTerm", end, transition, isSilent: true })
-  turn.member = {
-    ...turn.member,
-    ends: end,
-    phase: verdict._tag === "Fatal" ? { _tag: "Stopped" } : turn.member.phase,
+  const end = draft.member.endCount + 1
+  draft.outputs.push({ _tag: "EndTerm", end, transition, isSilent: true })
+  draft.member = {
+    ...draft.member,
+    endCount: end,
+    phase: verdict._tag === "Fatal" ? { _tag: "Stopped" } : draft.member.phase,
     wait: {
       _tag: "TermEnded",
       end,
@@ -101,25 +107,25 @@ export const become = (turn: Turn, outcome: StateMachine.Outcome, cause: Transit
   }
 }
 
-/** The same where the term has ended before. */
+/** Applies an outcome after the term has ended. */
 export const becomeAfterTerm = (
-  turn: Turn,
+  draft: Draft,
   outcome: StateMachine.Outcome,
-  cause: Transition["cause"],
-  why: Why = {}
+  cause: StateMachine.Event["_tag"],
+  details: Details = {}
 ): void => {
-  turn.outputs.push(...change(turn, outcome, cause, why).then)
+  draft.outputs.push(...change(draft, outcome, cause, details).then)
 }
 
-/** Tells the state machine of an event. */
-export const advance = (turn: Turn, event: StateMachine.Event, why?: Why): void =>
-  become(turn, StateMachine.step(turn.rules, turn.member.protocol, event), event._tag, why)
+/** Steps the state machine, and applies the outcome. */
+export const advance = (draft: Draft, event: StateMachine.Event, details?: Details): void =>
+  become(draft, StateMachine.step(draft.rules, draft.member.protocol, event), event._tag, details)
 
-/** Publishes the state, where it has heartbeats. */
-export const publishState = (turn: Turn, isHeartbeat: boolean): boolean => {
-  const state = StateMachine.reportedState[turn.member.protocol.state]
+/** Publishes the state, if it has heartbeats. */
+export const publishState = (draft: Draft, isHeartbeat: boolean): boolean => {
+  const state = StateMachine.reportedState[draft.member.protocol.state]
   if (state !== undefined) {
-    turn.outputs.push({ _tag: "Publish", state, isFinal: false, isHeartbeat })
+    draft.outputs.push({ _tag: "Publish", state, isFinal: false, isHeartbeat })
   }
   return state !== undefined
 }

@@ -1,8 +1,4 @@
-/**
- * The port to the workers: where requests are handed on to and where their replies come from.
- *
- * @since 0.1.0
- */
+/** The port to the workers of a proxy. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -14,85 +10,83 @@ import type * as Frames from "../wire/Frames.ts"
 import type { SocketError } from "./SocketError.ts"
 
 /**
- * Carries messages to whatever workers there are, to each in its turn, and what they say in return. Which worker has got a
- * message is not known, and what a worker had when it was lost is lost.
+ * Carries messages to the connected workers, in turns, and their replies. It is not known which worker has received a message, and
+ * the messages of a lost worker are lost.
  *
- * @since 0.1.0
  * @category tags
  */
 export class Backend extends Context.Tag("effect-binary-star/Backend")<Backend, {
-  /** Hands on messages in order, as many as there are workers with room for; tells how many these were. */
+  /** Sends messages in order, as many as workers have capacity for. Succeeds with their number. */
   readonly send: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<number, SocketError>
   /**
-   * Hands what the workers say to `take` in batches, and goes on when the promise that `take` gave is fulfilled. Never ends
-   * by itself. To be run once.
+   * Passes replies to `onBatch` in batches, the next one when the returned promise is fulfilled. Never ends by itself. To be run
+   * once.
    */
-  readonly run: (take: (messages: ReadonlyArray<Frames.Frames>) => Promise<void>) => Effect.Effect<never, SocketError>
+  readonly run: (
+    onBatch: (messages: ReadonlyArray<Frames.Frames>) => Promise<void>
+  ) => Effect.Effect<never, SocketError>
 }>() {}
 
 /**
- * A worker's end of a connection.
+ * The worker's end of a connection.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Worker {
   readonly send: (message: Frames.Frames) => Effect.Effect<void>
-  /** What the worker is given, in order. To be run once. */
+  /** Received messages, in order. To be run once. */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>>
 }
 
 /**
  * A backend in memory.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Memory {
   readonly layer: Layer.Layer<Backend>
-  /** A worker, as long as the scope lasts. */
+  /** Connects a worker, for the lifetime of the scope. */
   readonly connect: Effect.Effect<Worker, never, Scope.Scope>
 }
 
-/** Messages that wait for a worker that does not read, at the most. */
+/** Messages queued for a worker that does not read. */
 const capacity = 16
 
-/** What workers say that a server has not read yet, at the most; of more the latest is dropped. */
-const repliesKept = 1000
+/** Replies queued for a server that does not read. Further ones are dropped. */
+const replyCapacity = 1000
 
 /**
  * Makes a backend in memory.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
-  // The one whose turn it is comes first.
+  // In the order of their turns.
   const workers: Array<Mailbox.Mailbox<Frames.Frames>> = []
   let server: Mailbox.Mailbox<Frames.Frames> | undefined
 
   const sendOne = (message: Frames.Frames): boolean => {
-    const turn = workers.findIndex((worker) => worker.unsafeOffer(message))
-    workers.push(...workers.splice(0, turn + 1))
-    return turn >= 0
+    const index = workers.findIndex((worker) => worker.unsafeOffer(message))
+    workers.push(...workers.splice(0, index + 1))
+    return index >= 0
   }
 
   return {
     layer: Layer.scoped(
       Backend,
       Effect.gen(function*() {
-        const inbox = yield* Effect.acquireRelease(
-          Mailbox.make<Frames.Frames>({ capacity: repliesKept, strategy: "dropping" }),
-          (inbox) => inbox.shutdown
+        const replies = yield* Effect.acquireRelease(
+          Mailbox.make<Frames.Frames>({ capacity: replyCapacity, strategy: "dropping" }),
+          (replies) => replies.shutdown
         )
-        server = inbox
+        server = replies
         return Backend.of({
           send: (messages) =>
             Effect.sync(() => {
-              const refused = messages.findIndex((message) => !sendOne(message))
-              return refused < 0 ? messages.length : refused
+              const unsent = messages.findIndex((message) => !sendOne(message))
+              return unsent < 0 ? messages.length : unsent
             }),
-          run: (take) => Batches.run(inbox, take)
+          run: (onBatch) => Batches.run(replies, onBatch)
         })
       })
     ),

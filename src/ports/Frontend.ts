@@ -1,8 +1,4 @@
-/**
- * The port to the clients: where requests come from and where replies go to.
- *
- * @since 0.1.0
- */
+/** The port to the clients. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,54 +12,49 @@ import type { Connection } from "./ClientLink.ts"
 import type { SocketError } from "./SocketError.ts"
 
 /**
- * The clients' connections to a frontend.
+ * The connections of clients to a frontend.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Connections {
-  /** How many there are. */
+  /** Number of open connections. */
   readonly open: number
-  /** How many were refused, or have ended, before they could ask anything. */
+  /** Number of connections that were rejected, or ended, before a request. */
   readonly rejected: number
-  /** How often all were cut at once, because they took too much memory. */
+  /** How often all connections were closed, because of memory or file descriptors. */
   readonly resets: number
 }
 
 /**
- * Receives a batch of requests. Returns replies that are ready, or a promise that is fulfilled when the next batch is wanted.
+ * Receives a batch of requests. Returns the replies, or a promise that is fulfilled when the next batch may follow.
  *
- * @since 0.1.0
  * @category models
  */
 export type OnBatch = (requests: ReadonlyArray<Frames.Frames>) => ReadonlyArray<Frames.Frames> | Promise<void>
 
 /**
- * Carries requests from clients and replies to them as they are. A request begins with a frame that names its client to
- * this frontend; a reply must begin with the same. A reply to a client that has gone, or that does not read, is dropped;
- * 4,000 of them may wait for a client that reads late.
+ * Carries requests of clients and replies to them unchanged. A request begins with a routing frame, and its reply must begin with the
+ * same. A reply to a client that has disconnected is dropped. 4,000 replies are queued for a client that does not read; further ones
+ * are dropped.
  *
- * @since 0.1.0
  * @category tags
  */
 export class Frontend extends Context.Tag("effect-binary-star/Frontend")<Frontend, {
   /**
-   * Runs the stream of requests: passes them to `onBatch` in batches, in order for each client. Replies that `onBatch` returns
-   * are sent at once, in order. A promise that it returns instead delays the next batch until it is fulfilled; meanwhile further
-   * requests stay with the clients, who are slowed down by it. `demand` is how many requests are wanted at the moment; a frontend
-   * that can passes no more. Never ends by itself. To be run once.
+   * Passes requests to `onBatch` in batches, in order for each client. Replies that `onBatch` returns are sent at once, in order. A
+   * returned promise delays the next batch; meanwhile back-pressure holds further requests at the clients. `demand` limits the size of
+   * the next batch, if the frontend can do so. Never ends by itself. To be run once.
    */
   readonly run: (onBatch: OnBatch, demand: () => number) => Effect.Effect<never, SocketError>
   /** Sends replies, in order. */
   readonly reply: (replies: ReadonlyArray<Frames.Frames>) => Effect.Effect<void, SocketError>
-  /** What has become of the clients' connections. */
+  /** The connections of clients. */
   readonly connections: Effect.Effect<Connections>
 }>() {}
 
 /**
- * No clients at all: for a service that nobody asks anything, with `vote: "self"`.
+ * A frontend without clients: for a service with `vote: "self"`.
  *
- * @since 0.1.0
  * @category layers
  */
 export const none: Layer.Layer<Frontend> = Layer.succeed(Frontend, {
@@ -75,99 +66,103 @@ export const none: Layer.Layer<Frontend> = Layer.succeed(Frontend, {
 /**
  * A frontend in memory.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Memory {
-  /** The server's end. Built again, it is the same server restarted: requests that it had not read are lost. */
+  /** The server's end. To build it again is to restart the server: requests that it had not read are lost. */
   readonly layer: Layer.Layer<Frontend>
-  /** A client's end. Requests that are sent while there is no server wait for it. */
+  /** The end of a new client. Requests that are sent while there is no server are queued. */
   readonly connect: Effect.Effect<Connection, never, Scope.Scope>
 }
 
-/** Requests that a server has not read yet, at the most; further ones stay with the clients. */
+/** Requests queued for a server that does not read. Further ones stay with the clients. */
 const batchSize = 256
 
-/** Messages kept for a side that does not read; later ones are dropped, as ZeroMQ does at its high-water mark. */
+/** Messages queued for a side that does not read. Further ones are dropped, as by ZeroMQ at its high-water mark. */
 const capacity = 4096
+
+interface MemoryClient {
+  readonly identity: Uint8Array
+  readonly replies: Mailbox.Mailbox<Frames.Frames>
+  readonly unsent: Array<Frames.Frames>
+}
+
+/** What both ends share. */
+interface MemoryState {
+  readonly clients: Map<string, MemoryClient>
+  readonly isRunning: SubscriptionRef.SubscriptionRef<boolean>
+  /** Requests to the server, while it runs. */
+  requests: Mailbox.Mailbox<Frames.Frames> | undefined
+  connectionCount: number
+}
+
+const deliver = ({ requests }: MemoryState, { identity, unsent }: MemoryClient) => {
+  while (requests !== undefined && unsent.length > 0 && requests.unsafeOffer([identity, ...unsent[0]!])) {
+    unsent.shift()
+  }
+}
+
+const deliverAll = (state: MemoryState) => state.clients.forEach((client) => deliver(state, client))
+
+const serverEnd = (state: MemoryState): Effect.Effect<Frontend["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const requests = yield* Mailbox.make<Frames.Frames>({ capacity: batchSize, strategy: "dropping" })
+    state.requests = requests
+    yield* Effect.addFinalizer(() => {
+      state.requests = undefined
+      return Effect.zipRight(SubscriptionRef.set(state.isRunning, false), requests.shutdown)
+    })
+    deliverAll(state)
+    yield* SubscriptionRef.set(state.isRunning, true)
+    const reply: Frontend["Type"]["reply"] = (replies) =>
+      Effect.sync(() => {
+        for (const [identity, ...reply] of replies) {
+          state.clients.get(String(identity))?.replies.unsafeOffer(reply)
+        }
+      })
+    return Frontend.of({
+      run: (onBatch) =>
+        Batches.serve(requests, (batch) => {
+          deliverAll(state)
+          return onBatch(batch)
+        }, reply),
+      reply,
+      connections: Effect.sync(() => ({ open: state.clients.size, rejected: 0, resets: 0 }))
+    })
+  })
+
+const clientEnd = (state: MemoryState): Effect.Effect<Connection, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const identity = new Uint8Array(new Uint32Array([++state.connectionCount]).buffer)
+    const replies = yield* Mailbox.make<Frames.Frames>({ capacity, strategy: "dropping" })
+    const client: MemoryClient = { identity, replies, unsent: [] }
+    state.clients.set(String(identity), client)
+    yield* Effect.addFinalizer(() => {
+      state.clients.delete(String(identity))
+      return replies.shutdown
+    })
+    return {
+      send: (message) =>
+        Effect.sync(() => {
+          if (client.unsent.length < capacity) {
+            client.unsent.push(message)
+            deliver(state, client)
+          }
+        }),
+      run: (onBatch) => Batches.run(replies, onBatch),
+      events: state.isRunning.changes.pipe(
+        Stream.dropWhile((isRunning) => !isRunning),
+        Stream.map((isRunning) => isRunning ? "connected" : "lost")
+      )
+    }
+  })
 
 /**
  * Makes a frontend in memory.
  *
- * @since 0.1.0
  * @category constructors
  */
-export const makeMemory: Effect.Effect<Memory> = Effect.gen(function*() {
-  interface Client {
-    readonly identity: Uint8Array
-    readonly inbox: Mailbox.Mailbox<Frames.Frames>
-    unsent: Array<Frames.Frames>
-  }
-  const clients = new Map<string, Client>()
-  let server: Mailbox.Mailbox<Frames.Frames> | undefined
-  const isThere = yield* SubscriptionRef.make(false)
-  let connections = 0
-
-  const deliver = (client: Client) => {
-    while (
-      server !== undefined && client.unsent.length > 0 && server.unsafeOffer([client.identity, ...client.unsent[0]!])
-    ) {
-      client.unsent.shift()
-    }
-  }
-
-  return {
-    layer: Layer.scoped(
-      Frontend,
-      Effect.gen(function*() {
-        const inbox = yield* Mailbox.make<Frames.Frames>({ capacity: batchSize, strategy: "dropping" })
-        server = inbox
-        yield* Effect.addFinalizer(() => {
-          server = undefined
-          return Effect.zipRight(SubscriptionRef.set(isThere, false), inbox.shutdown)
-        })
-        clients.forEach(deliver)
-        yield* SubscriptionRef.set(isThere, true)
-        const reply = (replies: ReadonlyArray<Frames.Frames>) =>
-          Effect.sync(() => {
-            for (const [client, ...reply] of replies) {
-              clients.get(String(client))?.inbox.unsafeOffer(reply)
-            }
-          })
-        return Frontend.of({
-          run: (onBatch) =>
-            Batches.serve(inbox, (requests) => {
-              clients.forEach(deliver)
-              return onBatch(requests)
-            }, reply),
-          reply,
-          connections: Effect.sync(() => ({ open: clients.size, rejected: 0, resets: 0 }))
-        })
-      })
-    ),
-    connect: Effect.gen(function*() {
-      const identity = Uint8Array.from(new Uint8Array(new Uint32Array([++connections]).buffer))
-      const inbox = yield* Mailbox.make<Frames.Frames>({ capacity, strategy: "dropping" })
-      const client: Client = { identity, inbox, unsent: [] }
-      clients.set(String(identity), client)
-      yield* Effect.addFinalizer(() => {
-        clients.delete(String(identity))
-        return inbox.shutdown
-      })
-      return {
-        send: (message) =>
-          Effect.sync(() => {
-            if (client.unsent.length < capacity) {
-              client.unsent.push(message)
-              deliver(client)
-            }
-          }),
-        run: (take) => Batches.run(inbox, take),
-        events: isThere.changes.pipe(
-          Stream.dropWhile((isThere) => !isThere),
-          Stream.map((isThere) => isThere ? "connected" : "lost")
-        )
-      }
-    })
-  }
+export const makeMemory: Effect.Effect<Memory> = Effect.map(SubscriptionRef.make(false), (isRunning) => {
+  const state: MemoryState = { clients: new Map(), isRunning, requests: undefined, connectionCount: 0 }
+  return { layer: Layer.scoped(Frontend, serverEnd(state)), connect: clientEnd(state) }
 })

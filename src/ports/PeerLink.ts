@@ -1,8 +1,4 @@
-/**
- * The port between the two servers of a pair: where the peer's state comes from and where ours goes to.
- *
- * @since 0.1.0
- */
+/** The port between the servers of a pair. */
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -13,7 +9,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { monotonicMillis } from "../internal/Clock.ts"
-import type { Evidence, Role } from "../protocol/StateMachine.ts"
+import type { CrashEvidence, Role } from "../protocol/StateMachine.ts"
 import type * as Frames from "../wire/Frames.ts"
 import type { SocketError } from "./SocketError.ts"
 
@@ -23,37 +19,31 @@ import type { SocketError } from "./SocketError.ts"
  * - `Connecting`: the host of the peer has accepted the connection to its state port; the handshake is under way.
  * - `Connected`: the handshake is done, and the subscription is on its way.
  * - `Lost`: the connection, or the attempt to make it, has ended.
- * - `Joined`: a subscriber has connected to this server's own state port, and hears what is published from now on.
+ * - `Joined`: a subscriber has connected to this server's own state port. It receives every message published from now on.
  *
- * @since 0.1.0
  * @category models
  */
 export type LinkEvent = "Connecting" | "Connected" | "Lost" | "Joined"
 
 /**
- * Carries messages between two servers as they are; what they mean is not its business. What is published while the
- * peer is away is lost.
+ * Carries messages between two servers unchanged, and does not interpret them. Messages published while the peer is away are lost.
  *
- * @since 0.1.0
  * @category tags
  */
 export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLink, {
-  /** What the peer publishes, in batches, in order. Never ends by itself. To be run once. */
+  /** Messages of the peer, in batches, in order. Never ends by itself. To be run once. */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
-  /** Lets come in what has arrived from the peer, and tells whether there is something that `messages` has yet to emit. */
+  /** Delivers what has arrived from the peer. Whether `messages` then has something to emit. Must not wait for the peer. */
   readonly poll: Effect.Effect<boolean>
-  /** `waiting` for the hot path, where a link has that without an Effect. */
-  readonly pollSync?: (onPolled: (isWaiting: boolean) => void) => void
-  /** Publishes a message to the peer, if it listens; after a farewell it can find us again, and hears what comes later. */
+  /** Publishes a message to the peer, if it is connected. Opens the port again after a final message. */
   readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /**
-   * Publishes a last message and lets go of where it was published, so that the peer finds nobody there from then on. Does
-   * nothing after a farewell.
+   * Publishes a final message and closes the port, so that connections of the peer are refused. Does nothing after a final message.
    */
   readonly publishFinal: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /**
-   * Lets come in all that the peer has sent before now, wherever it is, because it is to be dropped. What `messages` emits
-   * after this was sent later, or is in hand.
+   * Waits until everything that the peer has sent before has arrived, because it is to be dropped. What `messages` emits later was
+   * sent later, or is already delivered by `poll`.
    */
   readonly reset: Effect.Effect<void>
   /** Steps of the connections, in order. Never ends by itself. To be run once. */
@@ -61,32 +51,29 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   /** Whether a subscriber is connected to this server's own state port. */
   readonly hasSubscriber: Effect.Effect<boolean>
   /**
-   * Whether the peer's host refuses a connection to the peer's state port now: no process listens there. A connection, any
-   * other failure, and no answer within `timeoutMillis` are no refusal.
+   * Whether the peer's host refuses a connection to the peer's state port now: no process listens there. A connection, any other
+   * failure, and no answer within `timeoutMillis` are no refusal.
    */
   readonly isRefused: (timeoutMillis: number) => Effect.Effect<boolean>
-  /** Proof that the peer is gone, each time that some turns up. Never ends by itself. To be run once. */
-  readonly peerDown: Stream.Stream<Evidence>
+  /** Crash evidence, each time that the link finds some. Never ends by itself. To be run once. */
+  readonly peerDown: Stream.Stream<CrashEvidence>
 }>() {}
 
-/**
- * Messages kept for a peer that does not read; later ones are dropped, as ZeroMQ does at its high-water mark.
- */
+/** Messages queued for a peer that does not read. Further ones are dropped, as by ZeroMQ at its high-water mark. */
 const capacity = 1000
 
-/** Now, once that has been taken in which was said before. */
-const afterWords = Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 3), monotonicMillis)
+/** The time, read after pending messages have been delivered. */
+const afterMessages = Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 3), monotonicMillis)
 
-const refused = (peer: Role, asOf: number): Evidence => ({
+const refused = (peer: Role, asOf: number): CrashEvidence => ({
   _tag: "ConnectionRefused",
   endpoint: `the ${peer} in memory`,
   asOf
 })
 
 /**
- * A link in memory: the ends of both servers, each a layer. An end that is built again is a server that was restarted.
+ * A link in memory: the ends of both servers, each a layer. To build an end again is to restart its server.
  *
- * @since 0.1.0
  * @category layers
  */
 export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerLink> }> = Effect.gen(function*() {
@@ -122,16 +109,16 @@ export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerL
               Effect.zipRight(PubSub.publish(outgoing, message), SubscriptionRef.set(there[role], false)),
               SubscriptionRef.get(there[role])
             ),
-          reset: Effect.asVoid(afterWords),
+          reset: Effect.asVoid(afterMessages),
           events: Stream.mapConcat(
             Stream.changes(there[peer].changes),
             (isThere): ReadonlyArray<LinkEvent> => isThere ? ["Connected", "Joined"] : ["Lost"]
           ),
           hasSubscriber: SubscriptionRef.get(there[peer]),
           isRefused: () =>
-            Effect.zipRight(afterWords, Effect.map(SubscriptionRef.get(there[peer]), (isThere) => !isThere)),
+            Effect.zipRight(afterMessages, Effect.map(SubscriptionRef.get(there[peer]), (isThere) => !isThere)),
           peerDown: Stream.filterMapEffect(there[peer].changes, (isThere) =>
-            isThere ? Option.none() : Option.some(Effect.map(afterWords, (asOf) => refused(peer, asOf))))
+            isThere ? Option.none() : Option.some(Effect.map(afterMessages, (asOf) => refused(peer, asOf))))
         })
       })
     )

@@ -2,28 +2,26 @@
 import * as Data from "effect/Data"
 
 /**
- * What a socket was asked to do.
+ * The operation that failed.
  *
- * @since 0.1.0
  * @category models
  */
 export type SocketOperation = "open" | "bind" | "connect" | "send" | "receive"
 
 /**
- * Why a socket could not do it.
+ * Why it failed.
  *
- * - `AddressInUse`: something else listens there (EADDRINUSE).
+ * - `AddressInUse`: another socket listens there (EADDRINUSE).
  * - `NoSuchDevice`: the host or interface to bind is not on this machine (ENODEV, EADDRNOTAVAIL).
  * - `UnknownHost`: the name of the host to connect to could not be looked up.
- * - `PermissionDenied`: a port or a path that this process may not use (EACCES).
+ * - `PermissionDenied`: this process may not use the port or the path (EACCES).
  * - `InvalidEndpoint`: not an endpoint, or a port out of range (EINVAL, EPROTONOSUPPORT).
- * - `Full`: the queue to the other side is full, or there is no other side (EAGAIN).
- * - `OutOfTurn`: a REQ socket has to wait for its answer before it sends again (EFSM).
+ * - `Full`: the queue to the other side is full, or there is no connection (EAGAIN).
+ * - `OutOfTurn`: a REQ socket has to receive its reply before it sends again (EFSM).
  * - `TooManySockets`: the process has used up its sockets or file descriptors (EMFILE).
  * - `Closed`: the socket was closed.
  * - `Unknown`: anything else; see `cause`.
  *
- * @since 0.1.0
  * @category models
  */
 export type SocketReason =
@@ -44,18 +42,16 @@ const socketSentences: { readonly [R in SocketReason]: string } = {
   UnknownHost: "the host cannot be looked up",
   PermissionDenied: "permission denied",
   InvalidEndpoint: "not a valid endpoint",
-  Full: "the queue is full or nobody is connected",
-  OutOfTurn: "an answer is still awaited",
+  Full: "the queue is full, or there is no connection",
+  OutOfTurn: "a reply is still awaited",
   TooManySockets: "too many open sockets or files",
   Closed: "the socket is closed",
   Unknown: "unexpected failure"
 }
 
 /**
- * A socket could not be opened, bound, connected, written or read. `endpoint` is `undefined` where the operation has
- * none.
+ * A socket could not be opened, bound, connected, written or read. `endpoint` is `undefined` if the operation has none.
  *
- * @since 0.1.0
  * @category errors
  */
 export class SocketError extends Data.TaggedError("SocketError")<{

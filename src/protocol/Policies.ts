@@ -1,28 +1,26 @@
-/**
- * The policies, as data: what each event does in each state, for each role.
- */
+/** The policies, as data: the effect of each event in each state, for each role. */
 import type { Cell, Event, PeerState, Policy, Row, Rule, State } from "./StateMachine.ts"
 import { timing } from "./Timing.ts"
 
 const stay: Cell = { _tag: "Stay" }
-const refuse: Cell = { _tag: "Refuse" }
+const reject: Cell = { _tag: "Reject" }
 const become = (state: State, message: string): Cell => ({ _tag: "Become", state, message })
 const takeOver: Cell = { _tag: "TakeOver", message: "failover successful, ready as active" }
 const expire: Cell = { _tag: "Expire" }
 const promote: Cell = { _tag: "TakeOver", message: "promoted by an operator, ready as active" }
 const note: Cell = { _tag: "Note" }
-const noted = { LinkConnecting: note, LinkConnected: note, LinkLost: note } as const
-const putOff: Cell = { _tag: "ExtendDeadline", rule: "H4" }
-const awaited = {
+const noteLink = { LinkConnecting: note, LinkConnected: note, LinkLost: note } as const
+const extendDeadline: Cell = { _tag: "ExtendDeadline", rule: "H4" }
+const awaitLink = {
   LinkConnecting: { _tag: "Await", rule: "H10" },
   LinkConnected: { _tag: "Await", rule: "H10" },
   LinkLost: note
 } as const satisfies { readonly [E in Event["_tag"]]?: Cell }
 
-/** The events that the Guide does not have do nothing, except those that have to be asked for. */
-const theGuides = {
+/** Events beyond the Guide are ignored, except `Promote` and (if crash detection is enabled) `PeerDown`. */
+const beyondGuide = {
   PeerDown: { ...expire, rule: "H7" },
-  ...noted,
+  ...noteLink,
   BrieflyStalled: stay,
   Stalled: stay,
   Stopping: stay,
@@ -30,22 +28,22 @@ const theGuides = {
   Promote: promote
 } as const
 
-const seed = {
+const guide = {
   PRIMARY: {
     PeerPrimary: stay,
     PeerBackup: become("ACTIVE", "connected to backup (passive), ready as active"),
     PeerActive: become("PASSIVE", "connected to backup (active), ready as passive"),
     PeerPassive: stay,
     ClientRequest: stay,
-    ...theGuides
+    ...beyondGuide
   },
   BACKUP: {
     PeerPrimary: stay,
     PeerBackup: stay,
     PeerActive: become("PASSIVE", "connected to primary (active), ready as passive"),
     PeerPassive: stay,
-    ClientRequest: refuse,
-    ...theGuides
+    ClientRequest: reject,
+    ...beyondGuide
   },
   ACTIVE: {
     PeerPrimary: stay,
@@ -53,7 +51,7 @@ const seed = {
     PeerActive: { _tag: "Abort", reason: "DualActive", message: "fatal error - dual actives, aborting" },
     PeerPassive: stay,
     ClientRequest: stay,
-    ...theGuides,
+    ...beyondGuide,
     Promote: stay
   },
   PASSIVE: {
@@ -62,93 +60,90 @@ const seed = {
     PeerActive: stay,
     PeerPassive: { _tag: "Abort", reason: "DualPassive", message: "fatal error - dual passives, aborting" },
     ClientRequest: takeOver,
-    ...theGuides
+    ...beyondGuide
   }
 } as const satisfies { readonly [S in State]?: Row }
 
 /**
- * The rules of the ZeroMQ Guide's proof of concept, texts included. Both roles have the same table.
+ * The rules of the proof of concept in the ZeroMQ Guide, messages included. Both roles have the same table.
  *
- * @since 0.1.0
  * @category constants
  */
-export const classic: Policy = { primary: seed, backup: seed }
+export const classic: Policy = { primary: guide, backup: guide }
 
-const slept = "this process stood still for too long to know who is active, "
-const startOver = (state: State, publish: PeerState, message: string): Cell => ({
+const restart = (state: State, publish: PeerState, message: string): Cell => ({
   _tag: "Restart",
   state,
   publish,
-  message: `${slept}${message}`,
+  message: `this process stalled, ${message}`,
   rule: "H4"
 })
 const keepIfAlone = (otherwise: Cell): Cell => ({
   _tag: "KeepIfAlone",
-  message: "this process stood still, but it has no peer (connection refused), still active",
+  message: "this process stalled, but it has no peer (connection refused), still active",
   otherwise,
   rule: "H4"
 })
-const goodbye = (role: Extract<State, PeerState>): Cell => ({
+const stop = (role: Extract<State, PeerState>): Cell => ({
   _tag: "Restart",
   state: role,
   publish: role,
-  message: "stopped in good order",
+  message: "stopped cleanly",
   rule: "H5"
 })
-/** In timeouts: the peer may need one before it can take over, and must win. */
-const yieldingPatience = timing.handOver / timing.peerTimeout
 const handOver = (publish: PeerState): Cell => ({
   _tag: "Restart",
   state: "HANDING_OVER",
   publish,
-  timeouts: yieldingPatience,
-  message: "handing over, waiting for the peer to be active",
+  // The peer may need one timeout before it can take over, and must win.
+  timeouts: timing.handOver / timing.peerTimeout,
+  message: "handing over, waiting for the peer to become active",
   rule: "H9"
 })
 
-const primaryMoves = {
+const primaryEvents = {
   PeerDown: { ...expire, rule: "H7" },
-  ...awaited,
-  BrieflyStalled: putOff,
-  Stalled: startOver("PRIMARY", "PRIMARY", "waiting for backup"),
-  Stopping: goodbye("PRIMARY"),
+  ...awaitLink,
+  BrieflyStalled: extendDeadline,
+  Stalled: restart("PRIMARY", "PRIMARY", "restarting as PRIMARY"),
+  Stopping: stop("PRIMARY"),
   HandOver: stay,
   Promote: promote
 } as const
 
-const backupMoves = {
+const backupEvents = {
   PeerDown: { ...expire, rule: "H7" },
-  ...awaited,
-  BrieflyStalled: putOff,
-  Stalled: startOver("REJOINING", "BACKUP", "waiting for primary"),
-  Stopping: goodbye("BACKUP"),
+  ...awaitLink,
+  BrieflyStalled: extendDeadline,
+  Stalled: restart("REJOINING", "BACKUP", "rejoining"),
+  Stopping: stop("BACKUP"),
   HandOver: stay,
   Promote: promote
 } as const
 
 const ignore: Cell = { _tag: "Ignore", rule: "H9" }
 
-const startAnew: Cell = {
+const restartAsPrimary: Cell = {
   _tag: "RestartIfExpired",
   state: "PRIMARY",
   publish: "PRIMARY",
-  message: "the peer is still not active, starting over",
+  message: "the peer is still not active, restarting as PRIMARY",
   rule: "H9"
 }
 
-/** What it hears from a peer that is not active does not put off the end of its patience. */
-const waiting = (publish: PeerState, peerActive: Cell, vote: Cell) => ({
+/** Waiting for the peer to be active: heartbeats from a peer that is not do not extend the deadline. */
+const waitForActive = (publish: PeerState, peerActive: Cell, vote: Cell) => ({
   PeerPrimary: ignore,
   PeerBackup: ignore,
   PeerActive: peerActive,
   PeerPassive: ignore,
   ClientRequest: vote,
-  Stalled: startOver("REJOINING", publish, "waiting for the peer"),
+  Stalled: restart("REJOINING", publish, "rejoining"),
   Promote: vote
 })
 
-const yielding = (publish: PeerState) => ({
-  ...waiting(
+const handingOver = (publish: PeerState) => ({
+  ...waitForActive(
     publish,
     {
       _tag: "Become",
@@ -161,14 +156,14 @@ const yielding = (publish: PeerState) => ({
       _tag: "RestartIfExpired",
       state: "REJOINING",
       publish,
-      message: "the peer is not active, waiting whether it will be",
+      message: "the peer did not become active, rejoining",
       rule: "H9"
     }
   )
 } as const)
 
-/** Says that it is there, and gives a primary that only starts the time to become active. */
-const resume = (message: string, rule: Rule): Cell => ({
+/** Reports `BACKUP`, and gives a primary that is just starting the time to become active. */
+const rejoin = (message: string, rule: Rule): Cell => ({
   _tag: "RestartIfExpired",
   state: "REJOINING",
   publish: "BACKUP",
@@ -176,8 +171,8 @@ const resume = (message: string, rule: Rule): Cell => ({
   rule
 })
 
-const uncontested: Cell = { ...become("ACTIVE", "primary is not active any more, ready as active"), rule: "H11" }
-const standBy: Cell = {
+const uncontested: Cell = { ...become("ACTIVE", "primary is no longer active, ready as active"), rule: "H11" }
+const stepDown: Cell = {
   _tag: "RestartIfExpired",
   state: "PASSIVE",
   publish: "PASSIVE",
@@ -186,97 +181,97 @@ const standBy: Cell = {
 }
 
 /**
- * Rules that need no luck: no two answers after a restart or a pause, no end because of what a peer says, failover as soon
- * as the peer is gone. Every peer of another make understands them on the wire.
+ * The Guide's rules with the rules `H1` to `H12`: after a restart or a stall never two servers accept requests, no server
+ * ends because of a heartbeat, and failover does not wait for the timeout if the peer has crashed. Compatible on the wire with
+ * every server that implements the Guide.
  *
- * @since 0.1.0
  * @category constants
  */
 export const hardened: Policy = {
   primary: {
     PRIMARY: {
-      ...seed.PRIMARY,
-      ...primaryMoves,
-      ClientRequest: { _tag: "TakeOver", message: "no word from backup, ready as active", rule: "H1" }
+      ...guide.PRIMARY,
+      ...primaryEvents,
+      ClientRequest: { _tag: "TakeOver", message: "no heartbeat from backup, ready as active", rule: "H1" }
     },
     ACTIVE: {
-      ...seed.ACTIVE,
-      ...primaryMoves,
-      ...noted,
+      ...guide.ACTIVE,
+      ...primaryEvents,
+      ...noteLink,
       BrieflyStalled: stay,
-      Stalled: keepIfAlone(primaryMoves.Stalled),
+      Stalled: keepIfAlone(primaryEvents.Stalled),
       PeerActive: {
         _tag: "ByReceived",
         received: { ...stay, rule: "H2" },
-        unreceived: { ...become("PASSIVE", "the backup was active all along, ready as passive"), rule: "H11" },
+        unreceived: { ...become("PASSIVE", "backup has been active for longer, ready as passive"), rule: "H11" },
         rule: "H11"
       },
       HandOver: handOver("PRIMARY"),
       Promote: stay
     },
     PASSIVE: {
-      ...seed.PASSIVE,
-      ...primaryMoves,
+      ...guide.PASSIVE,
+      ...primaryEvents,
       PeerPassive: { ...become("ACTIVE", "both are passive, ready as active"), rule: "H3" }
     },
-    HANDING_OVER: { ...primaryMoves, ...yielding("PRIMARY") },
-    // It has yielded, and its peer may be about to take over because it found the port closed. What the peer said before
-    // that tells nothing; only once it has had time to be active, too, does a word of it count again.
+    HANDING_OVER: { ...primaryEvents, ...handingOver("PRIMARY") },
+    // After a hand-over the peer may be about to take over, because it found the port closed. Until it has had the time to
+    // become active, no heartbeat but ACTIVE counts.
     REJOINING: {
-      ...primaryMoves,
-      ...waiting(
+      ...primaryEvents,
+      ...waitForActive(
         "PRIMARY",
         { ...become("PASSIVE", "connected to backup (active), ready as passive"), rule: "H9" },
-        startAnew
+        restartAsPrimary
       )
     }
   },
   backup: {
     BACKUP: {
-      ...seed.BACKUP,
-      ...backupMoves,
+      ...guide.BACKUP,
+      ...backupEvents,
       PeerDown: { _tag: "ByReceived", received: expire, unreceived: { _tag: "Ignore" }, rule: "H12" },
       ClientRequest: {
         _tag: "ByReceived",
-        received: resume("primary was lost before it was active, waiting whether it is there", "H12"),
+        received: rejoin("primary was lost before it became active, rejoining", "H12"),
         unreceived: {
           _tag: "ServeAlone",
-          cell: resume("primary was never heard, waiting whether it is there", "H12")
+          cell: rejoin("no heartbeat from primary since the start, rejoining", "H12")
         },
         rule: "H12"
       },
-      Stalled: startOver("BACKUP", "BACKUP", "waiting for primary (active)"),
-      Promote: resume("promoted by an operator, waiting whether primary is there", "H8")
+      Stalled: restart("BACKUP", "BACKUP", "restarting as BACKUP"),
+      Promote: rejoin("promoted by an operator, rejoining", "H8")
     },
     ACTIVE: {
-      ...seed.ACTIVE,
-      ...backupMoves,
-      ...noted,
+      ...guide.ACTIVE,
+      ...backupEvents,
+      ...noteLink,
       BrieflyStalled: stay,
-      Stalled: keepIfAlone(backupMoves.Stalled),
+      Stalled: keepIfAlone(backupEvents.Stalled),
       PeerActive: {
         _tag: "Restart",
         state: "CONTESTED",
         publish: "ACTIVE",
-        message: "both are active, waiting whether primary stands by",
+        message: "both are active, waiting for primary to step down",
         rule: "H11"
       },
       HandOver: handOver("BACKUP"),
       Promote: stay
     },
-    // A primary that has just started stands by as soon as it learns of this server; any other stays active.
+    // A primary that has just started steps down when it receives ACTIVE (H11); any other stays active.
     CONTESTED: {
-      ...backupMoves,
+      ...backupEvents,
       PeerPrimary: uncontested,
       PeerBackup: uncontested,
       PeerActive: { _tag: "Ignore", rule: "H11" },
       PeerPassive: uncontested,
-      ClientRequest: standBy,
-      Promote: standBy
+      ClientRequest: stepDown,
+      Promote: stepDown
     },
     PASSIVE: {
-      ...seed.PASSIVE,
-      ...backupMoves,
+      ...guide.PASSIVE,
+      ...backupEvents,
       PeerPrimary: {
         _tag: "Restart",
         state: "REJOINING",
@@ -286,33 +281,31 @@ export const hardened: Policy = {
       },
       PeerPassive: { ...stay, rule: "H3" }
     },
-    // It has been paired before, so unlike a backup that never was it may take over from a silent primary. It cannot do so
-    // as BACKUP: a primary that just starts becomes active on that word while the other takes over. So it says that word
-    // only when it begins and in answer to a primary that waits for it, each time two heartbeats before it may take over.
+    // A backup that was paired may take over from a silent primary. It must not report BACKUP then: a starting primary that
+    // receives it becomes active during the takeover. It reports BACKUP only when it begins to rejoin, and to a primary that
+    // waits for it; either is two heartbeats before it may take over.
     REJOINING: {
-      ...backupMoves,
+      ...backupEvents,
       PeerPrimary: { ...stay, publish: "BACKUP", rule: "H4" },
       PeerBackup: stay,
       PeerActive: { ...become("PASSIVE", "connected to primary (active), ready as passive"), rule: "H4" },
       PeerPassive: { ...stay, publish: "BACKUP", rule: "H4" },
       ClientRequest: { ...takeOver, rule: "H4" }
     },
-    HANDING_OVER: { ...backupMoves, ...yielding("BACKUP") }
+    HANDING_OVER: { ...backupEvents, ...handingOver("BACKUP") }
   }
 }
 
 /**
  * Every policy by its name.
  *
- * @since 0.1.0
  * @category constants
  */
 export const policies = { classic, hardened } as const satisfies { readonly [name: string]: Policy }
 
 /**
- * The name of a policy, as it stands in a configuration.
+ * Name of a policy in a configuration.
  *
- * @since 0.1.0
  * @category models
  */
 export type PolicyName = keyof typeof policies
@@ -320,7 +313,6 @@ export type PolicyName = keyof typeof policies
 /**
  * The names of all policies.
  *
- * @since 0.1.0
  * @category constants
  */
 export const policyNames = Object.keys(policies) as [PolicyName, ...Array<PolicyName>]

@@ -1,44 +1,42 @@
 /**
- * The Binary Star state machine: one pure, total function from a state and an event to what follows.
+ * The state machine of a server: one pure, total function from a state and an event to an outcome.
  *
- * Nothing in here knows a clock, a socket or Effect. Time enters as a field of the event, so what runs in production is
- * exactly what the tests go through cell by cell.
- *
- * @since 0.1.0
+ * It knows no clock, no socket and no Effect. Time is a field of each event, so the tests and the model checker exercise
+ * exactly what runs in production.
  */
-
 import { inMillis, timing } from "./Timing.ts"
 
 /**
- * Which server of the pair this is. Fixed by configuration; a role never changes.
+ * Role of a server in its pair. Set by configuration; never changes.
  *
- * @since 0.1.0
  * @category models
  */
 export type Role = "primary" | "backup"
 
 /**
- * The role of the other server of the pair.
+ * Role of the peer.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const peerOf = (role: Role): Role => role === "primary" ? "backup" : "primary"
 
 /**
- * What a server is doing now. `PRIMARY` and `BACKUP` wait for the first heartbeat of the peer; `ACTIVE` answers clients;
- * `PASSIVE` stands by; `REJOINING` was paired and must learn anew which server is active; `HANDING_OVER` was active and hands over
- * to its peer; `CONTESTED` is a backup that was active when its peer reported that it is active too.
+ * State of a server.
  *
- * @since 0.1.0
+ * - `PRIMARY`, `BACKUP`: started, waiting for the first heartbeat of the peer.
+ * - `ACTIVE`: serves clients.
+ * - `PASSIVE`: ready to take over.
+ * - `REJOINING`: was paired, and has to learn again which server is active.
+ * - `HANDING_OVER`: was active, and waits for the peer to become active.
+ * - `CONTESTED`: a backup that was active when its peer reported `ACTIVE`.
+ *
  * @category models
  */
 export type State = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE" | "REJOINING" | "HANDING_OVER" | "CONTESTED"
 
 /**
- * All states.
+ * All states, in the order of the documentation.
  *
- * @since 0.1.0
  * @category constants
  */
 export const states: ReadonlyArray<State> = [
@@ -52,34 +50,30 @@ export const states: ReadonlyArray<State> = [
 ]
 
 /**
- * Whether a server in a state was paired and does not answer, but may be active again without being started anew.
+ * Whether a server in this state was paired and rejects requests, but may become active without a restart.
  *
- * @since 0.1.0
  * @category guards
  */
 export const standsBy = (state: State): boolean => state === "PASSIVE" || state === "REJOINING" || state === "CONTESTED"
 
 /**
- * What the servers of a pair can say to each other.
+ * State reported in a heartbeat.
  *
- * @since 0.1.0
  * @category models
  */
 export type PeerState = "PRIMARY" | "BACKUP" | "ACTIVE" | "PASSIVE"
 
 /**
- * The words in the order of their numbers on the wire.
+ * All reported states, in the order of their numbers on the wire: `1` to `4`.
  *
- * @since 0.1.0
  * @category constants
  */
 export const peerStates: ReadonlyArray<PeerState> = ["PRIMARY", "BACKUP", "ACTIVE", "PASSIVE"]
 
 /**
- * What a server in a state says of itself with every heartbeat. One that yields says nothing and lets go of where it says
- * it, so that its peer may take over as from one that is gone.
+ * State that a server reports with every heartbeat. A server that is handing over sends no heartbeats and closes its state
+ * port, so that its peer detects it as down.
  *
- * @since 0.1.0
  * @category constants
  */
 export const reportedState: { readonly [S in State]: PeerState | undefined } = {
@@ -93,37 +87,35 @@ export const reportedState: { readonly [S in State]: PeerState | undefined } = {
 }
 
 /**
- * Why a peer is known not to be active at `asOf`, monotonic time in milliseconds: the system refused a connection to the
- * endpoint where it publishes, so that no process listened there. Evidence comes after all that the peer has said before
- * over a connection that it has closed.
+ * Crash evidence: the peer's host refused a connection to `endpoint`, its state port, so no process listened there. `asOf`
+ * is the monotonic time in milliseconds at which that was certain. Evidence is delivered after everything that the peer
+ * sent over a connection that it has closed since.
  *
- * @since 0.1.0
  * @category models
  */
-export interface Evidence {
+export interface CrashEvidence {
   readonly _tag: "ConnectionRefused"
   readonly endpoint: string
   readonly asOf: number
 }
 
 /**
- * Everything that can happen to a server. `now` is monotonic time in milliseconds.
+ * Input of the state machine. `now` is monotonic time in milliseconds.
  *
- * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: the peer says in which state it is.
- * - `PeerDown`: the peer is gone, or leaves it to this server to be active.
+ * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: a heartbeat of the peer, by the state that it reports.
+ * - `PeerDown`: crash evidence. The peer has crashed, or is handing over.
  * - `LinkConnecting`, `LinkConnected`, `LinkLost`: the connection to the peer's state port is being made (TCP is open, the
- *   handshake is under way), is made, or is there no more.
- * - `ClientRequest`: a request of a client, which is a vote. `hasSubscriber` is whether a subscriber is connected to this
- *   server's own state port. Defaults to `false`.
- * - `BrieflyStalled`: the server itself stalled briefly; its peer cannot have taken over meanwhile; see {@link isBriefStall}.
- * - `Stalled`: the server itself stood still for so long that its peer may have taken over; see {@link isStalled}. `isAlone` is
- *   whether no peer can have been active meanwhile, and none listens now: the peer had expired before the stall, its state
- *   port refused a connection after it, and that was soon enough; see {@link mayKeepTerm}. Defaults to `false`.
- * - `Stopping`: the server is asked to stop and has answered what it had accepted.
- * - `HandOver`: an operator wants the peer to be active, and the server has answered what it had accepted.
- * - `Promote`: an operator wants this server to be active, which counts as a vote.
+ *   handshake is in progress), is made, or is lost.
+ * - `ClientRequest`: a request that arrives; a vote if this server is not active. `hasSubscriber` is whether a subscriber is
+ *   connected to this server's state port. Defaults to `false`.
+ * - `BrieflyStalled`: this process stalled too briefly for its peer to take over; see {@link isBriefStall}.
+ * - `Stalled`: this process stalled for so long that its peer may have taken over; see {@link isStalled}. `isAlone` is whether
+ *   no peer can have been active meanwhile and none listens now: the peer was expired before the stall, and its host
+ *   refused a connection soon enough after it; see {@link mayKeepTerm}. Defaults to `false`.
+ * - `Stopping`: the server is to stop, and its accepted requests are complete.
+ * - `HandOver`: an operator's command to make the peer active. The accepted requests are complete.
+ * - `Promote`: an operator's command to make this server active. Counts as a vote.
  *
- * @since 0.1.0
  * @category models
  */
 export type Event =
@@ -131,7 +123,7 @@ export type Event =
   | { readonly _tag: "PeerBackup"; readonly now: number }
   | { readonly _tag: "PeerActive"; readonly now: number }
   | { readonly _tag: "PeerPassive"; readonly now: number }
-  | { readonly _tag: "PeerDown"; readonly now: number; readonly evidence: Evidence }
+  | { readonly _tag: "PeerDown"; readonly now: number; readonly evidence: CrashEvidence }
   | { readonly _tag: "LinkConnecting"; readonly now: number }
   | { readonly _tag: "LinkConnected"; readonly now: number }
   | { readonly _tag: "LinkLost"; readonly now: number }
@@ -143,9 +135,8 @@ export type Event =
   | { readonly _tag: "Promote"; readonly now: number }
 
 /**
- * The kinds of events, in the order of the table in the documentation.
+ * Tags of all events, in the order of the documentation.
  *
- * @since 0.1.0
  * @category constants
  */
 export const eventTags: ReadonlyArray<Event["_tag"]> = [
@@ -166,9 +157,8 @@ export const eventTags: ReadonlyArray<Event["_tag"]> = [
 ]
 
 /**
- * The event that each word is to the one who hears it.
+ * Event of a heartbeat, by the state that it reports.
  *
- * @since 0.1.0
  * @category constants
  */
 export const eventOf = {
@@ -176,21 +166,19 @@ export const eventOf = {
   BACKUP: "PeerBackup",
   ACTIVE: "PeerActive",
   PASSIVE: "PeerPassive"
-} as const satisfies { readonly [W in PeerState]: Event["_tag"] }
+} as const satisfies { readonly [S in PeerState]: Event["_tag"] }
 
 /**
- * Why a server gives up: both servers of the pair said that they were active, or both that they were passive.
+ * Reason of an abort: both servers of the pair were active, or both were passive. Only `classic` aborts.
  *
- * @since 0.1.0
  * @category models
  */
 export type FatalReason = "DualActive" | "DualPassive"
 
 /**
- * What is to be done about the event. For a client request `Accept` means answer it and `Reject` means drop it without
- * an answer. For anything else `Accept` means that the server goes on.
+ * What an event leads to, apart from the next state. A client request is handled (`Accept`) or rejected (`Reject`); after any
+ * other event the server continues, unless the verdict is `Fatal`.
  *
- * @since 0.1.0
  * @category models
  */
 export type Verdict =
@@ -199,47 +187,39 @@ export type Verdict =
   | { readonly _tag: "Fatal"; readonly reason: FatalReason }
 
 /**
- * The connection to the peer's state port, as far as a server has made it.
+ * Progress of the connection to the peer's state port.
  *
- * @since 0.1.0
  * @category models
  */
 export type Link = "Down" | "Connecting" | "Connected"
 
 /**
- * All that a server has to remember.
+ * Memory of the state machine. Instants are monotonic, in milliseconds.
  *
- * @since 0.1.0
  * @category models
  */
 export interface ProtocolState {
   readonly state: State
-  /**
-   * The monotonic time in milliseconds after which a silent peer counts as dead; negative infinity when its process is known
-   * to be gone.
-   */
+  /** A peer that is silent is expired after this; negative infinity while the peer is known to be down. */
   readonly peerDeadline: number
-  /**
-   * The monotonic time in milliseconds until which a peer that is silent does not count as dead because of the connection to
-   * it; negative infinity where the connection is no reason to wait.
-   */
+  /** A peer whose connection is being made is not expired before this; negative infinity if the connection is no reason to wait. */
   readonly connectionDeadline: number
-  /** When the peer last gave a sign of life, or this server began to wait for one. Evidence from before proves nothing. */
+  /** The last sign of life of the peer, or the beginning of the wait for one. Earlier crash evidence is ignored. */
   readonly silentSince: number
   readonly link: Link
-  /** How far the connection had come when it last moved `connectionDeadline`. Each step does so once until the peer is heard, or known to be gone. */
-  readonly awaited: Link
   /**
-   * Whether the peer has been heard: by a backup since its process started, by a primary since it last was `PRIMARY`.
+   * The connection progress that last moved `connectionDeadline`. Each step of it does so once, until a heartbeat or crash
+   * evidence is received.
    */
+  readonly awaited: Link
+  /** Whether a heartbeat was received: by a backup since its process started, by a primary since it was last `PRIMARY`. */
   readonly hasReceived: boolean
 }
 
 /**
- * The result of one step: the member as it is from now on, the verdict, what to publish at once and not only with the
- * next heartbeat, and what to tell the operator, if anything.
+ * Result of one step: the next state, the verdict, the state to publish at once instead of with the next heartbeat, and the
+ * message to log.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Outcome {
@@ -250,72 +230,66 @@ export interface Outcome {
 }
 
 /**
- * The rules by which `hardened` differs from `classic`.
+ * The rules of `hardened` that `classic` does not have.
  *
- * - `H1` cautious start: a primary answers nobody before it has heard its peer, or knows it to be silent or gone.
- * - `H2` dual actives heal: the backup steps down, the primary stays. Nobody ends.
- * - `H3` dual passives heal: the primary becomes active, the backup stays. Nobody ends.
- * - `H4` sleep: a server that stood still does not know any more who is active; it says its role and starts over. One that
- *   stood still for less gives its peer one more heartbeat to be heard. An active one that has no peer keeps its term, if its
- *   peer could not have become active since its last heartbeat.
- * - `H5` goodbye: a server that is stopped says its role as its last word. A passive primary is active at once; a backup,
- *   because of `H8`, with the first vote after evidence, some milliseconds later.
- * - `H7` crash evidence: a peer whose process is gone has expired now. The vote is still required.
- * - `H8` no crossing: a primary that starts may have heard from the backup that it is to be active before it said so
- *   itself, so the backup leaves it to the primary instead of becoming active on its word. A lone backup that an operator
- *   promotes waits for the same reason. Found by `bstar verify`.
- * - `H9` handing over: an active server that an operator tells to yield says goodbye as one that is stopped does, lets go of
- *   its port and answers nobody, until its peer is active. When it has not become so within four heartbeats, or is gone, and
- *   somebody asks, the server says its role and waits for two more before it starts over.
+ * - `H1` cautious start: a primary rejects requests until it has received a heartbeat, or its peer has expired or is down.
+ * - `H2` dual actives heal: the backup steps down, the primary stays. No server ends.
+ * - `H3` dual passives heal: the primary becomes active, the backup stays. No server ends.
+ * - `H4` stall: after a stall a server does not know which server is active. It publishes its role and restarts its wait for
+ *   the peer. After a brief stall it gives its peer one more heartbeat. An active server without a peer keeps its term if no
+ *   peer could have become active since its last heartbeat.
+ * - `H5` final heartbeat: a server that stops reports its role. A passive primary is then active at once. A backup, because
+ *   of `H8`, takes over with the first vote after crash evidence, some milliseconds later.
+ * - `H7` crash evidence: a peer that is down is expired at once. A takeover still requires a vote.
+ * - `H8` no crossing: a starting primary may have received `BACKUP` and become active before the backup receives its
+ *   `PRIMARY`. The backup therefore leaves it to the primary to be active. A lone backup that is promoted waits for the same
+ *   reason. Found by `bstar verify`.
+ * - `H9` handing over: an active server that hands over publishes a final heartbeat, closes its state port and rejects
+ *   requests until its peer is active. If a vote arrives and the peer is down, or has not become active within four
+ *   heartbeats, the server publishes its role and waits for two more before it restarts.
+ * - `H10` a connection that is being made is not silence: the peer may take as long as a handshake to connect. Once connected
+ *   it has two heartbeats to be received. Needed by `bstar verify`, in whose model a connection takes time.
+ * - `H11` the longer active server stays: a primary that became active by silence alone steps down when its peer reports
+ *   `ACTIVE`. A backup waits for that, and rejects requests meanwhile, before it steps down itself.
+ * - `H12` lone backup: a backup that has received a heartbeat and lost its primary takes over by way of `REJOINING`. One that
+ *   never received any rejects requests, unless it may serve alone and no subscriber is connected.
  *
- * - `H10` a connection that is being made is not silence: while the peer's host accepts a connection and its handshake is
- *   under way, the peer is there, for as long as a handshake may take; once the connection is made it has two heartbeats to
- *   be heard. Found necessary by `bstar verify`, where a new connection takes time.
- * - `H11` the longer one stays: a primary that became active by silence alone, and then learns that its peer is active,
- *   stands by. A backup waits for that, without answering, before it stands by itself.
- * - `H12` lone backup: a backup that has heard its primary and lost it takes over like one that was paired, by way of
- *   `REJOINING`. One that never has heard it refuses, unless it is told to serve alone and no subscriber is connected to it.
+ * `H6`, fresh evidence first, is in no table: for every policy, the caller of {@link step} passes all that the peer has sent
+ * before it passes a request.
  *
- * `H6`, fresh evidence first, is not in a table: whoever feeds {@link step} gives it all that the peer has said before it
- * gives it a request, whatever the policy.
- *
- * @since 0.1.0
  * @category models
  */
 export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9" | "H10" | "H11" | "H12"
 
 /**
- * One entry of a policy's table: what an event does in a state.
+ * Entry of a policy: the effect of an event in a state. `rule` is the rule of `hardened` that the cell implements, if it
+ * differs from the Guide.
  *
- * - `Stay`: the state stays; a request is answered. May have a word to publish.
- * - `Refuse`: the state stays; a request is dropped.
- * - `Become`: the state changes. May have a word to publish.
- * - `TakeOver`: when the peer has expired, become `ACTIVE` and answer, or do as the operator says; refuse otherwise.
- * - `Expire`: the peer counts as dead from now on, if the evidence is not older than its last word.
- * - `Restart`: say a word, give the peer a new expiry to be heard, and go on in a state as if just started.
- * - `KeepIfAlone`: a server that has no peer keeps its state and reports it, and its peer is known to be gone; any other does
- *   what `otherwise` does.
- * - `Ignore`: nothing changes, not even the peer's expiry.
- * - `RestartIfExpired`: when the peer has expired, start over; refuse otherwise.
- * - `ExtendDeadline`: a peer that is only silent does not expire within the next heartbeat.
- * - `Await`: a step of the connection is noted, and is a reason to wait, once: for the time that a handshake may take while it
- *   is under way, and for the peer to be heard when it is done.
- * - `Note`: a step of the connection is noted.
- * - `ByReceived`: depends on whether the peer has been heard, see {@link ProtocolState}.
- * - `ServeAlone`: what `cell` does, if the rules let a backup serve alone and no subscriber is connected; refuse otherwise.
+ * - `Stay`: the state stays; a request is accepted. May publish.
+ * - `Reject`: the state stays; a request is rejected.
+ * - `Become`: the state changes. May publish.
+ * - `TakeOver`: if the peer is expired, become `ACTIVE` and accept; otherwise reject.
+ * - `Expire`: the peer is down, if the evidence is not older than its last sign of life.
+ * - `Restart`: publish, give the peer new time to be received, and continue in a state as after a start. `timeouts` is that
+ *   time in peer timeouts. Defaults to `1`.
+ * - `KeepIfAlone`: a server without a peer keeps its state and publishes it; any other follows `otherwise`.
+ * - `Ignore`: nothing changes, not even the peer's deadline.
+ * - `RestartIfExpired`: if the peer is expired, restart; reject in any case.
+ * - `ExtendDeadline`: a silent peer does not expire within the next heartbeat.
+ * - `Await`: the link changes. Its progress extends the connection deadline, once: by the time of a handshake while that is
+ *   in progress, by the time to receive a heartbeat once connected.
+ * - `Note`: the link changes, without a deadline.
+ * - `ByReceived`: depends on whether a heartbeat was received; see {@link ProtocolState}.
+ * - `ServeAlone`: `cell`, if a backup may serve alone and no subscriber is connected; otherwise reject.
  * - `Abort`: the server ends.
  *
- * `rule` names the rule that a cell follows where that is not the Guide's, `patience` how many expiries the peer is given.
- * Defaults to `1`.
- *
- * @since 0.1.0
  * @category models
  */
 export type Cell =
   & { readonly rule?: Rule }
   & (
     | { readonly _tag: "Stay"; readonly publish?: PeerState }
-    | { readonly _tag: "Refuse" }
+    | { readonly _tag: "Reject" }
     | { readonly _tag: "Become"; readonly state: State; readonly publish?: PeerState; readonly message: string }
     | { readonly _tag: "TakeOver"; readonly message: string }
     | { readonly _tag: "Expire" }
@@ -343,55 +317,48 @@ export type Cell =
   )
 
 /**
- * What each event does in one state.
+ * Cells of one state, by event.
  *
- * @since 0.1.0
  * @category models
  */
 export type Row = { readonly [E in Event["_tag"]]: Cell }
 
 /**
- * A policy is data: for each role a table with one cell for every state that the role can have and every event. In a
- * state that it cannot have everything is refused.
+ * A policy is data: for each role a table of cells by state and event. In a state without a row every event is rejected.
  *
- * @since 0.1.0
  * @category models
  */
 export type Policy = { readonly [R in Role]: { readonly [S in State]?: Row } }
 
 /**
- * What a member's steps depend on besides its state.
+ * Configuration of the state machine.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Rules {
   readonly role: Role
   readonly policy: Policy
-  /** How long in milliseconds a peer may be silent before it counts as dead: two heartbeats. */
+  /** Milliseconds without a heartbeat after which the peer is expired: two heartbeats. */
   readonly peerTimeoutMillis: number
-  /** How long in milliseconds the handshake of a connection counts as a sign of life. Longer than `peerTimeoutMillis`. */
+  /** Milliseconds for which the handshake of a connection counts as a sign of life. Longer than `peerTimeoutMillis`. */
   readonly handshakeMillis: number
-  /** What a backup does that has never heard its primary: wait for it, or serve. */
   readonly lone: Lone
 }
 
 /**
- * What a backup does that has never heard its primary since it started.
+ * Behaviour of a backup that has received no heartbeat since it started: wait for its primary, or serve alone.
  *
- * @since 0.1.0
  * @category models
  */
 export type Lone = "wait" | "serve"
 
-const refuse: Cell = { _tag: "Refuse" }
+const rejectAll: Cell = { _tag: "Reject" }
 const accept: Verdict = { _tag: "Accept" }
 const reject: Verdict = { _tag: "Reject" }
 
 /**
- * How a member begins: in the state of its role, giving its peer one expiry from `now` to be heard.
+ * Initial outcome of a server: the state of its role, with one peer timeout from `now` to receive the peer.
  *
- * @since 0.1.0
  * @category transitions
  */
 export const start = (rules: Rules, now: number): Outcome => {
@@ -415,41 +382,39 @@ export const start = (rules: Rules, now: number): Outcome => {
 }
 
 /**
- * Whether the peer counts as dead at `now`: strictly after its expiry.
+ * Whether the peer is expired at `now`: strictly after both deadlines.
  *
- * @since 0.1.0
  * @category guards
  */
 export const isPeerExpired = (member: ProtocolState, now: number): boolean =>
   now > member.peerDeadline && now > member.connectionDeadline
 
 /**
- * Whether a member whose last heartbeat was at `lastHeartbeatAt` has stood still for so long that its peer may be about to take
- * over: an expiry but for half a heartbeat.
+ * Whether a server that last sent a heartbeat at `lastHeartbeatAt` has stalled: one and a half heartbeats, after which its peer
+ * may be about to take over.
  *
- * @since 0.1.0
  * @category guards
  */
 export const isStalled = (rules: Pick<Rules, "peerTimeoutMillis">, lastHeartbeatAt: number, now: number): boolean =>
   now - lastHeartbeatAt > inMillis(rules, timing.stall)
 
 /**
- * Whether a member whose last heartbeat was at `lastHeartbeatAt` has stood still for a while: a heartbeat and a quarter. What its
- * peer said meanwhile may not have come in yet, so that it cannot take its peer for silent.
+ * Whether a server that last sent a heartbeat at `lastHeartbeatAt` has stalled briefly: one and a quarter heartbeats.
+ * Heartbeats of its peer may not have been delivered yet, so the peer's silence is unproven.
  *
- * @since 0.1.0
  * @category guards
  */
 export const isBriefStall = (rules: Pick<Rules, "peerTimeoutMillis">, lastHeartbeatAt: number, now: number): boolean =>
   now - lastHeartbeatAt > inMillis(rules, timing.briefStall)
 
 /**
- * Whether an active member whose last heartbeat was at `lastHeartbeatAt` may keep its term, if its peer's host has refused a
- * connection by `refusedAt`: within one expiry. A peer that received that heartbeat becomes active strictly after an expiry. One
- * that starts later gives this member at least as long (H1): the port of a stalled process accepts connections, so that it finds
- * no crash evidence. So a peer that listens no longer was never active.
+ * Whether an active server that last sent a heartbeat at `lastHeartbeatAt` may keep its term, if its peer's host had refused a
+ * connection by `refusedAt`: within one peer timeout.
  *
- * @since 0.1.0
+ * A peer that received that heartbeat becomes active strictly after a peer timeout. A peer that starts later waits at least as
+ * long (H1): the port of a stalled process accepts connections, so it finds no crash evidence. A peer that does not listen at
+ * `refusedAt` was therefore never active.
+ *
  * @category guards
  */
 export const mayKeepTerm = (
@@ -459,21 +424,20 @@ export const mayKeepTerm = (
 ): boolean => refusedAt - lastHeartbeatAt <= rules.peerTimeoutMillis
 
 /**
- * What follows when `event` happens to `member`. Total. Every heartbeat of the peer that is not fatal renews the peer's
- * expiry, and every change of state is published at once.
+ * Outcome of an event. Total. Every heartbeat that is neither fatal nor ignored renews the peer's deadline, and every change of
+ * state is published at once.
  *
- * @since 0.1.0
  * @category transitions
  */
 export const step = (rules: Rules, member: ProtocolState, event: Event): Outcome => {
-  const outcome = react(rules, member, event, rules.policy[rules.role][member.state]?.[event._tag] ?? refuse)
-  return outcome.next.state === member.state || outcome.publish !== undefined
-    ? outcome
-    : { ...outcome, publish: reportedState[outcome.next.state] }
+  const result = react(rules, member, event, rules.policy[rules.role][member.state]?.[event._tag] ?? rejectAll)
+  return result.next.state === member.state || result.publish !== undefined
+    ? result
+    : { ...result, publish: reportedState[result.next.state] }
 }
 
 const react = (rules: Rules, member: ProtocolState, event: Event, cell: Cell): Outcome => {
-  const heard: ProtocolState = wordEvents.has(event._tag)
+  const renewed: ProtocolState = heartbeatEvents.has(event._tag)
     ? {
       ...member,
       peerDeadline: event.now + rules.peerTimeoutMillis,
@@ -485,37 +449,37 @@ const react = (rules: Rules, member: ProtocolState, event: Event, cell: Cell): O
     : member
   switch (cell._tag) {
     case "Stay":
-      return go(heard, accept, undefined, cell.publish)
-    case "Refuse":
-      return go(heard, reject)
+      return outcome(renewed, accept, undefined, cell.publish)
+    case "Reject":
+      return outcome(renewed, reject)
     case "Become":
-      return go({ ...heard, state: cell.state }, accept, cell.message, cell.publish)
+      return outcome({ ...renewed, state: cell.state }, accept, cell.message, cell.publish)
     case "TakeOver":
       return isPeerExpired(member, event.now)
-        ? go({ ...member, state: "ACTIVE" }, accept, cell.message)
-        : go(member, reject)
+        ? outcome({ ...member, state: "ACTIVE" }, accept, cell.message)
+        : outcome(member, reject)
     case "Expire":
-      return event._tag === "PeerDown" && isNews(member, event.evidence)
-        ? go(
+      return event._tag === "PeerDown" && isFresh(member, event.evidence)
+        ? outcome(
           withoutPeer(member),
           accept,
-          `the peer is gone (connection to ${event.evidence.endpoint} refused)`
+          `the peer is down (connection to ${event.evidence.endpoint} refused)`
         )
-        : go(member, accept)
+        : outcome(member, accept)
     case "Restart":
-      return go(startOverIn(rules, member, cell.state, event.now, cell.timeouts), accept, cell.message, cell.publish)
+      return outcome(restartIn(rules, member, cell.state, event.now, cell.timeouts), accept, cell.message, cell.publish)
     case "RestartIfExpired":
       return isPeerExpired(member, event.now)
-        ? go(startOverIn(rules, member, cell.state, event.now), reject, cell.message, cell.publish)
-        : go(member, reject)
+        ? outcome(restartIn(rules, member, cell.state, event.now), reject, cell.message, cell.publish)
+        : outcome(member, reject)
     case "KeepIfAlone":
       return event._tag === "Stalled" && event.isAlone === true
-        ? go(withoutPeer(member), accept, cell.message, reportedState[member.state])
+        ? outcome(withoutPeer(member), accept, cell.message, reportedState[member.state])
         : react(rules, member, event, cell.otherwise)
     case "Ignore":
-      return go(member, accept)
+      return outcome(member, accept)
     case "ExtendDeadline":
-      return go(
+      return outcome(
         Number.isFinite(member.peerDeadline) &&
           member.peerDeadline < event.now + inMillis(rules, timing.briefStallGrace)
           ? { ...member, peerDeadline: event.now + inMillis(rules, timing.briefStallGrace) }
@@ -523,27 +487,27 @@ const react = (rules: Rules, member: ProtocolState, event: Event, cell: Cell): O
         accept
       )
     case "Await":
-      return go(awaitConnection(rules, withLink(member, event), event.now), accept)
+      return outcome(awaitConnection(rules, withLink(member, event), event.now), accept)
     case "Note":
-      return go(withLink(member, event), accept)
+      return outcome(withLink(member, event), accept)
     case "ByReceived":
       return react(rules, member, event, member.hasReceived ? cell.received : cell.unreceived)
     case "ServeAlone":
       return rules.lone === "serve" && event._tag === "ClientRequest" && event.hasSubscriber !== true
         ? react(rules, member, event, cell.cell)
-        : go(member, reject)
+        : outcome(member, reject)
     case "Abort":
-      return go(member, { _tag: "Fatal", reason: cell.reason }, cell.message)
+      return outcome(member, { _tag: "Fatal", reason: cell.reason }, cell.message)
   }
 }
 
-const wordEvents: ReadonlySet<Event["_tag"]> = new Set(Object.values(eventOf))
+const heartbeatEvents: ReadonlySet<Event["_tag"]> = new Set(Object.values(eventOf))
 
-/** Evidence that is older than the peer's last sign of life, or than the member's start, proves nothing. */
-const isNews = ({ peerDeadline, silentSince }: ProtocolState, { asOf }: Evidence): boolean =>
+/** Evidence from before the peer's last sign of life is void, and so is evidence about a peer that is known to be down. */
+const isFresh = ({ peerDeadline, silentSince }: ProtocolState, { asOf }: CrashEvidence): boolean =>
   Number.isFinite(peerDeadline) && asOf >= silentSince
 
-const go = (next: ProtocolState, verdict: Verdict, message?: string, publish?: PeerState): Outcome => ({
+const outcome = (next: ProtocolState, verdict: Verdict, message?: string, publish?: PeerState): Outcome => ({
   next,
   verdict,
   publish,
@@ -557,17 +521,17 @@ const withoutPeer = (member: ProtocolState): ProtocolState => ({
   awaited: "Down"
 })
 
-const startOverIn = (rules: Rules, member: ProtocolState, state: State, now: number, patience = 1): ProtocolState => {
+const restartIn = (rules: Rules, member: ProtocolState, state: State, now: number, timeouts = 1): ProtocolState => {
   const next: ProtocolState = {
     state,
-    peerDeadline: now + rules.peerTimeoutMillis * patience,
+    peerDeadline: now + rules.peerTimeoutMillis * timeouts,
     connectionDeadline: Number.NEGATIVE_INFINITY,
     silentSince: now,
     link: member.link,
     awaited: "Down",
     hasReceived: state !== "PRIMARY" && member.hasReceived
   }
-  // A connection that is being made is as good a reason to wait as before.
+  // A connection that is being made still is a reason to wait (H10).
   return rules.policy[rules.role][state]?.LinkConnecting._tag === "Await" && next.link === "Connecting"
     ? awaitConnection(rules, next, now)
     : next
@@ -584,9 +548,9 @@ const withLink = (member: ProtocolState, { _tag }: Event): ProtocolState => {
   if (link === member.link) {
     return member
   }
-  // A step back means that the connection was lost, be it that another one is on its way already. A handshake that is completed
-  // again is a sign of life again; one that is only begun again is not.
-  return steps[link] < steps[member.link]
+  // Going back means that the connection was lost, even if the next one is being made already. A handshake that completes
+  // again is a new sign of life; one that only begins again is not.
+  return progress[link] < progress[member.link]
     ? {
       ...member,
       link,
@@ -596,11 +560,11 @@ const withLink = (member: ProtocolState, { _tag }: Event): ProtocolState => {
     : { ...member, link }
 }
 
-const steps: { readonly [L in Link]: number } = { Down: 0, Connecting: 1, Connected: 2 }
+const progress: { readonly [L in Link]: number } = { Down: 0, Connecting: 1, Connected: 2 }
 
-/** Any step is a sign of life. One that was taken before since the peer was last heard puts nothing off, so that it ends. */
+/** Any progress is a sign of life. Progress repeated without a heartbeat does not extend the deadline, so the wait is bounded. */
 const awaitConnection = (rules: Rules, member: ProtocolState, now: number): ProtocolState => {
-  if (steps[member.link] <= steps[member.awaited]) {
+  if (progress[member.link] <= progress[member.awaited]) {
     return { ...member, silentSince: now }
   }
   const millis = member.link === "Connecting"

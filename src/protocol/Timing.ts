@@ -1,6 +1,6 @@
 /**
- * Every fraction of a heartbeat that a decision depends on, with the inequalities that it must keep. All values are in
- * heartbeats: the time between two heartbeats of a member, which is the same on both servers of a pair.
+ * Every fraction of a heartbeat that a decision depends on, with the inequalities that hold between them. All values are in
+ * heartbeats: the period at which a member publishes, which is the same on both servers of a pair.
  */
 
 /**
@@ -9,29 +9,29 @@
  * @category models
  */
 export interface Timing {
-  /** The longest time that a message is assumed to be under way, from one event loop to the other. */
+  /** Assumed maximum delay of a message, from one event loop to the other. */
   readonly messageDelay: number
-  /** A peer that sent nothing for so long counts as lost (the Guide). */
+  /** A peer that is silent for this long is lost (the Guide). */
   readonly peerTimeout: number
-  /** A process that did not run for so long has stalled: its peer may be about to take over (H4). */
+  /** A process that does not run for this long has stalled: its peer may be about to take over (H4). */
   readonly stall: number
-  /** A heartbeat that is late by so much is a brief stall: what the peer sent may not have been received yet. */
+  /** A process that does not run for this long has stalled briefly: heartbeats of its peer may not have been delivered yet. */
   readonly briefStall: number
-  /** For so long after a brief stall, silence of the peer proves nothing. */
+  /** After a brief stall, silence of the peer is unproven for this long. */
   readonly unproven: number
-  /** After a brief stall the peer is given at least so long to be received (H4). */
+  /** After a brief stall, the peer has at least this long to be received (H4). */
   readonly briefStallGrace: number
-  /** A subscription, and the first message for it, may take so long in addition to the peer timeout (H10). */
+  /** Time for a subscription and its first message, in addition to the peer timeout (H10). */
   readonly subscription: number
-  /** The handshake of a connection to the peer may take so long (H10). */
+  /** Maximum time of the handshake of a connection to the peer (H10). */
   readonly handshake: number
-  /** A member that hands over gives its peer so long to become active, and once more (H9). */
+  /** Time that a member which hands over gives its peer to become active (H9). */
   readonly handOver: number
-  /** After a stall, what the peer sent meanwhile is received for at most so long. */
+  /** Maximum time to receive, after a stall, what the peer sent during it. */
   readonly linkReset: number
-  /** A probe of the peer's state port after a stall may take so long. */
+  /** Maximum time of a probe of the peer's state port after a stall. */
   readonly probe: number
-  /** A heartbeat of the peer that is overdue by so much counts as missed, for people. */
+  /** A heartbeat of the peer that has not arrived after this long is counted as missed, for people. */
   readonly missed: number
 }
 
@@ -56,14 +56,14 @@ export const timing: Timing = {
 }
 
 /**
- * Round trips of a handshake with keys: TCP's own, and those of CURVE.
+ * Round trips of a handshake with keys: that of TCP, and those of CURVE.
  *
  * @category constants
  */
 export const handshakeRoundTrips = 3
 
 /**
- * What the timing must keep, and why.
+ * Inequalities of the timing, each with its reason.
  *
  * @category constants
  */
@@ -72,7 +72,7 @@ export const inequalities: ReadonlyArray<{
   readonly isKept: (timing: Timing) => boolean
 }> = [
   {
-    sentence: "a heartbeat that arrives late by the longest delay is in time",
+    sentence: "a heartbeat with the maximum delay arrives in time",
     isKept: ({ messageDelay, peerTimeout }) => 1 + messageDelay < peerTimeout
   },
   {
@@ -80,28 +80,28 @@ export const inequalities: ReadonlyArray<{
     isKept: ({ messageDelay, peerTimeout, stall }) => stall + messageDelay <= peerTimeout
   },
   {
-    sentence: "a member that runs in time is not taken for stalled by one late timer",
+    sentence: "one late timer is not a stall",
     isKept: ({ briefStall, stall }) => 1 < briefStall && briefStall < stall
   },
   {
     sentence:
-      "what had arrived during a brief stall, and what was under way at its end, is received before silence counts again",
+      "heartbeats that arrived during a brief stall, and those in flight at its end, are received before silence is proven",
     isKept: ({ messageDelay, unproven }) => unproven >= messageDelay
   },
   {
-    sentence: "silence counts again before the next brief stall could be noticed",
+    sentence: "silence is proven again before the next brief stall can be detected",
     isKept: ({ briefStall, unproven }) => unproven < briefStall
   },
   {
-    sentence: "after a brief stall the peer has time for one more heartbeat, and for no more than a timeout",
+    sentence: "after a brief stall the peer has time for one more heartbeat, and for less than a timeout",
     isKept: ({ briefStallGrace, peerTimeout }) => briefStallGrace >= 1 && briefStallGrace < peerTimeout
   },
   {
-    sentence: "the subscription of a new connection arrives, and no second heartbeat is waited for",
+    sentence: "the subscription of a new connection arrives, and the wait is shorter than a second heartbeat",
     isKept: ({ messageDelay, subscription }) => subscription >= messageDelay && subscription < 1
   },
   {
-    sentence: "a handshake with keys ends in time at the longest delay, with an unnoticed stall at each end",
+    sentence: "a handshake with keys ends in time at the maximum delay, with an undetected stall at each end",
     isKept: ({ handshake, messageDelay, stall }) => handshake >= handshakeRoundTrips * 2 * messageDelay + 2 * stall
   },
   {
@@ -109,7 +109,7 @@ export const inequalities: ReadonlyArray<{
     isKept: ({ handshake, peerTimeout }) => handshake <= 3 * peerTimeout
   },
   {
-    sentence: "a peer that may have to wait for a timeout takes over before a member that hands over gives up",
+    sentence: "a peer that has to wait for a timeout takes over before the hand-over times out",
     isKept: ({ handOver, messageDelay, peerTimeout }) => handOver > peerTimeout + 2 * messageDelay
   },
   {
@@ -117,26 +117,25 @@ export const inequalities: ReadonlyArray<{
     isKept: ({ handOver, peerTimeout }) => handOver <= 2 * peerTimeout
   },
   {
-    sentence: "the link is reset, and a term may be kept, before another stall would be noticed",
+    sentence: "the link is reset, and a term may be kept, before another stall would be detected",
     isKept: ({ linkReset, probe, stall }) => linkReset + probe < stall
   },
   {
-    sentence: "what was under way at the end of a stall is received while the link is reset",
+    sentence: "messages in flight at the end of a stall are received while the link is reset",
     isKept: ({ linkReset, messageDelay }) => linkReset >= messageDelay
   },
   {
-    sentence:
-      "a stall that is noticed as late as its first heartbeat leaves time for a probe before a peer could be active",
+    sentence: "a stall leaves time for a probe before the peer could be active",
     isKept: ({ peerTimeout, probe, stall }) => probe > 0 && stall + probe < peerTimeout
   },
   {
-    sentence: "a heartbeat counts as missed once it is later than the longest delay, and before the peer is lost",
+    sentence: "a heartbeat counts as missed once it is later than the maximum delay, and before the peer is lost",
     isKept: ({ messageDelay, missed, peerTimeout }) => missed >= 1 + messageDelay && missed < peerTimeout
   }
 ]
 
 /**
- * So many heartbeats in milliseconds, for a member whose peer timeout is `peerTimeoutMillis`.
+ * Heartbeats in milliseconds, for a member with this peer timeout.
  *
  * @category combinators
  */

@@ -1,14 +1,12 @@
 /**
- * Who may talk to a pair: keys for everybody, by CURVE, the encryption of ZeroMQ.
+ * Keys of servers and clients for CURVE, the encryption of ZeroMQ.
  *
- * Every server has a pair of keys, and so may have every client. A server lets in whose public key it accepts, and its peer and
- * its clients talk to it only as it has the secret of the public key that they know it by. The two of a pair accept exactly each
- * other. What they say to each other cannot be read or changed on the way, nor said again by somebody else.
+ * Every server has a pair of keys, and so may have every client. A server accepts connections by their public keys, and its peer and
+ * its clients accept it only if it has the secret of the public key that they know it by. The members of a pair accept exactly each
+ * other. Messages cannot be read, changed or replayed on the way.
  *
- * This module says with what; the layers of `zeromq` do it: `Zmq.layer({ ...options, security })`,
- * `ZmqClientLink.layerCurve(security)`, `ZmqBackend.layerCurve({ backend, security })`.
- *
- * @since 0.1.0
+ * The layers of `zeromq` use the keys: `Zmq.layer({ ...options, security })`, `ZmqClientLink.layerCurve(security)`,
+ * `ZmqBackend.layerCurve({ backend, security })`.
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
@@ -17,45 +15,42 @@ import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Accepted, KeyPair } from "./CurveKey.ts"
 import { isKey } from "./CurveKey.ts"
 import { issue, publicKeys, readKeyPair } from "./keyFiles.ts"
-import * as Refusals from "./Refusals.ts"
+import * as RejectedConnections from "./RejectedConnections.ts"
 
 /**
- * What a server of a pair knows of keys.
+ * The keys of a server, and the public keys that it accepts.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Server {
   readonly role: Role
-  /** Its own. */
+  /** Its own keys. */
   readonly own: Effect.Effect<KeyPair, InvalidConfig>
   /** The peer's public key; the old and the new one while it is changed. */
   readonly peer: Accepted
-  /** Those of the clients, or `anyone` who has this server's public key. */
+  /** Public keys of clients. `anyone` accepts each client that has this server's public key. */
   readonly clients: Accepted | "anyone"
-  /** Those of the workers of a proxy. */
+  /** Public keys of the workers of a proxy. */
   readonly workers: Accepted
-  /** Counts whom its ports have refused. */
-  readonly refusals: Refusals.RejectedConnections
+  /** Counts connections that its ports have rejected. */
+  readonly rejectedConnections: RejectedConnections.RejectedConnections
 }
 
 /**
- * What a client knows of keys.
+ * The keys of a client, and the public keys of the servers.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Client {
-  /** Its own. */
+  /** Its own keys. */
   readonly own: Effect.Effect<KeyPair, InvalidConfig>
   /** The public keys of both servers; old and new ones while they are changed. */
   readonly servers: Accepted
 }
 
 /**
- * Public keys that are given as they are. What is no key is an issue.
+ * Public keys as texts. A text that is not a key is an issue.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const keys = (publicKeys: Iterable<string>): Accepted => {
@@ -63,15 +58,14 @@ export const keys = (publicKeys: Iterable<string>): Accepted => {
   return Effect.succeed({
     names: new Map(given.filter(isKey).map((key) => [key, key])),
     issues: given.filter((key) => !isKey(key)).map(() =>
-      issue("one of the public keys is none; a key of CURVE is 40 characters of Z85")
+      issue("one of the public keys is not a key; a key of CURVE is 40 characters of Z85")
     )
   })
 }
 
 /**
- * A server's keys, wherever they come from.
+ * The keys of a server, from any source.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const makeServer = (options: {
@@ -85,13 +79,12 @@ export const makeServer = (options: {
   ...options,
   own: Effect.succeed(options.own),
   workers: options.workers ?? keys([]),
-  refusals: Refusals.make(options.role)
+  rejectedConnections: RejectedConnections.make(options.role)
 })
 
 /**
- * A client's keys, wherever they come from.
+ * The keys of a client, from any source.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const makeClient = (options: { readonly own: KeyPair; readonly servers: Accepted }): Client => ({
@@ -99,7 +92,7 @@ export const makeClient = (options: { readonly own: KeyPair; readonly servers: A
   servers: options.servers
 })
 
-/** The public keys of a server: `primary.key`, and `primary.next.key` or the like while its key is changed. */
+/** Whether a file is a public key of a server: `primary.key`, or for example `primary.next.key` while its key is changed. */
 const isKeyOf = (role: Role) => (name: string): boolean =>
   name.startsWith(`${role}.`) && /^[a-z]+(\.[^.]+)?\.key$/.test(name)
 
@@ -107,7 +100,7 @@ const isPublic = (name: string): boolean => /^[^.].*\.key$/.test(name)
 
 const copyIt = "bstar keygen makes one; copy it to where it is needed"
 
-/** The keys of a server, of which there has to be one. */
+/** The public keys of a server, at least one. */
 const keysOf = (directory: string, role: Role): Accepted =>
   publicKeys(directory, isKeyOf(role), copyIt).pipe(
     Effect.map((keys) =>
@@ -119,16 +112,14 @@ const keysOf = (directory: string, role: Role): Accepted =>
   )
 
 /**
- * A server's keys in a directory, as `bstar keygen` writes it: `primary.key_secret` for the primary (only its owner may read
- * it), `backup.key` and `backup.*.key` of its peer, one of `clients/*.key` for each client and of `workers/*.key` for each
- * worker; and the other way round for the backup. Public keys that come or go count from the next connection on; of many
- * at a time some may still be judged by what was read a moment ago.
+ * The keys of a server in a directory as `bstar keygen` writes it. The primary reads `primary.key_secret` (readable by its owner only),
+ * `backup.key` and `backup.*.key` of its peer, `clients/*.key` and `workers/*.key`; the backup reads the counterparts. Added and
+ * removed public keys apply to the next connection; of many at a time, some may still be judged by the keys of a moment ago.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const server = (directory: string, role: Role, options: {
-  /** Whether clients are those in `clients/`, or anyone who has this server's public key. Defaults to `listed`. */
+  /** Whether to accept clients in `clients/`, or each one that has this server's public key. Defaults to `listed`. */
   readonly clients?: "listed" | "anyone" | undefined
 } = {}): Server => {
   const listed = (what: "client" | "worker") =>
@@ -139,15 +130,14 @@ export const server = (directory: string, role: Role, options: {
     peer: keysOf(directory, role === "primary" ? "backup" : "primary"),
     clients: options.clients === "anyone" ? "anyone" : listed("client"),
     workers: listed("worker"),
-    refusals: Refusals.make(role)
+    rejectedConnections: RejectedConnections.make(role)
   }
 }
 
 /**
- * A client's keys in a directory, as `bstar keygen --client` writes it: `client.key_secret` (only its owner may read it), and
+ * The keys of a client in a directory as `bstar keygen --client` writes it: `client.key_secret` (readable by its owner only), and
  * `primary.key`, `backup.key` and the like of the servers.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const client = (directory: string): Client => ({

@@ -1,7 +1,5 @@
 /**
  * Keys of CURVE, the encryption of ZeroMQ: Curve25519, written in Z85, 40 characters each.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -9,9 +7,8 @@ import * as crypto from "node:crypto"
 import type { ConfigIssue } from "../settings/InvalidConfig.ts"
 
 /**
- * A key and its secret. Whoever has the secret is the one whom others know by the public key.
+ * A public key and its secret. The secret proves to others the identity behind the public key.
  *
- * @since 0.1.0
  * @category models
  */
 export interface KeyPair {
@@ -20,9 +17,8 @@ export interface KeyPair {
 }
 
 /**
- * Public keys, each with the name of its owner, and what is wrong with others, which do not count.
+ * Public keys, each with the name of its file, and the issues of those that are not usable.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Keys {
@@ -31,10 +27,9 @@ export interface Keys {
 }
 
 /**
- * Looks which keys are accepted at the moment. Asked for each connection, so that what changes needs no restart. Where
- * something is wrong from the beginning nothing is started; later it is logged, and what is right counts.
+ * The keys that are accepted now. Evaluated for each connection, so that a change needs no restart. An issue at start-up is fatal;
+ * later it is logged, and the usable keys count.
  *
- * @since 0.1.0
  * @category models
  */
 export type Accepted = Effect.Effect<Keys>
@@ -42,9 +37,8 @@ export type Accepted = Effect.Effect<Keys>
 const alphabet = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
 /**
- * Writes the 32 bytes of a key as text.
+ * Encodes the 32 bytes of a key as text.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const encode = (bytes: Uint8Array): string => {
@@ -62,7 +56,7 @@ export const encode = (bytes: Uint8Array): string => {
   return text
 }
 
-/** The bytes of a key, if the text is one. */
+/** The bytes of a key. `undefined` if the text is not a key. */
 const decode = (text: string): Buffer | undefined => {
   if (text.length !== 40) {
     return undefined
@@ -83,22 +77,20 @@ const decode = (text: string): Buffer | undefined => {
 }
 
 /**
- * Whether a text is a key: 40 characters of Z85 that stand for 32 bytes.
+ * Whether a text is a key: 40 characters of Z85 that encode 32 bytes.
  *
- * @since 0.1.0
  * @category guards
  */
 export const isKey = (text: string): boolean => decode(text) !== undefined
 
-/** What stands before the 32 bytes of an X25519 key in PKCS 8. */
+/** The prefix of the 32 bytes of an X25519 key in PKCS 8. */
 const pkcs8 = Buffer.from("302e020100300506032b656e04220420", "hex")
 
 const publicPart = (key: crypto.KeyObject): string => encode(Buffer.from(key.export({ format: "jwk" }).x!, "base64url"))
 
 /**
- * The public key that belongs to a secret one, or `undefined` where that is no key.
+ * The public key of a secret one. `undefined` if that is not a key.
  *
- * @since 0.1.0
  * @category combinators
  */
 export const publicKeyOf = (secretKey: Redacted.Redacted): string | undefined => {
@@ -113,7 +105,6 @@ export const publicKeyOf = (secretKey: Redacted.Redacted): string | undefined =>
 /**
  * A new pair of keys.
  *
- * @since 0.1.0
  * @category constructors
  */
 export const generate: Effect.Effect<KeyPair> = Effect.sync(() => {

@@ -1,4 +1,4 @@
-/** Makes key files. None is ever written over another. */
+/** Makes key files. An existing file is never overwritten. */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
@@ -7,33 +7,33 @@ import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { publicText, secretText } from "./certificate.ts"
 import * as CurveKey from "./CurveKey.ts"
 
-const refuse = (message: string) => new InvalidConfig({ issues: [{ field: "", message }] })
+const invalid = (message: string) => new InvalidConfig({ issues: [{ field: "", message }] })
 
-/** A file that is to be written. */
-interface Wanted {
+/** A file to write. */
+interface KeyFile {
   readonly file: string
   readonly text: string
   readonly isSecret: boolean
 }
 
-const refused = (file: string) => (error: unknown): InvalidConfig => {
+const writeError = (file: string) => (error: unknown): InvalidConfig => {
   const { code, message } = error as NodeJS.ErrnoException
-  return refuse(
+  return invalid(
     code === "EEXIST"
-      ? `${file} is there already and stays as it is; move it away if you want another key`
+      ? `${file} exists already and is not overwritten; move it away to make another key`
       : `cannot write ${file}: ${code === "EACCES" ? "permission denied" : message}`
   )
 }
 
-const attempt = <A>(file: string, write: () => Promise<A>) => Effect.tryPromise({ try: write, catch: refused(file) })
+const attempt = <A>(file: string, write: () => Promise<A>) => Effect.tryPromise({ try: write, catch: writeError(file) })
 
 const makeDirectory = (directory: string, mode: number) =>
   attempt(directory, () => fs.mkdir(directory, { recursive: true, mode }))
 
-const write = ({ file, isSecret, text }: Wanted): Effect.Effect<string, InvalidConfig> =>
+const write = ({ file, isSecret, text }: KeyFile): Effect.Effect<string, InvalidConfig> =>
   attempt(file, async () => {
     const mode = isSecret ? 0o600 : 0o644
-    // Nobody else may read it from its first moment on; and a narrow umask does not hide what is for others.
+    // The mode at creation keeps a secret from others from the start. `chmod` undoes a narrow umask for public keys.
     const handle = await fs.open(file, "wx", mode)
     try {
       await handle.chmod(mode)
@@ -44,24 +44,24 @@ const write = ({ file, isSecret, text }: Wanted): Effect.Effect<string, InvalidC
     return file
   })
 
-/** All or none, as far as can be known before. */
-const writeAll = (files: ReadonlyArray<Wanted>): Effect.Effect<ReadonlyArray<string>, InvalidConfig> =>
+/** Writes all files, or none if one exists already. */
+const writeAll = (files: ReadonlyArray<KeyFile>): Effect.Effect<ReadonlyArray<string>, InvalidConfig> =>
   Effect.gen(function*() {
     for (const { file } of files) {
-      const isThere = yield* Effect.promise(() => fs.lstat(file).then(() => true, () => false))
-      if (isThere) {
-        return yield* refused(file)({ code: "EEXIST" })
+      const exists = yield* Effect.promise(() => fs.lstat(file).then(() => true, () => false))
+      if (exists) {
+        return yield* writeError(file)({ code: "EEXIST" })
       }
     }
     return yield* Effect.forEach(files, write)
   })
 
-const pairOf = (stem: string, keys: CurveKey.KeyPair): ReadonlyArray<Wanted> => [
+const pairOf = (stem: string, keys: CurveKey.KeyPair): ReadonlyArray<KeyFile> => [
   { file: `${stem}.key`, text: publicText(keys), isSecret: false },
   { file: `${stem}.key_secret`, text: secretText(keys), isSecret: true }
 ]
 
-/** Keys for both servers, and places for those of clients and workers. */
+/** Keys of both servers, and directories for those of clients and workers. */
 export const pair = (directory: string): Effect.Effect<ReadonlyArray<string>, InvalidConfig> =>
   Effect.gen(function*() {
     const [primary, backup] = [yield* CurveKey.generate, yield* CurveKey.generate]
@@ -80,15 +80,15 @@ const serverFiles = (directory: string): Effect.Effect<ReadonlyArray<string>, In
     const names = yield* Effect.promise(() => fs.readdir(directory).catch((): Array<string> => []))
     for (const role of ["primary", "backup"]) {
       if (!names.includes(`${role}.key`)) {
-        return yield* refuse(
-          `there is no ${path.join(directory, `${role}.key`)}; bstar keygen ${directory} comes first`
+        return yield* invalid(
+          `there is no ${path.join(directory, `${role}.key`)}; run bstar keygen ${directory} first`
         )
       }
     }
     return names.filter((name) => /^(primary|backup)(\.[^.]+)?\.key$/.test(name))
   })
 
-/** A key that is going to take the place of a server's. */
+/** The next key of a server. */
 export const next = (directory: string, role: Role): Effect.Effect<ReadonlyArray<string>, InvalidConfig> =>
   Effect.zipRight(
     serverFiles(directory),
@@ -96,8 +96,8 @@ export const next = (directory: string, role: Role): Effect.Effect<ReadonlyArray
   )
 
 /**
- * Keys for a client or a worker: its public key where servers look for it, and a directory with all that it needs itself, to be
- * moved to it.
+ * Keys of a client or a worker: its public key where servers read it, and a directory with everything that it needs itself, to be
+ * moved to its machine.
  */
 export const member = (
   directory: string,
@@ -106,7 +106,7 @@ export const member = (
 ): Effect.Effect<ReadonlyArray<string>, InvalidConfig> =>
   Effect.gen(function*() {
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) {
-      return yield* refuse(`expected a name of letters, digits, ".", "_" and "-", got ${JSON.stringify(name)}`)
+      return yield* invalid(`expected a name of letters, digits, ".", "_" and "-", got ${JSON.stringify(name)}`)
     }
     const servers = yield* serverFiles(directory)
     const keys = yield* CurveKey.generate
@@ -114,7 +114,7 @@ export const member = (
     const copies = yield* Effect.forEach(servers, (file) =>
       attempt(path.join(own, file), () =>
         fs.readFile(path.join(directory, file), "utf8")).pipe(
-          Effect.map((text): Wanted => ({ file: path.join(own, file), text, isSecret: false }))
+          Effect.map((text): KeyFile => ({ file: path.join(own, file), text, isSecret: false }))
         ))
     yield* makeDirectory(path.join(directory, `${kind}s`), 0o755)
     const listed = path.join(directory, `${kind}s`, `${name}.key`)

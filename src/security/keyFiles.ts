@@ -1,4 +1,4 @@
-/** Reads key files. What cannot be read, or is not what it should be, is told in a sentence that says what to do. */
+/** Reads key files. An error names the file, what is wrong, and what to do. */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
@@ -10,7 +10,7 @@ import type { Accepted, KeyPair, Keys } from "./CurveKey.ts"
 
 export const issue = (message: string): ConfigIssue => ({ field: "keys", message })
 
-const refuse = (message: string) => new InvalidConfig({ issues: [issue(message)] })
+const invalid = (message: string) => new InvalidConfig({ issues: [issue(message)] })
 
 const reasons: { readonly [code: string]: string } = {
   ENOENT: "there is no such file",
@@ -19,19 +19,19 @@ const reasons: { readonly [code: string]: string } = {
   EISDIR: "it is a directory"
 }
 
-const reasonOf = (error: unknown): string => {
-  const code = error instanceof Error && "code" in error ? String(error.code) : ""
-  return reasons[code] ?? (error instanceof Error ? error.message : String(error))
-}
+const codeOf = (error: unknown): string => error instanceof Error && "code" in error ? String(error.code) : ""
 
-/** Others are everybody but the owner, as for ssh. Windows has no such thing. */
+const reasonOf = (error: unknown): string =>
+  reasons[codeOf(error)] ?? (error instanceof Error ? error.message : String(error))
+
+/** Others are all but the owner, as for ssh. Windows has no such mode. */
 const othersMayRead = (mode: number): boolean => os.platform() !== "win32" && (mode & 0o077) !== 0
 
-/** Reads a secret file, which nobody but its owner may be allowed to read. */
+/** Reads a secret file, which only its owner may be allowed to read. */
 export const readKeyPair = (file: string, remedy: string): Effect.Effect<KeyPair, InvalidConfig> =>
   Effect.tryPromise({
     try: async () => {
-      // The same file is asked and read, whoever moves another one into its place meanwhile.
+      // The mode is that of the file that is read, even if another one is moved into its place meanwhile.
       const handle = await fs.open(file)
       try {
         return { mode: (await handle.stat()).mode, text: await handle.readFile("utf8") }
@@ -39,113 +39,116 @@ export const readKeyPair = (file: string, remedy: string): Effect.Effect<KeyPair
         await handle.close()
       }
     },
-    catch: (error) => refuse(`cannot read ${file}: ${reasonOf(error)}; ${remedy}`)
+    catch: (error) => invalid(`cannot read ${file}: ${reasonOf(error)}; ${remedy}`)
   }).pipe(Effect.flatMap(({ mode, text }) => {
     if (othersMayRead(mode)) {
-      return refuse(`${file} is a secret, and others may read it; chmod 600 ${file}`)
+      return invalid(`${file} is a secret, and others may read it; chmod 600 ${file}`)
     }
     const read = readSecret(text)
-    return "wrong" in read ? refuse(`${file} ${read.wrong}`) : Effect.succeed(read.keys)
+    return "wrong" in read ? invalid(`${file} ${read.wrong}`) : Effect.succeed(read.keys)
   }))
 
 /** A file as it was when it was read. */
-interface Known {
+interface KeyFile {
+  /** Changes with the file. */
   readonly stamp: string
   readonly key: string | undefined
   readonly wrong: string | undefined
 }
 
-/** Descriptors or memory are used up, which is no statement about a file. */
-const isExhaustion = (error: unknown): boolean =>
-  ["EMFILE", "ENFILE", "ENOMEM"].includes(String((error as NodeJS.ErrnoException).code))
+/** Whether descriptors or memory are used up, which says nothing about a file. */
+const isExhaustion = (error: unknown): boolean => ["EMFILE", "ENFILE", "ENOMEM"].includes(codeOf(error))
 
-/** However often somebody knocks, keys are read again only after so many times as long as it took. */
-const share = 5
+/** Reads a file unless it is the same as before. `undefined` if it was removed meanwhile. */
+const readKeyFile = async (file: string, before: KeyFile | undefined): Promise<KeyFile | undefined> => {
+  const wrong = (stamp: string, wrong: string): KeyFile => ({ stamp, key: undefined, wrong })
+  try {
+    const stats = await fs.stat(file)
+    const stamp = [stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join()
+    if (before?.stamp === stamp) {
+      return before
+    }
+    if (!stats.isFile()) {
+      return wrong(stamp, `${file} is not a file`)
+    }
+    const read = readPublic(await fs.readFile(file, "utf8"))
+    return "wrong" in read ? wrong(stamp, `${file} ${read.wrong}`) : { stamp, key: read.key, wrong: undefined }
+  } catch (error) {
+    if (isExhaustion(error)) {
+      throw error
+    }
+    return codeOf(error) === "ENOENT" ? undefined : wrong("", `cannot read ${file}: ${reasonOf(error)}`)
+  }
+}
 
-/**
- * The public keys in those files of a directory whose names match, as they are at the moment; what has not changed is not
- * read again.
- */
+/** Time between two reads, as a multiple of the time that one took: connections, however many, cost a fraction of the CPU. */
+const pauseShare = 5
+
+/** The public keys in the matching files of a directory. */
+class KeyDirectory {
+  readonly #directory: string
+  readonly #matches: (name: string) => boolean
+  readonly #remedy: string
+  #files: ReadonlyMap<string, KeyFile> = new Map()
+  #latest: Keys | undefined
+  #reading: Promise<Keys> | undefined
+  #readAgainAt = 0
+
+  constructor(directory: string, matches: (name: string) => boolean, remedy: string) {
+    this.#directory = directory
+    this.#matches = matches
+    this.#remedy = remedy
+  }
+
+  /** The keys now, or as they were a moment ago. There is one read at a time. */
+  async keys(): Promise<Keys> {
+    if (this.#latest !== undefined && this.#reading === undefined && performance.now() < this.#readAgainAt) {
+      return this.#latest
+    }
+    return this.#reading ??= this.#read()
+  }
+
+  async #read(): Promise<Keys> {
+    const startedAt = performance.now()
+    const keys = await this.#readFiles().catch((error) => this.#onError(error))
+    const now = performance.now()
+    this.#readAgainAt = now + pauseShare * (now - startedAt)
+    this.#reading = undefined
+    return this.#latest = keys
+  }
+
+  async #readFiles(): Promise<Keys> {
+    const names = (await fs.readdir(this.#directory)).filter(this.#matches).sort()
+    const files = new Map<string, KeyFile>()
+    for (const name of names) {
+      const file = await readKeyFile(path.join(this.#directory, name), this.#files.get(name))
+      if (file !== undefined) {
+        files.set(name, file)
+      }
+    }
+    this.#files = files
+    return {
+      names: new Map([...files].flatMap(([name, { key }]) => key === undefined ? [] : [[key, name] as const])),
+      issues: [...files.values()].flatMap(({ wrong }) => wrong === undefined ? [] : [issue(wrong)])
+    }
+  }
+
+  #onError(error: unknown): Keys {
+    const what = `cannot read ${this.#directory}: ${reasonOf(error)}`
+    if (this.#latest !== undefined && isExhaustion(error)) {
+      return { ...this.#latest, issues: [issue(`${what}; the keys stay as they were`)] }
+    }
+    this.#files = new Map()
+    return { names: new Map(), issues: [issue(`${what}; ${this.#remedy}`)] }
+  }
+}
+
+/** The public keys in the matching files of a directory as they are now. Unchanged files are not read again. */
 export const publicKeys = (
   directory: string,
   matches: (name: string) => boolean,
   remedy: string
 ): Accepted => {
-  let known: ReadonlyMap<string, Known> = new Map()
-  let reading: Promise<Keys> | undefined
-  let latest: Keys | undefined
-  let notBefore = 0
-
-  const readOne = async (name: string): Promise<Known | undefined> => {
-    const file = path.join(directory, name)
-    try {
-      const { ctimeMs, ino, isFile, mtimeMs, size } = await fs.stat(file).then((stat) => ({
-        ...stat,
-        isFile: stat.isFile()
-      }))
-      const stamp = [ino, size, mtimeMs, ctimeMs].join()
-      const before = known.get(name)
-      if (before?.stamp === stamp) {
-        return before
-      }
-      if (!isFile) {
-        return { stamp, key: undefined, wrong: `${file} is no file` }
-      }
-      const read = readPublic(await fs.readFile(file, "utf8"))
-      return "wrong" in read
-        ? { stamp, key: undefined, wrong: `${file} ${read.wrong}` }
-        : { stamp, key: read.key, wrong: undefined }
-    } catch (error) {
-      if (isExhaustion(error)) {
-        throw error
-      }
-      return (error as NodeJS.ErrnoException).code === "ENOENT"
-        // It was removed between the two looks.
-        ? undefined
-        : { stamp: "", key: undefined, wrong: `cannot read ${file}: ${reasonOf(error)}` }
-    }
-  }
-
-  const read = async (): Promise<Keys> => {
-    const began = performance.now()
-    try {
-      const names = (await fs.readdir(directory)).filter(matches).sort()
-      const found = new Map<string, Known>()
-      for (const name of names) {
-        const one = await readOne(name)
-        if (one !== undefined) {
-          found.set(name, one)
-        }
-      }
-      known = found
-      return {
-        names: new Map([...found].flatMap(([name, { key }]) => key === undefined ? [] : [[key, name] as const])),
-        issues: [...found.values()].flatMap(({ wrong }) => wrong === undefined ? [] : [issue(wrong)])
-      }
-    } catch (error) {
-      if (latest !== undefined && isExhaustion(error)) {
-        return {
-          ...latest,
-          issues: [issue(`cannot read ${directory}: ${reasonOf(error)}; the keys stay as they were`)]
-        }
-      }
-      known = new Map()
-      return { names: new Map(), issues: [issue(`cannot read ${directory}: ${reasonOf(error)}; ${remedy}`)] }
-    } finally {
-      const now = performance.now()
-      notBefore = now + share * (now - began)
-    }
-  }
-
-  return Effect.promise(async () => {
-    if (latest !== undefined && reading === undefined && performance.now() < notBefore) {
-      return latest
-    }
-    reading ??= read().then((keys) => {
-      latest = keys
-      reading = undefined
-      return keys
-    })
-    return reading
-  })
+  const keys = new KeyDirectory(directory, matches, remedy)
+  return Effect.promise(() => keys.keys())
 }

@@ -136,8 +136,9 @@ const isOutdated = (old: Reached, recent: Reached): boolean => {
  *
  * @category combinators
  */
-// eslint-disable-next-line no-restricted-globals -- it reads no clock, and DateTime would double the page's script
-export const epochMillis = (time: string): number => Date.parse(time)
+export const epochMillis = (time: string): number =>
+  // eslint-disable-next-line no-restricted-globals -- reads no clock; DateTime would double the script of the page
+  Date.parse(time)
 
 /**
  * For how long a server is in its state, by its own clock, in milliseconds.

@@ -16,7 +16,7 @@ import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Histogram, Report, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
-import type * as Refusals from "../security/Refusals.ts"
+import type * as Rejected from "../security/RejectedConnections.ts"
 import { describe, Description } from "../settings/Description.ts"
 
 /**
@@ -87,7 +87,7 @@ const RejectedAtPort = Schema.Struct({
 }).annotations({ identifier: "RejectedAtPort" })
 
 /**
- * Numbers of connections that were rejected by their keys, by port and reason; see `Refusals.Reason`.
+ * Numbers of connections that were rejected by their keys, by port and reason; see `Reason` in `security/RejectedConnections`.
  *
  * @category schemas
  */
@@ -301,7 +301,7 @@ const blockOf = (
 ): Schema.Schema.Type<typeof TakeoverBlock> | null => {
   switch (block?._tag) {
     case "Paused":
-      return { kind: "paused", reason: block.reason, since: time(block.at) }
+      return { kind: "paused", reason: block.reason, since: time(block.since) }
     case "Limited":
       return { kind: "limited", until: time(block.until) }
     case undefined:
@@ -310,7 +310,7 @@ const blockOf = (
 }
 
 /**
- * The status of the member now. `address` has the URLs of its status server and of its peer's, and `refusals` the counters of
+ * The status of the member now. `address` has the URLs of its status server and of its peer's, and `rejectedConnections` the counters of
  * a server with keys.
  *
  * @category constructors
@@ -318,7 +318,7 @@ const blockOf = (
 export const make = (address: {
   readonly http: string
   readonly peerHttp: string | undefined
-  readonly refusals?: Refusals.RejectedConnections | undefined
+  readonly rejectedConnections?: Rejected.RejectedConnections | undefined
 }): Effect.Effect<NodeStatus, never, BinaryStar> =>
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
@@ -343,7 +343,9 @@ export const make = (address: {
         isExpired: peer.isExpired
       },
       counters,
-      ...(address.refusals === undefined ? {} : { rejectedConnections: address.refusals.counts() }),
+      ...(address.rejectedConnections === undefined
+        ? {}
+        : { rejectedConnections: address.rejectedConnections.counts() }),
       connections,
       droppedLogLines: (yield* Metric.value(droppedLogLines)).count,
       latency: {

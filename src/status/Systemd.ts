@@ -17,7 +17,7 @@ import type * as net from "node:net"
 import * as process from "node:process"
 import { createInterface } from "node:readline"
 import { withMonotonicTime } from "../internal/Clock.ts"
-import { whole } from "../internal/Spawned.ts"
+import { withStreams } from "../internal/Spawned.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Transition } from "../member/Report.ts"
 
@@ -47,7 +47,7 @@ interface Shell {
 
 /** Starts the shell. `onAnswer` receives a line for each message, `onEnd` the reason why there are no more. */
 const start = (socket: string, onAnswer: (line: string) => void, onEnd: (why: string) => void): Shell => {
-  const shell = whole(spawn("sh", ["-c", script], {
+  const shell = withStreams(spawn("sh", ["-c", script], {
     detached: true,
     env: { ...process.env, NOTIFY_SOCKET: socket },
     stdio: ["pipe", "pipe", "ignore"]

@@ -1,8 +1,4 @@
-/**
- * Everything that a server of a pair needs from ZeroMQ.
- *
- * @since 0.1.0
- */
+/** The ZeroMQ layers of a server of a pair. */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
@@ -18,17 +14,16 @@ import * as ZmqFrontend from "./ZmqFrontend.ts"
 import * as ZmqPeerLink from "./ZmqPeerLink.ts"
 
 /**
- * What a server has to know, and who may talk to it.
+ * The configuration of a server, and its keys.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Options extends BinaryStarConfig.Options {
-  /** The keys of this server, of its peer and of its clients. Defaults to none: whoever reaches a port may talk to it. */
+  /** The keys of this server, of its peer and of its clients. Defaults to none: every connection to its ports is accepted. */
   readonly security?: Curve.Server | undefined
 }
 
-// The code for keys is loaded where there are any.
+// The code for keys is loaded only if there are any.
 const curveServer = Effect.promise(() => import("./curveServer.ts"))
 const curveClient = Effect.promise(() => import("./curveClient.ts"))
 
@@ -44,7 +39,7 @@ const peerLink = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
         peerEndpoint: config.peerEndpoint,
         heartbeat: config.heartbeat,
         crashDetection: config.crashDetection,
-        secure: {
+        security: {
           state: yield* bound(security, "state", config.stateEndpoint),
           peer: yield* connecting(own, security.peer)
         }
@@ -60,16 +55,15 @@ const frontend = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
       return ZmqFrontend.layer({
         ...config,
         ...limits,
-        secure: yield* bound(security, "frontend", config.frontend, limits)
+        security: yield* bound(security, "frontend", config.frontend, limits)
       })
     })
   )
 
 /**
- * Binds and connects the sockets of a server. The state port comes first: a server that answers clients can always be
- * heard by its peer.
+ * Binds and connects the sockets of a server. The state port is bound first: the peer of a server that answers clients can always
+ * receive its heartbeats.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layer = (
@@ -81,9 +75,8 @@ export const layer = (
   )
 
 /**
- * Binds and connects the state ports alone: for a server that has no clients and votes for itself.
+ * Binds and connects the sockets of the link to the peer alone: for a server without clients that votes for itself.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layerWithoutClients = (
@@ -97,9 +90,8 @@ export const layerWithoutClients = (
   )
 
 /**
- * What {@link layer} gives, with options from a `Config`.
+ * The same as {@link layer} with options from a `Config`.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layerConfig = (

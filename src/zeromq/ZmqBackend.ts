@@ -1,8 +1,4 @@
-/**
- * The backend of a proxy over a DEALER.
- *
- * @since 0.1.0
- */
+/** The backend of a proxy over a DEALER. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,13 +7,13 @@ import type { SocketError } from "../ports/SocketError.ts"
 import type * as Curve from "../security/Curve.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as Limits from "../settings/Limits.ts"
-import * as Valve from "./valve.ts"
+import * as MemoryGuard from "./memoryGuard.ts"
+import type { SocketSecurity } from "./models.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
- * The end of a server that its workers see. Limits that are not given are {@link Limits.standard}.
+ * The backend and its limits, by default {@link Limits.standard}.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Options extends Partial<Pick<Limits.Limits, "handshakeTimeout" | "maxMemory" | "maxMessageSize">> {
@@ -26,36 +22,35 @@ export interface Options extends Partial<Pick<Limits.Limits, "handshakeTimeout" 
 }
 
 /**
- * What may wait for each worker: so many messages here, and so many bytes in the system. A DEALER gives each worker its turn as
- * long as there is room for one more message, even where the worker stands still, so room is a trap for messages. Left to itself
- * the system keeps 50,000 of them; fewer than 256 here cost throughput. See test/bench/README.md.
+ * Capacity for each worker: messages here, and bytes in the system. A DEALER sends to each worker in turns while there is capacity,
+ * even to one that has stalled, so that capacity is a trap for messages. By default the system keeps 50,000 of them; fewer than 256
+ * here cost throughput. See test/bench/README.md.
  */
-const room = { sendQueue: 256, sendBytes: 32 * 1024 }
+const capacity = { sendQueue: 256, sendBytes: 32 * 1024 }
 
-const make = (options: Options, secure?: ZmqSocket.Secure) =>
+const make = (options: Options, security?: SocketSecurity) =>
   Effect.gen(function*() {
     const { handshakeTimeout, maxMemory, maxMessageSize } = { ...Limits.standard, ...options }
-    const { current, run } = yield* Valve.make({
+    const { current, run } = yield* MemoryGuard.make({
       endpoint: options.backend,
       maxMemory,
       open: ZmqSocket.makeDealer({
-        ...room,
+        ...capacity,
         maxMessageSize,
         handshakeMillis: Math.ceil(Duration.toMillis(handshakeTimeout)),
-        secure
+        security
       }),
-      whom: "workers"
+      remote: "workers"
     })
     return Backend.of({
       send: (messages) => Effect.suspend(() => current()?.sendSome(messages) ?? Effect.succeed(0)),
-      run: (take) => run((dealer) => dealer.run(take))
+      run: (onBatch) => run((dealer) => dealer.run(onBatch))
     })
   })
 
 /**
- * Lets workers connect to `backend`: REP sockets, or whatever returns a request's envelope with the reply.
+ * Accepts workers at `backend`: REP sockets, or any that return the envelope of a request with the reply.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Backend, SocketError> => Layer.scoped(Backend, make(options))
@@ -63,7 +58,6 @@ export const layer = (options: Options): Layer.Layer<Backend, SocketError> => La
 /**
  * The same for workers whose keys are accepted.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layerCurve = (

@@ -1,21 +1,18 @@
-/**
- * A client's connections over DEALER sockets.
- *
- * @since 0.1.0
- */
+/** The connections of a client over DEALER sockets. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { ClientLink } from "../ports/ClientLink.ts"
 import type * as Curve from "../security/Curve.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
+import type { SocketSecurity } from "./models.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
-const make = (secure: ZmqSocket.Secure | undefined) =>
+const make = (security: SocketSecurity | undefined) =>
   ClientLink.of({
     connect: (server) =>
       Effect.gen(function*() {
-        const dealer = yield* ZmqSocket.makeDealer({ secure })
+        const dealer = yield* ZmqSocket.makeDealer({ security })
         yield* dealer.connect(server)
         return {
           send: dealer.send,
@@ -26,20 +23,19 @@ const make = (secure: ZmqSocket.Secure | undefined) =>
         }
       })
   })
+
 /**
- * Connects a client to its servers, with a socket for each connection.
+ * Connects a client to its servers, each over a socket of its own.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layer: Layer.Layer<ClientLink> = Layer.succeed(ClientLink, make(undefined))
 
 /**
- * The same with keys: the servers are those whose public keys the client knows, and let it in if they accept its own. Where they
- * do not, or not yet, it tries again, at least once a second. What was sent to a server before that has let the client in is
- * lost where it does not at first.
+ * The same with keys: connects to servers that have a key that the client knows. If a server does not accept the client's key, or not
+ * yet, the client tries again at least once a second. Messages sent before the first time that it is accepted are lost if it is
+ * rejected at first.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layerCurve = (security: Curve.Client): Layer.Layer<ClientLink, InvalidConfig> =>

@@ -1,72 +1,68 @@
-/**
- * The frontend of a server over a ROUTER.
- *
- * @since 0.1.0
- */
+/** The frontend of a server over a ROUTER. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { monotonicReader } from "../internal/Clock.ts"
 import * as Descriptors from "../internal/Descriptors.ts"
-import * as Burst from "../internal/LogOnce.ts"
+import * as LogOnce from "../internal/LogOnce.ts"
 import { Frontend } from "../ports/Frontend.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import * as Limits from "../settings/Limits.ts"
 import * as Envelope from "../wire/Envelope.ts"
-import * as Valve from "./valve.ts"
+import * as MemoryGuard from "./memoryGuard.ts"
+import type { Router, RouterOptions, SocketSecurity } from "./models.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
- * The end of a server that its clients see. Limits that are not given are {@link Limits.standard}.
+ * The frontend and its limits, by default {@link Limits.standard}.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Options extends Partial<Limits.Limits> {
   /** Where clients connect. */
   readonly frontend: string
-  /** What secures it, and sees to it that there are no more than `maxConnections`. Defaults to nothing but the latter. */
-  readonly secure?: ZmqSocket.Secure | undefined
+  /** Keys, with a limit of connections. Defaults to the limit `maxConnections` alone. */
+  readonly security?: SocketSecurity | undefined
 }
 
-/** How long, in milliseconds, the last replies may take after the server has ended. */
+/** How long, in milliseconds, the last replies may be sent after the server has stopped. */
 const lingerMillis = 200
 
-/** How long, in milliseconds, nobody has to have asked until a server that has ended is gone, and how long it waits for that. */
-const quietMillis = 20
-const patienceMillis = 500
+/** A server that has stopped waits, in milliseconds, until no request has arrived for this long, and at most. */
+const quietMillis = { requests: 20, max: 500 }
 
-/** Refused connections are told once, until there have been none for so many milliseconds. */
-const calmMillis = 60_000
+/** Rejected connections are logged once, until there were none for this many milliseconds. */
+const rejectionQuietMillis = 60_000
 
 /**
- * What comes to a server that has ended will not be executed by anybody. A client that understands is told, so that it may
- * ask the other one, also where its request must not be sent twice.
+ * Answers requests to a server that has stopped: they will not be executed. A client of this library may then send its request to the
+ * peer, even one that must not be sent twice.
  */
-const sendAway = (router: ZmqSocket.Router): Effect.Effect<void> =>
+const rejectRequests = (router: Router): Effect.Effect<void> =>
   router.receive.pipe(
     Effect.flatMap((batch) =>
       router.sendAll(batch.filter(Envelope.isOurs).map((request) => Envelope.status(request, "NotActive")))
     ),
-    Effect.timeout(quietMillis),
+    Effect.timeout(quietMillis.requests),
     Effect.forever,
-    Effect.timeout(patienceMillis),
+    Effect.timeout(quietMillis.max),
     Effect.ignore,
-    // In a fiber of its own: where this is called, interruption is off, and a timeout needs it.
+    // In a fiber of its own: finalizers cannot be interrupted, and a timeout has to interrupt.
     Effect.interruptible,
     Effect.forkDaemon,
     Effect.flatMap(Fiber.join)
   )
 
-/** The code for it is loaded where there is a limit. */
-const capped = (limits: Limits.Limits) =>
+/** The limit of connections. Its code is loaded only if there is one. */
+const limitConnections = (limits: Limits.Limits) =>
   limits.maxConnections === undefined
     ? Effect.succeed(undefined)
-    : Effect.flatMap(Effect.promise(() => import("./capacity.ts")), ({ bound }) => bound(limits))
+    : Effect.flatMap(Effect.promise(() => import("./connectionLimit.ts")), ({ bound }) => bound(limits))
 
-const socketOptions = (limits: Limits.Limits): ZmqSocket.RouterOptions => ({
+const socketOptions = (limits: Limits.Limits): RouterOptions => ({
   lingerMillis,
   maxMessageSize: limits.maxMessageSize,
   queue: limits.queue,
@@ -75,10 +71,20 @@ const socketOptions = (limits: Limits.Limits): ZmqSocket.RouterOptions => ({
   keepAliveSeconds: Math.ceil(Duration.toSeconds(limits.keepAlive))
 })
 
+/** Logs rejected connections for the lifetime of the scope. With keys, the security logs them. */
+const logRejections = (
+  router: Router,
+  { frontend, security }: Options,
+  isFirst: (kind: string) => boolean
+): Effect.Effect<void, never, Scope.Scope> =>
+  Stream.runForEach(router.rejections, (reason) =>
+    security === undefined && isFirst(reason)
+      ? Effect.logWarning(`${frontend}: rejected a connection: ${reason}`)
+      : Effect.void).pipe(Effect.interruptible, Effect.forkScoped, Effect.asVoid)
+
 /**
  * Serves clients at `frontend`, within the limits.
  *
- * @since 0.1.0
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
@@ -86,36 +92,31 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
     Frontend,
     Effect.gen(function*() {
       const limits = yield* Descriptors.withConnections({ ...Limits.standard, ...options }, options.frontend)
-      const now = yield* monotonicReader
-      const isNewRefusal = Burst.makeKinds(calmMillis, now)
-      let refusedBefore = 0
+      const isFirst = LogOnce.makeByKey(rejectionQuietMillis, yield* monotonicReader)
+      let rejectedBefore = 0
 
-      const secure = options.secure ?? (yield* capped(limits))
+      const security = options.security ?? (yield* limitConnections(limits))
       const open = Effect.gen(function*() {
-        const router = yield* ZmqSocket.makeRouter({ ...socketOptions(limits), secure })
+        const router = yield* ZmqSocket.makeRouter({ ...socketOptions(limits), security })
         yield* Effect.addFinalizer(() =>
-          Effect.map(router.connections, ({ refused }) => {
-            refusedBefore += refused
+          Effect.map(router.connections, ({ rejected }) => {
+            rejectedBefore += rejected
           })
         )
-        yield* Stream.runForEach(router.refusals, (why) =>
-          // Who secures a socket tells of those whom that refuses.
-          options.secure === undefined && isNewRefusal(why)
-            ? Effect.logWarning(`a connection to ${options.frontend} was refused: ${why}`)
-            : Effect.void).pipe(Effect.interruptible, Effect.forkScoped)
+        yield* logRejections(router, options, isFirst)
         return router
       })
 
-      const { current, cuts, run } = yield* Valve.make({
+      const { current, resets, run } = yield* MemoryGuard.make({
         endpoint: options.frontend,
         maxMemory: limits.maxMemory,
         open,
         connections: (router) => Effect.map(router.connections, ({ open }) => open),
-        whom: "clients"
+        remote: "clients"
       })
       yield* Effect.addFinalizer(() => {
         const router = current()
-        return router === undefined ? Effect.void : sendAway(router)
+        return router === undefined ? Effect.void : rejectRequests(router)
       })
       return Frontend.of({
         run: (onBatch, demand) =>
@@ -127,8 +128,8 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
           ),
         reply: (replies) => Effect.suspend(() => current()?.sendAll(replies) ?? Effect.void),
         connections: Effect.map(
-          Effect.suspend(() => current()?.connections ?? Effect.succeed({ open: 0, refused: 0 })),
-          ({ open, refused }) => ({ open, rejected: refusedBefore + refused, resets: cuts() })
+          Effect.suspend(() => current()?.connections ?? Effect.succeed({ open: 0, rejected: 0 })),
+          ({ open, rejected }) => ({ open, rejected: rejectedBefore + rejected, resets: resets() })
         )
       })
     })

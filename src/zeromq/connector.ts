@@ -1,4 +1,4 @@
-/** Makes the connections of a socket, one for each endpoint, and makes them anew until the socket is closed. */
+/** Makes the connections of a socket, one for each endpoint, and makes them again until the socket is closed. */
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Mailbox from "effect/Mailbox"
@@ -8,296 +8,285 @@ import type * as zmq from "zeromq"
 import { nextPoll } from "../internal/Scheduler.ts"
 import type { SocketError, SocketOperation } from "../ports/SocketError.ts"
 import * as Addresses from "./addresses.ts"
+import type { Connecting, Connection, ConnectionEvent } from "./models.ts"
 import * as OwnAddress from "./ownAddress.ts"
-
-/**
- * A step of a connection that a socket makes. Endpoints of `inproc` have none.
- *
- * - `opened`: the system has connected; the handshake is under way. A peer of ZeroMQ 2 or 3 never gets further than this.
- * - `connected`: the handshake is done.
- * - `lost`: a connection whose handshake was done has ended.
- * - `failed`: an attempt has failed, or a connection has ended before its handshake was done.
- * - `ended`: after `lost` or `failed`, libzmq does not connect again: the other end is of another kind, refuses for good, or
- *   has broken the protocol. The socket itself tries again a second later.
- *
- * @since 0.1.0
- * @category models
- */
-export type ConnectionEvent = "opened" | "connected" | "lost" | "failed" | "ended"
-
-/** The connection to one endpoint. */
-export interface Link {
-  /** Connects now, or as soon as an address is known. Ends the connection that there was before. */
-  readonly connect: Effect.Effect<void, SocketError>
-  /** Ends the connection. */
-  readonly disconnect: Effect.Effect<void>
-  /** Has the next connection made to another address of the host; tells whether it has one. */
-  readonly skip: Effect.Effect<boolean>
-}
+import * as Reconnect from "./reconnect.ts"
+import { eventCapacity } from "./socketOptions.ts"
 
 export interface Connector {
-  readonly link: (endpoint: string) => Effect.Effect<Link, SocketError>
+  readonly connection: (endpoint: string) => Effect.Effect<Connection, SocketError>
   /** The latest steps of all connections. */
   readonly events: Stream.Stream<ConnectionEvent>
-  /** Starts to observe the socket, which the first link does otherwise. */
+  /** Starts to observe the socket. Otherwise the first connection does. */
   readonly observe: Effect.Effect<void, SocketError>
 }
 
-/** Events that nobody has taken yet; of more only the latest count. */
-const eventsKept = 16
+/** Connects as it is. */
+export const connectDirectly: Connecting = (_, { connect }) => connect
 
 /** Times in milliseconds. */
 const times = {
-  /** What libzmq may take to report that it connects again, which it does at once. */
+  /** How long libzmq may take to report that it connects again, which it does at once. */
   retry: 50,
-  /** Between two connections that libzmq has given up. */
-  ended: 1000,
-  /** Between two look-ups while there is no connection: when no address is known, and when there is one. */
+  /** Between two look-ups while there is no connection: without a known address, and with one. */
   unknown: 1000,
-  known: 5000,
-  /** Between two rounds over the addresses of a host. */
-  round: 200,
-  /** What an address may take to accept a connection until another one is tried: at first, and at the most. */
-  opening: 1000,
-  slow: 16_000
+  known: 5000
 }
 
+/** A connection to an endpoint. */
 interface State {
   readonly endpoint: string
   /** The address in use. */
   address: string | undefined
+  /** Whether it is to be connected as soon as an address is known. */
   isWanted: boolean
-  /** Whether it has been reported that the host cannot be looked up. */
+  /** Whether a failed look-up of the host was logged. */
   isUnknown: boolean
+  attempts: Reconnect.Attempts
   readonly steps: Mailbox.Mailbox<ConnectionEvent>
 }
 
-/**
- * Connects a socket. `isSecured` says that something else makes anew what has failed in its handshake.
- *
- * @internal
- */
-export const make = (socket: zmq.Socket, { failed, isSecured }: {
+interface Options {
   readonly failed: (operation: SocketOperation, cause: unknown, endpoint?: string) => SocketError
+  /** Whether `SocketSecurity` retries failed handshakes. */
   readonly isSecured: boolean
-}): Effect.Effect<Connector, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const events = yield* Effect.acquireRelease(
-      Mailbox.make<ConnectionEvent>({ capacity: eventsKept, strategy: "sliding" }),
-      (mailbox) => mailbox.shutdown
+}
+
+interface Session extends Options {
+  readonly socket: zmq.Socket
+  readonly events: Mailbox.Mailbox<ConnectionEvent>
+  /** Runs an effect in a fiber that ends with the socket, or when the next one with the same key begins. */
+  readonly run: (key: string, effect: Effect.Effect<unknown>, options?: { readonly onlyIfMissing: boolean }) => void
+  readonly states: Set<State>
+  /** Addresses whose handshake is done. */
+  readonly connected: Set<string>
+  isObserved: boolean
+}
+
+const emit = ({ events, states }: Session, event: ConnectionEvent, address: string) => {
+  for (const state of states) {
+    if (state.address === address) {
+      events.unsafeOffer(event)
+      state.steps.unsafeOffer(event)
+    }
+  }
+}
+
+/** Observes the socket, once. The observer ends with it: closed by itself, it would leave an unhandled rejection behind. */
+const observe = (session: Session) => {
+  const { connected, isObserved, run, socket } = session
+  if (isObserved) {
+    return
+  }
+  const on = (
+    type: "connect" | "handshake" | "disconnect" | "close" | "connect:retry",
+    react: (address: string) => void
+  ) =>
+    // An event of a port that could not be bound has no address.
+    socket.events.on(
+      type,
+      ({ address }: { readonly address?: string }) =>
+        address === undefined ? undefined : react(OwnAddress.withoutSource(address))
     )
-    const runAny = yield* FiberMap.makeRuntime<never, string>()
-    // A socket may be opened where fibers would inherit that they cannot be interrupted.
-    const run = (key: string, effect: Effect.Effect<unknown>, options?: { readonly onlyIfMissing: boolean }) =>
-      runAny(key, Effect.interruptible(effect), options)
-    const links = new Set<State>()
-    const connected = new Set<string>()
-    let isObserved = false
-
-    const emit = (event: ConnectionEvent, address: string) => {
-      for (const { address: own, steps } of links) {
-        if (own === address) {
-          events.unsafeOffer(event)
-          steps.unsafeOffer(event)
-        }
-      }
-    }
-    /** libzmq reports that it connects again, but not that it gives up. */
-    const endUnlessRetried = (address: string) =>
-      Effect.sleep(times.retry).pipe(
-        Effect.zipRight(nextPoll),
-        Effect.zipRight(Effect.sync(() => emit("ended", address)))
-      )
-    /** The observer ends with its socket. Closing it by itself would leave an unhandled rejection behind. */
-    const observeOnce = () => {
-      if (isObserved) {
-        return
-      }
-      const on = (
-        type: "connect" | "handshake" | "disconnect" | "close" | "connect:retry",
-        react: (address: string) => void
-      ) =>
-        // An event of a port that could not be bound has no address.
-        socket.events.on(
-          type,
-          ({ address }: { readonly address?: string }) =>
-            address === undefined ? undefined : react(OwnAddress.withoutSource(address))
-        )
-      on("connect", (address) => emit("opened", address))
-      on("handshake", (address) => {
-        connected.add(address)
-        emit("connected", address)
-      })
-      on("disconnect", (address) => {
-        emit(connected.delete(address) ? "lost" : "failed", address)
-        run(`end ${address}`, endUnlessRetried(address))
-      })
-      on("close", (address) => emit("failed", address))
-      on("connect:retry", (address) => run(`end ${address}`, Effect.void))
-      isObserved = true
-    }
-    const observe = Effect.try({ try: observeOnce, catch: (cause) => failed("open", cause) })
-
-    const disconnect = (state: State) => {
-      const { address } = state
-      state.address = undefined
-      if (address !== undefined) {
-        connected.delete(address)
-        try {
-          socket.disconnect(OwnAddress.withSource(address))
-        } catch {
-          // libzmq has given it up already, or the socket is closed.
-        }
-      }
-    }
-
-    const connect = (state: State) =>
-      Effect.zipRight(
-        state.steps.clear,
-        Effect.try({
-          try: () => {
-            disconnect(state)
-            state.isWanted = true
-            const address = Addresses.current(state.endpoint)
-            if (address !== undefined) {
-              Addresses.attempt(state.endpoint)
-              allowIpv6(socket, address)
-              if ("send" in socket && Addresses.known(state.endpoint).length > 1) {
-                // What was queued for one address would be lost with it when the next one is tried.
-                socket.immediate = true
-              }
-              socket.connect(OwnAddress.withSource(address))
-              state.address = address
-            }
-          },
-          catch: (cause) => failed("connect", cause, state.endpoint)
-        })
-      )
-
-    /** Has the addresses of a host looked up until there is a connection. */
-    const lookUp = (state: State) => {
-      const { endpoint } = state
-      const once = Effect.matchEffect(Effect.tryPromise(() => Addresses.lookUp(endpoint)), {
-        onFailure: ({ error }) => {
-          const isNew = !state.isUnknown && Addresses.known(endpoint).length === 0
-          state.isUnknown ||= isNew
-          const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : ""
-          return isNew
-            ? Effect.logWarning(`cannot look up the host of ${endpoint}${code}; trying again`)
-            : Effect.void
-        },
-        onSuccess: () => {
-          const { address } = state
-          const wasUnknown = state.isUnknown
-          state.isUnknown = false
-          const isToMove = state.isWanted &&
-            (address === undefined || !connected.has(address) && !Addresses.known(endpoint).includes(address))
-          return Effect.zipRight(
-            wasUnknown ? Effect.logInfo(`the host of ${endpoint} is known now`) : Effect.void,
-            isToMove ? connect(state) : Effect.void
-          )
-        }
-      })
-      const pause = Effect.suspend(() =>
-        Effect.sleep(Addresses.known(endpoint).length === 0 ? times.unknown : times.known)
-      )
-      run(`look ${endpoint}`, once.pipe(logFailure, Effect.zipRight(pause), Effect.forever), { onlyIfMissing: true })
-    }
-
-    /** Another address, and the same again once all had their turn. */
-    const turn = (state: State, pauseMillis: number) =>
-      Effect.sleep(pauseMillis).pipe(
-        Effect.zipRight(Effect.suspend(() => {
-          if (state.address === undefined) {
-            return Effect.void
-          }
-          Addresses.skip(state.endpoint, state.address)
-          return connect(state)
-        }))
-      )
-
-    const supervise = (state: State) => {
-      const { endpoint, steps } = state
-      let failures = 0
-      let last: ConnectionEvent | undefined
-      const count = () => Addresses.known(endpoint).length
-      const next = Effect.suspend(() => {
-        const patience = Math.min(times.slow, times.opening * 2 ** Math.floor(failures / Math.max(1, count())))
-        return count() > 1 && state.address !== undefined && last !== "opened" && last !== "connected"
-          ? Effect.timeoutTo(steps.take, {
-            duration: patience,
-            onTimeout: () => "failed" as const,
-            onSuccess: (step) => step
-          })
-          : steps.take
-      })
-      const react = (step: ConnectionEvent) => {
-        const before = last
-        last = step
-        switch (step) {
-          case "opened":
-            return Effect.void
-          case "connected":
-            failures = 0
-            run(`look ${endpoint}`, Effect.void)
-            Addresses.prove(endpoint, state.address)
-            return Effect.void
-          case "lost":
-          case "failed": {
-            if (Addresses.isName(endpoint)) {
-              lookUp(state)
-            }
-            if (step === "lost" || count() < 2 || isSecured && before === "opened") {
-              return Effect.void
-            }
-            failures++
-            last = undefined
-            return turn(state, failures % count() === 0 ? times.round : 0)
-          }
-          case "ended":
-            return isSecured && before === "failed" ? Effect.void : turn(state, times.ended)
-        }
-      }
-      run(
-        `supervise ${endpoint}`,
-        Effect.flatMap(next, (step) => logFailure(react(step))).pipe(Effect.forever, Effect.ignore)
-      )
-    }
-
-    const link = (endpoint: string) =>
-      Effect.gen(function*() {
-        const state: State = {
-          endpoint,
-          address: undefined,
-          isWanted: false,
-          isUnknown: false,
-          steps: yield* Mailbox.make<ConnectionEvent>({ capacity: eventsKept, strategy: "sliding" })
-        }
-        Addresses.begin(endpoint)
-        links.add(state)
-        if (!endpoint.startsWith("inproc:")) {
-          yield* Effect.try({ try: observeOnce, catch: (cause) => failed("connect", cause, endpoint) })
-          supervise(state)
-        }
-        return {
-          connect: Effect.zipRight(
-            connect(state),
-            Effect.sync(() => Addresses.isName(endpoint) ? lookUp(state) : undefined)
-          ),
-          disconnect: Effect.sync(() => {
-            state.isWanted = false
-            disconnect(state)
-          }),
-          skip: Effect.sync(() => Addresses.skip(endpoint, state.address))
-        }
-      })
-    return { link, events: Mailbox.toStream(events), observe }
+  // libzmq reports that it connects again, but not that it gives up.
+  const endUnlessRetried = (address: string) =>
+    Effect.sleep(times.retry).pipe(
+      Effect.zipRight(nextPoll),
+      Effect.zipRight(Effect.sync(() => emit(session, "ended", address)))
+    )
+  on("connect", (address) => emit(session, "opened", address))
+  on("handshake", (address) => {
+    connected.add(address)
+    emit(session, "connected", address)
   })
+  on("disconnect", (address) => {
+    emit(session, connected.delete(address) ? "lost" : "failed", address)
+    run(`end ${address}`, endUnlessRetried(address))
+  })
+  on("close", (address) => emit(session, "failed", address))
+  on("connect:retry", (address) => run(`end ${address}`, Effect.void))
+  session.isObserved = true
+}
+
+const disconnect = ({ connected, socket }: Session, state: State) => {
+  const { address } = state
+  state.address = undefined
+  if (address !== undefined) {
+    connected.delete(address)
+    try {
+      socket.disconnect(OwnAddress.withSource(address))
+    } catch {
+      // libzmq has given it up already, or the socket is closed.
+    }
+  }
+}
+
+const connectNow = (session: Session, state: State) => {
+  const { socket } = session
+  disconnect(session, state)
+  state.isWanted = true
+  const address = Addresses.current(state.endpoint)
+  if (address === undefined) {
+    return
+  }
+  Addresses.attempt(state.endpoint)
+  if (address.startsWith("tcp://[")) {
+    socket.ipv6 = true
+  }
+  if ("send" in socket && Addresses.known(state.endpoint).length > 1) {
+    // Messages queued for one address would be lost with it when the next one is tried.
+    socket.immediate = true
+  }
+  socket.connect(OwnAddress.withSource(address))
+  state.address = address
+}
+
+const connect = (session: Session, state: State): Effect.Effect<void, SocketError> =>
+  Effect.zipRight(
+    state.steps.clear,
+    Effect.try({
+      try: () => connectNow(session, state),
+      catch: (cause) => session.failed("connect", cause, state.endpoint)
+    })
+  )
 
 const logFailure = Effect.catchAll((error: SocketError) => Effect.logError(error.message))
 
-const allowIpv6 = (socket: zmq.Socket, endpoint: string) => {
-  if (endpoint.startsWith("tcp://[")) {
-    socket.ipv6 = true
+const onUnknown = (state: State, error: unknown): Effect.Effect<void> => {
+  if (state.isUnknown || Addresses.known(state.endpoint).length > 0) {
+    return Effect.void
   }
+  state.isUnknown = true
+  const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : ""
+  return Effect.logWarning(`cannot look up the host of ${state.endpoint}${code}; trying again`)
 }
+
+const onKnown = (session: Session, state: State): Effect.Effect<void, SocketError> => {
+  const { address, endpoint, isUnknown, isWanted } = state
+  state.isUnknown = false
+  const isObsolete = address === undefined ||
+    !session.connected.has(address) && !Addresses.known(endpoint).includes(address)
+  return Effect.zipRight(
+    isUnknown ? Effect.logInfo(`the host of ${endpoint} is known now`) : Effect.void,
+    isWanted && isObsolete ? connect(session, state) : Effect.void
+  )
+}
+
+/** Looks up the addresses of a host until there is a connection. */
+const lookUp = (session: Session, state: State) => {
+  const { endpoint } = state
+  const once = Effect.matchEffect(Effect.tryPromise(() => Addresses.lookUp(endpoint)), {
+    onFailure: ({ error }) => onUnknown(state, error),
+    onSuccess: () => onKnown(session, state)
+  })
+  const pause = Effect.suspend(() => Effect.sleep(Addresses.known(endpoint).length === 0 ? times.unknown : times.known))
+  session.run(`look ${endpoint}`, once.pipe(logFailure, Effect.zipRight(pause), Effect.forever), {
+    onlyIfMissing: true
+  })
+}
+
+/** Connects the next address; after the last one the first again. */
+const connectNext = (session: Session, state: State, afterMillis: number) =>
+  Effect.zipRight(
+    Effect.sleep(afterMillis),
+    Effect.suspend(() => {
+      if (state.address === undefined) {
+        return Effect.void
+      }
+      Addresses.skip(state.endpoint, state.address)
+      return connect(session, state)
+    })
+  )
+
+const targetOf = ({ isSecured }: Session, { endpoint }: State): Reconnect.Target => ({
+  isName: Addresses.isName(endpoint),
+  addressCount: Addresses.known(endpoint).length,
+  isSecured
+})
+
+/** The next step of a connection. An address that does not accept a connection in time has failed. */
+const nextStep = (session: Session, state: State) =>
+  Effect.suspend(() => {
+    const millis = Reconnect.openingMillis(state.attempts, targetOf(session, state))
+    return millis === undefined || state.address === undefined ? state.steps.take : Effect.timeoutTo(state.steps.take, {
+      duration: millis,
+      onTimeout: () => "failed" as const,
+      onSuccess: (step) => step
+    })
+  })
+
+const react = (session: Session, state: State, step: ConnectionEvent): Effect.Effect<void, SocketError> => {
+  const { attempts, lookUp: lookUps, nextAfterMillis } = Reconnect.onStep(
+    state.attempts,
+    step,
+    targetOf(session, state)
+  )
+  state.attempts = attempts
+  if (step === "connected") {
+    Addresses.prove(state.endpoint, state.address)
+  }
+  if (lookUps === "Start") {
+    lookUp(session, state)
+  } else if (lookUps === "Stop") {
+    session.run(`look ${state.endpoint}`, Effect.void)
+  }
+  return nextAfterMillis === undefined ? Effect.void : connectNext(session, state, nextAfterMillis)
+}
+
+const makeConnection = (session: Session, endpoint: string): Effect.Effect<Connection, SocketError> =>
+  Effect.gen(function*() {
+    const state: State = {
+      endpoint,
+      address: undefined,
+      isWanted: false,
+      isUnknown: false,
+      attempts: Reconnect.none,
+      steps: yield* Mailbox.make<ConnectionEvent>({ capacity: eventCapacity, strategy: "sliding" })
+    }
+    Addresses.begin(endpoint)
+    session.states.add(state)
+    if (!endpoint.startsWith("inproc:")) {
+      yield* Effect.try({
+        try: () => observe(session),
+        catch: (cause) => session.failed("connect", cause, endpoint)
+      })
+      const supervise = Effect.flatMap(nextStep(session, state), (step) => logFailure(react(session, state, step)))
+      session.run(`supervise ${endpoint}`, supervise.pipe(Effect.forever, Effect.ignore))
+    }
+    return {
+      connect: Effect.zipRight(
+        connect(session, state),
+        Effect.sync(() => Addresses.isName(endpoint) ? lookUp(session, state) : undefined)
+      ),
+      disconnect: Effect.sync(() => {
+        state.isWanted = false
+        disconnect(session, state)
+      }),
+      skip: Effect.sync(() => Addresses.skip(endpoint, state.address))
+    }
+  })
+
+/** The connector of a socket, for the lifetime of the scope. */
+export const make = (socket: zmq.Socket, options: Options): Effect.Effect<Connector, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const events = yield* Effect.acquireRelease(
+      Mailbox.make<ConnectionEvent>({ capacity: eventCapacity, strategy: "sliding" }),
+      (mailbox) => mailbox.shutdown
+    )
+    const run = yield* FiberMap.makeRuntime<never, string>()
+    const session: Session = {
+      ...options,
+      socket,
+      events,
+      // A socket may be opened where fibers would inherit that they cannot be interrupted.
+      run: (key, effect, options) => run(key, Effect.interruptible(effect), options),
+      states: new Set(),
+      connected: new Set(),
+      isObserved: false
+    }
+    return {
+      connection: (endpoint) => makeConnection(session, endpoint),
+      events: Mailbox.toStream(events),
+      observe: Effect.try({ try: () => observe(session), catch: (cause) => options.failed("open", cause) })
+    }
+  })

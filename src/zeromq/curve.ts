@@ -1,29 +1,32 @@
-/** What the two sides of CURVE share: those who are bound (`curveServer.ts`) and those who connect (`curveClient.ts`). */
+/** What both sides of CURVE share: bound sockets (`curveServer.ts`) and connecting ones (`curveClient.ts`). */
 import * as Effect from "effect/Effect"
 import * as zmq from "zeromq"
 import type { Accepted, Keys } from "../security/CurveKey.ts"
 import { InvalidConfig } from "../settings/InvalidConfig.ts"
 
-export const refuse = (message: string) => new InvalidConfig({ issues: [{ field: "keys", message }] })
+export const invalidKeys = (message: string) => new InvalidConfig({ issues: [{ field: "keys", message }] })
 
-/** Whether this libzmq can do it at all. */
-export const capable: Effect.Effect<void, InvalidConfig> = Effect.suspend(() =>
+/** Fails if this libzmq has no CURVE. */
+export const requireCurve: Effect.Effect<void, InvalidConfig> = Effect.suspend(() =>
   zmq.capability.curve === true
     ? Effect.void
-    : refuse("this build of libzmq has no CURVE; use the prebuilt one of the package zeromq, or one with libsodium")
+    : invalidKeys(
+      "this build of libzmq has no CURVE; use the prebuilt one of the package zeromq, or one with libsodium"
+    )
 )
 
-/** libzmq does not ask for keys within a process. */
+/** libzmq does not use keys within a process. */
 export const isInproc = (endpoint: string): boolean => endpoint.startsWith("inproc:")
 
-export const noKeysThere = (endpoint: string): string => `${endpoint}: endpoints of inproc know no keys; use tcp or ipc`
+export const noKeysFor = (endpoint: string): InvalidConfig =>
+  invalidKeys(`${endpoint}: endpoints of inproc have no keys; use tcp or ipc`)
 
-/** What has to be right before anything starts. */
-export const whole = (accepted: Accepted): Effect.Effect<Keys, InvalidConfig> =>
+/** The keys, or all that is wrong with them: at start-up every issue is fatal. */
+export const validKeys = (accepted: Accepted): Effect.Effect<Keys, InvalidConfig> =>
   Effect.flatMap(
     accepted,
     (keys) => keys.issues.length === 0 ? Effect.succeed(keys) : new InvalidConfig({ issues: keys.issues })
   )
 
-/** Events of one kind are told once, until there have been none for so many milliseconds. */
+/** Events of one kind are logged once, until there were none for this long. */
 export const quietMillis = 10_000

@@ -1,170 +1,162 @@
-/** Puts keys on sockets that connect: to whom. */
+/** Puts keys on connecting sockets. */
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type * as zmq from "zeromq"
 import { monotonicReader } from "../internal/Clock.ts"
-import * as Burst from "../internal/LogOnce.ts"
+import * as LogOnce from "../internal/LogOnce.ts"
 import { SocketError } from "../ports/SocketError.ts"
 import type { Accepted, KeyPair } from "../security/CurveKey.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import type { Link } from "./connector.ts"
-import { capable, isInproc, noKeysThere, quietMillis, refuse, whole } from "./curve.ts"
-import type { Secure } from "./ZmqSocket.ts"
-
-/**
- * How a handshake may fail: our key is refused; the server has not the secret of the key that we know it by, or has hung up for
- * another reason; it has no keys at all.
- */
-type Failure = "refused" | "wrong" | "absent"
+import { invalidKeys, isInproc, noKeysFor, quietMillis, requireCurve, validKeys } from "./curve.ts"
+import type { Failure } from "./curveRetry.ts"
+import * as CurveRetry from "./curveRetry.ts"
+import type { Connecting, Connection, SocketSecurity } from "./models.ts"
 
 type Outcome = "accepted" | Failure
 
+/** Handshakes of which the latest are kept until they are handled. */
+const outcomeCapacity = 16
+
 const sentences: { readonly [F in Failure]: string } = {
-  refused: "does not accept our key",
-  wrong: "has none of the keys that we know it by, or hangs up",
+  rejected: "does not accept our key",
+  wrong: "has none of the keys that we know it by, or disconnects",
   absent: "has no keys"
 }
 
-/** How often a server may hang up that was known by the same key before: it may be about to end, or to start. */
-const patience = 3
+/** What all sockets with the same keys share. */
+interface Shared {
+  readonly servers: Accepted
+  readonly isFirst: (kind: string) => boolean
+  /** The last key that was right for an endpoint. */
+  readonly lastRight: Map<string, string>
+  /** Endpoints as they were connected first. Servers and keys are mostly configured in the same order. */
+  readonly endpoints: Array<string>
+}
 
-/** How soon, in milliseconds, the next key is tried, and how soon the same again, at first and at the most. */
-const nextKeyMillis = 10
-const againMillis = { first: 50, most: 1000 }
+/** One socket. */
+interface Session extends Shared {
+  readonly socket: zmq.Socket
+  readonly outcomes: Mailbox.Mailbox<Outcome>
+  key: string
+  failures: number
+  /** Whether a failure was logged since the last success. */
+  isReported: boolean
+}
+
+const notConnected = (endpoint: string, cause: InvalidConfig) =>
+  new SocketError({ reason: "Unknown", operation: "connect", endpoint, cause })
+
+/** The keys that the server at an endpoint may have, in the order in which they are tried. */
+const candidates = ({ endpoints, lastRight, servers }: Shared, endpoint: string) =>
+  Effect.flatMap(servers, ({ issues, names }) => {
+    const [first, ...others] = names.keys()
+    return first === undefined
+      ? notConnected(endpoint, invalidKeys(issues[0]?.message ?? "there is no public key of a server"))
+      : Effect.succeed(CurveRetry.inOrder([first, ...others], lastRight.get(endpoint), endpoints.indexOf(endpoint)))
+  })
+
+const connectWith = (session: Session, key: string, connection: Connection) =>
+  Effect.suspend(() => {
+    session.key = key
+    // Every connecting socket has this option.
+    Object.assign(session.socket, { curveServerKey: key })
+    return connection.connect
+  })
+
+const warn = (session: Session, endpoint: string, failure: Failure) =>
+  Effect.suspend(() => {
+    if (!session.isFirst(`${endpoint} ${failure}`)) {
+      return Effect.void
+    }
+    session.isReported = true
+    return Effect.logWarning(`the server at ${endpoint} ${sentences[failure]}; trying again`)
+  })
+
+/** Connects again if libzmq would not, or would use the wrong key. */
+const onFailure = (session: Session, endpoint: string, connection: Connection, failure: Failure) =>
+  Effect.gen(function*() {
+    const failures = ++session.failures
+    const { names } = yield* session.servers
+    const isRoundOver = CurveRetry.isRoundOver(failures, failure, names.size)
+    yield* isRoundOver ? warn(session, endpoint, failure) : Effect.void
+    const hasOtherAddress = isRoundOver && (yield* connection.skip)
+    const { key } = session
+    const wasRight = session.lastRight.get(endpoint) === key
+    const next = CurveRetry.nextKey(yield* candidates(session, endpoint), { key, failures, wasRight }, failure) ??
+      (hasOtherAddress ? key : undefined)
+    if (next === undefined) {
+      return
+    }
+    yield* connection.disconnect
+    yield* Effect.sleep(CurveRetry.pauseMillis(failures, isRoundOver))
+    yield* session.outcomes.clear
+    yield* connectWith(session, next, connection)
+  }).pipe(
+    // There are no keys of servers any more.
+    Effect.tapError(({ message }) => session.isFirst(message) ? Effect.logWarning(message) : Effect.void),
+    Effect.retry({ schedule: Schedule.spaced(CurveRetry.againMillis.max) })
+  )
+
+const onAccepted = (session: Session, endpoint: string) =>
+  Effect.suspend(() => {
+    const { isReported } = session
+    Object.assign(session, { failures: 0, isReported: false })
+    session.lastRight.set(endpoint, session.key)
+    return isReported ? Effect.logInfo(`the server at ${endpoint} accepts our key now`) : Effect.void
+  })
+
+const install = (shared: Shared, socket: zmq.Socket): Effect.Effect<Connecting, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const outcomes = yield* Mailbox.make<Outcome>({ capacity: outcomeCapacity, strategy: "sliding" })
+    socket.events.on("handshake", () => outcomes.unsafeOffer("accepted"))
+    socket.events.on("handshake:error:auth", () => outcomes.unsafeOffer("rejected"))
+    socket.events.on("handshake:error:other", () => outcomes.unsafeOffer("wrong"))
+    socket.events.on("handshake:error:protocol", () => outcomes.unsafeOffer("absent"))
+    const session: Session = { ...shared, socket, outcomes, key: "", failures: 0, isReported: false }
+    return (endpoint, connection) =>
+      Effect.gen(function*() {
+        if (isInproc(endpoint)) {
+          return yield* notConnected(endpoint, noKeysFor(endpoint))
+        }
+        if (!session.endpoints.includes(endpoint)) {
+          session.endpoints.push(endpoint)
+        }
+        const [key] = yield* candidates(session, endpoint)
+        yield* connectWith(session, key, connection)
+        yield* outcomes.take.pipe(
+          Effect.flatMap((outcome) =>
+            outcome === "accepted"
+              ? onAccepted(session, endpoint)
+              : onFailure(session, endpoint, connection, outcome)
+          ),
+          Effect.forever,
+          Effect.interruptible,
+          Effect.forkIn(scope)
+        )
+      })
+  })
 
 /**
- * With what a client or a peer connects. libzmq gives a connection up for ever whose key was refused, and goes on for ever with
- * the wrong key of a server; here it is tried again, with each key that the server may have in its turn.
+ * The keys of a client or a peer that connects. libzmq gives up a connection for good whose key was rejected, and tries a wrong key of
+ * a server for ever; here each key that the server may have is tried in turns.
  */
-export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<Secure, InvalidConfig> =>
+export const connecting = (own: KeyPair, servers: Accepted): Effect.Effect<SocketSecurity, InvalidConfig> =>
   Effect.gen(function*() {
-    yield* capable
-    yield* whole(servers)
-    const isFirst = Burst.makeKinds(quietMillis, yield* monotonicReader)
-    /** The key by which the server at an endpoint was known last. */
-    const known = new Map<string, string>()
-    /** Endpoints in the order in which they were asked for. Servers and keys are mostly named in the same order. */
-    const endpoints: Array<string> = []
-
-    /** The keys that the server at an endpoint may have, and the one to begin with. */
-    const candidates = (endpoint: string): Effect.Effect<readonly [string, ...Array<string>], SocketError> =>
-      Effect.flatMap(servers, ({ issues, names }) => {
-        const [first, ...others] = names.keys()
-        if (first === undefined) {
-          return notConnected(endpoint, refuse(issues[0]?.message ?? "there is no public key of a server"))
-        }
-        const keys = [first, ...others]
-        const before = keys.indexOf(known.get(endpoint) ?? "")
-        const start = before === -1 ? endpoints.indexOf(endpoint) % keys.length : before
-        return Effect.succeed([keys[start]!, ...keys.slice(start + 1), ...keys.slice(0, start)] as const)
-      })
-
+    yield* requireCurve
+    yield* validKeys(servers)
+    const isFirst = LogOnce.makeByKey(quietMillis, yield* monotonicReader)
+    const shared: Shared = { servers, isFirst, lastRight: new Map(), endpoints: [] }
     return {
       options: {
         curvePublicKey: own.publicKey,
         curveSecretKey: Redacted.value(own.secretKey),
-        // The server's is set before each connection. Until then it is one of which it has not the secret.
+        // The server's key is set before each connection. Until then it is one that no server has the secret of.
         curveServerKey: own.publicKey
       },
-      attend: (socket) =>
-        Effect.gen(function*() {
-          const scope = yield* Effect.scope
-          const outcomes = yield* Mailbox.make<Outcome>({ capacity: 16, strategy: "sliding" })
-          socket.events.on("handshake", () => outcomes.unsafeOffer("accepted"))
-          socket.events.on("handshake:error:auth", () => outcomes.unsafeOffer("refused"))
-          socket.events.on("handshake:error:other", () => outcomes.unsafeOffer("wrong"))
-          socket.events.on("handshake:error:protocol", () => outcomes.unsafeOffer("absent"))
-          let current = ""
-          let failures = 0
-          let isTold = false
-
-          const connectWith = (key: string, link: Link) =>
-            Effect.suspend(() => {
-              current = key
-              // All that connect know this option.
-              Object.assign(socket, { curveServerKey: key })
-              return link.connect
-            })
-
-          const tell = (endpoint: string, failure: Failure) =>
-            Effect.suspend(() => {
-              if (!isFirst(`${endpoint} ${failure}`)) {
-                return Effect.void
-              }
-              isTold = true
-              return Effect.logWarning(`the server at ${endpoint} ${sentences[failure]}; trying again`)
-            })
-
-          /** The key to go on with after a failure, if it is another one, or if libzmq has given up. */
-          const keyAfter = (endpoint: string, failure: Failure) =>
-            Effect.map(candidates(endpoint), (keys) => {
-              const at = keys.indexOf(current)
-              if (failure !== "wrong") {
-                return at === -1 ? keys[0] : current
-              }
-              const isPatient = at !== -1 && known.get(endpoint) === current && failures <= patience
-              const next = keys[(at + 1) % keys.length]!
-              return isPatient || next === current ? undefined : next
-            })
-
-          /** Connects anew where libzmq would not, or with the wrong key. */
-          const again = (endpoint: string, link: Link, failure: Failure) =>
-            Effect.gen(function*() {
-              failures++
-              const { names } = yield* servers
-              const isRoundOver = failure !== "wrong" || failures >= Math.max(names.size, patience)
-              yield* isRoundOver ? tell(endpoint, failure) : Effect.void
-              const isElsewhere = isRoundOver && (yield* link.skip)
-              const key = (yield* keyAfter(endpoint, failure)) ?? (isElsewhere ? current : undefined)
-              if (key === undefined) {
-                return
-              }
-              yield* link.disconnect
-              yield* Effect.sleep(
-                isRoundOver
-                  ? Math.min(againMillis.most, againMillis.first * 2 ** Math.min(10, failures - 1))
-                  : nextKeyMillis
-              )
-              yield* outcomes.clear
-              yield* connectWith(key, link)
-            }).pipe(
-              // There are no keys of servers any more.
-              Effect.tapError(({ message }) => isFirst(message) ? Effect.logWarning(message) : Effect.void),
-              Effect.retry({ schedule: Schedule.spaced(againMillis.most) })
-            )
-
-          const accepted = (endpoint: string) =>
-            Effect.suspend(() => {
-              const wasTold = isTold
-              failures = 0
-              isTold = false
-              known.set(endpoint, current)
-              return wasTold ? Effect.logInfo(`the server at ${endpoint} lets us in now`) : Effect.void
-            })
-
-          return (endpoint, link) =>
-            Effect.gen(function*() {
-              if (isInproc(endpoint)) {
-                return yield* notConnected(endpoint, refuse(noKeysThere(endpoint)))
-              }
-              if (!endpoints.includes(endpoint)) {
-                endpoints.push(endpoint)
-              }
-              const [key] = yield* candidates(endpoint)
-              yield* connectWith(key, link)
-              yield* outcomes.take.pipe(
-                Effect.flatMap((outcome) =>
-                  outcome === "accepted" ? accepted(endpoint) : again(endpoint, link, outcome)
-                ),
-                Effect.forever,
-                Effect.interruptible,
-                Effect.forkIn(scope)
-              )
-            })
-        })
+      install: (socket) => install(shared, socket)
     }
   })
-
-const notConnected = (endpoint: string, cause: InvalidConfig) =>
-  new SocketError({ reason: "Unknown", operation: "connect", endpoint, cause })

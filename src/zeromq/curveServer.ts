@@ -1,115 +1,123 @@
-/** Puts keys on sockets that are bound: who may come. */
+/** Puts keys on bound sockets. */
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { monotonicReader } from "../internal/Clock.ts"
-import * as Burst from "../internal/LogOnce.ts"
+import * as LogOnce from "../internal/LogOnce.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type * as Curve from "../security/Curve.ts"
 import type { Accepted } from "../security/CurveKey.ts"
-import type { Port, Reason } from "../security/Refusals.ts"
+import type { Port, Reason } from "../security/RejectedConnections.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import * as Capacity from "./capacity.ts"
-import { capable, isInproc, noKeysThere, quietMillis, refuse, whole } from "./curve.ts"
+import * as ConnectionLimit from "./connectionLimit.ts"
+import { connectDirectly } from "./connector.ts"
+import { isInproc, noKeysFor, quietMillis, requireCurve, validKeys } from "./curve.ts"
+import { retryCode } from "./handshakes.ts"
+import type { SocketSecurity } from "./models.ts"
 import * as zap from "./zap.ts"
-import type { Secure } from "./ZmqSocket.ts"
-import { atOnce, laterCode } from "./ZmqSocket.ts"
 
-/** What is told as it comes. */
-type Refusal = Exclude<Reason, "unfinished">
+/** Rejections that are logged. */
+type Rejection = Exclude<Reason, "unfinished">
 
-const sentences: { readonly [R in Refusal]: string } = {
+const sentences: { readonly [R in Rejection]: string } = {
   unknown: "its key is none of those that are accepted",
   wrong: "it does not have the public key of this server, or not its own secret",
-  absent: "it came without a key",
-  malformed: "it did not speak as the protocol wants",
-  full: "there are as many connections as there may be"
+  absent: "it has no key",
+  malformed: "it violates the protocol",
+  full: "the limit of connections is reached"
 }
 
-const reasonOf = (code: string | undefined): Refusal =>
-  code === "ERR_ZMTP_MECHANISM_MISMATCH" ? "absent" : code === "ERR_ZMTP_CRYPTOGRAPHIC" ? "wrong" : "malformed"
+/** The reason behind a failed handshake, by the code of the binding. Any other code is `malformed`. */
+const rejections: { readonly [code: string]: Rejection } = {
+  ERR_ZMTP_MECHANISM_MISMATCH: "absent",
+  ERR_ZMTP_CRYPTOGRAPHIC: "wrong"
+}
 
-/** Logged refusals that wait to be written. */
-const linesKept = 64
+/** Log lines that are queued until they are written; of more the latest are dropped. */
+const lineCapacity = 64
 
-const acceptedAt = (security: Curve.Server, port: Port): Accepted | "anyone" =>
-  port === "frontend" ? security.clients : port === "state" ? security.peer : security.workers
+const acceptedAt = (security: Curve.Server, port: Port): Accepted | "anyone" => {
+  const accepted = { frontend: security.clients, state: security.peer, backend: security.workers }
+  return accepted[port]
+}
 
-/** Where and with what a server is bound, and how many may come. */
+/** Logs lines of the same kind once, from callbacks. */
+const makeLog = Effect.gen(function*() {
+  const isFirst = LogOnce.makeByKey(quietMillis, yield* monotonicReader)
+  const lines = yield* Mailbox.make<string>({ capacity: lineCapacity, strategy: "dropping" })
+  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(lines.take, (line) => Effect.logWarning(line))))
+  return (kind: string, line: string) => {
+    if (isFirst(kind)) {
+      lines.unsafeOffer(line)
+    }
+  }
+})
+
+/** Keys at a port of a server, and the limit of its connections. */
 export const bound = (
   security: Curve.Server,
   port: Port,
   endpoint: string,
-  limits: Capacity.Options = {}
-): Effect.Effect<Secure, InvalidConfig | SocketError, Scope.Scope> =>
+  limits: ConnectionLimit.Options = {}
+): Effect.Effect<SocketSecurity, InvalidConfig | SocketError, Scope.Scope> =>
   Effect.gen(function*() {
-    yield* capable
+    yield* requireCurve
     if (isInproc(endpoint)) {
-      return yield* refuse(noKeysThere(endpoint))
+      return yield* noKeysFor(endpoint)
     }
     const own = yield* security.own
     const accepted = acceptedAt(security, port)
-    const isFirst = Burst.makeKinds(quietMillis, yield* monotonicReader)
-    const lines = yield* Mailbox.make<string>({ capacity: linesKept, strategy: "dropping" })
-    yield* Effect.forkScoped(Effect.forever(Effect.flatMap(lines.take, (line) => Effect.logWarning(line))))
+    const log = yield* makeLog
 
-    /** Its address is known where libzmq has asked for the key. */
-    const refused = (reason: Refusal, address?: string) => {
-      security.refusals.count(port, reason)
-      if (isFirst(`${reason} ${address}`)) {
-        const who = address === undefined ? "a connection" : `a connection from ${address}`
-        lines.unsafeOffer(`${port} ${endpoint}: refused ${who}: ${sentences[reason]}`)
-      }
+    /** The address is known only of a connection that reaches the ZAP handler. */
+    const reject = (reason: Rejection, address?: string) => {
+      security.rejectedConnections.count(port, reason)
+      const from = address === undefined ? "" : ` from ${address}`
+      log(`${reason} ${address}`, `${port} ${endpoint}: rejected a connection${from}: ${sentences[reason]}`)
     }
 
-    if (accepted !== "anyone") {
-      const { names } = yield* whole(accepted)
-      yield* names.size === 0
-        ? Effect.logWarning(`${port} ${endpoint}: nobody is let in yet, since there is no key that is accepted`)
-        : Effect.void
+    if (accepted !== "anyone" && (yield* validKeys(accepted)).names.size === 0) {
+      yield* Effect.logWarning(`${port} ${endpoint}: rejects all connections until there is a key to accept`)
     }
-    const capacity = Capacity.make(limits)
+    const limit = ConnectionLimit.make(limits)
     const admit = (address: string) =>
-      Effect.tap(capacity.verdict, (verdict) =>
-        Effect.sync(() => {
-          if (verdict === "later") {
-            refused("full", address)
-          }
-        }))
+      Effect.tap(limit.verdict, (verdict) =>
+        verdict === "retry" ? Effect.sync(() => reject("full", address)) : Effect.void)
     const domain = yield* zap.register("CURVE", (publicKey, address) =>
       accepted === "anyone" ? admit(address) : Effect.flatMap(accepted, ({ issues, names }) => {
         for (const { message } of issues) {
-          if (isFirst(message)) {
-            lines.unsafeOffer(`${port} ${endpoint}: ${message}`)
-          }
+          log(message, `${port} ${endpoint}: ${message}`)
         }
         if (names.has(publicKey)) {
           return admit(address)
         }
-        refused("unknown", address)
-        return Effect.succeed("refused" as const)
+        reject("unknown", address)
+        return Effect.succeed("reject" as const)
       }))
     return {
       options: {
         curveServer: true,
         curveSecretKey: Redacted.value(own.secretKey),
         zapDomain: domain,
-        // Without it everybody comes in while nobody answers.
+        // Without it every connection is accepted while there is no handler.
         zapEnforceDomain: true
       },
-      attend: (socket) =>
+      install: (socket) =>
         Effect.sync(() => {
-          capacity.attend(socket)
+          limit.observe(socket)
           socket.events.on("handshake:error:protocol", ({ error }) => {
-            if (error.code !== laterCode) {
-              refused(reasonOf(error.code))
+            if (error.code !== retryCode) {
+              reject(rejections[error.code ?? ""] ?? "malformed")
             }
           })
-          // Nothing to talk about: it is what the peer does, too, when it looks whether this process is there.
-          socket.events.on("handshake:error:other", () =>
-            security.refusals.count(port, "unfinished"))
-          return atOnce
+          // Counted, not logged: the peer's probe does the same when it looks for this process.
+          socket.events.on(
+            "handshake:error:other",
+            () =>
+              security.rejectedConnections.count(port, "unfinished")
+          )
+          return connectDirectly
         })
     }
   })

@@ -1,6 +1,6 @@
 /**
- * Paths of `ipc` endpoints. libzmq takes a path away from the process that listens there, does not notice when its own is taken
- * away, and leaves the file behind when it closes.
+ * Paths of `ipc` endpoints. libzmq takes a path from the process that listens there, does not notice the loss of its own path, and
+ * leaves the file behind when it closes.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -8,16 +8,16 @@ import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import { monotonicReader } from "../internal/Clock.ts"
-import * as Burst from "../internal/LogOnce.ts"
+import * as LogOnce from "../internal/LogOnce.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 
-/** `undefined` where there is no file that belongs to the endpoint alone: names in the abstract namespace, and wildcards. */
+/** `undefined` if no file belongs to the endpoint alone: a name in the abstract namespace, or a wildcard. */
 export const pathOf = (endpoint: string): string | undefined => {
   const path = endpoint.startsWith("ipc://") ? endpoint.slice("ipc://".length) : "@"
   return path.startsWith("@") || path === "*" ? undefined : path
 }
 
-/** Tells a file from others that have been at the same path, be it with the same inode. `undefined` where there is none. */
+/** Distinguishes a file from earlier ones at the same path, even with the same inode. `undefined` if there is none. */
 export const identityOf = (path: string): string | undefined => {
   const stats = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
   return stats === undefined ? undefined : `${stats.dev} ${stats.ino} ${stats.birthtimeNs}`
@@ -26,11 +26,11 @@ export const identityOf = (path: string): string | undefined => {
 const identity = (path: string): Effect.Effect<Option.Option<string | undefined>> =>
   Effect.option(Effect.try(() => identityOf(path)))
 
-/** What a connection to a path finds. `Unknown` where it cannot be made for reasons of this process. */
+/** The result of a connection to a path. `Unknown` if it cannot be made for a reason in this process. */
 type Finding = "Answered" | "Refused" | "Absent" | "Unknown"
 
 const findings: { readonly [code: string]: Finding } = {
-  // The queue of connections that have yet to be accepted is full.
+  // The queue of connections to accept is full.
   EAGAIN: "Answered",
   ECONNREFUSED: "Refused",
   ENOENT: "Absent"
@@ -48,22 +48,20 @@ const connect = (path: string): Effect.Effect<Finding> =>
     return Effect.sync(() => socket.destroy())
   })
 
-/** Whether a path may not be bound: a process listens there, or it is a file that is no socket, which libzmq would remove. */
+/** Whether a path must not be bound: a process listens there, or it is a file other than a socket, which libzmq would remove. */
 export const isInUse = (path: string): Effect.Effect<boolean> =>
   Effect.suspend(() => {
-    const isSocket = fs.statSync(path, { throwIfNoEntry: false })?.isSocket()
-    return isSocket === undefined
-      ? Effect.succeed(false)
-      : isSocket
+    const stats = fs.statSync(path, { throwIfNoEntry: false })
+    return stats?.isSocket()
       ? Effect.map(connect(path), (finding) => finding === "Answered")
-      : Effect.succeed(true)
+      : Effect.succeed(stats !== undefined)
   }).pipe(Effect.catchAllDefect(() => Effect.succeed(false)))
 
 const closing = Schedule.intersect(Schedule.spaced("1 millis"), Schedule.recurs(1000))
 
 /**
- * Waits until a closed socket has ceased to listen, which takes libzmq a moment. Its file stays: that connections to it are refused
- * is how the peer detects that no process is there, and the next one that binds the path takes it.
+ * Waits until a closed socket no longer listens, which takes libzmq a moment. Its file stays: refused connections to it are crash
+ * evidence for the peer, and the next process that binds the path takes it.
  */
 export const released = (path: string, own: string): Effect.Effect<void> =>
   Effect.flatMap(
@@ -74,26 +72,26 @@ export const released = (path: string, own: string): Effect.Effect<void> =>
     Effect.asVoid
   )
 
-/** How often a path is looked at. */
+/** Time between two looks at a path. */
 const interval = "1 second"
 
-/** A path that leads elsewhere is told once, until it has been well for so many milliseconds. */
+/** A path that leads elsewhere is logged once, until it was right for this many milliseconds. */
 const quietMillis = 60_000
 
 /**
- * Looks whether the path still leads to the socket that was bound, and binds it again once no other process listens there.
- * Connections that exist are not affected by either.
+ * Checks that the path still leads to the bound socket, and binds it again once no other process listens there. Neither affects
+ * existing connections.
  */
 export const watch = (options: {
   readonly path: string
   readonly bound: string
-  /** Binds, and gives the identity of the file. */
+  /** Binds again. Succeeds with the identity of the file. */
   readonly bindAgain: Effect.Effect<string, SocketError>
 }): Effect.Effect<never> =>
   Effect.gen(function*() {
     const { bindAgain, path } = options
     const now = yield* monotonicReader
-    const isFirst = Burst.makeKinds(quietMillis, now)
+    const isFirst = LogOnce.makeByKey(quietMillis, now)
     let own = options.bound
     const logOnce = (message: string) => isFirst(message) ? Effect.logError(message) : Effect.void
     const look = Effect.gen(function*() {

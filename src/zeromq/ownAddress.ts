@@ -2,7 +2,7 @@ import * as fs from "node:fs"
 import { networkInterfaces } from "node:os"
 import * as Endpoint from "../wire/Endpoint.ts"
 
-/** The ports that the system gives to connections; those of Linux where they cannot be read. */
+/** The ports that the system gives to connections; by default those of Linux. */
 const [firstPort = 32_768, lastPort = 60_999] = (() => {
   try {
     return fs.readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").trim().split(/\s+/).map(Number)
@@ -16,11 +16,11 @@ const isOwn = (host: string): boolean =>
   Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === host))
 
 /**
- * The address with which libzmq connects to a port of this host that the system also gives to connections. While no process
- * listens there, a connection may be given that very port: it is connected to itself, and the system keeps the port for a minute
- * after that from all but sockets that share it. With a source address libzmq lets it be shared (SO_REUSEADDR), so that the
- * server to which it belongs can bind it. Elsewhere there is none: for a source address libzmq asks for all interfaces at each
- * attempt, and aborts the process where no file can be opened.
+ * The address with which libzmq connects to a port of this host that the system also gives to connections. While no process listens
+ * there, a connection may get that very port: it is connected to itself, and the system then keeps the port for a minute from all
+ * sockets but those that share it. With a source address libzmq shares it (SO_REUSEADDR), so that the server to which it belongs can
+ * bind it. Other addresses have no source: with one, libzmq reads all interfaces at each attempt, and aborts the process if no file
+ * can be opened.
  *
  * @internal
  */

@@ -1,16 +1,16 @@
 import * as Effect from "effect/Effect"
 import type * as zmq from "zeromq"
 
-/** For how long, in milliseconds, failures to accept are read without a pause, and how long the pause is. */
+/** How long, in milliseconds, failures to accept are read without a pause, and how long the pause is. */
 const readMillis = 1
 const pauseMillis = 5
 
 /**
- * Reads the events of a socket no faster than the event loop can bear. While there is no descriptor for a connection that waits
- * to be accepted, libzmq tries again without a pause and reports each failure: unpaced, nothing else runs in this process for
- * seconds. libzmq waits while its reports are not read, so that the pauses hold it back, too.
+ * Slows down the reading of a socket's events. Without a descriptor for the next connection, libzmq tries again without a pause and
+ * reports each failure, so that nothing else runs in this process for seconds. libzmq waits until its reports are read, so that the
+ * pauses slow it down, too.
  *
- * Called before the first listener is added.
+ * To be called before the first listener is added.
  */
 export const pace = (observer: zmq.Observer): void => {
   const receive = observer.receive.bind(observer)

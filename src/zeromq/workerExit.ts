@@ -11,8 +11,8 @@ const closeAll = () =>
   })
 
 /**
- * Closes a socket when its worker thread exits or fails: one that still waits for a message then would abort the whole
- * process. A worker that is terminated runs no code any more, so its sockets cannot be closed.
+ * Closes a socket when its worker thread exits or fails: a pending receive would abort the whole process. A worker that is terminated
+ * runs no more code, so its sockets cannot be closed.
  *
  * @internal
  */

@@ -1,7 +1,6 @@
 /**
- * Who is asked by libzmq whether a connection may come in (ZAP, RFC 27). libzmq asks at one place in a process, whoever's
- * socket it is, so all share one that answers, which is there as long as somebody needs it. Which socket it is about is told by
- * its domain.
+ * Answers libzmq's requests whether to accept a connection (ZAP, RFC 27). libzmq sends them to one endpoint of a process, for all its
+ * sockets, so that there is one handler, as long as a socket needs it. The domain identifies the socket.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,15 +11,15 @@ import * as CurveKey from "../security/CurveKey.ts"
 import type * as Frames from "../wire/Frames.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
-/** What becomes of a connection: it comes in, it is refused for good, or it is to come again. */
-export type Verdict = "in" | "refused" | "later"
+/** Accepts a connection, rejects it for good, or makes it retry. */
+export type Verdict = "accept" | "reject" | "retry"
 
-/** Decides about a connection, by the address that it comes from, and its public key where it has one. */
+/** Judges a connection by its public key, if it has one, and the address of the other host. */
 export type Check = (publicKey: string, address: string) => Effect.Effect<Verdict>
 
 type Mechanism = "CURVE" | "NULL"
 
-const place = "inproc://zeromq.zap.01"
+const handlerEndpoint = "inproc://zeromq.zap.01"
 
 interface Domain {
   readonly mechanism: Mechanism
@@ -30,85 +29,85 @@ interface Domain {
 const domains = new Map<string, Domain>()
 let lastDomain = 0
 
-/** A socket for both families shows an address of IPv4 as one of IPv6. */
+/** A socket for both families reports an address of IPv4 as one of IPv6. */
 const withoutPrefix = (address: string): string => address.replace(/^::ffff:(?=.*\.)/, "")
 
 const text = (frame: Uint8Array | undefined): string => frame === undefined ? "" : Buffer.from(frame).toString()
 
 /**
- * ZAP has an answer for who is to come again later, 300, after which a client of libzmq never does. What makes it come again is an
- * answer that there is not: then libzmq hangs up.
+ * ZAP status 300 should mean "retry", but a client of libzmq gives up after it. An invalid status makes libzmq close the connection,
+ * and the client connects again.
  */
-const answers: { readonly [V in Verdict]: ReadonlyArray<string> } = {
-  in: ["200", "OK", "", ""],
-  refused: ["400", "refused", "", ""],
-  later: ["503", "later", "", ""]
+const replies: { readonly [V in Verdict]: ReadonlyArray<string> } = {
+  accept: ["200", "OK", "", ""],
+  reject: ["400", "rejected", "", ""],
+  retry: ["503", "retry", "", ""]
 }
 
-/** Where there are no keys nobody is refused for good. */
-const refusalOf = (domain: Domain | undefined): Verdict => domain?.mechanism === "NULL" ? "later" : "refused"
+/** The verdict if there is no other one. Without keys no connection is rejected for good. */
+const defaultVerdict = (domain: Domain | undefined): Verdict => domain?.mechanism === "NULL" ? "retry" : "reject"
 
-const answer = async (frames: Frames.Frames): Promise<Frames.Frames> => {
-  const [client, delimiter, version, id, domain, address, _identity, mechanism, key] = frames
-  const asked = domains.get(text(domain))
-  const isRight = asked !== undefined && text(mechanism) === asked.mechanism &&
-    (asked.mechanism === "NULL" || key?.length === 32)
-  const verdict = isRight
-    ? await asked.check(key === undefined ? "" : CurveKey.encode(key), withoutPrefix(text(address))).catch(() =>
-      refusalOf(asked)
+const reply = async (request: Frames.Frames): Promise<Frames.Frames> => {
+  const [client, delimiter, version, id, domainFrame, address, _identity, mechanism, key] = request
+  const domain = domains.get(text(domainFrame))
+  const isValid = domain !== undefined && text(mechanism) === domain.mechanism &&
+    (domain.mechanism === "NULL" || key?.length === 32)
+  const verdict = isValid
+    ? await domain.check(key === undefined ? "" : CurveKey.encode(key), withoutPrefix(text(address))).catch(() =>
+      defaultVerdict(domain)
     )
-    : refusalOf(asked)
-  return [client!, delimiter!, version!, id!, ...answers[verdict].map((word) => Buffer.from(word))]
+    : defaultVerdict(domain)
+  return [client!, delimiter!, version!, id!, ...replies[verdict].map((field) => Buffer.from(field))]
 }
 
-/** Begins to answer. Each question by itself, so that nobody waits for a key file that somebody else needs. */
+/** Starts the handler. It judges connections concurrently: none waits for a key file that another one needs. */
 const start = Effect.gen(function*() {
   const router = yield* ZmqSocket.makeRouter()
-  yield* router.bind(place)
-  const runtime = yield* Effect.runtime<never>()
-  const reply = Runtime.runPromise(runtime)
-  yield* router.run(async (questions) => {
-    for (const question of questions) {
-      answer(question).then((answer) => reply(Effect.ignore(router.sendAll([answer]))))
+  yield* router.bind(handlerEndpoint)
+  const run = Runtime.runPromise(yield* Effect.runtime<never>())
+  yield* router.run(async (requests) => {
+    for (const request of requests) {
+      reply(request).then((reply) => run(Effect.ignore(router.sendAll([reply]))))
     }
   }).pipe(
-    Effect.catchAllCause((cause) => Effect.logError("nobody is let in any more: who comes cannot be judged", cause)),
+    Effect.catchAllCause((cause) =>
+      Effect.logError("no connection is accepted any more: the ZAP handler has failed; restart the process", cause)
+    ),
     Effect.interruptible,
     Effect.forkScoped
   )
 })
 
-const turns = Effect.unsafeMakeSemaphore(1)
-let users = 0
-let running: Scope.CloseableScope | undefined
+/**
+ * The handler with the number of its users. By hand, since `RcRef` leaves the scope of a failed `acquire` open, so that the socket
+ * would stay, and closes the last one outside its lock, so that the next one would bind at the same time.
+ */
+const handler: { scope: Scope.CloseableScope | undefined; userCount: number } = { scope: undefined, userCount: 0 }
+const lock = Effect.unsafeMakeSemaphore(1).withPermits(1)
 
-const enter = turns.withPermits(1)(Effect.gen(function*() {
-  if (running === undefined) {
+const acquire = lock(Effect.gen(function*() {
+  if (handler.scope === undefined) {
     const scope = yield* Scope.make()
     yield* Effect.onError(Scope.extend(start, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
-    running = scope
+    handler.scope = scope
   }
-  users++
+  handler.userCount++
 }))
 
-const leave = turns.withPermits(1)(Effect.suspend(() => {
-  users--
-  const scope = running
-  if (users > 0 || scope === undefined) {
+const release = lock(Effect.suspend(() => {
+  const { scope } = handler
+  if (--handler.userCount > 0 || scope === undefined) {
     return Effect.void
   }
-  running = undefined
+  handler.scope = undefined
   return Scope.close(scope, Exit.void)
 }))
 
-/**
- * Has `check` decide who comes in through the sockets of a domain, as long as the scope. Gives the domain, of which there is no
- * other one.
- */
+/** Judges the connections of a new domain by `check`, for the lifetime of the scope. Succeeds with the name of the domain. */
 export const register = (mechanism: Mechanism, check: Check): Effect.Effect<string, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const run = Runtime.runPromise(yield* Effect.runtime<never>())
-    yield* Effect.acquireRelease(enter, () => leave)
+    yield* Effect.acquireRelease(acquire, () => release)
     return yield* Effect.acquireRelease(
       Effect.sync(() => {
         const domain = `bstar-${++lastDomain}`

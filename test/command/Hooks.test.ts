@@ -15,7 +15,7 @@ import { foreignPeer, makePair, settle } from "../support/nodes.ts"
 
 type Name = "onActive" | "onPassive" | "onStop"
 
-/** A backup with hooks that note what they are called for, and its primary, which says what it is told to. */
+/** A backup with recording hooks, and a scripted primary. */
 const makeBackup = (
   bodies: { readonly [N in Name]?: Effect.Effect<unknown, unknown> } = {},
   policy: PolicyName = "hardened",
@@ -74,7 +74,7 @@ const makeBackup = (
       stop: backup.stop,
       close: Scope.close(scope, Exit.void),
       /** The primary speaks, falls silent, and speaks again when the backup has taken over. */
-      becomesActive: Effect.zipRight(primary.says("3"), TestClock.adjust("4 seconds"))
+      becomesActive: Effect.zipRight(primary.reports("3"), TestClock.adjust("4 seconds"))
     }
   })
 
@@ -83,19 +83,19 @@ const toActive = "onActive: PASSIVE -> ACTIVE, ClientRequest"
 const toContested = "onPassive: ACTIVE -> CONTESTED, PeerActive"
 
 describe("hooks", () => {
-  it.scoped("are called in turns, one for each transition that means one of them", () =>
+  it.scoped("onActive and onPassive alternate, one for each transition", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, close, member, primary } = yield* makeBackup()
       assert.deepStrictEqual(calls, [])
       yield* becomesActive
       assert.deepStrictEqual(calls.splice(0), [...toPassive, toActive, "onActive is over"])
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.deepStrictEqual(calls.splice(0), [toContested, "onPassive is over"])
       yield* TestClock.adjust("3 seconds")
       assert.strictEqual(yield* member.state, "PASSIVE")
       // A primary that starts makes it wait, which is no news.
-      yield* primary.says("1")
-      yield* primary.says("3")
+      yield* primary.reports("1")
+      yield* primary.reports("3")
       assert.deepStrictEqual(calls.splice(0), [])
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(calls.splice(0), [toActive, "onActive is over"])
@@ -103,41 +103,41 @@ describe("hooks", () => {
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> BACKUP, Stopping", "onStop is over"])
     }))
 
-  it.scoped("H11 contested: stands by until the primary does, and is active again", () =>
+  it.scoped("H11 contested: onPassive, then onActive once the primary steps down", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, member, primary } = yield* makeBackup()
       yield* becomesActive
       calls.splice(0)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.deepStrictEqual(calls.splice(0), [toContested, "onPassive is over"])
       yield* BinaryStar.awaitPassive.pipe(Effect.provideService(BinaryStar.BinaryStar, member))
-      yield* primary.says("4")
+      yield* primary.reports("4")
       assert.deepStrictEqual(calls, ["onActive: CONTESTED -> ACTIVE, PeerPassive", "onActive is over"])
     }))
 
-  it.scoped("hold up a server that has to step down until it has been told that it is passive", () =>
+  it.scoped("stepping down: PASSIVE is reported after onPassive has ended", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, member, primary } = yield* makeBackup({ onPassive: Effect.sleep("5 seconds") })
       yield* becomesActive
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      const heard = primary.heard.length
-      yield* primary.says("3")
+      const before = primary.received.length
+      yield* primary.reports("3")
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      assert.notInclude(primary.heard.slice(heard), "4")
+      assert.notInclude(primary.received.slice(before), "4")
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(calls.at(-1), "onPassive is over")
       assert.notStrictEqual(yield* member.state, "ACTIVE")
     }))
 
-  it.scoped("let onActive come to its end before anything else is called", () =>
+  it.scoped("onActive ends before the next hook begins", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, member, primary } = yield* makeBackup({ onActive: Effect.sleep("8 seconds") })
       yield* becomesActive
       assert.strictEqual(yield* member.state, "ACTIVE")
       assert.deepStrictEqual(calls.splice(0), [...toPassive, toActive])
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* TestClock.adjust("8 seconds")
       assert.deepStrictEqual(calls.slice(0, 3), [
         "onActive is over",
@@ -146,7 +146,7 @@ describe("hooks", () => {
       ])
     }))
 
-  it.scoped("are interrupted when they take too long, and whatever becomes of them changes nothing", () =>
+  it.scoped("a hook that times out, fails or dies has no other effect", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, logged, member, primary } = yield* makeBackup(
         { onActive: Effect.never, onPassive: Effect.die("a defect") },
@@ -154,7 +154,7 @@ describe("hooks", () => {
         "3 seconds"
       )
       yield* becomesActive
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(calls.slice(0, 6), [
         ...toPassive,
@@ -168,7 +168,7 @@ describe("hooks", () => {
       assert.notStrictEqual(yield* member.state, "ACTIVE")
     }))
 
-  it.scoped("are told that an active server stops before its peer is, instead of that it is passive", () =>
+  it.scoped("stopping an active server: onStop instead of onPassive, before the final heartbeat", () =>
     Effect.gen(function*() {
       const done = yield* Deferred.make<void>()
       const { becomesActive, calls, member, primary, stop } = yield* makeBackup({ onStop: Deferred.await(done) })
@@ -178,36 +178,36 @@ describe("hooks", () => {
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> BACKUP, Stopping"])
       assert.strictEqual(yield* member.state, "ACTIVE")
-      assert.strictEqual(primary.heard.at(-1), "3")
+      assert.strictEqual(primary.received.at(-1), "3")
       yield* Deferred.succeed(done, undefined)
       yield* Fiber.join(stopping)
       yield* settle
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> BACKUP, Stopping", "onStop is over"])
-      assert.strictEqual(primary.heard.at(-1), "2")
+      assert.strictEqual(primary.received.at(-1), "2")
     }))
 
-  it.scoped("are told that a passive server has stopped", () =>
+  it.scoped("stopping a passive server: onStop", () =>
     Effect.gen(function*() {
       const { calls, primary, stop } = yield* makeBackup()
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* stop
       yield* settle
       assert.deepStrictEqual(calls, [...toPassive, "onStop: PASSIVE -> BACKUP, Stopping", "onStop is over"])
     }))
 
-  it.scoped("are told that a server ends because both are active", () =>
+  it.scoped("a member that aborts: onStop", () =>
     Effect.gen(function*() {
       const { becomesActive, calls, close, member, primary } = yield* makeBackup({}, "classic")
       yield* becomesActive
       calls.length = 0
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.deepStrictEqual(calls, ["onStop: ACTIVE -> ACTIVE, PeerActive", "onStop is over"])
       assert.isTrue(Exit.isFailure(yield* Effect.exit(member.join)))
       yield* close
       assert.strictEqual(calls.length, 2)
     }))
 
-  it.scoped("need a timeout", () =>
+  it.scoped("an invalid timeout is rejected", () =>
     Effect.gen(function*() {
       const { message } = yield* Effect.flip(makeBackup({}, "hardened", "soon"))
       assert.match(message, /^timeout: expected a duration/)

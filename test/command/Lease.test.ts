@@ -19,7 +19,7 @@ const makeLease = Effect.fnUntraced(function*(options: Partial<BinaryStarConfig.
     Layer.provide(Lease.layer({ role: "primary", policy: "hardened", ...options }), links.primary)
   )
   const link = Context.get(context, PeerLink.PeerLink)
-  const { absence, peerIsOver, until } = Context.get(context, Lease.Lease)
+  const { probe, peerTermEnded, until } = Context.get(context, Lease.Lease)
   yield* Effect.forkScoped(Stream.runDrain(link.messages))
   yield* settle
   /** How many milliseconds from now. */
@@ -30,19 +30,19 @@ const makeLease = Effect.fnUntraced(function*(options: Partial<BinaryStarConfig.
   )
   /** Whether the peer's time is over now. */
   const isOver = Effect.gen(function*() {
-    const waiting = yield* Effect.fork(peerIsOver)
+    const waiting = yield* Effect.fork(peerTermEnded)
     yield* settle
     const isDone = waiting.unsafePoll() !== null
     yield* Fiber.interrupt(waiting)
     return isDone
   })
-  return { absence, isOver, left, link, peer, peerIsOver }
+  return { probe, isOver, left, link, peer, peerTermEnded }
 })
 
 const active = [Buffer.from("3")]
 
 describe("a lease", () => {
-  it.scoped("lasts for one and a half heartbeats from each word to the peer", () =>
+  it.scoped("lasts for one and a half heartbeats from each heartbeat", () =>
     Effect.gen(function*() {
       const { left, link } = yield* makeLease()
       assert.strictEqual(yield* left, 1500)
@@ -54,7 +54,7 @@ describe("a lease", () => {
       assert.strictEqual(yield* left, -500)
     }))
 
-  it.scoped("counts from before the word is sent, however long that takes", () =>
+  it.scoped("counts from before the heartbeat is sent", () =>
     Effect.gen(function*() {
       const links = yield* PeerLink.makeMemory
       const slow = Layer.project(links.primary, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
@@ -72,15 +72,15 @@ describe("a lease", () => {
       assert.strictEqual(until - began, 1500)
     }))
 
-  it.scoped("of the peer is over two heartbeats after it said that it was active", () =>
+  it.scoped("of the peer ends two heartbeats after its last ACTIVE", () =>
     Effect.gen(function*() {
-      const { isOver, peer, peerIsOver } = yield* makeLease()
+      const { isOver, peer, peerTermEnded } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")
-      yield* peer.says("3")
-      const waiting = yield* Effect.fork(peerIsOver)
+      yield* peer.reports("3")
+      const waiting = yield* Effect.fork(peerTermEnded)
       yield* TestClock.adjust("1500 millis")
-      // Another word puts it off for those who wait already.
-      yield* peer.says("3")
+      // Another ACTIVE extends a pending wait.
+      yield* peer.reports("3")
       yield* TestClock.adjust("1999 millis")
       assert.isNull(waiting.unsafePoll())
       yield* TestClock.adjust("1 millis")
@@ -89,71 +89,71 @@ describe("a lease", () => {
     }))
 
   for (const digit of ["1", "2", "4"]) {
-    it.scoped(`of the peer is over as soon as it says ${digit}`, () =>
+    it.scoped(`of the peer ends when it reports ${digit}`, () =>
       Effect.gen(function*() {
-        const { isOver, peer, peerIsOver } = yield* makeLease()
+        const { isOver, peer, peerTermEnded } = yield* makeLease()
         yield* TestClock.adjust("10 seconds")
-        yield* peer.says("3")
-        const waiting = yield* Effect.fork(peerIsOver)
+        yield* peer.reports("3")
+        const waiting = yield* Effect.fork(peerTermEnded)
         yield* settle
         assert.isNull(waiting.unsafePoll())
-        yield* peer.says(digit)
+        yield* peer.reports(digit)
         yield* Fiber.join(waiting)
         assert.isTrue(yield* isOver)
       }))
   }
 
-  it.scoped("of a peer that was not heard, or is to be forgotten, may last for two heartbeats", () =>
+  it.scoped("of a peer that is unknown, or after a reset, may last for two heartbeats", () =>
     Effect.gen(function*() {
       const { isOver, link, peer } = yield* makeLease()
       yield* TestClock.adjust("1999 millis")
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("1 millis")
       assert.isTrue(yield* isOver)
-      yield* peer.says("4")
+      yield* peer.reports("4")
       yield* link.reset
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("2 seconds")
       assert.isTrue(yield* isOver)
     }))
 
-  it.scoped("may still be that of the process that was here before, for half a heartbeat", () =>
+  it.scoped("of the previous process may last for half a heartbeat", () =>
     Effect.gen(function*() {
       const { isOver, peer } = yield* makeLease()
-      yield* peer.says("2")
+      yield* peer.reports("2")
       assert.isFalse(yield* isOver)
       yield* TestClock.adjust("500 millis")
       assert.isTrue(yield* isOver)
     }))
 
-  it.scoped("F23 is renewed by a refused connection, once nothing was received for two heartbeats", () =>
+  it.scoped("F23 is renewed by a refused connection, once the peer is silent for two heartbeats", () =>
     Effect.gen(function*() {
-      const { absence, peer } = yield* makeLease()
+      const { probe, peer } = yield* makeLease()
       const expected = { endpoint: "tcp://localhost:5004", leaseMillis: 1500 }
-      assert.deepStrictEqual(yield* absence, expected)
-      yield* peer.says("4")
-      assert.isUndefined(yield* absence)
+      assert.deepStrictEqual(yield* probe, expected)
+      yield* peer.reports("4")
+      assert.isUndefined(yield* probe)
       yield* TestClock.adjust("2 seconds")
-      assert.isUndefined(yield* absence)
+      assert.isUndefined(yield* probe)
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(yield* absence, expected)
+      assert.deepStrictEqual(yield* probe, expected)
     }))
 
   for (const options of [{ policy: "classic", crashDetection: true }, { crashDetection: false }] as const) {
     it.scoped(`F23 is renewed by heartbeats alone with ${JSON.stringify(options)}`, () =>
       Effect.gen(function*() {
-        const { absence } = yield* makeLease(options)
-        assert.isUndefined(yield* absence)
+        const { probe } = yield* makeLease(options)
+        assert.isUndefined(yield* probe)
       }))
   }
 
-  it.scoped("is not changed by what is no word", () =>
+  it.scoped("is not changed by malformed messages", () =>
     Effect.gen(function*() {
       const { isOver, peer } = yield* makeLease()
       yield* TestClock.adjust("10 seconds")
-      yield* peer.says("3")
-      yield* peer.says("7")
-      yield* peer.says("2", "2")
+      yield* peer.reports("3")
+      yield* peer.reports("7")
+      yield* peer.reports("2", "2")
       assert.isFalse(yield* isOver)
     }))
 })

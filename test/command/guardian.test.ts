@@ -5,14 +5,14 @@ import { fork } from "node:child_process"
 import { once } from "node:events"
 import * as net from "node:net"
 import * as path from "node:path"
-import type { Absence, Order, Report } from "../../src/command/guardian.ts"
+import type { GuardianEvent, GuardianRequest, Probe } from "../../src/command/guardian.ts"
 import { machineMillis, mayRun } from "../../src/command/ProcessGroup.ts"
 import { freeEndpoints } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
 
 const program = path.resolve(import.meta.dirname, "../../dist/command/guardian.js")
 
-/** A guardian, and what it reports. It is killed with the scope. */
+/** A guardian and its events. Killed when the scope closes. */
 const makeGuardian = Effect.gen(function*() {
   const guardian = yield* Effect.acquireRelease(
     Effect.sync(() => fork(program, { stdio: ["ignore", "inherit", "pipe", "ipc"] })),
@@ -23,40 +23,46 @@ const makeGuardian = Effect.gen(function*() {
       })
   )
   const exited = once(guardian, "exit")
-  const reports: Array<Report> = []
-  guardian.on("message", (report: Report) => reports.push(report))
-  const reported = <Tag extends Report["_tag"]>(tag: Tag) =>
-    Effect.sync(() => reports.find((report): report is Extract<Report, { readonly _tag: Tag }> => report._tag === tag))
+  const events: Array<GuardianEvent> = []
+  guardian.on("message", (event: GuardianEvent) => events.push(event))
+  const reported = <Tag extends GuardianEvent["_tag"]>(tag: Tag) =>
+    Effect.sync(() =>
+      events.find((event): event is Extract<GuardianEvent, { readonly _tag: Tag }> => event._tag === tag)
+    )
       .pipe(
-        Effect.filterOrFail((report) => report !== undefined),
+        Effect.filterOrFail((event) => event !== undefined),
         Effect.retry(Schedule.spaced("1 millis")),
         Effect.orDie
       )
+  // Its first event takes as long as the process needs to start, which must not shorten the leases of the tests.
+  guardian.send({ _tag: "Start", command: "true", args: [], env: {}, graceMillis: 0, until: 0 })
+  yield* reported("Ended")
+  events.length = 0
   return {
     guardian,
-    reports,
-    tell: (order: Order) => Effect.sync(() => guardian.send(order)),
+    events,
+    send: (request: GuardianRequest) => Effect.sync(() => guardian.send(request)),
     exited: Effect.promise(() => exited),
     ended: reported("Ended"),
-    /** Starts a command with a lease of so long, and gives its process. */
-    start: (leaseMillis: number, script: string, graceMillis = 10_000, absence?: Absence) =>
+    /** Starts a command with a lease. Returns its process id. */
+    start: (leaseMillis: number, script: string, graceMillis = 10_000, probe?: Probe) =>
       Effect.gen(function*() {
-        const order: Order = {
+        const request: GuardianRequest = {
           _tag: "Start",
           command: "sh",
           args: ["-c", script],
           env: {},
           graceMillis,
           until: machineMillis() + leaseMillis,
-          absence
+          probe
         }
-        guardian.send(order)
+        guardian.send(request)
         return (yield* reported("Started")).pid
       })
   }
 })
 
-/** An address at which nobody listens. */
+/** An address without a listener. */
 const freeAddress = Effect.map(freeEndpoints, ({ primary }) => {
   const { hostname: host, port } = new URL(primary.state)
   return { host, port: Number(port) }
@@ -80,60 +86,60 @@ const stderrOf = (guardian: ChildProcess) =>
   })
 
 const long = 60_000
-const gone = (group: number) => eventually(Effect.sync(() => !mayRun(group)))
+const groupEnded = (group: number) => eventually(Effect.sync(() => !mayRun(group)))
 
 describe("the guardian of a command", () => {
-  it.scopedLive("says how the command has ended", () =>
+  it.scopedLive("reports how the command ended", () =>
     Effect.gen(function*() {
       const { ended, start } = yield* makeGuardian
       yield* start(long, "exit 3")
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: 3, signal: null, lapsed: false })
     }))
 
-  it.scopedLive("kills the command when nobody is there to give orders", () =>
+  it.scopedLive("kills the command when the controlling process has died", () =>
     Effect.gen(function*() {
       const { exited, guardian, start } = yield* makeGuardian
       const group = yield* start(long, "trap '' TERM; sleep 100 & sleep 100")
       guardian.disconnect()
       yield* exited
-      yield* gone(group)
+      yield* groupEnded(group)
     }))
 
-  it.scopedLive("kills the command when its lease has run out, and not while it is renewed", () =>
+  it.scopedLive("kills the command when its lease expires, not while it is renewed", () =>
     Effect.gen(function*() {
-      const { ended, start, tell } = yield* makeGuardian
+      const { ended, start, send } = yield* makeGuardian
       const group = yield* start(500, "trap '' TERM; sleep 100 & wait")
       const until = machineMillis() + 1500
-      yield* tell({ _tag: "Renew", until })
+      yield* send({ _tag: "Renew", until })
       const report = yield* ended
       assert.isAtLeast(machineMillis(), until)
       assert.deepStrictEqual(report, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
       assert.isFalse(mayRun(group))
     }))
 
-  it.scopedLive("that stood still itself kills first, and listens to what has waited after that", () =>
+  it.scopedLive("after a stall, kills the command before it processes a pending renewal", () =>
     Effect.gen(function*() {
-      const { ended, guardian, start, tell } = yield* makeGuardian
+      const { ended, guardian, start, send } = yield* makeGuardian
       yield* start(300, "sleep 100")
       guardian.kill("SIGSTOP")
       yield* Effect.sleep("400 millis")
-      yield* tell({ _tag: "Renew", until: machineMillis() + long })
+      yield* send({ _tag: "Renew", until: machineMillis() + long })
       guardian.kill("SIGCONT")
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
 
-  it.scopedLive("starts nothing whose lease has run out on the way", () =>
+  it.scopedLive("does not start a command whose lease has expired", () =>
     Effect.gen(function*() {
-      const { ended, reports, tell } = yield* makeGuardian
+      const { ended, events, send } = yield* makeGuardian
       const until = machineMillis() - 1
-      yield* tell({ _tag: "Start", command: "true", args: [], env: {}, graceMillis: 0, until })
+      yield* send({ _tag: "Start", command: "true", args: [], env: {}, graceMillis: 0, until })
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: null, lapsed: true })
-      assert.strictEqual(reports.length, 1)
+      assert.strictEqual(events.length, 1)
     }))
 
-  it.scopedLive("F23 lets the command run beyond its lease while nobody listens at the peer's port, and no longer", () =>
+  it.scopedLive("F23 keeps the command beyond its lease while the peer's port refuses connections, no longer", () =>
     Effect.gen(function*() {
-      const { ended, guardian, reports, start } = yield* makeGuardian
+      const { ended, guardian, events, start } = yield* makeGuardian
       const peer = yield* freeAddress
       yield* start(300, "sleep 100", 0, { address: peer, leaseMillis: 300 })
       yield* Effect.sleep("1 second")
@@ -141,12 +147,12 @@ describe("the guardian of a command", () => {
       yield* Effect.sleep("1 second")
       guardian.kill("SIGCONT")
       yield* Effect.sleep("500 millis")
-      assert.deepStrictEqual(reports.map(({ _tag }) => _tag), ["Started"])
+      assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["Started"])
       yield* listenAt(peer)
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
 
-  it.scopedLive("F23 is strict where somebody listens at the peer's port, or the refusal proves nothing", () =>
+  it.scopedLive("F23 kills the command if the peer's port is open, or the refusal is no evidence", () =>
     Effect.gen(function*() {
       const peer = yield* freeAddress
       yield* listenAt(peer)
@@ -159,17 +165,17 @@ describe("the guardian of a command", () => {
       }
     }))
 
-  it.scopedLive("F23 probes no peer that is known to be there", () =>
+  it.scopedLive("F23 does not probe a peer that sends heartbeats", () =>
     Effect.gen(function*() {
-      const { ended, start, tell } = yield* makeGuardian
+      const { ended, start, send } = yield* makeGuardian
       yield* start(500, "sleep 100", 0, { address: yield* freeAddress, leaseMillis: 500 })
-      yield* tell({ _tag: "Renew", until: machineMillis() + 600 })
+      yield* send({ _tag: "Renew", until: machineMillis() + 600 })
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: null, signal: "SIGKILL", lapsed: true })
     }))
 
-  it.scopedLive("F15 signals to all processes of a service do not end it", () =>
+  it.scopedLive("F15 is not ended by signals to all processes of a service", () =>
     Effect.gen(function*() {
-      const { ended, guardian, start, tell } = yield* makeGuardian
+      const { ended, guardian, start, send } = yield* makeGuardian
       yield* start(long, "trap 'exit 5' TERM; while true; do sleep 0.01; done")
       for (
         const signal of [
@@ -179,27 +185,27 @@ describe("the guardian of a command", () => {
       ) {
         guardian.kill(signal)
       }
-      yield* tell({ _tag: "Stop" })
+      yield* send({ _tag: "Stop" })
       assert.deepInclude(yield* ended, { _tag: "Ended", lapsed: false })
       // Nor do they open a debugger.
       assert.notInclude(yield* stderrOf(guardian), "Debugger")
     }))
 
-  it.scopedLive("wakes a command that stands still so that it can end", () =>
+  it.scopedLive("resumes a stopped command so that it can end", () =>
     Effect.gen(function*() {
-      const { ended, start, tell } = yield* makeGuardian
+      const { ended, start, send } = yield* makeGuardian
       const group = yield* start(long, "trap 'exit 5' TERM; while true; do sleep 0.01; done")
       process.kill(-group, "SIGSTOP")
-      yield* tell({ _tag: "Stop" })
+      yield* send({ _tag: "Stop" })
       assert.deepInclude(yield* ended, { _tag: "Ended", lapsed: false })
     }))
 
-  it.scopedLive("kills one command's remains and not the next command", () =>
+  it.scopedLive("kills the remains of a command, not the next one", () =>
     Effect.gen(function*() {
-      const { ended, reports, start } = yield* makeGuardian
+      const { ended, events, start } = yield* makeGuardian
       yield* start(long, "true", 200)
       yield* ended
-      reports.length = 0
+      events.length = 0
       yield* start(long, "sleep 0.5; exit 6", 200)
       assert.deepStrictEqual(yield* ended, { _tag: "Ended", code: 6, signal: null, lapsed: false })
     }))

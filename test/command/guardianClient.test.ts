@@ -15,7 +15,7 @@ const stubborn = Effect.gen(function*() {
 })
 
 describe("a guardian", () => {
-  it.scopedLive("has ended its command when the one who runs it is interrupted, also if that is twice", () =>
+  it.scopedLive("an interruption, even a second one, waits for the end of the command", () =>
     Effect.gen(function*() {
       const guardian = yield* Guardian.make
       const { log, order } = yield* stubborn
@@ -31,7 +31,7 @@ describe("a guardian", () => {
       assert.strictEqual(fs.statSync(log.file).size, size)
     }))
 
-  it.scopedLive("that does not stir is killed with its command when it has had its time", () =>
+  it.scopedLive("a guardian that hangs is killed with its command after the timeout", () =>
     Effect.gen(function*() {
       const guardian = yield* Guardian.make
       const { log, order } = yield* stubborn

@@ -18,7 +18,7 @@ type Name = "onActive" | "onPassive" | "onStop"
 
 const self = { vote: "self" } as const
 
-/** Hooks for a member until the scope is closed, or until that is asked for. */
+/** Installs hooks until the scope closes, or `close` is called. */
 const install = (member: Member, options: Hooks.Options) =>
   Effect.gen(function*() {
     const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
@@ -57,7 +57,7 @@ const recorder = (takes: { readonly [N in Name]?: Duration.DurationInput } = {})
   }
 }
 
-/** A backup that takes over from a primary which says what it is told to, and steps down when that is active. */
+/** A backup that takes over from a scripted primary, and steps down when that reports ACTIVE. */
 const makeBackup = Effect.gen(function*() {
   const pair = yield* makePair(Handler.echo, "hardened", self)
   const member = yield* pair.backup.start
@@ -66,15 +66,15 @@ const makeBackup = Effect.gen(function*() {
     node: pair.backup,
     member,
     primary,
-    standsBy: primary.says("3"),
+    standsBy: primary.reports("3"),
     takesOver: TestClock.adjust("4 seconds")
   }
 })
 
 const advance = (duration: Duration.DurationInput) => TestClock.adjust(duration)
 
-describe("hooks of a server that comes and goes", () => {
-  it.scoped("of a server that is active or passive already tell so", () =>
+describe("hooks at the start and at the end", () => {
+  it.scoped("the first hook is that of the current state", () =>
     Effect.gen(function*() {
       const { events, options } = recorder()
       const { member, standsBy, takesOver } = yield* makeBackup
@@ -87,21 +87,21 @@ describe("hooks of a server that comes and goes", () => {
       assert.deepStrictEqual(events, ["onPassive", "onStop", "onActive"])
     }))
 
-  it.scoped("onStop is called when the layer is closed, whatever the server is, and once", () =>
+  it.scoped("onStop runs once when the layer is closed, in every state", () =>
     Effect.gen(function*() {
       const { events, options, transitions } = recorder()
       const { member, primary, standsBy } = yield* makeBackup
       const { close } = yield* install(member, options)
       yield* standsBy
-      const heard = primary.heard.length
+      const before = primary.received.length
       yield* close
       assert.deepStrictEqual(events, ["onPassive", "onStop"])
       assert.deepInclude(transitions[1], { from: "PASSIVE", to: "BACKUP", cause: "Stopping" })
       yield* member.stop
-      assert.deepStrictEqual([events.length, primary.heard.slice(heard)], [2, ["2"]])
+      assert.deepStrictEqual([events.length, primary.received.slice(before)], [2, ["2"]])
     }))
 
-  it.scoped("onStop waits for onActive to be done", () =>
+  it.scoped("onStop waits for onActive", () =>
     Effect.gen(function*() {
       const { events, options } = recorder({ onActive: "5 seconds" })
       const { member, takesOver, standsBy } = yield* makeBackup
@@ -117,15 +117,15 @@ describe("hooks of a server that comes and goes", () => {
     }))
 
   for (const policy of ["active", "passive"] as const) {
-    it.scoped(`onStop is called when a server that is ${policy} ends because of its peer`, () =>
+    it.scoped(`onStop runs when a ${policy} server ends because of its peer`, () =>
       Effect.gen(function*() {
         const { events, options } = recorder({ onStop: "1 second" })
         const { primary: node, links } = yield* makePair(Handler.echo, "classic", self)
         const member = yield* node.start
         const peer = yield* foreignPeer(links.backup)
         const { close } = yield* install(member, options)
-        yield* peer.says(policy === "active" ? "2" : "3")
-        yield* peer.says(policy === "active" ? "3" : "4")
+        yield* peer.reports(policy === "active" ? "2" : "3")
+        yield* peer.reports(policy === "active" ? "3" : "4")
         // As does an application that ends when its member has ended.
         const closing = yield* Effect.fork(Effect.zipRight(Effect.exit(member.join), close))
         yield* advance("2 seconds")
@@ -134,7 +134,7 @@ describe("hooks of a server that comes and goes", () => {
       }))
   }
 
-  it.scoped("are called in turns also for a term that is over before anything can run in it", () =>
+  it.scoped("hooks alternate for a term that ends before anything runs in it", () =>
     Effect.gen(function*() {
       const { events, options } = recorder({ onActive: "1 second" })
       const { member, primary, standsBy } = yield* makeBackup
@@ -145,7 +145,7 @@ describe("hooks of a server that comes and goes", () => {
         // The first is taken at once, the others together.
         yield* primary.publish([Buffer.from("4")])
         yield* primary.publish([Buffer.from("2")])
-        yield* primary.says("3")
+        yield* primary.reports("3")
         assert.strictEqual(yield* member.state, "CONTESTED")
         assert.strictEqual(events.at(-1), "onActive")
         yield* advance("2 seconds")
@@ -156,18 +156,18 @@ describe("hooks of a server that comes and goes", () => {
       assert.deepStrictEqual(events, ["onPassive", ...inTurns, ...inTurns])
     }))
 
-  it.scoped("are called strictly in turns in fifty terms", () =>
+  it.scoped("hooks alternate in fifty terms", () =>
     Effect.gen(function*() {
       const { events, options } = recorder()
       const pair = yield* makePair(Handler.echo, "hardened", { ...self, heartbeat: "10 millis" })
       const member = yield* pair.backup.start
       const primary = yield* foreignPeer(pair.links.primary)
       yield* install(member, options)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       for (let term = 0; term < 50; term++) {
         yield* advance("40 millis")
         assert.strictEqual(yield* member.state, "ACTIVE")
-        yield* primary.says("3")
+        yield* primary.reports("3")
         assert.strictEqual(yield* member.state, "CONTESTED")
         assert.strictEqual(events.at(-1), "onPassive")
         yield* advance("30 millis")

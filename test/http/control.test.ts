@@ -159,7 +159,7 @@ describe("a switchover", () => {
       yield* post(`${primary.url}/switchover`, { reason })
       assert.deepInclude(yield* latest(backup.url), {
         cause: "Promote",
-        explanation: "the peer is gone (connection to the primary in memory refused)",
+        explanation: "the peer is down (connection to the primary in memory refused)",
         reason
       })
     }), 30_000)
@@ -201,17 +201,17 @@ describe("a switchover", () => {
       const commands = yield* Commands.make(undefined).pipe(
         Effect.provideService(BinaryStar, member)
       )
-      yield* peer.says("2")
-      const heartbeat = Effect.zipRight(peer.says("4"), TestClock.adjust("1 second"))
+      yield* peer.reports("2")
+      const heartbeat = Effect.zipRight(peer.reports("4"), TestClock.adjust("1 second"))
       yield* heartbeat
       /** Sends a request each second until this server is active again. */
       const requestFor = (seconds: number) =>
         Effect.gen(function*() {
           for (let i = 0; i < seconds; i++) {
             yield* TestClock.adjust(afterASecond)
-            yield* pair.primary.ask("x")
+            yield* pair.primary.request("x")
           }
-          assert.strictEqual(yield* pair.primary.ask("x"), "x")
+          assert.strictEqual(yield* pair.primary.request("x"), "x")
         })
       const pending = yield* Effect.fork(Effect.flip(commands.switchover(reason)))
       yield* settle

@@ -14,8 +14,8 @@ const slow = (events: Array<string>) =>
     () => Effect.zipRight(Effect.sleep("1 second"), Effect.sync(() => events.push("ends")))
   )
 
-describe("what runs until a signal", () => {
-  it.scoped("is finalized when the signal comes, and then gives what came with it", () =>
+describe("until", () => {
+  it.scoped("finalizes the effect on the signal, and returns its value", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const signal = yield* Deferred.make<string>()
@@ -27,7 +27,7 @@ describe("what runs until a signal", () => {
       assert.deepStrictEqual(events, ["begins", "ends"])
     }))
 
-  it.scoped("is finalized before what is around it when it is interrupted from outside", () =>
+  it.scoped("finalizes the effect before its surroundings on an interruption", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const signal = yield* Deferred.make<string>()
@@ -41,7 +41,7 @@ describe("what runs until a signal", () => {
       assert.deepStrictEqual(events, ["begins", "ends", "around it"])
     }))
 
-  it.effect("gives what it gives when that comes first, a failure and an interruption too", () =>
+  it.effect("returns the exit of an effect that ends first, also a failure or an interruption", () =>
     Effect.gen(function*() {
       const signal = yield* Deferred.make<string>()
       assert.strictEqual(yield* until(Effect.succeed("done"), signal), "done")

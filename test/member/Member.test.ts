@@ -42,7 +42,7 @@ const everything = [
   ...["Conflict", "WakeAt", "Complete", "Log", "Abort", "Exit"]
 ]
 
-describe("Member.step holds its invariants whatever comes in", () => {
+describe("Member.step keeps its invariants for every input", () => {
   for (const part of policies) {
     const rules = makeRules(part)
     for (const stops of [0, 1]) {
@@ -63,7 +63,7 @@ describe("Member.step holds its invariants whatever comes in", () => {
   }
 })
 
-it("what is tried at random reaches every state, phase and output", () => {
+it("random inputs reach every state, phase and output", () => {
   const seen = new Set<string>()
   for (const script of FastCheck.sample(actions(1), { seed: 1, numRuns: 150 })) {
     for (const part of policies) {

@@ -53,14 +53,14 @@ const start = Effect.gen(function*() {
 })
 
 describe("the fast path", () => {
-  it.scopedLive("answers within the call", () =>
+  it.scopedLive("a batch is answered within the call", () =>
     Effect.gen(function*() {
       const { askFast } = yield* start
       assert.deepStrictEqual(yield* askFast("a", "b"), ["a", "b"])
     }).pipe(Effect.provide(quiet)))
 
   for (const batch of [["block"], ["block", "behind it"]]) {
-    it.scopedLive(`withdraws replies that were made before a stall, of a batch of ${batch.length}`, () =>
+    it.scopedLive(`H4 replies from before a stall are withdrawn, in a batch of ${batch.length}`, () =>
       Effect.gen(function*() {
         const { ask, askFast, member, sent } = yield* start
         yield* askFast("warm")
@@ -75,7 +75,7 @@ describe("the fast path", () => {
 })
 
 describe("commands", () => {
-  it.scopedLive("pause and resume where nothing can be interrupted", () =>
+  it.scopedLive("pause and resume complete in an uninterruptible region", () =>
     Effect.gen(function*() {
       const { member } = yield* start
       const hold = (use: Effect.Effect<string | undefined>) =>
@@ -85,7 +85,7 @@ describe("commands", () => {
       assert.isUndefined(yield* tag)
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("end with the member, and are refused by one that has ended", () =>
+  it.scopedLive("pending commands end with the member, later ones are rejected", () =>
     Effect.gen(function*() {
       const { member } = yield* start
       yield* member.stop

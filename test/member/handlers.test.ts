@@ -63,7 +63,7 @@ const serve = (handler: Handler.Handler, options: Omit<Options, "role" | "policy
 const text = ({ body }: Handler.Request) => Frames.toString(body)
 
 describe("a handler", () => {
-  it.scoped("that is an effect runs beside others up to the concurrency; the rest waits", () =>
+  it.scoped("effects run concurrently up to the limit; further requests wait", () =>
     Effect.gen(function*() {
       let running = 0
       let most = 0
@@ -84,7 +84,7 @@ describe("a handler", () => {
       assert.strictEqual((yield* member.counters).accepted, 7)
     }))
 
-  it.scoped("keeps the order of a client when one runs at a time, however long each takes", () =>
+  it.scoped("concurrency 1 keeps the order of each client", () =>
     Effect.gen(function*() {
       const { ask, replies } = yield* serve(
         (request) => Effect.as(Effect.sleep(Number(text(request))), request.body),
@@ -95,7 +95,7 @@ describe("a handler", () => {
       assert.deepStrictEqual(replies(), ["30", "0", "20", "10"])
     }))
 
-  it.scoped("that throws, fails or dies harms only its own request", () =>
+  it.scoped("a handler that throws, fails or dies affects only its own request", () =>
     Effect.gen(function*() {
       const { answers, ask, askOurs, member, replies } = yield* serve((request) => {
         switch (text(request)) {
@@ -126,7 +126,7 @@ describe("a handler", () => {
       )
     }))
 
-  it.scoped("may refuse with something to say, which only a client of ours hears, and which is no failure", () =>
+  it.scoped("a RequestFailure reaches clients of this library, and is not counted as a failure", () =>
     Effect.gen(function*() {
       const { answers, ask, askOurs, member, replies } = yield* serve((request) =>
         text(request) === "busy"
@@ -141,7 +141,7 @@ describe("a handler", () => {
       assert.strictEqual((yield* member.counters).failed, 0)
     }))
 
-  it.scoped("is interrupted when its time is over, and its place is free", () =>
+  it.scoped("a handler is interrupted after the timeout, and its slot is free", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const { answers, askOurs, member } = yield* serve((request) =>
@@ -160,7 +160,7 @@ describe("a handler", () => {
       assert.strictEqual((yield* member.counters).failed, 2)
     }))
 
-  it.scoped("has all the time there is where the timeout is infinite", () =>
+  it.scoped("an infinite timeout never interrupts", () =>
     Effect.gen(function*() {
       const { ask, replies } = yield* serve(
         ({ body }) => Effect.as(Effect.sleep("10 minutes"), body),
@@ -171,7 +171,7 @@ describe("a handler", () => {
       assert.deepStrictEqual(replies(), ["1"])
     }))
 
-  it.scoped("is told who asks, and the state of the server", () =>
+  it.scoped("a request has the client's routing id and the state of the server", () =>
     Effect.gen(function*() {
       const requests: Array<Handler.Request> = []
       const { ask, askOurs } = yield* serve((request) => {
@@ -187,7 +187,7 @@ describe("a handler", () => {
       assert.strictEqual(first!.state, "PRIMARY")
     }))
 
-  it.scoped("is interrupted and finalized when its server ceases to be active, and a client of ours is told", () =>
+  it.scoped("a handler is interrupted and finalized when the term ends, and its client is notified", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const finalized = yield* Deferred.make<void>()
@@ -197,10 +197,10 @@ describe("a handler", () => {
       )
       yield* Stream.runForEach(member.changes, (state) => Effect.sync(() => events.push(state))).pipe(Effect.forkScoped)
       const primary = yield* foreignPeer(links.backup)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* TestClock.adjust("4 seconds")
       yield* askOurs("1")
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.strictEqual(events.at(-1), "ACTIVE")
       yield* Deferred.succeed(finalized, undefined)
       yield* settle
@@ -223,7 +223,7 @@ describe("a handler", () => {
     return spans
   })
 
-  it.scoped("runs in a span whose parent is the client's", () =>
+  it.scoped("a handler a handler runs in a span whose parent is the client's", () =>
     Effect.gen(function*() {
       const [alone, child] = yield* spansOf
       const here = yield* Effect.currentSpan
@@ -232,7 +232,7 @@ describe("a handler", () => {
       assert.strictEqual(Option.getOrThrow(child!.parent).spanId, here.spanId)
     }).pipe(Effect.withSpan("test")))
 
-  it.scoped("runs in a span in any case where somebody looks at spans", () =>
+  it.scoped("a handler runs in a span if the member has its own tracer", () =>
     Effect.gen(function*() {
       const native = yield* Effect.tracer
       const [span] = yield* Effect.withTracer(spansOf, Tracer.make({ ...native }))
@@ -240,7 +240,7 @@ describe("a handler", () => {
       assert.isTrue(Option.isNone(span!.parent))
     }))
 
-  it.scoped("that still runs when the server is stopped may end first; what comes meanwhile is for the other server", () =>
+  it.scoped("a running handler completes before a stop; later requests are rejected", () =>
     Effect.gen(function*() {
       const { answers, askOurs, member } = yield* serve((request) =>
         Effect.as(Effect.sleep(text(request) === "long" ? "1 hour" : "1 second"), request.body)
@@ -256,7 +256,7 @@ describe("a handler", () => {
       assert.deepStrictEqual(answers(), ["late NotActive", "short reply short", "long Interrupted"])
     }))
 
-  it.scoped("that gives its reply later may throw, at once or when it is cancelled, and harms nobody", () =>
+  it.scoped("a DeferredReply that throws, at once or when cancelled, affects only its own request", () =>
     Effect.gen(function*() {
       const { answers, askOurs, member } = yield* serve((request) => {
         switch (text(request)) {
@@ -282,38 +282,38 @@ describe("a handler", () => {
       assert.isNotNull(stopping.unsafePoll())
     }))
 
-  it.scoped("may say at the end of its term that it has not begun, and a client of ours asks the other server", () =>
+  it.scoped("a DeferredReply that ends Busy at the end of its term makes the client retry at the peer", () =>
     Effect.gen(function*() {
       const notBegun = new Handler.DeferredReply((settle) => () =>
         settle(Exit.fail(new Handler.RequestFailure({ reason: "Busy", body: "not begun" })))
       )
       const { answers, askOurs, links } = yield* serve(() => notBegun)
       const peer = yield* foreignPeer(links.backup)
-      yield* peer.says("2")
+      yield* peer.reports("2")
       yield* askOurs("1")
-      yield* peer.says("3")
+      yield* peer.reports("3")
       assert.deepStrictEqual(answers(), ["1 NotActive"])
     }))
 
-  it.scoped("is interrupted when its member ends because of its peer, and a client of ours is told", () =>
+  it.scoped("a handler is interrupted when its member aborts, and its client is notified", () =>
     Effect.gen(function*() {
       const { answers, askOurs, links, member } = yield* serve(() => Effect.never)
       const peer = yield* foreignPeer(links.backup)
-      yield* peer.says("2")
+      yield* peer.reports("2")
       yield* askOurs("1")
-      yield* peer.says("3")
+      yield* peer.reports("3")
       assert.isTrue(Exit.isFailure(yield* Effect.exit(member.state)))
       assert.deepStrictEqual(answers(), ["1 Interrupted"])
       const active = Effect.provideService(BinaryStar.awaitActive, BinaryStar.BinaryStar, member)
       assert.isTrue(Exit.isFailure(yield* Effect.exit(active)))
     }))
 
-  it.scoped("is asked nothing more while what runs is finalized at a stop, and a client of ours is told at once", () =>
+  it.scoped("requests during the finalization of a term are rejected at once", () =>
     Effect.gen(function*() {
       const finalized = yield* Deferred.make<void>()
       const { answers, askOurs, links, member } = yield* serve(({ body }) => body)
       const peer = yield* foreignPeer(links.backup)
-      yield* peer.says("2")
+      yield* peer.reports("2")
       yield* Effect.forkDaemon(member.whileActive(Effect.onInterrupt(Effect.never, () => Deferred.await(finalized))))
       yield* settle
       const stopping = yield* Effect.fork(member.stop)

@@ -14,7 +14,7 @@ import { freeEndpoints } from "../support/processes.ts"
 import { eventually, quiet } from "../support/sockets.ts"
 
 describe("a planned stop", () => {
-  it.scopedLive("loses no request, not even those that must not be sent twice", () =>
+  it.scopedLive("no request is lost, not even one that must not be sent twice", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const start = (role: "primary" | "backup") =>
@@ -22,7 +22,7 @@ describe("a planned stop", () => {
           const options = {
             role,
             policy: "hardened",
-            // A server that has stood still for one and a half of them gives up what it was doing.
+            // A server that stalls for one and a half heartbeats drops its requests.
             heartbeat: "2 seconds",
             frontend: at[role].frontend,
             stateEndpoint: at[role].state,

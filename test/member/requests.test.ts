@@ -12,7 +12,7 @@ const request = (name: string): Frames.Frames => [encoder.encode(name[0]), encod
 
 const nameOf = (frames: Frames.Frames): string => decoder.decode(frames[1])
 
-/** Handles requests one by one: those whose names end in `!` at once, the others when they are told to be done. */
+/** A handler that replies at once to requests whose names end in `!`, and to others when the test completes them. */
 class FakeResponder {
   readonly running: Array<Frames.Frames> = []
   readonly responder: Responder = {
@@ -80,7 +80,7 @@ class Rig {
 }
 
 describe("back-pressure", () => {
-  it("a free data plane asks for a full batch, a busy one for what its queue can still take, and for one at least", () => {
+  it("a free data plane reads a full batch, a busy one what its queue can take, but at least one", () => {
     const rig = new Rig({ concurrency: 2 })
     assert.strictEqual(rig.requests.demand(), 256)
     rig.offer("a1", "a2", "a3")
@@ -93,7 +93,7 @@ describe("back-pressure", () => {
     assert.strictEqual(rig.requests.demand(), 1)
   })
 
-  it("another batch is taken only while the queue has capacity", () => {
+  it("a batch is taken only while the queue has capacity", () => {
     const rig = new Rig()
     rig.offer("a1", "a2", "a3")
     rig.turn()
@@ -106,7 +106,7 @@ describe("back-pressure", () => {
     assert.strictEqual(rig.taken, 2)
   })
 
-  it("a dominant client makes batches small, until it is none any more", () => {
+  it("batches are small while a client is dominant", () => {
     const rig = new Rig()
     rig.offer(...Array.from({ length: 20 }, () => "a!"))
     rig.turn()
@@ -128,7 +128,7 @@ describe("order", () => {
     assert.deepStrictEqual(sent, ["reply a1", "reply a2", "reply a3", "reply a4!"])
   })
 
-  it("fair queue: a client that sends one request waits for one of another that sends many", () => {
+  it("fair queue: a client with one request waits for one of a client with many", () => {
     const rig = new Rig()
     rig.offer("a1", "a2", "a3", "a4", "b1")
     rig.turn()
@@ -141,7 +141,7 @@ describe("order", () => {
     assert.deepStrictEqual(order, ["a1", "a2", "b1", "a3", "a4"])
   })
 
-  it("the outbox is in the order in which requests were decided, and is emptied by being taken", () => {
+  it("the outbox keeps the order of decisions, and is empty once taken", () => {
     const rig = new Rig({ maxFrames: 0, concurrency: 2 })
     rig.offer("a!")
     assert.deepStrictEqual(rig.turn(), ["Failed a!"])
@@ -151,7 +151,7 @@ describe("order", () => {
     assert.deepStrictEqual(other.turn(), ["reply a!", "reply c!"])
   })
 
-  it("a slice of time that is over leaves the rest for the next one", () => {
+  it("the rest of a batch is left to the next slice", () => {
     const rig = new Rig()
     rig.offer("a!", "b!")
     rig.requests.gather()
@@ -162,7 +162,7 @@ describe("order", () => {
 })
 
 describe("limits", () => {
-  it("maxPerClient counts what is handled and what is queued", () => {
+  it("maxPerClient counts running and queued requests", () => {
     const rig = new Rig({ maxPerClient: 2 })
     rig.offer("a1", "a2", "a3", "b1")
     assert.deepStrictEqual(rig.turn(), ["Busy a3"])
@@ -179,7 +179,7 @@ describe("limits", () => {
 })
 
 describe("closing", () => {
-  it("what was received before is handled, what comes later is rejected", () => {
+  it("requests received before are handled, later ones rejected", () => {
     const rig = new Rig()
     rig.offer("a1", "a2")
     rig.turn()
@@ -192,7 +192,7 @@ describe("closing", () => {
     assert.deepStrictEqual(rig.handled(), ["a2"])
   })
 
-  it("a handler that ends while a late batch is rejected lets the queue go on", () => {
+  it("the queue continues when a handler completes during the rejection of a late batch", () => {
     const rig = new Rig()
     rig.offer("a1", "a2!")
     rig.turn()
@@ -205,7 +205,7 @@ describe("closing", () => {
     assert.deepStrictEqual(rig.sent(), ["reject b1", "reply a2!"])
   })
 
-  it("rejectAll rejects a queue behind a late batch, and what is offered", () => {
+  it("rejectAll rejects the queue behind a late batch, and offered batches", () => {
     const rig = new Rig()
     rig.offer("a1", "a2")
     rig.turn()
@@ -219,14 +219,14 @@ describe("closing", () => {
     assert.strictEqual(rig.taken, 3)
   })
 
-  it("is idle although the frontend offers more: that is for the other server", () => {
+  it("offered batches do not count as work", () => {
     const rig = new Rig()
     rig.requests.close(true)
     rig.offer("a1")
     assert.isTrue(rig.requests.isIdle())
   })
 
-  it("what was offered while it was closed and is taken when it is open again is not late", () => {
+  it("a batch offered while closed and taken once open is not late", () => {
     const rig = new Rig()
     rig.requests.close(true)
     rig.offer("a!")
@@ -234,7 +234,7 @@ describe("closing", () => {
     assert.deepStrictEqual(rig.turn(), ["reply a!"])
   })
 
-  it("the next client is that of the request which is served next", () => {
+  it("nextClient is that of the next request", () => {
     const rig = new Rig({ concurrency: 2 })
     rig.offer("a1", "a2", "b1")
     rig.turn()

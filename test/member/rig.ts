@@ -25,7 +25,7 @@ export interface Action {
   readonly isOneBatch: boolean
 }
 
-/** An output that has to be answered, and when it was said. */
+/** An output with a result, and its time. */
 interface Question {
   readonly output: Output
   readonly at: number
@@ -80,7 +80,7 @@ export class Rig {
   readonly seen = new Set<string>()
   isTermRunning = false
   isOver = false
-  /** The state as watchers have been told. */
+  /** The state as of the last notification. */
   state: StateMachine.State
 
   constructor(rules: Rules) {
@@ -141,8 +141,8 @@ export class Rig {
       assert.lengthOf(outputs, 0)
       assert.deepStrictEqual(this.member, { ...before, wait: { ...wait, deferred: [...wait.deferred, ...inputs] } })
     }
-    const asked = outputs.find((output) => isSilentEnd(output) || output._tag === "ResetLink")
-    assert.strictEqual(asked !== undefined, this.member.wait !== undefined && outputs.length > 0)
+    const waiting = outputs.find((output) => isSilentEnd(output) || output._tag === "ResetLink")
+    assert.strictEqual(waiting !== undefined, this.member.wait !== undefined && outputs.length > 0)
   }
 
   /** Votes and promotions change the state only where the link has been read (H6). */
@@ -265,7 +265,7 @@ const draft = (stops: number): FastCheck.Arbitrary<Draft> =>
     { weight: stops, arbitrary: FastCheck.constant<Draft>(() => ({ _tag: "Stop" })) }
   )
 
-/** Actions at random; the more `stops`, the sooner the member is asked to stop. */
+/** Random actions; the more `stops`, the sooner a stop. */
 export const actions = (stops: number): FastCheck.Arbitrary<ReadonlyArray<Action>> =>
   FastCheck.array(
     FastCheck.record({

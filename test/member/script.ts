@@ -1,6 +1,6 @@
 /**
  * A small language for what happens to a member. A line is one step: an optional time (`at 1500`, `+500`), then inputs joined
- * by ` & `. The harness answers what the core asks for at once, unless a line `manual` says otherwise.
+ * by ` & `. The harness reports results of outputs at once, except after the line `manual`.
  */
 import type { Input, Member, Output, Rules } from "../../src/member/Member.ts"
 import * as Core from "../../src/member/Member.ts"
@@ -15,7 +15,7 @@ interface Session {
   readonly rules: Rules
   readonly lines: Array<string>
   readonly pending: Array<Output>
-  /** What the peer has sent and nobody has read. */
+  /** Messages of the peer that have not been read. */
   unread: ReadonlyArray<Input>
   now: number
   /** Of what is received now, and once the link has been reset. */
@@ -30,9 +30,9 @@ interface Session {
 const tokensOf = (text: string): Array<string> =>
   Array.from(text.matchAll(/"([^"]*)"|(\S+)/g), ([, quoted, plain]) => quoted ?? plain!)
 
-/** The number behind a word, if it is there. */
-const numberAfter = (tokens: ReadonlyArray<string>, word: string): number | undefined => {
-  const index = tokens.indexOf(word)
+/** The number after a token, if present. */
+const numberAfter = (tokens: ReadonlyArray<string>, token: string): number | undefined => {
+  const index = tokens.indexOf(token)
   return index < 0 ? undefined : Number(tokens[index + 1])
 }
 
@@ -55,8 +55,8 @@ const isPeerState = (text: string | undefined): text is StateMachine.PeerState =
   StateMachine.peerStates.some((state) => state === text)
 
 /** The end of a term that the member waits for. */
-const endOf = ({ ends, phase, wait }: Member): number =>
-  wait?._tag === "TermEnded" ? wait.end : phase._tag === "EndingTerm" ? phase.end : ends
+const endOf = ({ endCount, phase, wait }: Member): number =>
+  wait?._tag === "TermEnded" ? wait.end : phase._tag === "EndingTerm" ? phase.end : endCount
 
 const answer = (session: Session, tokens: ReadonlyArray<string>): Input | undefined => {
   const { hasSubscriber, now } = session

@@ -1,4 +1,4 @@
-/** Prints what the core says and what a member is, one line each. Instants are relative to now, in milliseconds. */
+/** Prints outputs and members, one line each. Instants are relative to now, in milliseconds. */
 import type { Input, Member, Rules } from "../../src/member/Member.ts"
 import { admission } from "../../src/member/Member.ts"
 import { printOutput, quoted, relative } from "../../src/verify/simulation/coreTrace.ts"

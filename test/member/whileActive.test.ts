@@ -41,7 +41,7 @@ const makeSingletons = (slow: Effect.Effect<void> = Effect.void) =>
   })
 
 describe("an effect that runs while a server is active", () => {
-  it.scoped("runs on one of the two, and moves with a kill, as soon as it is known", () =>
+  it.scoped("an effect runs on one server, and moves to the other after a kill", () =>
     Effect.gen(function*() {
       const { events, primary, start } = yield* makeSingletons()
       const backup = yield* start("backup")
@@ -54,7 +54,7 @@ describe("an effect that runs while a server is active", () => {
       assert.strictEqual(yield* backup.state, "ACTIVE")
     }))
 
-  it.scoped("moves with a stop only when it is finalized, and until then the peer hears that this server is active", () =>
+  it.scoped("a stop: the effect is finalized before it moves, and the peer receives ACTIVE until then", () =>
     Effect.gen(function*() {
       const released = yield* Deferred.make<void>()
       const { events, primary, start } = yield* makeSingletons(Deferred.await(released))
@@ -71,22 +71,22 @@ describe("an effect that runs while a server is active", () => {
       assert.deepStrictEqual(events, ["primary begins", "primary ends", "backup begins"])
     }))
 
-  it.scoped("is finalized before a server that has to step down says that it is passive", () =>
+  it.scoped("stepping down: the effect is finalized before PASSIVE is reported", () =>
     Effect.gen(function*() {
       const released = yield* Deferred.make<void>()
       const events: Array<string> = []
       const { backup, links } = yield* makePair(Handler.echo, "hardened", self)
       const member = yield* backup.start
       const primary = yield* foreignPeer(links.primary)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       const fiber = yield* Effect.fork(member.whileActive(recorded(events, "backup", Deferred.await(released))))
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(events, ["backup begins"])
-      const heard = primary.heard.length
-      yield* primary.says("3")
+      const before = primary.received.length
+      yield* primary.reports("3")
       yield* TestClock.adjust("1 seconds")
       assert.strictEqual(yield* member.state, "ACTIVE")
-      assert.notInclude(primary.heard.slice(heard), "4")
+      assert.notInclude(primary.received.slice(before), "4")
       yield* Deferred.succeed(released, undefined)
       yield* settle
       assert.deepStrictEqual(events, ["backup begins", "backup ends"])
@@ -94,16 +94,16 @@ describe("an effect that runs while a server is active", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
-  it.scoped("is finalized before a server that stood still says anything", () =>
+  it.scoped("H4 stall: the effect is finalized before another state is reported", () =>
     Effect.gen(function*() {
       const { backup, events, primary, start } = yield* makeSingletons()
       const first = yield* start("primary")
       yield* start("backup")
       yield* TestClock.adjust("2 seconds")
-      yield* primary.standStill
+      yield* primary.stall
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(events, ["primary begins", "backup begins"])
-      yield* primary.goOn
+      yield* primary.resume
       assert.deepStrictEqual(events, ["primary begins", "backup begins", "primary ends"])
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* first.state, "PASSIVE")
@@ -112,25 +112,25 @@ describe("an effect that runs while a server is active", () => {
       assert.deepStrictEqual(events.slice(3), ["backup ends", "primary begins"])
     }))
 
-  it.scoped("that ends by itself runs again with the next term; that fails, fails all", () =>
+  it.scoped("an effect that completes runs again in the next term; a failure fails the whole", () =>
     Effect.gen(function*() {
       let runs = 0
       const { backup, links } = yield* makePair(Handler.echo, "hardened", self)
       const member = yield* backup.start
       const primary = yield* foreignPeer(links.primary)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       const fiber = yield* Effect.fork(
         member.whileActive((term) => term.began.to === "ACTIVE" && ++runs === 3 ? Effect.fail("third") : Effect.void)
       )
       for (const run of [1, 2, 3]) {
         yield* TestClock.adjust("8 seconds")
         assert.strictEqual(runs, run)
-        yield* primary.says("3")
+        yield* primary.reports("3")
       }
       assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail("third"))
     }))
 
-  it.scoped("hears why its term ends before it is interrupted", () =>
+  it.scoped("the ending transition is known before the interruption", () =>
     Effect.gen(function*() {
       const whys: Array<Report.Transition> = []
       const { primary } = yield* makePair(Handler.echo, "hardened", self)
@@ -143,7 +143,7 @@ describe("an effect that runs while a server is active", () => {
       assert.deepInclude(whys[0], { from: "ACTIVE", cause: "Stopping" })
     }))
 
-  it.scoped("fails when its finalizer dies, and ends also where it was started with interruption off", () =>
+  it.scoped("a finalizer that dies fails the whole; an uninterruptible start ends as well", () =>
     Effect.gen(function*() {
       const { primary } = yield* makePair(Handler.echo, "hardened", self)
       const member = yield* primary.start
@@ -158,16 +158,16 @@ describe("an effect that runs while a server is active", () => {
       assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
     }))
 
-  it.scoped("fails when the member ends, and is finalized by then", () =>
+  it.scoped("the end of the member fails the whole, after the finalization", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const { links, primary } = yield* makePair(Handler.echo, "classic")
       const member = yield* primary.start
       const peer = yield* foreignPeer(links.backup)
       const fiber = yield* Effect.fork(member.whileActive(recorded(events, "primary")))
-      yield* peer.says("2")
+      yield* peer.reports("2")
       assert.deepStrictEqual(events, ["primary begins"])
-      yield* peer.says("3")
+      yield* peer.reports("3")
       assert.deepStrictEqual(events, ["primary begins", "primary ends"])
       assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail(new MemberError({ reason: "DualActive" })))
     }))
@@ -183,15 +183,15 @@ describe("a layer that is built while a server is active", () => {
       (scope) => Layer.buildWithScope(Layer.provide(layer, Layer.succeed(BinaryStar.BinaryStar, member)), scope)
     )
 
-  const isActive = (node: Node) => node.said.some((line) => line.includes("ready as active"))
+  const isActive = (node: Node) => node.log.some((line) => line.includes("ready as active"))
 
-  it.scoped("is released and built anew with each term", () =>
+  it.scoped("is built in each term and released at its end", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const { backup, links } = yield* makePair(Handler.echo, "hardened", self)
       const member = yield* backup.start
       const primary = yield* foreignPeer(links.primary)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* build(
         member,
         BinaryStar.layerWhileActive(Layer.scoped(
@@ -205,12 +205,12 @@ describe("a layer that is built while a server is active", () => {
       assert.deepStrictEqual(events, [])
       yield* TestClock.adjust("4 seconds")
       assert.isTrue(isActive(backup))
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* TestClock.adjust("8 seconds")
       assert.deepStrictEqual(events, ["built", "released", "built"])
     }))
 
-  it.scoped("is built again after a while when that fails", () =>
+  it.scoped("is built again by the schedule after a failure", () =>
     Effect.gen(function*() {
       let tries = 0
       const { primary } = yield* makePair(Handler.echo, "hardened", self)
@@ -227,7 +227,7 @@ describe("a layer that is built while a server is active", () => {
 })
 
 describe("a member", () => {
-  it.scoped("can be waited for: until it is active, and until it stands by", () =>
+  it.scoped("awaitActive and awaitPassive wait for the state", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair(Handler.echo, "hardened", self)
       const waits = (member: BinaryStar.BinaryStar["Type"], what: typeof BinaryStar.awaitActive) =>
@@ -241,7 +241,7 @@ describe("a member", () => {
       yield* Fiber.join(passive)
     }))
 
-  it.scoped("that votes for itself becomes active without a client, and one that does not stays as it is", () =>
+  it.scoped("a self-voting member becomes active without a client, any other does not", () =>
     Effect.gen(function*() {
       const states = (options: { readonly vote?: "self" }) =>
         Effect.gen(function*() {
@@ -254,13 +254,13 @@ describe("a member", () => {
       assert.strictEqual(yield* states({}), "PRIMARY")
     }))
 
-  it.scoped("that votes for itself does so without waiting for the expiry when its peer's process is gone", () =>
+  it.scoped("H7 crash evidence: a self-voting member takes over before the timeout", () =>
     Effect.gen(function*() {
       const { backup, links } = yield* makePair(Handler.echo, "hardened", self)
       const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
       const primary = yield* Scope.extend(foreignPeer(links.primary), scope)
       const member = yield* backup.start
-      yield* primary.says("3")
+      yield* primary.reports("3")
       assert.strictEqual(yield* member.state, "PASSIVE")
       yield* TestClock.adjust("1 millis")
       yield* Scope.close(scope, Exit.void)
@@ -268,25 +268,25 @@ describe("a member", () => {
       assert.strictEqual(yield* member.state, "ACTIVE")
     }))
 
-  it.scoped("ends when it is told to stop: join is interrupted, and the peer has heard goodbye", () =>
+  it.scoped("stop: join is interrupted, after the final heartbeat", () =>
     Effect.gen(function*() {
       const { links, primary } = yield* makePair(Handler.echo, "hardened", self)
       const peer = yield* foreignPeer(links.backup)
       const member = yield* primary.start
-      yield* peer.says("2")
+      yield* peer.reports("2")
       const joined = yield* Effect.fork(member.join)
       yield* member.stop
       assert.isTrue(Exit.isInterrupted(yield* Fiber.await(joined)))
-      assert.strictEqual(peer.heard.at(-1), "1")
+      assert.strictEqual(peer.received.at(-1), "1")
     }))
 
-  it.scoped("begins and ends what runs in a hundred terms, each exactly once", () =>
+  it.scoped("a hundred terms: each effect begins and ends exactly once", () =>
     Effect.gen(function*() {
       let [begun, ended] = [0, 0]
       const { backup, links } = yield* makePair(Handler.echo, "hardened", { ...self, heartbeat: "10 millis" })
       const member = yield* backup.start
       const primary = yield* foreignPeer(links.primary)
-      yield* primary.says("3")
+      yield* primary.reports("3")
       yield* Effect.fork(member.whileActive(Effect.acquireUseRelease(
         Effect.sync(() => ++begun),
         () => Effect.never,
@@ -294,7 +294,7 @@ describe("a member", () => {
       )))
       while (begun < 100) {
         yield* TestClock.adjust("40 millis")
-        yield* primary.says("3")
+        yield* primary.reports("3")
       }
       assert.strictEqual(begun, 100)
       assert.strictEqual(ended, 100)

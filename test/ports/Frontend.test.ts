@@ -25,8 +25,8 @@ const withKeys = Effect.gen(function*() {
   const keys = yield* makeKeys
   const frontend = yield* freshEndpoint("tcp")
   const link = Context.get(yield* Layer.build(ZmqClientLink.layerCurve(keys.clientOf(keys.client))), ClientLink)
-  const secure = yield* bound(keys.primary, "frontend", frontend)
-  return { layer: ZmqFrontend.layer({ frontend, secure }), connect: link.connect(frontend) }
+  const security = yield* bound(keys.primary, "frontend", frontend)
+  return { layer: ZmqFrontend.layer({ frontend, security }), connect: link.connect(frontend) }
 })
 
 frontendSuite("tcp with keys", Effect.orDie(withKeys), { restarts: true })

@@ -10,7 +10,7 @@ import { makeKeys } from "../support/keys.ts"
 import { freshEndpoint, transports } from "../support/sockets.ts"
 import { peerLinkSuite } from "./peerLinkSuite.ts"
 
-peerLinkSuite("memory", PeerLink.makeMemory, { restarts: true, tells: true })
+peerLinkSuite("memory", PeerLink.makeMemory, { restarts: true, reports: true })
 
 const heartbeat = Duration.seconds(1)
 
@@ -23,10 +23,10 @@ for (const transport of transports) {
       backup: ZmqPeerLink.layer({ stateEndpoint: theirs, peerEndpoint: ours, heartbeat, crashDetection: true })
     }
   })
-  peerLinkSuite(transport, ends, { restarts: transport !== "inproc", tells: transport === "tcp" })
+  peerLinkSuite(transport, ends, { restarts: transport !== "inproc", reports: transport === "tcp" })
 }
 
-/** What the state port and the one who listens to it need of keys. */
+/** Keys of the state port and of the subscription to it. */
 const secured = (security: Curve.Server, own: CurveKey.KeyPair, state: string) =>
   Effect.all({ state: bound(security, "state", state), peer: connecting(own, security.peer) })
 
@@ -38,9 +38,9 @@ const withKeys = Effect.gen(function*() {
   const ofPrimary = yield* secured(keys.primary, keys.own.primary, ours)
   const ofBackup = yield* secured(keys.backup, keys.own.backup, theirs)
   return {
-    primary: ZmqPeerLink.layer({ ...common, stateEndpoint: ours, peerEndpoint: theirs, secure: ofPrimary }),
-    backup: ZmqPeerLink.layer({ ...common, stateEndpoint: theirs, peerEndpoint: ours, secure: ofBackup })
+    primary: ZmqPeerLink.layer({ ...common, stateEndpoint: ours, peerEndpoint: theirs, security: ofPrimary }),
+    backup: ZmqPeerLink.layer({ ...common, stateEndpoint: theirs, peerEndpoint: ours, security: ofBackup })
   }
 })
 
-peerLinkSuite("tcp with keys", Effect.orDie(withKeys), { restarts: true, tells: true })
+peerLinkSuite("tcp with keys", Effect.orDie(withKeys), { restarts: true, reports: true })

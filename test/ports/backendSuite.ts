@@ -22,7 +22,7 @@ export interface Ends {
   readonly connect: Effect.Effect<Worker, SocketError, Scope.Scope>
 }
 
-/** Builds a backend; what workers say can be taken one by one. */
+/** Builds a backend. Replies of workers can be taken one by one. */
 const serve = (layer: Layer.Layer<Backend, SocketError>) =>
   Effect.gen(function*() {
     const backend = Context.get(yield* Layer.build(layer), Backend)
@@ -47,7 +47,7 @@ const sendOne = (send: Backend["Type"]["send"], ...texts: ReadonlyArray<string>)
 /** What every backend must do. */
 export const backendSuite = (name: string, make: Effect.Effect<Ends, never, Scope.Scope>) =>
   describe(`a backend over ${name}`, () => {
-    it.scopedLive("takes nothing while there is no worker", () =>
+    it.scopedLive("accepts nothing while there is no worker", () =>
       Effect.gen(function*() {
         const { layer } = yield* make
         const { send } = yield* serve(layer)
@@ -55,7 +55,7 @@ export const backendSuite = (name: string, make: Effect.Effect<Ends, never, Scop
         assert.strictEqual(yield* send([]), 0)
       }))
 
-    it.scopedLive("carries messages as they are, there and back", () =>
+    it.scopedLive("carries messages unchanged in both directions", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const { replies, send } = yield* serve(layer)
@@ -68,7 +68,7 @@ export const backendSuite = (name: string, make: Effect.Effect<Ends, never, Scop
         }
       }))
 
-    it.scopedLive("gives each worker its turn", () =>
+    it.scopedLive("sends to workers in turns", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const { send } = yield* serve(layer)
@@ -90,7 +90,7 @@ export const backendSuite = (name: string, make: Effect.Effect<Ends, never, Scop
         }
       }))
 
-    it.scopedLive("does not lose a reply, however much is sent meanwhile and however full it is", () =>
+    it.scopedLive("loses no reply under load, at full capacity", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const { replies, send } = yield* serve(layer)
@@ -112,20 +112,20 @@ export const backendSuite = (name: string, make: Effect.Effect<Ends, never, Scop
         assert.deepStrictEqual(got.map((reply) => texts(reply)[0]), Array.from({ length: count }, (_, n) => `${n}`))
       }))
 
-    it.scopedLive("gives to others what a worker has no room for, and hears what it says all the same", () =>
+    it.scopedLive("sends to others what a worker has no capacity for, and receives its replies all the same", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const { replies, send } = yield* serve(layer)
         const stuck = yield* connect
         const large = Array.from({ length: 256 }, () => [new Uint8Array(100_000)])
         yield* sendOne(send, "there")
-        // However much the system keeps for it, there is an end to it.
+        // The capacity of the system is finite.
         let full = 0
         yield* eventually(
           Effect.map(Effect.delay(send(large), "5 millis"), (count) => (full = count === 0 ? full + 1 : 0) > 20)
         )
 
-        // What has arrived while this process was busy must not get lost by asking whether there is room.
+        // `writable` must not lose what has arrived while this process was busy.
         for (let n = 0; n < 10; n++) {
           yield* stuck.send(message(`${n}`))
           const until = performance.now() + 20

@@ -18,14 +18,14 @@ export interface Ends {
   readonly connect: Effect.Effect<Connection, SocketError, Scope.Scope>
 }
 
-/** What every frontend must do. An endpoint of inproc does not come back once its server has gone. */
+/** The contract of every frontend. An endpoint of inproc does not return once its server has closed. */
 export const frontendSuite = (
   name: string,
   make: Effect.Effect<Ends, never, Scope.Scope>,
   { restarts }: { readonly restarts: boolean }
 ) =>
   describe(`a frontend over ${name}`, () => {
-    it.scopedLive("puts a frame in front that names the client, and takes the reply there", () =>
+    it.scopedLive("prepends a routing frame to a request, and sends the reply to that client", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const server = yield* serve(layer)
@@ -63,7 +63,7 @@ export const frontendSuite = (
           }), { concurrency: "unbounded" })
       }))
 
-    it.scopedLive("sends replies to their clients in whatever order they are given", () =>
+    it.scopedLive("sends replies to their clients in any order", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const server = yield* serve(layer)
@@ -88,7 +88,7 @@ export const frontendSuite = (
         assert.deepStrictEqual(got.flatMap(texts), replies)
       }))
 
-    it.scopedLive("drops the reply to a client that has gone, and no other", () =>
+    it.scopedLive("drops the reply to a client that has disconnected, and no other", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const server = yield* serve(layer)
@@ -96,17 +96,17 @@ export const frontendSuite = (
         const scope = yield* Scope.make()
         const goes = yield* Scope.extend(open(connect), scope)
         yield* goes.send(message("goes"))
-        const fromGone = yield* server.requests.take
+        const fromClosed = yield* server.requests.take
         yield* Scope.close(scope, Exit.void)
         for (const text of ["first", "second"]) {
           yield* stays.send(message(text))
           const request = yield* server.requests.take
-          yield* server.reply([fromGone, request, [...message("nobody at all"), ...message("x")]])
+          yield* server.reply([fromClosed, request, [...message("no such client"), ...message("x")]])
           assert.deepStrictEqual(texts(yield* stays.replies.take), [text])
         }
       }))
 
-    it.scopedLive("takes nothing beyond what is in hand until that is done", () =>
+    it.scopedLive("delivers no further batch until the one before is done", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const frontend = Context.get(yield* Layer.build(layer), Frontend)
@@ -140,7 +140,7 @@ export const frontendSuite = (
         )
       }))
 
-    it.scopedLive("serves a request that was there before it", () =>
+    it.scopedLive("serves a request that was sent before it was started", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const client = yield* open(connect)
@@ -159,7 +159,7 @@ export const frontendSuite = (
         for (let life = 0; life < 3; life++) {
           yield* Effect.scoped(Effect.gen(function*() {
             const server = yield* serve(layer)
-            // What is sent on a connection whose loss has not been noticed is lost with it.
+            // A message on a connection whose loss is not detected yet is lost with it.
             assert.strictEqual(yield* happened.take, "connected")
             yield* client.send(message(String(life)))
             yield* server.reply([yield* server.requests.take])
@@ -169,7 +169,7 @@ export const frontendSuite = (
         }
       }))
 
-    it.scopedLive.runIf(restarts)("tells a client when its server is there and when it is lost", () =>
+    it.scopedLive.runIf(restarts)("reports to a client when its server is connected and when it is lost", () =>
       Effect.gen(function*() {
         const { connect, layer } = yield* make
         const { events } = yield* connect

@@ -18,38 +18,38 @@ export type Ends = { readonly [R in Role]: Layer.Layer<PeerLink, SocketError> }
 const build = (layer: Layer.Layer<PeerLink, SocketError>) =>
   Effect.map(Layer.build(layer), (context) => Context.get(context, PeerLink))
 
-/** Builds an end; what it hears can be taken one by one. */
+/** Builds an end. Its received messages can be taken one by one. */
 const join = (layer: Layer.Layer<PeerLink, SocketError>) =>
   Effect.gen(function*() {
     const { messages, publish } = yield* build(layer)
-    const heard = yield* listen(messages)
-    return { publish, heard: Effect.map(heard.take, texts) }
+    const received = yield* listen(messages)
+    return { publish, received: Effect.map(received.take, texts) }
   })
 
 type End = Effect.Effect.Success<ReturnType<typeof join>>
 
-/** A subscriber joins slowly: publishes until the other end has heard it, and takes what is left of that. */
-const meet = (from: End, to: End) =>
+/** A subscriber joins slowly: publishes until the other end has received a message, and drops the rest of them. */
+const connect = (from: End, to: End) =>
   Effect.gen(function*() {
-    yield* from.publish(message("anybody there?")).pipe(
+    yield* from.publish(message("connecting")).pipe(
       Effect.repeat(Schedule.spaced("5 millis")),
-      Effect.raceFirst(to.heard)
+      Effect.raceFirst(to.received)
     )
-    yield* from.publish(message("we have met"))
-    yield* Effect.repeat(to.heard, { until: ([text]) => text === "we have met" })
+    yield* from.publish(message("connected"))
+    yield* Effect.repeat(to.received, { until: ([text]) => text === "connected" })
   })
 
 /**
- * What every link must do. An endpoint of inproc does not come back once its publisher has gone; of it, and of a file that
- * was removed, the system does not tell whether there is a process.
+ * The contract of every link. An endpoint of inproc does not return once its publisher has closed. Of it, and of a removed file, the
+ * system does not report whether there is a process.
  */
 export const peerLinkSuite = (
   name: string,
   make: Effect.Effect<Ends, never, Scope.Scope>,
-  { restarts, tells }: { readonly restarts: boolean; readonly tells: boolean }
+  { restarts, reports }: { readonly restarts: boolean; readonly reports: boolean }
 ) =>
   describe(`a link over ${name}`, () => {
-    it.scopedLive("carries messages as they are, in order, both ways", () =>
+    it.scopedLive("carries messages unchanged, in order, both ways", () =>
       Effect.gen(function*() {
         const ends = yield* make
         const primary = yield* join(ends.primary)
@@ -62,58 +62,61 @@ export const peerLinkSuite = (
           ...Array.from({ length: 500 }, (_, i) => [`${i}`])
         ]
         for (const [from, to] of [[primary, backup], [backup, primary]] as const) {
-          yield* meet(from, to)
+          yield* connect(from, to)
           yield* Effect.forEach(sent, (text) => from.publish(message(...text)), { discard: true })
-          assert.deepStrictEqual(yield* Effect.replicateEffect(to.heard, sent.length), sent)
+          assert.deepStrictEqual(yield* Effect.replicateEffect(to.received, sent.length), sent)
         }
       }))
 
-    it.scopedLive("loses without an error what is published while the peer is away", () =>
+    it.scopedLive("loses messages published while the peer is away, without an error", () =>
       Effect.gen(function*() {
         const ends = yield* make
         const primary = yield* join(ends.primary)
         yield* Effect.replicateEffect(primary.publish(message("lost")), 10)
         const { messages, publish } = yield* build(ends.backup)
-        const heard = yield* listen(messages)
+        const received = yield* listen(messages)
         const first = yield* Effect.raceFirst(
           Effect.repeat(primary.publish(message("found")), Schedule.spaced("5 millis")),
-          heard.take
+          received.take
         )
         assert.deepStrictEqual(first, message("found"))
-        yield* meet({ publish, heard: Effect.map(heard.take, texts) }, primary)
+        yield* connect({ publish, received: Effect.map(received.take, texts) }, primary)
       }))
 
-    it.scopedLive("knows whether something waits to be read", () =>
+    it.scopedLive("polls: whether there are messages to read", () =>
       Effect.gen(function*() {
         const ends = yield* make
         const primary = yield* join(ends.primary)
         const { messages, publish, poll } = yield* build(ends.backup)
-        const backup = Effect.map(listen(messages), (heard) => ({ publish, heard: Effect.map(heard.take, texts) }))
-        yield* Effect.scoped(Effect.flatMap(backup, (backup) => meet(primary, backup)))
+        const backup = Effect.map(
+          listen(messages),
+          (received) => ({ publish, received: Effect.map(received.take, texts) })
+        )
+        yield* Effect.scoped(Effect.flatMap(backup, (backup) => connect(primary, backup)))
         assert.isFalse(yield* poll)
         yield* primary.publish(message("unread"))
         yield* eventually(poll)
-        const { heard } = yield* backup
-        assert.deepStrictEqual(yield* heard, ["unread"])
+        const { received } = yield* backup
+        assert.deepStrictEqual(yield* received, ["unread"])
         assert.isFalse(yield* poll)
       }))
 
-    it.scopedLive("forgets: what was sent before is in hand then, and nothing of it comes later", () =>
+    it.scopedLive("resets: messages sent before are delivered then, and none of them later", () =>
       Effect.gen(function*() {
         const ends = yield* make
         const primary = yield* join(ends.primary)
         const { reset, messages, publish } = yield* build(ends.backup)
-        const heard = yield* listen(messages)
-        yield* meet(primary, { publish, heard: Effect.map(heard.take, texts) })
+        const received = yield* listen(messages)
+        yield* connect(primary, { publish, received: Effect.map(received.take, texts) })
         yield* Effect.replicateEffect(primary.publish(message("before")), 20)
         yield* reset
-        const inHand = [...yield* heard.clear].map(texts)
+        const inHand = [...yield* received.clear].map(texts)
         assert.deepStrictEqual(inHand, Array.from({ length: 20 }, () => ["before"]))
         yield* primary.publish(message("after"))
-        assert.deepStrictEqual(texts(yield* heard.take), ["after"])
+        assert.deepStrictEqual(texts(yield* received.take), ["after"])
       }))
 
-    it.scopedLive.runIf(tells)("reports when the connection is made and lost, and when a subscriber joins", () =>
+    it.scopedLive.runIf(reports)("reports when the connection is made and lost, and when a subscriber joins", () =>
       Effect.gen(function*() {
         const ends = yield* make
         const { events, hasSubscriber, messages } = yield* build(ends.primary)
@@ -141,14 +144,14 @@ export const peerLinkSuite = (
         }
       }))
 
-    it.scopedLive.runIf(tells)(
-      "has proof that the other end is gone, be it closed or never built, but not while it is there",
+    it.scopedLive.runIf(reports)(
+      "H7 crash evidence: reports that the other end is closed or was never built, but not while it is open",
       () =>
         Effect.gen(function*() {
           const ends = yield* make
           const { peerDown, isRefused, messages, publish } = yield* build(ends.primary)
-          const heard = yield* listen(messages)
-          const primary = { publish, heard: Effect.map(heard.take, texts) }
+          const received = yield* listen(messages)
+          const primary = { publish, received: Effect.map(received.take, texts) }
           const evidence = yield* Mailbox.fromStream(peerDown)
           const proven = (since: number) =>
             Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
@@ -157,9 +160,9 @@ export const peerLinkSuite = (
           for (let life = 0; life < 3; life++) {
             const scope = yield* Scope.make()
             const backup = yield* Scope.extend(join(ends.backup), scope)
-            yield* meet(backup, primary)
+            yield* connect(backup, primary)
             const since = yield* monotonicMillis
-            yield* Effect.replicateEffect(Effect.zipRight(meet(primary, backup), meet(backup, primary)), 5)
+            yield* Effect.replicateEffect(Effect.zipRight(connect(primary, backup), connect(backup, primary)), 5)
             assert.deepStrictEqual([...yield* evidence.clear].filter(({ asOf }) => asOf > since), [])
             assert.isFalse(yield* isRefused(1000))
             const before = yield* monotonicMillis
@@ -170,41 +173,41 @@ export const peerLinkSuite = (
         })
     )
 
-    it.scopedLive.runIf(tells)(
-      "lets go with a farewell, which comes first, and is found again with the next word",
+    it.scopedLive.runIf(reports)(
+      "closes its port after a final message, which arrives first, and opens it with the next one",
       () =>
         Effect.gen(function*() {
           const ends = yield* make
           const { publishFinal, messages, publish } = yield* build(ends.primary)
-          const primary = { publish, heard: Effect.map((yield* listen(messages)).take, texts) }
+          const primary = { publish, received: Effect.map((yield* listen(messages)).take, texts) }
           const peer = yield* build(ends.backup)
-          const backup = { publish: peer.publish, heard: Effect.map((yield* listen(peer.messages)).take, texts) }
+          const backup = { publish: peer.publish, received: Effect.map((yield* listen(peer.messages)).take, texts) }
           const evidence = yield* Mailbox.fromStream(peer.peerDown)
           for (let time = 0; time < 3; time++) {
-            yield* meet(primary, backup)
-            yield* meet(backup, primary)
+            yield* connect(primary, backup)
+            yield* connect(backup, primary)
             const before = yield* monotonicMillis
-            yield* publishFinal(message("farewell"))
-            yield* publishFinal(message("nothing more"))
+            yield* publishFinal(message("final"))
+            yield* publishFinal(message("after the final one"))
             yield* Effect.repeat(evidence.take, { until: ({ asOf }) => asOf >= before })
-            assert.deepStrictEqual(yield* backup.heard, ["farewell"])
-            yield* peer.publish(message("still heard"))
-            assert.deepStrictEqual(yield* primary.heard, ["still heard"])
+            assert.deepStrictEqual(yield* backup.received, ["final"])
+            yield* peer.publish(message("still received"))
+            assert.deepStrictEqual(yield* primary.received, ["still received"])
           }
-          yield* meet(primary, backup)
+          yield* connect(primary, backup)
         })
     )
 
     for (const [role, other] of [["primary", "backup"], ["backup", "primary"]] as const) {
-      it.scopedLive.runIf(restarts)(`goes on when the ${role} is built again`, () =>
+      it.scopedLive.runIf(restarts)(`continues when the ${role} is built again`, () =>
         Effect.gen(function*() {
           const ends = yield* make
           const stays = yield* join(ends[other])
           for (let life = 0; life < 3; life++) {
             const scope = yield* Scope.make()
             const again = yield* Scope.extend(join(ends[role]), scope)
-            yield* meet(again, stays)
-            yield* meet(stays, again)
+            yield* connect(again, stays)
+            yield* connect(stays, again)
             yield* Scope.close(scope, Exit.void)
             yield* stays.publish(message("lost"))
           }

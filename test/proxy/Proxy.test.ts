@@ -353,7 +353,7 @@ describe("a pair of proxies", () => {
         links.backup
       )
       const peer = yield* foreignPeer(links.primary)
-      yield* peer.says("3")
+      yield* peer.reports("3")
       yield* TestClock.adjust("3 seconds")
       const { replies, send } = yield* open(frontend.connect)
       const ours = (id: string) => send([...Envelope.make(id, 1, undefined), ...Frames.make(id)])
@@ -364,7 +364,7 @@ describe("a pair of proxies", () => {
       yield* ours("2")
       yield* settle
       assert.deepStrictEqual(yield* proxy.load, { queued: 1, atWorkers: 1 })
-      yield* peer.says("3")
+      yield* peer.reports("3")
       const answers = [yield* replies.take, yield* replies.take].map((answer) => Envelope.parseReply(answer)!)
       assert.deepStrictEqual(answers.map(({ id, status }) => [id, status]), [["1", "Interrupted"], ["2", "NotActive"]])
       assert.strictEqual((yield* proxy.counters).busy, 0)

@@ -5,7 +5,7 @@ import * as zmq from "zeromq"
 import * as CurveKey from "../../src/security/CurveKey.ts"
 
 describe("keys", () => {
-  it("are those of libzmq: its test keys belong together", () => {
+  it("match libzmq: its test keys are pairs", () => {
     for (
       const [publicKey, secretKey] of [
         ["Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"],
@@ -16,14 +16,14 @@ describe("keys", () => {
     }
   })
 
-  it("that the binding makes belong together here, too", () => {
+  it("that the binding makes are pairs", () => {
     for (let i = 0; i < 20; i++) {
       const { publicKey, secretKey } = zmq.curveKeyPair()
       assert.strictEqual(CurveKey.publicKeyOf(Redacted.make(secretKey)), publicKey)
     }
   })
 
-  it.effect("that are made here belong together, are never the same, and do not show the secret", () =>
+  it.effect("that are generated are pairs, are unique, and do not show the secret", () =>
     Effect.gen(function*() {
       const made = yield* Effect.replicateEffect(CurveKey.generate, 20)
       assert.strictEqual(new Set(made.map(({ publicKey }) => publicKey)).size, 20)
@@ -36,7 +36,7 @@ describe("keys", () => {
       }
     }))
 
-  it("are 40 characters of Z85 that stand for 32 bytes", () => {
+  it("are 40 characters of Z85 that encode 32 bytes", () => {
     FastCheck.assert(FastCheck.property(FastCheck.uint8Array({ minLength: 32, maxLength: 32 }), (bytes) => {
       assert.isTrue(CurveKey.isKey(CurveKey.encode(bytes)))
     }))

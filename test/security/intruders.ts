@@ -1,13 +1,13 @@
-/** Those who must not come in, over plain sockets of the binding. */
+/** Connections that must be rejected, over plain sockets of the binding. */
 import { Effect } from "effect"
 import { once } from "node:events"
 import * as net from "node:net"
 import * as zmq from "zeromq"
 
-/** What an intruder has, apart from the wish to come in. */
+/** The credentials of an intruder. */
 export type Credentials = "unknown" | "wrong" | "absent"
 
-/** What they come with, of a server whose public key they have. */
+/** The options of an intruder that knows the public key of a server. */
 const optionsOf = (credentials: Credentials, serverKey: string) => {
   if (credentials === "absent") {
     return {}
@@ -20,8 +20,8 @@ const optionsOf = (credentials: Credentials, serverKey: string) => {
   }
 }
 
-/** Comes once, with a request in its hand, and waits until it is sent away; tells whether it was let in. */
-const come = async (endpoint: string, options: object): Promise<boolean> => {
+/** Connects once, with a request, until it is accepted or rejected. Whether it was accepted. */
+const intrude = async (endpoint: string, options: object): Promise<boolean> => {
   // Without a second attempt, so that each counts once.
   const dealer = new zmq.Dealer({ linger: 0, sendTimeout: 0, reconnectInterval: -1, ...options })
   const ended = new Promise<unknown>((resolve) => dealer.events.on("end", resolve))
@@ -35,12 +35,12 @@ const come = async (endpoint: string, options: object): Promise<boolean> => {
     return await outcome
   } finally {
     dealer.close()
-    // Or there would be more of them at a time than the process may have.
+    // Otherwise more sockets would be open at a time than the process may have.
     await ended
   }
 }
 
-/** Has so many come, some at a time; tells how many were let in. */
+/** Connects many times, some at a time. Number of accepted connections. */
 export const intrusions = (
   endpoint: string,
   credentials: Credentials,
@@ -50,27 +50,27 @@ export const intrusions = (
   Effect.map(
     Effect.forEach(
       Array.from({ length: count }),
-      () => Effect.promise(() => come(endpoint, optionsOf(credentials, serverKey))),
+      () => Effect.promise(() => intrude(endpoint, optionsOf(credentials, serverKey))),
       { concurrency: 8 }
     ),
     (outcomes) => outcomes.filter((isIn) => isIn).length
   )
 
-/** Comes again and again with a key that was accepted once, until it is refused. */
+/** Connects again and again with a key that was accepted once, until it is rejected. */
 export const untilLockedOut = (
   endpoint: string,
   options: { readonly curvePublicKey: string; readonly curveSecretKey: string; readonly curveServerKey: string }
 ): Effect.Effect<void> =>
-  Effect.asVoid(Effect.repeat(Effect.promise(() => come(endpoint, options)), { until: (isIn) => !isIn }))
+  Effect.asVoid(Effect.repeat(Effect.promise(() => intrude(endpoint, options)), { until: (isIn) => !isIn }))
 
 const portOf = (endpoint: string): number => Number(new URL(endpoint).port)
 
-/** Stands between a client and a server, and keeps all that the client says on its first connection. */
+/** A proxy between a client and a server that records the bytes of the client. */
 export const recorder = (endpoint: string) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.promise(async () => {
-        const said: Array<Buffer> = []
+        const recorded: Array<Buffer> = []
         const sockets = new Set<net.Socket>()
         const server = net.createServer((client) => {
           const upstream = net.connect(portOf(endpoint), "127.0.0.1")
@@ -78,10 +78,10 @@ export const recorder = (endpoint: string) =>
             sockets.add(from)
             from.on("error", () => to.destroy()).on("close", () => to.destroy()).pipe(to)
           }
-          client.on("data", (bytes) => said.push(bytes))
+          client.on("data", (bytes) => recorded.push(bytes))
         }).listen(0, "127.0.0.1")
         await once(server, "listening")
-        return { server, said, sockets }
+        return { server, recorded, sockets }
       }),
       ({ server, sockets }) =>
         Effect.promise(async () => {
@@ -89,13 +89,13 @@ export const recorder = (endpoint: string) =>
           await once(server.close(), "close")
         })
     ),
-    ({ said, server }) => ({
+    ({ recorded, server }) => ({
       endpoint: `tcp://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
-      said: () => Buffer.concat(said)
+      recorded: () => Buffer.concat(recorded)
     })
   )
 
-/** Says the same again, byte by byte, and waits until it is hung up on. */
+/** Replays recorded bytes, until the connection is closed. */
 export const replay = (endpoint: string, bytes: Buffer): Effect.Effect<void> =>
   Effect.promise(async () => {
     const socket = net.connect(portOf(endpoint), "127.0.0.1")

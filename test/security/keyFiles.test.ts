@@ -20,7 +20,7 @@ const complaints = (accepted: Accepted) =>
   Effect.map(accepted, ({ issues }) => issues.map(({ message }) => message).join("\n"))
 
 describe("key files", () => {
-  it.scopedLive("are what each needs, secrets for their owners alone, whatever the umask", () =>
+  it.scopedLive("are complete for each machine, secrets readable by their owners only, with any umask", () =>
     Effect.gen(function*() {
       const before = process.umask(0)
       yield* Effect.addFinalizer(() => Effect.sync(() => process.umask(before)))
@@ -62,7 +62,7 @@ describe("key files", () => {
       assert.strictEqual(Curve.server(keys, "backup", { clients: "anyone" }).clients, "anyone")
     }))
 
-  it.scopedLive("are never written over others, and names are no paths", () =>
+  it.scopedLive("are never overwritten, and names are not paths", () =>
     Effect.gen(function*() {
       const keys = yield* makeKeyFiles(["alice"])
       const all = () => fs.readdirSync(keys, { recursive: true }).map(String).sort()
@@ -70,21 +70,24 @@ describe("key files", () => {
       const texts = () =>
         all().filter((file) => /\.key/.test(file)).map((file) => fs.readFileSync(path.join(keys, file), "utf8"))
       const textsBefore = texts()
-      assert.match((yield* Effect.flip(keygen.pair(keys))).message, /primary\.key is there already and stays as it is/)
-      assert.match((yield* Effect.flip(keygen.member(keys, "client", "alice"))).message, /alice\.key is there already/)
+      assert.match(
+        (yield* Effect.flip(keygen.pair(keys))).message,
+        /primary\.key exists already and is not overwritten/
+      )
+      assert.match((yield* Effect.flip(keygen.member(keys, "client", "alice"))).message, /alice\.key exists already/)
       for (const name of ["", "..", "../x", "a/b", ".x", "a b", "x".repeat(65)]) {
         assert.match((yield* Effect.flip(keygen.member(keys, "client", name))).message, /expected a name/)
       }
       assert.deepStrictEqual(all(), before)
       assert.deepStrictEqual(texts(), textsBefore)
-      // One of several that is there stops all.
+      // One file that exists stops all.
       fs.rmSync(path.join(keys, "primary.key"))
-      assert.match((yield* Effect.flip(keygen.pair(keys))).message, /primary\.key_secret is there already/)
+      assert.match((yield* Effect.flip(keygen.pair(keys))).message, /primary\.key_secret exists already/)
       assert.isFalse(fs.existsSync(path.join(keys, "primary.key")))
-      assert.match((yield* Effect.flip(keygen.next(keys, "backup"))).message, /bstar keygen .* comes first/)
+      assert.match((yield* Effect.flip(keygen.next(keys, "backup"))).message, /run bstar keygen .* first/)
     }))
 
-  it.scopedLive("that are secret are refused where others may read them, or where they are none", () =>
+  it.scopedLive("that are secret are rejected if others may read them, or if they are invalid", () =>
     Effect.gen(function*() {
       const keys = yield* makeKeyFiles()
       const file = path.join(keys, "primary.key_secret")
@@ -104,7 +107,7 @@ describe("key files", () => {
       for (
         const [text, sentence] of [
           ["", `${file} has no line secret-key = "..."`],
-          [good.replace(secret, secret.slice(1)), "holds something else than a key of CURVE"],
+          [good.replace(secret, secret.slice(1)), "contains a text that is not a key of CURVE"],
           [
             good.replace(/public-key = ".*"/, `public-key = "${keyIn(path.join(keys, "backup.key"))}"`),
             "do not belong together"
@@ -112,18 +115,18 @@ describe("key files", () => {
         ] as const
       ) {
         fs.writeFileSync(file, text)
-        const said = yield* complaint(own)
-        assert.include(said, sentence)
-        assert.notInclude(said, secret.slice(1))
+        const issues = yield* complaint(own)
+        assert.include(issues, sentence)
+        assert.notInclude(issues, secret.slice(1))
       }
-      // The public half need not be there.
+      // The public half is optional.
       fs.writeFileSync(file, good.replace(/.*public-key.*\n/, ""))
       assert.strictEqual((yield* own).publicKey, keyIn(path.join(keys, "primary.key")))
       fs.rmSync(file)
       assert.include(yield* complaint(own), `cannot read ${file}: there is no such file; bstar keygen`)
     }))
 
-  it.scopedLive("of others that are missing or no keys are issues with a remedy, and those that are right count", () =>
+  it.scopedLive("of others that are missing or invalid are issues with a remedy, and the valid ones count", () =>
     Effect.gen(function*() {
       const keys = yield* makeKeyFiles(["alice"])
       const primary = Curve.server(keys, "primary")
@@ -131,14 +134,14 @@ describe("key files", () => {
       fs.writeFileSync(path.join(keys, "clients/bad.key"), "nonsense")
       fs.copyFileSync(path.join(keys, "primary.key_secret"), path.join(keys, "clients/secret.key"))
       fs.mkdirSync(path.join(keys, "clients/folder.key"))
-      // Neither of these is meant.
+      // Neither of these is a key file.
       fs.writeFileSync(path.join(keys, "clients/.hidden.key"), "nonsense")
       fs.writeFileSync(path.join(keys, "clients/README"), "nonsense")
-      const said = yield* complaints(clients)
-      assert.include(said, `bad.key has no line public-key = "..."`)
-      assert.include(said, "secret.key holds a secret key, which does not belong into a public file")
-      assert.include(said, "folder.key is no file")
-      assert.strictEqual(said.split("\n").length, 3)
+      const issues = yield* complaints(clients)
+      assert.include(issues, `bad.key has no line public-key = "..."`)
+      assert.include(issues, "secret.key contains a secret key, which does not belong in a public file")
+      assert.include(issues, "folder.key is not a file")
+      assert.strictEqual(issues.split("\n").length, 3)
       assert.deepStrictEqual(yield* namesOf(clients), ["alice.key"])
       fs.rmSync(path.join(keys, "clients"), { recursive: true })
       fs.rmSync(path.join(keys, "backup.key"))
@@ -149,11 +152,11 @@ describe("key files", () => {
       assert.include(yield* complaints(Curve.client(path.join(keys, "nowhere")).servers), "no such file")
     }))
 
-  it.scopedLive("are looked up anew: what comes, goes and changes counts at once", () =>
+  it.scopedLive("are read again: added, removed and changed ones count at once", () =>
     Effect.gen(function*() {
       const keys = yield* makeKeyFiles(["alice"])
       const primary = Curve.server(keys, "primary")
-      // A reading may be so late that it is the next one that sees it.
+      // The change may be seen by the next read only.
       const until = (accepted: Accepted, names: ReadonlyArray<string>) =>
         Effect.repeat(namesOf(accepted), { until: (seen) => seen.join() === names.join() })
       const clients = primary.clients as Accepted

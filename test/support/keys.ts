@@ -14,7 +14,7 @@ export const directory = Effect.acquireRelease(
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
 )
 
-/** The keys of a pair and one client. Whose clients' keys are accepted can be changed. */
+/** The keys of a pair and one client. The accepted keys of clients can be changed. */
 export const makeKeys = Effect.gen(function*() {
   const own: { readonly [R in Role]: CurveKey.KeyPair } = {
     primary: yield* CurveKey.generate,

@@ -10,13 +10,13 @@ import * as Relay from "./relay.ts"
 
 export interface Links {
   readonly at: Endpoints
-  /** Where each server finds its peer. */
+  /** The peer endpoint of each server. */
   readonly peers: { readonly [R in Role]: string }
   /** Changes the one-way delay in both directions. */
   readonly setDelay: (millis: number) => Effect.Effect<void>
 }
 
-/** Each direction through a relay. A server whose process has ended refuses connections through it, as without it. */
+/** Each direction through a relay. Connections to a server whose process has ended are refused, as without a relay. */
 export const makeRelayed = (delayMillis: number): Effect.Effect<Links, never, Scope.Scope> =>
   Effect.gen(function*() {
     const at = yield* freeEndpoints
@@ -31,7 +31,7 @@ export const makeRelayed = (delayMillis: number): Effect.Effect<Links, never, Sc
 
 const { connect, listen } = Reflector.addresses
 
-/** By the network of this process, which has to be one of its own. Frontends are reached without a delay. */
+/** By the network namespace of this process, which must be its own. Frontends have no delay. */
 export const makeReflected = (delayMillis: number): Effect.Effect<Links, never, Scope.Scope> =>
   Effect.gen(function*() {
     const setDelay = yield* Reflector.makeHere(delayMillis)

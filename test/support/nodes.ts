@@ -16,26 +16,27 @@ import type { Role } from "../../src/protocol/StateMachine.ts"
 import type { Options } from "../../src/settings/BinaryStarConfig.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 
-/** A server that can be started and stopped, and whatever it said since it was first started. */
+/** A server in memory that can be started and stopped. */
 export interface Node {
   readonly start: Effect.Effect<BinaryStar.BinaryStar["Type"]>
   readonly stop: Effect.Effect<void>
-  /** Ends it without another word, as a crash does. */
+  /** Ends it without a final heartbeat, as a crash does. */
   readonly kill: Effect.Effect<void>
   /**
-   * Makes it stand still, 3 milliseconds from now and until it goes on. It does so while it looks at a request, which it
-   * then judges. Time and all others go on.
+   * Stalls the server 3 milliseconds from now, until `resume`: while it reads the link for a request, which it decides after that.
+   * The clock and all other servers go on.
    */
-  readonly standStill: Effect.Effect<void>
-  readonly goOn: Effect.Effect<void>
-  readonly said: ReadonlyArray<string>
-  /** Asks and gives the answer that there is once everything has come to rest. */
-  readonly ask: (request: string) => Effect.Effect<string | undefined>
-  /** Asks and gives the answers that there are up to now, whenever that is. */
-  readonly request: (request: string) => Effect.Effect<ReadonlyArray<string>, never, Scope.Scope>
+  readonly stall: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
+  /** Its log lines since it was first started. */
+  readonly log: ReadonlyArray<string>
+  /** Sends a request. Returns the reply that it has without advancing the clock. */
+  readonly request: (request: string) => Effect.Effect<string | undefined>
+  /** Sends a request. Returns the replies to it, which are added as they arrive. */
+  readonly send: (request: string) => Effect.Effect<ReadonlyArray<string>, never, Scope.Scope>
 }
 
-/** Lets everything run that can run without time going on. */
+/** Runs all fibers that are ready, without advancing the clock. */
 export const settle = TestClock.adjust(0)
 
 /** What a test may choose; the ports are in memory. */
@@ -54,8 +55,8 @@ const makeNode = (
   Effect.gen(function*() {
     const frontend = yield* Frontend.makeMemory
     const awake = yield* Effect.makeLatch(true)
-    const said: Array<string> = []
-    const logger = Logger.make(({ message }) => said.push(String(message)))
+    const log: Array<string> = []
+    const logger = Logger.make(({ message }) => log.push(String(message)))
     let isMute = false
     let scope = yield* Scope.make()
     const ports = Layer.merge(
@@ -68,7 +69,7 @@ const makeNode = (
         publishFinal: (message) => isMute || isCut() ? Effect.void : link.publishFinal(message)
       }))
     )
-    const request: Node["request"] = (request) =>
+    const send: Node["send"] = (request) =>
       Effect.gen(function*() {
         const connection = yield* frontend.connect
         const replies: Array<string> = []
@@ -80,8 +81,8 @@ const makeNode = (
         return replies
       }).pipe(Effect.orDie)
     const node: Node = {
-      said,
-      request,
+      log,
+      send,
       start: Effect.gen(function*() {
         scope = yield* Scope.make()
         isMute = false
@@ -95,14 +96,14 @@ const makeNode = (
         isMute = true
         return node.stop
       }),
-      standStill: TestClock.adjust("3 millis").pipe(
+      stall: TestClock.adjust("3 millis").pipe(
         Effect.zipRight(awake.close),
-        Effect.zipRight(Effect.scoped(request("the last thing it saw")))
+        Effect.zipRight(Effect.scoped(send("during the stall")))
       ),
-      goOn: Effect.zipRight(awake.open, settle),
-      ask: (text) => Effect.scoped(Effect.map(request(text), (replies) => replies[0]))
+      resume: Effect.zipRight(awake.open, settle),
+      request: (text) => Effect.scoped(Effect.map(send(text), (replies) => replies[0]))
     }
-    // A handler may be left that never answers, and time stands still by now.
+    // A handler may be left that never completes, and the clock does not advance any more.
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
         yield* awake.open
@@ -116,7 +117,7 @@ const makeNode = (
     return node
   })
 
-/** The two servers of a pair in memory, not started yet. `altered` replaces operations of their links. */
+/** A pair in memory, not started yet. `altered` replaces operations of the links. */
 export const makePair = (
   handler: Handler.Handler = Handler.echo,
   policy: PolicyName | { readonly [R in Role]: PolicyName } = "classic",
@@ -138,7 +139,7 @@ export const makePair = (
       links,
       primary: yield* node("primary"),
       backup: yield* node("backup"),
-      /** Lets nothing through from now on, while the connections stay. */
+      /** Drops all heartbeats until `heal`, while the connections stay. */
       cut: Effect.sync(() => {
         isCut = true
       }),
@@ -148,19 +149,19 @@ export const makePair = (
     }
   })
 
-/** A peer that is no member: whatever it is told to publish, and what it heard. It is there as long as the scope. */
+/** A scripted peer, which lives as long as the scope: it publishes what it is given, and records what it receives. */
 export const foreignPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
   Effect.gen(function*() {
     const peer = Context.get(yield* Layer.build(link), PeerLink.PeerLink)
-    const heard: Array<string> = []
+    const received: Array<string> = []
     yield* Stream.runForEach(peer.messages, (batch) =>
       Effect.sync(() => {
-        heard.push(...batch.map((frames) => frames.map((frame) => Buffer.from(frame).toString()).join("|")))
+        received.push(...batch.map((frames) => frames.map((frame) => Buffer.from(frame).toString()).join("|")))
       })).pipe(Effect.forkScoped)
     return {
-      heard,
+      received,
       publish: peer.publish,
-      says: (...frames: Array<string>) =>
+      reports: (...frames: Array<string>) =>
         Effect.zipRight(peer.publish(frames.map((frame) => Buffer.from(frame))), settle)
     }
   })

@@ -104,7 +104,7 @@ export interface RunOptions {
 }
 
 /** A line of a hardened server tells behind a transition what it was decided by, often in milliseconds. */
-const evidence = / \((?:the peer reports|no heartbeat from the peer|the peer is gone|this process did not run) .*\)$/
+const evidence = / \((?:the peer reports|no heartbeat from the peer|the peer is down|this process did not run) .*\)$/
 
 /** Starts a program. With the scope it is killed, if it has not ended by then. */
 export const run = (
@@ -239,7 +239,7 @@ export const startLine: { readonly [R in Role]: string } = {
 
 /** What a backup logs when it refuses votes although it receives nothing from its primary. */
 export const votesRefused = (primary: string): string =>
-  `W: votes are refused: no heartbeat from the primary at ${primary} for N s, waiting for it; ` +
+  `W: votes are rejected: no heartbeat from the primary at ${primary} for N s, waiting for it; ` +
   "start the primary, or bstar promote"
 
 /** The text with a fixed length of silence, which depends on how busy the machine is. */

@@ -1,6 +1,6 @@
 /**
- * A network with a one-way delay as TCP sees it, where making a connection and being refused take their time, too. It needs
- * Linux with user and network namespaces, a TUN device and Python.
+ * A network with a one-way delay below TCP, so that connections and refusals are delayed, too. Needs Linux with user and network
+ * namespaces, a TUN device and Python.
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
@@ -13,12 +13,12 @@ const unshare = ["unshare", "--user", "--map-root-user", "--net"]
 
 const reflector = ["python3", path.join(import.meta.dirname, "reflector.py")]
 
-/** Whether there can be such a network here. */
+/** Whether this system can have such a network. */
 export const isAvailable = (): boolean =>
   process.platform === "linux" &&
   spawnSync(unshare[0]!, [...unshare.slice(1), ...reflector, "0"], { input: "" }).status === 0
 
-/** Where programs listen, and where they connect to for the delay. */
+/** The address to listen at, and the address to connect to with the delay. */
 export const addresses = { listen: "10.9.0.1", connect: "10.9.0.2" } as const
 
 const start = (
@@ -34,7 +34,7 @@ const start = (
     return child
   })
 
-/** Makes a network of its own, and gives what to put before a command to run it there. */
+/** Makes a network namespace. Succeeds with the prefix of a command that runs in it. */
 export const make = (
   delayMillis: number
 ): Effect.Effect<readonly [string, ...ReadonlyArray<string>], never, Scope.Scope> =>
@@ -43,7 +43,7 @@ export const make = (
     ({ pid }) => ["nsenter", `--target=${pid}`, "--user", "--net"]
   )
 
-/** Makes it of the network namespace in which this process is root, and gives what changes its delay. */
+/** Adds the delay to the network namespace of this process, which must be root in it. Succeeds with a function to change the delay. */
 export const makeHere = (
   delayMillis: number
 ): Effect.Effect<(delayMillis: number) => Effect.Effect<void>, never, Scope.Scope> =>

@@ -1,8 +1,8 @@
 /**
- * A TCP relay in user space that takes its time: a network with a one-way delay, where the kernel has none to offer.
+ * A TCP relay in user space with a one-way delay, for kernels that cannot delay packets.
  *
- * A client sees its connection as established at once, which no relay can help. Everything else costs what it costs on a
- * network: the target accepts after three delays (SYN, SYN-ACK, ACK), every byte takes one, in order, in both directions.
+ * The connection of a client is established at once, which a relay cannot avoid. Everything else takes as long as on a network: the
+ * target accepts after three delays (SYN, SYN-ACK, ACK), every byte takes one, in order, in both directions.
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
@@ -17,7 +17,7 @@ export interface Relay {
   readonly connectionCount: () => number
   /** Changes the one-way delay of what is sent from now on. */
   readonly setDelay: (millis: number) => Effect.Effect<void>
-  /** Nothing passes until it is healed, and no connection breaks: a cut cable. What is sent meanwhile passes afterwards. */
+  /** Passes nothing until it is healed, and closes no connection: a cut cable. Bytes sent meanwhile pass afterwards. */
   readonly cut: Effect.Effect<void>
   readonly heal: Effect.Effect<void>
   /** Resets every connection in both directions, at once. */
@@ -27,8 +27,8 @@ export interface Relay {
 export interface Options {
   readonly delayMillis: number
   /**
-   * Whether connections are refused while nothing listens at the target's port, one delay after that has changed. A process
-   * that ended is known by it. Needs `/proc/net/tcp`; without it connections are accepted, and reset three delays later.
+   * Whether connections are refused while no process listens at the target's port, one delay after that has changed: crash evidence
+   * passes the relay. Needs `/proc/net/tcp`; without it connections are accepted, and reset three delays later.
    */
   readonly refuses?: boolean
 }
@@ -36,7 +36,7 @@ export interface Options {
 /** TCP gives a SYN, a SYN-ACK and an ACK before the target knows of a connection. */
 const setupDelays = 3
 
-/** How often the target's port is looked at, in milliseconds. */
+/** Time between two looks at the target's port, in milliseconds. */
 const lookMillis = 5
 
 const portOf = (endpoint: string) => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1))
@@ -45,7 +45,7 @@ const tables = ["/proc/net/tcp", "/proc/net/tcp6"].filter((file) => fs.existsSyn
 
 const buffer = Buffer.alloc(64 * 1024)
 
-/** Whether some process listens at a port of this host. Of a table only what comes first is read, the sockets that listen. */
+/** Whether a process listens at a port of this host. Listening sockets come first in a table, so only its beginning is read. */
 const isListening = (port: number): boolean => {
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`
   return tables.some((table) => {
@@ -70,7 +70,7 @@ const isListening = (port: number): boolean => {
   })
 }
 
-/** One direction of a connection: what is put in comes out in order, one delay later, unless the relay is cut. */
+/** One direction of a connection: actions run in order, one delay later, unless the relay is cut. */
 const makeLine = (millis: () => number, isCut: () => boolean) => {
   const queue: Array<{ readonly at: number; readonly run: () => void }> = []
   let timer: NodeJS.Timeout | undefined
@@ -107,7 +107,7 @@ interface Connection {
   readonly reset: () => void
 }
 
-/** Connects a client to the target, and carries what both send. */
+/** Connects a client to the target, and carries the bytes of both. */
 const carry = (
   client: net.Socket,
   target: { readonly host: string; readonly port: number },

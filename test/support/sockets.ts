@@ -33,7 +33,7 @@ const freePort = Effect.async<number>((resume) => {
   })
 })
 
-/** An endpoint that nobody uses. */
+/** An unused endpoint. */
 export const freshEndpoint = (transport: Transport): Effect.Effect<string, never, Scope.Scope> => {
   switch (transport) {
     case "inproc":
@@ -58,7 +58,7 @@ export const listen = <E>(
 ): Effect.Effect<Mailbox.ReadonlyMailbox<Frames.Frames, E>, never, Scope.Scope> =>
   Mailbox.fromStream(Stream.flattenIterables(messages))
 
-/** Builds a frontend; what it is asked can be taken one by one. */
+/** Builds a frontend. Its requests can be taken one by one. */
 export const serve = (layer: Layer.Layer<Frontend, SocketError>) =>
   Effect.gen(function*() {
     const frontend = Context.get(yield* Layer.build(layer), Frontend)
@@ -69,7 +69,7 @@ export const serve = (layer: Layer.Layer<Frontend, SocketError>) =>
     return { requests, reply: frontend.reply }
   })
 
-/** Opens a client's end; the replies can be taken one by one. */
+/** Opens the end of a client. Its replies can be taken one by one. */
 export const open = <E>(connect: Effect.Effect<Connection, E, Scope.Scope>) =>
   Effect.gen(function*() {
     const { events, run, send } = yield* connect
@@ -80,7 +80,7 @@ export const open = <E>(connect: Effect.Effect<Connection, E, Scope.Scope>) =>
     return { send, replies, events }
   })
 
-/** Hands on what a stream gives as a connection hands on its messages. */
+/** A stream as the `run` of a connection. */
 export const runOf = (
   messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
 ): Connection["run"] =>
@@ -89,11 +89,11 @@ export const runOf = (
 /** Nothing is logged. */
 export const quiet = Logger.remove(Logger.defaultLogger)
 
-/** Looks again and again until it is so. */
+/** Repeats a check until it is true. */
 export const eventually = <E, R>(check: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
   Effect.asVoid(Effect.repeat(check, { until: (yes) => yes, schedule: Schedule.spaced("1 millis") }))
 
-/** Rejected promises that nobody handles, in the current scope. */
+/** Unhandled rejections of promises in the current scope. */
 export const unhandledRejections: Effect.Effect<ReadonlyArray<unknown>, never, Scope.Scope> = Effect.gen(function*() {
   const seen: Array<unknown> = []
   const listener = (reason: unknown) => {

@@ -35,7 +35,7 @@ describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
         )
         yield* server.kill(signal)
         assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
-        assert.include(server.lines, "I: stopped in good order")
+        assert.include(server.lines, "I: stopped cleanly")
       }))
   }
 
@@ -71,7 +71,7 @@ describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
       )
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
-      assert.include(server.lines, "I: stopped in good order")
+      assert.include(server.lines, "I: stopped cleanly")
     }))
 
   it.scopedLive("a hook leaves no process behind that is not dead, nor holds up its server with one that is", () =>

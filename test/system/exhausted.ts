@@ -4,7 +4,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as guardianClient from "../../src/command/guardianClient.ts"
 import { mayRun } from "../../src/command/ProcessGroup.ts"
-import { whole } from "../../src/internal/Spawned.ts"
+import { withStreams } from "../../src/internal/Spawned.ts"
 import { publicKeys } from "../../src/security/keyFiles.ts"
 import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
 
@@ -35,7 +35,7 @@ const during = await exhausted(async () => {
   await Effect.runPromise(Effect.sleep("200 millis"))
   const spawned = () => {
     try {
-      return whole(spawn("true", { stdio: "pipe" })).pid
+      return withStreams(spawn("true", { stdio: "pipe" })).pid
     } catch (error) {
       return String(error)
     }

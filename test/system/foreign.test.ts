@@ -158,7 +158,7 @@ describe("takeover", () => {
       const { at, frontend, peer, server } = yield* start("backup", quick)
       const { ask, replies } = yield* dealer(frontend)
       yield* Effect.forkScoped(Effect.repeat(ask("anybody?"), Schedule.spaced("10 millis")))
-      yield* server.waitForLine(/^W: votes are refused: /)
+      yield* server.waitForLine(/^W: votes are rejected: /)
       const beats = yield* peer.heard.more(10)
       assert.deepStrictEqual(beats.map(({ frames }) => frames.join()), beats.map(() => "2"))
       assert.deepStrictEqual(server.lines.map(withoutSeconds), [startLine.backup, votesRefused(at.primary.state)])

@@ -47,8 +47,8 @@ const readyAsPassive: { readonly [R in Role]: string } = {
   backup: "I: connected to primary (active), ready as passive"
 }
 const takeover = "I: failover successful, ready as active"
-const peerGone = (at: Endpoints, role: Role) => `I: the peer is gone (connection to ${at[role].state} refused)`
-const stoodStill = /^I: this process stood still for too long to know who is active/
+const peerGone = (at: Endpoints, role: Role) => `I: the peer is down (connection to ${at[role].state} refused)`
+const stalled = /^I: this process stalled, (?:restarting|rejoining)/
 
 type Pair = { readonly [R in Role]: Process }
 
@@ -193,7 +193,7 @@ describe("SIGTERM", () => {
       yield* beforeAnyExpiry(Effect.zipRight(backup.waitForLine(takeover), more(100)))
       yield* Fiber.interrupt(asking)
       assert.strictEqual(words.entries.at(-1)!.frames.join(), "1")
-      assert.deepStrictEqual(primary.lines.slice(-2), ["I: stopped in good order", "W: interrupted"])
+      assert.deepStrictEqual(primary.lines.slice(-2), ["I: stopped cleanly", "W: interrupted"])
       assert.strictEqual(primary.stderr() + backup.stderr(), "")
     }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 
@@ -213,7 +213,7 @@ describe("SIGTERM", () => {
       yield* again.waitForLine(readyAsPassive.backup)
       yield* clients.answers("primary", 10)
       assert.deepStrictEqual(clients.answered("backup", 0), [])
-      assert.deepStrictEqual(primary.lines.filter((line) => !line.startsWith("I: the peer is gone")), [
+      assert.deepStrictEqual(primary.lines.filter((line) => !line.startsWith("I: the peer is down")), [
         startLine.primary,
         readyAsActive
       ])
@@ -232,7 +232,7 @@ describe("SIGSTOP longer than the expiry, and SIGCONT", () => {
       const from = clients.asked()
       yield* clients.answers("backup", 20)
       yield* primary.kill("SIGCONT")
-      yield* primary.waitForLine(stoodStill)
+      yield* primary.waitForLine(stalled)
       yield* primary.waitForLine(readyAsPassive.primary)
       yield* clients.answers("backup", 100)
       assert.deepStrictEqual(clients.answered("primary", from), [])
@@ -253,7 +253,7 @@ describe("SIGSTOP longer than the expiry, and SIGCONT", () => {
         yield* backup.kill("SIGSTOP")
         yield* words.more(5)
         yield* backup.kill("SIGCONT")
-        yield* backup.waitForLine(stoodStill)
+        yield* backup.waitForLine(stalled)
         yield* again.waitForLine("I: backup (passive) is restarting, ready as active")
         yield* backup.waitForLine(readyAsPassive.backup, 3)
         yield* untilAnswered(at.primary.frontend)

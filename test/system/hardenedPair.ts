@@ -12,7 +12,7 @@ export const graceMillis = 1000
 
 export const readyAsActive = /ready as active$/
 export const readyAsPassive = /ready as passive$/
-export const stalled = /stood still|stalled/
+export const stalled = /stalled/
 
 /** Starts a server. It has written its first line. */
 export const start = (

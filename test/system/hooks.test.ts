@@ -106,8 +106,8 @@ describe("hooks that are commands", () => {
         "on-stop backup ACTIVE BACKUP Stopping"
       ])
       assert.deepStrictEqual(
-        backup.lines.filter((line) => /in good order|interrupted/.test(line)),
-        ["I: stopped in good order", "W: interrupted"]
+        backup.lines.filter((line) => /stopped cleanly|interrupted/.test(line)),
+        ["I: stopped cleanly", "W: interrupted"]
       )
       assert.strictEqual(backup.stderr(), "")
     }))

@@ -73,7 +73,7 @@ describe("bstar --keys", () => {
       const metrics = yield* Effect.promise(() => fetch(`${url}/metrics`).then((response) => response.text()))
       assert.match(
         metrics,
-        /^bstar_refused_connections_total\{(?=.*port="frontend")(?=.*reason="unknown")(?=.*role="backup").*\} 3$/m
+        /^bstar_rejected_connections_total\{(?=.*port="frontend")(?=.*reason="unknown")(?=.*role="backup").*\} 3$/m
       )
 
       const { request } = yield* makeClient(at, alice)
@@ -191,8 +191,8 @@ describe("bstar --keys", () => {
       yield* says(`bstar keygen ${keys} --client NAME adds one`, ...server)
       fs.rmSync(path.join(keys, "backup.key"))
       yield* says("the public key of the backup", ...server, "--clients", "anyone")
-      yield* says("comes first", "keygen", keys, "--client", "bob")
-      yield* says("primary.key is there already", "keygen", keys)
+      yield* says("run bstar keygen", "keygen", keys, "--client", "bob")
+      yield* says("primary.key exists already", "keygen", keys)
       yield* says(
         "one of --client, --worker and --next at a time",
         "keygen",

@@ -29,7 +29,7 @@ describe("logs", () => {
       const { backup } = yield* takenOver("--policy", "hardened", "--log-format", "json")
       const line = yield* backup.waitForLine(/failover/)
       const { annotations, logLevel, message, timestamp } = JSON.parse(line)
-      const { evidence, ...others } = annotations
+      const { explanation, ...others } = annotations
       assert.deepStrictEqual([message, logLevel, others], ["failover successful, ready as active", "INFO", {
         package: "effect-binary-star",
         role: "backup",
@@ -38,11 +38,11 @@ describe("logs", () => {
         to: "ACTIVE",
         cause: "ClientRequest"
       }])
-      const [, millis] = silence.exec(evidence) ?? []
+      const [, millis] = silence.exec(explanation) ?? []
       assert.isAtLeast(Number(millis), 400)
       assert.isBelow(Math.abs(Date.now() - Date.parse(timestamp)), 60_000)
       const passive = JSON.parse(yield* backup.waitForLine(/ready as passive/))
-      assert.strictEqual(passive.annotations.evidence, "the peer reports ACTIVE")
+      assert.strictEqual(passive.annotations.explanation, "the peer reports ACTIVE")
       // What is no transition has none of this.
       yield* backup.kill("SIGTERM")
       assert.notProperty(JSON.parse(yield* backup.waitForLine(/interrupted/)).annotations, "event")

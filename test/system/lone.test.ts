@@ -44,7 +44,7 @@ describe("a backup whose primary was never there", () => {
       yield* heard.find(() => true)
       const { loop, replies } = yield* asking(at.backup.frontend)
       yield* Effect.fork(loop)
-      yield* backup.waitForLine(/^W: votes are refused: .*a subscriber is connected/)
+      yield* backup.waitForLine(/^W: votes are rejected: .*a subscriber is connected/)
       assert.strictEqual(replies.entries.length, 0)
     }))
 
@@ -54,7 +54,7 @@ describe("a backup whose primary was never there", () => {
       const backup = yield* lone(at, {})
       const { loop, replies } = yield* asking(at.backup.frontend)
       const fiber = yield* Effect.fork(loop)
-      yield* backup.waitForLine(/^W: votes are refused: .*start the primary, or bstar promote/)
+      yield* backup.waitForLine(/^W: votes are rejected: .*start the primary, or bstar promote/)
       assert.strictEqual(replies.entries.length, 0)
       yield* Fiber.interrupt(fiber)
       const primary = yield* foreignPeer("primary", at)

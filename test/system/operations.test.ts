@@ -294,7 +294,7 @@ describe("bstar switchover", () => {
 
       yield* backup.kill("SIGKILL")
       yield* backup.exit
-      yield* ends(1, /E: .*not handed over: the peer does not stand by/, command)
+      yield* ends(1, /E: .*not handed over: the peer is not ready as passive/, command)
 
       const inactive = yield* operate(["switchover", "--http", place.http.backup, "--reason", "why not"])
       assert.strictEqual(inactive.code, 1)

@@ -55,8 +55,8 @@ describe("bstar run", () => {
       assert.deepStrictEqual(yield* primary.exit, { code: 0, signal: null })
       assert.match(yield* backup.waitForLine(startedBy), /: backup (PASSIVE|REJOINING) -> ACTIVE /)
       assert.deepStrictEqual(
-        primary.lines.filter((line) => /is stopped$|in good order$|interrupted$/.test(line)),
-        [`I: ${process.execPath} is stopped`, "I: stopped in good order", "W: interrupted"]
+        primary.lines.filter((line) => /was stopped$|stopped cleanly$|interrupted$/.test(line)),
+        [`I: ${process.execPath} was stopped`, "I: stopped cleanly", "W: interrupted"]
       )
       assert.isTrue(log.lives()[0]!.wasAsked)
 
@@ -119,7 +119,7 @@ describe("bstar run", () => {
       process.kill(guardian, "SIGTERM")
       process.kill(guardian, "SIGINT")
       process.kill(guardian, "SIGKILL")
-      yield* primary.waitForLine(/^W: .* was killed: its guardian has died$/)
+      yield* primary.waitForLine(/^W: .* was killed: its guardian died$/)
       const next = yield* primary.waitForLine(startedBy, primary.lines.length)
       assert.notInclude(next, `child of ${guardian}:`)
       assert.strictEqual(log.lives().length, 2)
@@ -144,7 +144,7 @@ describe("bstar run", () => {
         const server = yield* startRun("primary", yield* freeEndpoints, "100 millis", [], command)
         assert.deepStrictEqual(yield* server.exit, { code, signal: null })
         assert.include(server.lines, line)
-        assert.deepStrictEqual(server.lines.slice(-2), ["I: stopped in good order", "W: interrupted"])
+        assert.deepStrictEqual(server.lines.slice(-2), ["I: stopped cleanly", "W: interrupted"])
         assert.strictEqual(server.stderr(), "")
       }))
   }
@@ -256,7 +256,7 @@ describe("bstar run", () => {
         yield* server.kill("SIGSTOP")
         yield* Effect.sleep("1600 millis")
         yield* server.kill("SIGCONT")
-        yield* server.waitForLine(/^I: this process stood still, but it has no peer/, from)
+        yield* server.waitForLine(/^I: this process stalled, but it has no peer/, from)
       }
       yield* Effect.sleep("500 millis")
       assert.deepStrictEqual(log.lives().map((life) => [life.group, life.wasAsked]), [[group, false]])

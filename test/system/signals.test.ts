@@ -103,7 +103,7 @@ const stopsInOrder = ({ peer, server }: Effect.Effect.Success<typeof activeServe
     assert.deepStrictEqual(server.lines.slice(-4), [
       begun,
       "I: on-stop: done",
-      "I: stopped in good order",
+      "I: stopped cleanly",
       "W: interrupted"
     ])
     yield* goodbye
@@ -187,7 +187,7 @@ describe("F15 signals", () => {
         yield* server.kill(signal)
         assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
         assert.isTrue(log.lives()[0]!.wasAsked)
-        assert.include(server.lines, "I: stopped in good order")
+        assert.include(server.lines, "I: stopped cleanly")
       }))
   }
 })
@@ -221,7 +221,7 @@ describe("signals", () => {
         const server = yield* bstar(serverArgs("backup", at, "50 millis"))
         yield* server.waitForLine(startLine.backup)
         const clients = yield* underLoad(at.backup.frontend)
-        yield* server.waitForLine(/^W: votes are refused: /)
+        yield* server.waitForLine(/^W: votes are rejected: /)
         yield* peer.heard.more(10)
         yield* endsCleanly(server, signal)
         assert.strictEqual(

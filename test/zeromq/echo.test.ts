@@ -83,7 +83,7 @@ const isSame = (one: Frames.Frames, other: Frames.Frames) =>
 
 describe("a member echoes", () => {
   for (const [name, client] of Object.entries(clients)) {
-    it.scopedLive(`whatever ${name} asks, as it is`, () =>
+    it.scopedLive(`requests of ${name} unchanged`, () =>
       Effect.gen(function*() {
         const { frontend } = yield* startAlone(Handler.echo, { maxMessageSize: 16 * 1024 * 1024 })
         const { reply, send } = yield* client(frontend)
@@ -94,7 +94,7 @@ describe("a member echoes", () => {
       }))
   }
 
-  it.scopedLive("to 100 clients at a time, to each its own and nothing of the others", () =>
+  it.scopedLive("requests of 100 clients at a time, each reply to its own client", () =>
     Effect.gen(function*() {
       const { frontend, member } = yield* startAlone(Handler.echo)
       const kinds = Object.values(clients)
@@ -116,9 +116,9 @@ describe("a member echoes", () => {
       const { request } = yield* BinaryStarClient.make({ servers: [frontend], timeout: "30 seconds" }).pipe(
         Effect.provide([ZmqClientLink.layer, quiet])
       )
-      const asked = Array.from({ length: 2000 }, (_, i) => String(i))
-      const replies = yield* Effect.forEach(asked, (text) => request(text), { concurrency: "unbounded" })
-      assert.deepStrictEqual(replies.map(Frames.toString), asked)
+      const requestTexts = Array.from({ length: 2000 }, (_, i) => String(i))
+      const replies = yield* Effect.forEach(requestTexts, (text) => request(text), { concurrency: "unbounded" })
+      assert.deepStrictEqual(replies.map(Frames.toString), requestTexts)
     }))
 })
 
@@ -221,7 +221,7 @@ describe("two pairs in one process", () => {
         primary,
         backup,
         killPrimary: Scope.close(primaryScope, Exit.void),
-        ask: (text: string) => client.request(text).pipe(Effect.map(texts), Effect.provide(quiet))
+        request: (text: string) => client.request(text).pipe(Effect.map(texts), Effect.provide(quiet))
       }
     })
 
@@ -237,12 +237,12 @@ describe("two pairs in one process", () => {
           yield* becomes(primary, "ACTIVE")
           yield* becomes(backup, "PASSIVE")
         }
-        assert.deepStrictEqual(yield* red.ask("1"), ["red", "1"])
-        assert.deepStrictEqual(yield* blue.ask("1"), ["blue", "1"])
+        assert.deepStrictEqual(yield* red.request("1"), ["red", "1"])
+        assert.deepStrictEqual(yield* blue.request("1"), ["blue", "1"])
         yield* red.killPrimary
-        assert.deepStrictEqual(yield* red.ask("2"), ["red", "2"])
+        assert.deepStrictEqual(yield* red.request("2"), ["red", "2"])
         assert.strictEqual(yield* red.backup.state, "ACTIVE")
-        assert.deepStrictEqual(yield* blue.ask("2"), ["blue", "2"])
+        assert.deepStrictEqual(yield* blue.request("2"), ["blue", "2"])
         assert.strictEqual(yield* blue.primary.state, "ACTIVE")
         assert.strictEqual(yield* blue.backup.state, "PASSIVE")
       }))

@@ -10,9 +10,9 @@ import * as Zmq from "../../src/zeromq/Zmq.ts"
 /** Holds the event loop; the sockets go on in their own thread. */
 const hold = (milliseconds: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
 
-describe("fresh evidence first", () => {
-  for (const first of ["vote", "word"]) {
-    it.live(`a stalled backup that finds a vote and a word from its peer stays passive (${first} first)`, () =>
+describe("heartbeats before votes", () => {
+  for (const first of ["vote", "heartbeat"]) {
+    it.live(`H6 a stalled backup that finds a vote and a heartbeat of its peer stays passive (${first} first)`, () =>
       Effect.gen(function*() {
         const publisher = new zmq.Publisher({ linger: 0, sendTimeout: 0 })
         const client = new zmq.Dealer({ linger: 0, sendTimeout: 0 })
@@ -36,14 +36,14 @@ describe("fresh evidence first", () => {
           Effect.provide(yield* Layer.build(Zmq.layer(options)))
         )
         client.connect(options.frontend)
-        const word = () => publisher.send("3")
-        yield* Effect.promise(word).pipe(
+        const heartbeat = () => publisher.send("3")
+        yield* Effect.promise(heartbeat).pipe(
           Effect.delay("20 millis"),
           Effect.forever,
           Effect.fork,
-          (speaking) =>
+          (publishing) =>
             Effect.flatMap(
-              speaking,
+              publishing,
               (fiber) =>
                 Stream.runDrain(Stream.takeUntil(member.changes, (state) => state === "PASSIVE")).pipe(
                   Effect.zipRight(fiber.interruptAsFork(fiber.id()))
@@ -55,7 +55,7 @@ describe("fresh evidence first", () => {
           hold(250)
           const vote = () => client.send(["", "vote"])
           yield* Effect.promise(async () => {
-            await Promise.all(first === "vote" ? [vote(), word()] : [word(), vote()])
+            await Promise.all(first === "vote" ? [vote(), heartbeat()] : [heartbeat(), vote()])
             hold(50)
           })
           while ((yield* member.counters).rejected === rejected) {

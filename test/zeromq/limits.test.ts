@@ -17,7 +17,7 @@ import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
 import * as Zmtp from "../campaigns/fuzz/zmtp.ts"
 import { eventually, freshEndpoint, listen, message, texts, unhandledRejections } from "../support/sockets.ts"
 
-/** A primary without a peer, which answers at once, and what it logs. */
+/** A primary without a peer, which serves at once, and its log lines. */
 const serve = (handler: Handler.Handler, options: Partial<Options> = {}) =>
   Effect.gen(function*() {
     const [frontend, stateEndpoint, peerEndpoint] = (yield* Effect.replicateEffect(freshEndpoint("tcp"), 3)) as [
@@ -26,12 +26,12 @@ const serve = (handler: Handler.Handler, options: Partial<Options> = {}) =>
       string
     ]
     const settings: Options = { role: "primary", policy: "classic", frontend, stateEndpoint, peerEndpoint, ...options }
-    const said: Array<string> = []
-    const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => said.push(String(message))))
+    const lines: Array<string> = []
+    const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => lines.push(String(message))))
     const context = yield* Layer.build(
       layer(settings, handler).pipe(Layer.provide(Zmq.layer(settings)), Layer.provide(logger))
     )
-    return { frontend, state: stateEndpoint, said, member: Context.get(context, BinaryStar) }
+    return { frontend, state: stateEndpoint, lines, member: Context.get(context, BinaryStar) }
   })
 
 const echo: Handler.Handler = ({ body }) => body
@@ -44,7 +44,7 @@ const dealer = (frontend: string) =>
     return {
       ...socket,
       replies,
-      ask: (...frames: ReadonlyArray<string>) => socket.send([Frames.delimiter, ...message(...frames)]),
+      request: (...frames: ReadonlyArray<string>) => socket.send([Frames.delimiter, ...message(...frames)]),
       reply: Effect.map(replies.take, (reply) => texts(reply.slice(1)))
     }
   })
@@ -55,54 +55,54 @@ const client = (frontend: string): Effect.Effect<BinaryStarClient.BinaryStarClie
     Effect.orDie
   )
 
-/** Another client is served as if nothing were. */
+/** Another client is served. */
 const isWell = (frontend: string) =>
   Effect.gen(function*() {
     const other = yield* dealer(frontend)
-    yield* other.ask("still there?")
-    assert.deepStrictEqual(yield* other.reply, ["still there?"])
+    yield* other.request("still served?")
+    assert.deepStrictEqual(yield* other.reply, ["still served?"])
   }).pipe(Effect.scoped)
 
-const refusedBy = ({ member }: { readonly member: BinaryStar["Type"] }, count: number) =>
+const untilRejected = ({ member }: { readonly member: BinaryStar["Type"] }, count: number) =>
   eventually(Effect.map(member.report, ({ connections }) => connections.rejected >= count))
 
 describe("a client that", () => {
-  it.scopedLive("sends a frame that is too large is cut off; the largest is answered", () =>
+  it.scopedLive("sends a frame above the limit is disconnected; a frame at the limit is served", () =>
     Effect.gen(function*() {
       const server = yield* serve(echo, { maxMessageSize: 10_000 })
-      const { ask, reply } = yield* dealer(server.frontend)
-      yield* ask("x".repeat(10_000))
+      const { request, reply } = yield* dealer(server.frontend)
+      yield* request("x".repeat(10_000))
       assert.strictEqual((yield* reply)[0]!.length, 10_000)
       const raw = yield* Zmtp.introduced(server.frontend)
       yield* raw.write(Zmtp.message(Buffer.alloc(0), Buffer.alloc(10_001)))
       yield* raw.closed
-      // What it only claims is believed, too.
+      // A size that is only announced counts, too.
       const liar = yield* Zmtp.introduced(server.frontend)
       yield* liar.write(Zmtp.head(Number.MAX_SAFE_INTEGER, 0))
       yield* liar.closed
       yield* isWell(server.frontend)
     }))
 
-  it.scopedLive("sends too many frames is told so", () =>
+  it.scopedLive("sends too many frames receives an error", () =>
     Effect.gen(function*() {
-      const { frontend, member, said } = yield* serve(echo, { maxFrames: 8 })
+      const { frontend, member, lines } = yield* serve(echo, { maxFrames: 8 })
       const { request } = yield* client(frontend)
       const frames = (count: number) => message(...Array.from({ length: count }, () => "x"))
       assert.lengthOf(yield* request(frames(6)), 6)
       const error = yield* Effect.flip(request(frames(7)))
       assert.deepStrictEqual([error.reason, Frames.toString(error.detail ?? [])], [
         "Failed",
-        "9 frames, of 8 that a request may have"
+        "9 frames, more than the limit of 8 per request"
       ])
       const legacy = yield* dealer(frontend)
-      yield* legacy.ask(...Array.from({ length: 8 }, () => "too many"))
-      yield* legacy.ask("few")
+      yield* legacy.request(...Array.from({ length: 8 }, () => "too many"))
+      yield* legacy.request("few")
       assert.deepStrictEqual(yield* legacy.reply, ["few"])
       assert.strictEqual((yield* member.counters).limited, 2)
-      assert.lengthOf(said.filter((line) => /: 9 frames, of 8 .* refused/.test(line)), 1)
+      assert.lengthOf(lines.filter((line) => /request rejected: 9 frames/.test(line)), 1)
     }))
 
-  it.scopedLive("has as much under way as it may have is refused more, and nobody else is", () =>
+  it.scopedLive("has as many requests in progress as it may is rejected, and no other client is", () =>
     Effect.gen(function*() {
       const release = yield* Deferred.make<void>()
       const { frontend, member } = yield* serve(
@@ -123,7 +123,7 @@ describe("a client that", () => {
       assert.isAtLeast((yield* member.counters).limited, 1)
     }))
 
-  it.scopedLive("asks a lot waits for itself: everybody has a turn", () =>
+  it.scopedLive("sends many requests does not delay others: clients take turns", () =>
     Effect.gen(function*() {
       const order: Array<string> = []
       const release = yield* Deferred.make<void>()
@@ -136,86 +136,89 @@ describe("a client that", () => {
         { concurrency: 1 }
       )
       const greedy = yield* dealer(frontend)
-      yield* greedy.ask("greedy")
+      yield* greedy.request("greedy")
       yield* eventually(Effect.sync(() => order.length === 1))
       for (let i = 1; i < 900; i++) {
-        yield* greedy.ask("greedy")
+        yield* greedy.request("greedy")
       }
       const modest = yield* Effect.replicateEffect(dealer(frontend), 3)
-      yield* Effect.forEach(modest, ({ ask }, i) => ask(`modest ${i}`), { discard: true })
-      // Not before they have come in, which nothing tells.
+      yield* Effect.forEach(modest, ({ request }, i) => request(`modest ${i}`), { discard: true })
+      // Until they have arrived, for which there is no event.
       yield* Effect.sleep("100 millis")
       yield* Deferred.succeed(release, undefined)
       yield* Effect.forEach(modest, ({ reply }) => reply, { discard: true })
-      // What was in hand or in line before is the greedy one's; as soon as the others are there, it has every other turn.
-      const first = order.findIndex((who) => who !== "greedy")
+      // Requests in progress or queued before are the greedy client's. Once the others have arrived, clients take turns.
+      const first = order.findIndex((client) => client !== "greedy")
       assert.isAtMost(first, 8)
       assert.isAtMost(order.indexOf("modest 2"), first + 8)
       yield* eventually(Effect.sync(() => order.length === 903))
     }))
 
-  it.scopedLive("does not say who it is has to go, and is counted", () =>
+  it.scopedLive("does not complete the handshake is disconnected, and counted", () =>
     Effect.gen(function*() {
       const server = yield* serve(echo, { handshakeTimeout: "50 millis" })
       const silent = yield* Zmtp.connect(server.frontend)
       const half = yield* Zmtp.connect(server.frontend)
       yield* half.write(Zmtp.greeting)
       yield* Effect.zipRight(silent.closed, half.closed)
-      yield* refusedBy(server, 2)
+      yield* untilRejected(server, 2)
       const stranger = yield* Zmtp.connect(server.frontend)
       yield* stranger.write(Zmtp.greetingOf("PLAIN"))
       yield* stranger.closed
-      yield* refusedBy(server, 3)
+      yield* untilRejected(server, 3)
       // One line for each reason.
-      const told = () => server.said.filter((line) => /a connection to tcp.* was refused: /.test(line))
-      yield* eventually(Effect.sync(() => told().length === 2))
-      assert.match(told()[0]!, /it was given up, or took too long$/)
+      const rejections = () => server.lines.filter((line) => /^tcp.*: rejected a connection: /.test(line))
+      yield* eventually(Effect.sync(() => rejections().length === 2))
+      assert.match(rejections()[0]!, /the handshake was not completed, or not in time$/)
       yield* eventually(Effect.map(server.member.report, ({ connections }) => connections.open === 0))
       yield* isWell(server.frontend)
     }))
 
-  it.scopedLive("does not answer when it is asked whether it is there has to go", () =>
+  it.scopedLive("does not answer pings is disconnected", () =>
     Effect.gen(function*() {
       const server = yield* serve(echo, { ping: "50 millis" })
       const mute = yield* Zmtp.introduced(server.frontend)
       const alive = yield* dealer(server.frontend)
-      yield* alive.ask("before")
+      yield* alive.request("before")
       yield* alive.reply
       yield* mute.closed
-      yield* alive.ask("after")
+      yield* alive.request("after")
       assert.deepStrictEqual(yield* alive.reply, ["after"])
       assert.strictEqual((yield* server.member.report).connections.open, 1)
     }))
 
-  it.scopedLive("is one more than there may be is told to come again, and comes in when another has gone", () =>
+  it.scopedLive("connects beyond the limit of connections retries, and is accepted when another one disconnects", () =>
     Effect.gen(function*() {
-      const { frontend, member, said } = yield* serve(echo, { maxConnections: 2 })
+      const { frontend, member, lines } = yield* serve(echo, { maxConnections: 2 })
       const first = yield* dealer(frontend)
-      yield* first.ask("first")
+      yield* first.request("first")
       assert.deepStrictEqual(yield* first.reply, ["first"])
       const life = yield* Scope.make()
       const second = yield* Scope.extend(dealer(frontend), life)
-      yield* second.ask("second")
+      yield* second.request("second")
       assert.deepStrictEqual(yield* second.reply, ["second"])
       const third = yield* dealer(frontend)
-      yield* third.ask("third")
-      yield* refusedBy({ member }, 3)
-      assert.deepStrictEqual(yield* third.waiting, false)
+      yield* third.request("third")
+      yield* untilRejected({ member }, 3)
+      assert.deepStrictEqual(yield* third.poll, false)
       yield* Scope.close(life, Exit.void)
       assert.deepStrictEqual(yield* third.reply, ["third"])
       assert.strictEqual((yield* member.report).connections.open, 2)
-      assert.lengthOf(said.filter((line) => line.endsWith("was refused: there are as many as there may be")), 1)
+      assert.lengthOf(
+        lines.filter((line) => line.endsWith("rejected a connection: the limit of connections is reached")),
+        1
+      )
     }))
 
-  it.scopedLive("waits with many others for a place has one as soon as there are some", () =>
+  it.scopedLive("competes with many others for a connection gets one as soon as some are free", () =>
     Effect.gen(function*() {
       const { frontend } = yield* serve(echo, { maxConnections: 5 })
       const inside: Array<Scope.CloseableScope> = []
       yield* Effect.replicateEffect(
         Effect.gen(function*() {
           const life = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
-          const { ask, reply } = yield* Scope.extend(dealer(frontend), life)
-          yield* ask("in?")
+          const { request, reply } = yield* Scope.extend(dealer(frontend), life)
+          yield* request("in?")
           yield* Effect.forkIn(Effect.andThen(reply, () => inside.push(life)), life)
         }),
         60
@@ -227,28 +230,30 @@ describe("a client that", () => {
       yield* eventually(Effect.sync(() => inside.length === 8))
     }))
 
-  it.scopedLive("sends a message that never ends is cut off with all others, who come back", () =>
+  it.scopedLive("sends a message that never ends is disconnected with all others, which connect again", () =>
     Effect.gen(function*() {
       const rejections = yield* unhandledRejections
-      // Less than this process has, so that all are cut off at once, and again when it has grown by a quarter.
-      const { frontend, member, said } = yield* serve(echo, { maxMemory: 16 })
-      const cuts = Effect.map(member.report, ({ connections }) => connections.resets)
-      yield* eventually(Effect.map(cuts, (cut) => cut === 1))
+      // Less than this process has, so that all are disconnected at once, and again when it has grown by a quarter.
+      const { frontend, member, lines } = yield* serve(echo, { maxMemory: 16 })
+      const resets = Effect.map(member.report, ({ connections }) => connections.resets)
+      yield* eventually(Effect.map(resets, (count) => count === 1))
       const alive = yield* client(frontend)
       assert.strictEqual(Frames.toString(yield* alive.request("before")), "before")
       const raw = yield* Zmtp.introduced(frontend)
       const frame = Zmtp.frame(Buffer.alloc(1_000_000), false)
       yield* Effect.repeat(raw.write(frame), { while: (isThere) => isThere })
-      yield* eventually(Effect.map(cuts, (cut) => cut >= 2))
+      yield* eventually(Effect.map(resets, (count) => count >= 2))
       assert.strictEqual(Frames.toString(yield* alive.request("after")), "after")
       assert.isTrue(
-        said.some((line) => /MiB besides JavaScript's heap, of 16: all clients at .* are cut off/.test(line))
+        lines.some((line) =>
+          /MiB besides JavaScript's heap, of 16: all connections of clients at .* are closed/.test(line)
+        )
       )
       assert.deepStrictEqual(rejections, [])
     }))
 })
 
-it.scopedLive("a state port takes what is short, and nothing else", () =>
+it.scopedLive("a state port accepts short messages only", () =>
   Effect.gen(function*() {
     const { frontend, member, state } = yield* serve(echo, { heartbeat: "20 millis" })
     const raw = yield* Zmtp.introduced(state, "SUB")

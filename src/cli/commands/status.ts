@@ -129,8 +129,9 @@ const lines: ReadonlyArray<readonly [string, (server: Reached) => string]> = [
   ["votes", ({ status: { counters } }) => String(counters.votes)],
   ["failovers", ({ status: { counters } }) => String(counters.failovers)],
   [
-    "by keys",
-    ({ status: { rejectedConnections } }) => rejectedConnections === undefined ? "-" : String(sum(rejectedConnections))
+    "handshakes",
+    ({ status: { rejectedConnections } }) =>
+      rejectedConnections === undefined ? "-" : `${sum(rejectedConnections)} rejected`
   ],
   ["latency", ({ status: { latency } }) =>
     latency.p50Millis === null || latency.p99Millis === null

@@ -1,5 +1,5 @@
 /**
- * `bstar verify`: goes through all that can happen to a pair within the budgets, and tells what should not have.
+ * `bstar verify`: explores everything that can happen to a pair within the budgets, and prints the properties that are violated.
  */
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
@@ -10,7 +10,8 @@ import * as Policies from "../../protocol/Policies.ts"
 import type * as StateMachine from "../../protocol/StateMachine.ts"
 import { explore, type Progress, type Violation } from "../../verify/model/Explore.ts"
 import * as Model from "../../verify/model/Model.ts"
-import * as Story from "../../verify/model/Trace.ts"
+import { properties, type Property } from "../../verify/model/Properties.ts"
+import * as Trace from "../../verify/model/Trace.ts"
 
 export interface Options {
   readonly policy: Policies.PolicyName
@@ -24,16 +25,16 @@ export interface Options {
   readonly format: "text" | "json"
 }
 
-/** The pair breaks its promises. What they are has been told. */
+/** The pair violates properties, which are printed already. */
 export class ViolationsFound extends Data.TaggedError("ViolationsFound")<{
-  readonly properties: ReadonlyArray<Model.Property["name"]>
+  readonly properties: ReadonlyArray<Property["name"]>
 }> {
   override get message(): string {
     return `violated: ${this.properties.join(", ")}`
   }
 }
 
-/** More was asked for than can be explored. */
+/** The budgets are larger than the model checker can explore. */
 export class TooLarge extends Data.TaggedError("TooLarge")<{ readonly message: string }> {}
 
 export const run = (options: Options): Effect.Effect<void, TooLarge | ViolationsFound> =>
@@ -63,27 +64,27 @@ const orTooLarge = <A>(f: () => A): Effect.Effect<A, TooLarge> =>
     }
   })
 
-/** Explores, lets others have their turn now and then, and says once a second how far it is. */
+/** Explores all of a model without holding the event loop, and prints its progress once a second. */
 const exhaust = (model: Model.Model, start: number): Effect.Effect<Progress, TooLarge> =>
   Effect.gen(function*() {
     const exploration = explore(model)
-    let told = start
+    let printedAt = start
     while (true) {
       const { done, value } = yield* orTooLarge(() => exploration.next())
       if (done === true) {
         return value
       }
       const now = yield* monotonicMillis
-      if (now - told >= 1000) {
-        told = now
-        yield* Console.error(tellProgress(value, now - start))
+      if (now - printedAt >= 1000) {
+        printedAt = now
+        yield* Console.error(printProgress(value, now - start))
       }
       yield* nextTurn
     }
   })
 
-const tellProgress = ({ frontier, states, ticks }: Progress, millis: number): string =>
-  `${states} states, ${frontier} of them to go on from, ${ticks} ticks deep, ${
+const printProgress = ({ frontier, states, ticks }: Progress, millis: number): string =>
+  `${states} states, ${frontier} of them not visited yet, ${ticks} ticks deep, ${
     Math.round(states / millis)
   } thousand a second`
 
@@ -99,26 +100,26 @@ const text = (
     `${policy}${lone === "serve" ? ", a lone backup serves" : ""}; at most ${count(kills, "kill")}, ${
       count(stops, "stop")
     }, ${count(pauses, "pause")}, ` +
-    `${count(cuts, "cut")}, ${count(handovers, "handover")}; words take at most ${count(delay, "tick")}`,
+    `${count(cuts, "cut")}, ${count(handovers, "handover")}; messages take at most ${count(delay, "tick")}`,
     `${states} states, ${transitions} transitions, ${count(ticks, "tick")} deep, ${seconds.toFixed(1)} s; ` +
     "a tick is half a heartbeat",
-    "looked for:",
-    ...Model.properties.map(({ exception, name, sentence }) =>
-      `  ${name}: ${sentence(model)}${exception === undefined ? "" : ` (but for ${exception})`}`
+    "properties, each what must never be:",
+    ...properties.map(({ exception, name, sentence }) =>
+      `  ${name}: ${sentence(model.setup)}${exception === undefined ? "" : ` (except ${exception})`}`
     ),
-    ...violations.map((violation) => tellViolation(model, violation)),
-    violations.every(({ property }) => property.isInformative) ? "no promise is broken" : "promises are broken"
+    ...violations.map((violation) => printViolation(model, violation)),
+    violations.every(({ property }) => property.isInformative) ? "no property is violated" : "properties are violated"
   ].join("\n")
 
-const tellViolation = (model: Model.Model, violation: Violation): string => {
+const printViolation = (model: Model.Model, violation: Violation): string => {
   const { property, ticks } = violation
   return [
     "",
-    `${property.name}${property.isInformative ? " (cannot be helped)" : ""}, after ${count(ticks, "tick")}: ${
-      property.sentence(model)
+    `${property.name}${property.isInformative ? " (unavoidable)" : ""}, after ${count(ticks, "tick")}: ${
+      property.sentence(model.setup)
     }`,
-    ...Story.tell(model, violation).map(({ tick, what, who }) =>
-      `  ${String(tick).padStart(3)}  ${who.padEnd(7)}  ${what}`
+    ...Trace.linesOf(model, violation).map(({ subject, text, tick }) =>
+      `  ${String(tick).padStart(3)}  ${subject.padEnd(7)}  ${text}`
     ),
     ""
   ].join("\n")
@@ -135,19 +136,19 @@ const json = (
       ...options,
       ...counts,
       seconds,
-      properties: Model.properties.map(({ exception, isInformative, name, sentence }) => ({
+      properties: properties.map(({ exception, isInformative, name, sentence }) => ({
         name,
-        sentence: sentence(model),
+        sentence: sentence(model.setup),
         exception,
         isInformative
       })),
       violations: violations.map((violation) => ({
         property: violation.property.name,
-        sentence: violation.property.sentence(model),
+        sentence: violation.property.sentence(model.setup),
         isInformative: violation.property.isInformative,
         ticks: violation.ticks,
-        trace: violation.trace,
-        story: Story.tell(model, violation)
+        moves: violation.trace,
+        trace: Trace.linesOf(model, violation)
       }))
     },
     undefined,

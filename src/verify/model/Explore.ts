@@ -1,242 +1,198 @@
-/**
- * Goes through every world that can be reached, once.
- *
- * @since 0.1.0
- */
+/** Breadth-first search: visits every state of the world that can be reached, once. */
 import * as Model from "./Model.ts"
 import * as Packing from "./packing.ts"
+import { properties, type Property } from "./Properties.ts"
+import { Store } from "./store.ts"
 
 /**
  * How far an exploration has come.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Progress {
-  /** Worlds seen so far. */
+  /** States found so far. */
   readonly states: number
-  /** Worlds seen but not yet gone on from. */
+  /** States found whose moves have not been tried yet. */
   readonly frontier: number
   /** Moves made so far. */
   readonly transitions: number
-  /** The ticks that the worlds looked at now are away from the first. */
+  /** Ticks from the first state to those that are visited now. */
   readonly ticks: number
-  /** What was found so far, in the order of depth. */
+  /** All violations so far, in the order of depth. */
   readonly violations: ReadonlyArray<Violation>
 }
 
 /**
- * A property that does not hold, and the moves that lead there: of those with the fewest ticks one with the fewest moves.
+ * A violated property, and the moves that lead there: of those with the fewest ticks one with the fewest moves.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Violation {
-  readonly property: Model.Property
+  readonly property: Property
   readonly ticks: number
   readonly trace: ReadonlyArray<Model.Move>
 }
 
 /**
- * Explores all of a model, tick by tick, and within a tick by the number of moves from the start. Takes a rest after every
- * so many worlds. Nothing that follows upon a violation is explored, nor a world that was found with larger budgets before:
- * all that can follow on it follows on that one, too.
+ * Explores all of a model, tick by tick, and within a tick by the number of moves from the start. Yields after each `yieldEvery`
+ * states. It explores nothing that follows from a violation, nor a state that was found with larger budgets before: everything
+ * that can follow from it follows from that one, too.
  *
- * @since 0.1.0
  * @category constructors
  */
-export function* explore(model: Model.Model, restEvery = 10_000): Generator<Progress, Progress> {
-  const packing = Packing.make()
-  const tickIndex = model.moves.length
-  const store = makeStore((index) => model.moves[index] ?? Model.tick)
-  const violations: Array<Violation> = []
-  let transitions = 0
-
-  const visit = (world: Model.World): number => {
-    packing.pack(world, store.scratch)
-    transitions++
-    return store.add()
-  }
-
-  const look = (at: number, world: Model.World, ticks: number): boolean => {
-    let goOn = true
-    for (const property of Model.properties) {
-      if (property.isViolated(model, world)) {
-        goOn &&= property.isInformative
-        if (!violations.some((violation) => violation.property === property)) {
-          violations.push({ property, ticks, trace: store.trace(at) })
-        }
+export function* explore(model: Model.Model, yieldEvery = 10_000): Generator<Progress, Progress> {
+  const search = new Search(model)
+  for (let visited = 0;;) {
+    while (search.visitNext()) {
+      if (++visited % yieldEvery === 0) {
+        yield search.progress()
       }
     }
-    return goOn
+    if (!search.tick()) {
+      return search.progress()
+    }
+  }
+}
+
+class Search {
+  readonly #model: Model.Model
+  readonly #packing = new Packing.Packing()
+  readonly #store = new Store()
+  readonly #violations: Array<Violation> = []
+  #transitions = 0
+  #ticks = 0
+  /** The states that the last tick has led to, from `#next` on not visited yet. */
+  #seeds = { first: 0, next: 0, end: 1 }
+  /** For each seed whether it was visited: a shorter way may lead to it before its turn. */
+  #isVisited = new Uint8Array(1)
+  /** The states that were reached from the seeds without a tick; like the seeds in the order of their depths. */
+  #reached: Array<number> = []
+  #nextReached = 0
+  #visited: Array<number> = []
+
+  constructor(model: Model.Model) {
+    this.#model = model
+    this.#packing.pack(model.initial, this.#store.scratch)
+    this.#store.add()
   }
 
-  packing.pack(model.initial, store.scratch)
-  store.add()
-  let firstSeed = 0
-  for (let ticks = 0;; ticks++) {
-    // What the tick left, and what is reached from there without another. Both are sorted by the number of moves.
-    const lastSeed = store.size()
-    const isSettled = new Uint8Array(lastSeed - firstSeed)
-    const reached: Array<number> = []
-    const settled: Array<number> = []
-    const progress = (frontier: number): Progress => ({
-      states: store.size(),
-      frontier,
-      transitions,
-      ticks,
-      violations
-    })
-    let seed = firstSeed
-    let next = 0
-    while (seed < lastSeed || next < reached.length) {
-      const at = next === reached.length || (seed < lastSeed && store.depth(seed) <= store.depth(reached[next]!))
-        ? seed++
-        : reached[next++]!
-      if (at < lastSeed) {
-        if (isSettled[at - firstSeed] === 1) {
-          continue
-        }
-        isSettled[at - firstSeed] = 1
-      }
-      const world = packing.unpack(store.packed(), at * Packing.length)
-      if (!look(at, world, ticks)) {
-        continue
-      }
-      settled.push(at)
-      const moves = model.movesFrom(world)
-      for (let i = 0; i < moves.length; i++) {
-        const after = model.after(world, moves[i]!)
-        if (after === undefined) {
-          continue
-        }
-        const size = store.size()
-        const to = visit(after)
-        const isNew = to === size
-        // A shorter way to a world where a longer one has led over the tick.
-        if (isNew || (to >= firstSeed && to < lastSeed && store.depth(to) > store.depth(at) + 1 && store.isSame(to))) {
-          store.link(to, at, i)
-          reached.push(to)
-        }
-      }
-      if (settled.length % restEvery === 0) {
-        yield progress(lastSeed - seed + reached.length - next)
-      }
+  progress(): Progress {
+    return {
+      states: this.#store.size,
+      frontier: this.#seeds.end - this.#seeds.next + this.#reached.length - this.#nextReached,
+      transitions: this.#transitions,
+      ticks: this.#ticks,
+      violations: this.#violations
     }
-    firstSeed = store.size()
-    for (const at of settled) {
-      const after = model.after(packing.unpack(store.packed(), at * Packing.length), Model.tick)
+  }
+
+  /** Visits the next state of this tick. Returns whether there was one. */
+  visitNext(): boolean {
+    const at = this.#takeNext()
+    if (at === undefined) {
+      return false
+    }
+    const world = this.#worldAt(at)
+    if (this.#mayGoOn(at, world)) {
+      this.#visited.push(at)
+      this.#tryMoves(at, world)
+    }
+    return true
+  }
+
+  /** Lets a tick pass in all states that were visited. Returns whether that leads to new ones. */
+  tick(): boolean {
+    const first = this.#store.size
+    const index = this.#model.moves.length
+    for (const at of this.#visited) {
+      const after = this.#model.after(this.#worldAt(at), Model.tick)
       if (after !== undefined) {
-        const size = store.size()
-        if (visit(after) === size) {
-          store.link(size, at, tickIndex)
+        const size = this.#store.size
+        if (this.#add(after) === size) {
+          this.#store.link(size, at, index)
         }
       }
     }
-    if (store.size() === firstSeed) {
-      return progress(0)
+    const end = this.#store.size
+    this.#visited = []
+    this.#reached = []
+    this.#nextReached = 0
+    this.#seeds = { first, next: first, end }
+    if (first === end) {
+      return false
     }
-  }
-}
-
-/** Worlds as integers, each with the move that led to it: 24 bytes and a place in a hash table. */
-const makeStore = (moveAt: (index: number) => Model.Move) => {
-  const width = Packing.length
-  const last = width - 1
-  const scratch = new Uint32Array(width)
-  let size = 0
-  let capacity = 1 << 14
-  let packed = new Uint32Array(capacity * width)
-  let parents = new Uint32Array(capacity)
-  let depths = new Uint16Array(capacity)
-  let via = new Uint8Array(capacity)
-  // Twice as many places as worlds; 0 is free, otherwise one more than the index of a world.
-  let places = new Uint32Array(capacity * 2)
-
-  /** Worlds that differ in their budgets alone are in one chain. */
-  const hash = (of: Uint32Array, offset: number): number => {
-    let h = 0
-    for (let i = 0; i < width; i++) {
-      h = Math.imul(h ^ (i < last ? of[offset + i]! : of[offset + i]! & ~Packing.budgetBits), 0x9e3779b1)
-      h ^= h >>> 15
-    }
-    h = Math.imul(h, 0x85ebca77)
-    return (h ^ (h >>> 13)) & (places.length - 1)
+    this.#isVisited = new Uint8Array(end - first)
+    this.#ticks++
+    return true
   }
 
-  /** Whether all that can follow on the world in the scratch can follow on a world that is known. */
-  const isCovered = (index: number): boolean => {
-    for (let i = 0; i < last; i++) {
-      if (packed[index * width + i] !== scratch[i]) {
-        return false
+  #worldAt(at: number): Model.World {
+    return this.#packing.unpack(this.#store.packed, at * Packing.length)
+  }
+
+  /** Of the next seed and the next state that was reached, the one with fewer moves from the start. */
+  #takeNext(): number | undefined {
+    const { end, first } = this.#seeds
+    while (true) {
+      const reached = this.#reached[this.#nextReached]
+      const seed = this.#seeds.next < end ? this.#seeds.next : undefined
+      if (reached === undefined && seed === undefined) {
+        return undefined
+      }
+      const isSeed = reached === undefined ||
+        (seed !== undefined && this.#store.depth(seed) <= this.#store.depth(reached))
+      const at = isSeed ? this.#seeds.next++ : this.#reached[this.#nextReached++]!
+      if (at >= end) {
+        return at
+      }
+      if (this.#isVisited[at - first] === 0) {
+        this.#isVisited[at - first] = 1
+        return at
       }
     }
-    const [known, added] = [packed[index * width + last]!, scratch[last]!]
-    return known === added || (((known ^ added) & ~Packing.budgetBits) === 0 && Packing.allowsAsMuch(known, added))
   }
 
-  const grow = () => {
-    capacity *= 2
-    packed = enlarge(packed, capacity * width)
-    parents = enlarge(parents, capacity)
-    depths = enlarge(depths, capacity)
-    via = enlarge(via, capacity)
-    places = new Uint32Array(capacity * 2)
-    for (let index = 0; index < size; index++) {
-      let place = hash(packed, index * width)
-      while (places[place] !== 0) {
-        place = (place + 1) & (places.length - 1)
-      }
-      places[place] = index + 1
-    }
-  }
-
-  return {
-    /** Where a world is written before it is added. */
-    scratch,
-    size: () => size,
-    packed: () => packed,
-    /** How many moves a world is away from the first. */
-    depth: (index: number): number => depths[index]!,
-    /** Whether a world that covers the one in the scratch is the same. */
-    isSame: (index: number): boolean => packed[index * width + last] === scratch[last],
-    /**
-     * The index of the world in the scratch, or of one that is the same but for larger budgets, found before. It is the size
-     * that was if there is none.
-     */
-    add: (): number => {
-      if (size === capacity) {
-        grow()
-      }
-      let place = hash(scratch, 0)
-      while (places[place] !== 0) {
-        const index = places[place]! - 1
-        if (isCovered(index)) {
-          return index
+  /** Records violated properties. Returns whether all of them are informative. */
+  #mayGoOn(at: number, world: Model.World): boolean {
+    let mayGoOn = true
+    for (const property of properties) {
+      if (property.isViolated(this.#model.setup, world)) {
+        mayGoOn &&= property.isInformative
+        if (!this.#violations.some((violation) => violation.property === property)) {
+          const trace = this.#store.trace(at).map((index) => this.#model.moves[index] ?? Model.tick)
+          this.#violations.push({ property, ticks: this.#ticks, trace })
         }
-        place = (place + 1) & (places.length - 1)
       }
-      places[place] = size + 1
-      packed.set(scratch, size * width)
-      return size++
-    },
-    link: (index: number, parent: number, move: number): void => {
-      parents[index] = parent
-      depths[index] = depths[parent]! + 1
-      via[index] = move
-    },
-    trace: (index: number): ReadonlyArray<Model.Move> => {
-      const trace: Array<Model.Move> = []
-      for (let at = index; at !== 0; at = parents[at]!) {
-        trace.push(moveAt(via[at]!))
+    }
+    return mayGoOn
+  }
+
+  #tryMoves(at: number, world: Model.World): void {
+    const moves = this.#model.movesFrom(world)
+    for (let i = 0; i < moves.length; i++) {
+      const after = this.#model.after(world, moves[i]!)
+      if (after !== undefined) {
+        this.#reach(after, at, i)
       }
-      return trace.reverse()
     }
   }
-}
 
-const enlarge = <A extends Uint32Array | Uint16Array | Uint8Array>(array: A, length: number): A => {
-  const larger = new (array.constructor as new(length: number) => A)(length)
-  larger.set(array)
-  return larger
+  #reach(world: Model.World, from: number, move: number): void {
+    const store = this.#store
+    const { end, first } = this.#seeds
+    const size = store.size
+    const to = this.#add(world)
+    // A shorter way to a state where a longer one has led over the tick.
+    const isShorter = to >= first && to < end && store.depth(to) > store.depth(from) + 1 && store.isSame(to)
+    if (to === size || isShorter) {
+      store.link(to, from, move)
+      this.#reached.push(to)
+    }
+  }
+
+  #add(world: Model.World): number {
+    this.#packing.pack(world, this.#store.scratch)
+    this.#transitions++
+    return this.#store.add()
+  }
 }

@@ -1,70 +1,62 @@
-/**
- * Tells a trace as what happens to whom, and when.
- *
- * @since 0.1.0
- */
+/** A counterexample as lines of text: what happens, to which server, and when. */
 import type * as StateMachine from "../../protocol/StateMachine.ts"
+import type { Stimulus } from "./drive.ts"
 import type * as Explore from "./Explore.ts"
 import * as Model from "./Model.ts"
-import type * as Reactions from "./reactions.ts"
+import type { Reaction, ReactionNode } from "./reactions.ts"
 
 /**
- * One thing that happens, so many ticks after the beginning.
+ * One event, with the ticks since the beginning.
  *
- * @since 0.1.0
  * @category models
  */
 export interface Line {
   readonly tick: number
-  readonly who: StateMachine.Role | "link" | "pair"
-  readonly what: string
+  readonly subject: StateMachine.Role | "link" | "pair"
+  readonly text: string
 }
 
 /**
- * The story of a violation, from nothing to what is wrong in the end.
+ * The events that lead from the first state to a violation, and what is wrong there.
  *
- * @since 0.1.0
  * @category combinators
  */
-export const tell = (model: Model.Model, { property, trace }: Explore.Violation): ReadonlyArray<Line> => {
+export const linesOf = (model: Model.Model, { property, trace }: Explore.Violation): ReadonlyArray<Line> => {
   const lines: Array<Line> = []
   let world = model.initial
   let tick = 0
-  const go = (move: Model.Move) => {
+  const follow = (move: Model.Move) => {
     const reactions: Array<Line> = []
     const after = model.after(world, move, (side, stimulus, reaction) => {
-      reactions.push({
-        tick,
-        who: Model.roles[side],
-        what: tellReaction(stimulus, reaction, world.processes[side].node)
-      })
+      const text = printReaction(stimulus, reaction, world.processes[side].node)
+      reactions.push({ tick, subject: Model.roles[side], text })
     })
     if (after === undefined) {
       throw new Error(`${move._tag} is not possible at tick ${tick}`)
     }
     world = after
     tick += move._tag === "Tick" ? 1 : 0
-    const what = tellMove(move, world)
-    if (what !== undefined) {
-      lines.push({ tick, who: "side" in move ? Model.roles[move.side] : "link", what })
+    const text = printMove(move, world)
+    if (text !== undefined) {
+      lines.push({ tick, subject: "side" in move ? Model.roles[move.side] : "link", text })
     }
     lines.push(...reactions)
   }
-  trace.forEach(go)
+  trace.forEach(follow)
   switch (property.name) {
     case "dual-answer":
     case "dual-answer-under-cut":
       for (const side of [0, 1] as const) {
-        if (model.after(world, { _tag: "Ask", side }) === undefined) {
-          lines.push({ tick, who: Model.roles[side], what: "answers a client" })
+        if (model.after(world, { _tag: "Request", side }) === undefined) {
+          lines.push({ tick, subject: Model.roles[side], text: "answers a client" })
         } else {
-          go({ _tag: "Ask", side })
+          follow({ _tag: "Request", side })
         }
       }
       break
     case "both-passive":
     case "no-answer":
-      lines.push({ tick, who: "pair", what: `has not answered for ${world.unanswered} ticks` })
+      lines.push({ tick, subject: "pair", text: `has not answered for ${world.unanswered} ticks` })
       break
     case "stale-term":
     case "abort":
@@ -73,44 +65,22 @@ export const tell = (model: Model.Model, { property, trace }: Explore.Violation)
   return lines
 }
 
-/** What a move is by itself, if it is more than what the member makes of it. */
-const tellMove = (move: Model.Move, { processes }: Model.World): string | undefined => {
-  switch (move._tag) {
-    case "Cut":
-      return "is cut"
-    case "Heal":
-      return "is whole again"
-    case "Start":
-      return `starts as ${processes[move.side].node.member.protocol.state}`
-    case "Kill":
-      return "dies"
-    case "Pause":
-      return "stands still"
-    case "Resume":
-      return "goes on"
-    case "Suspect":
-      return "finds that its peer's state port refuses connections"
-    case "Subscribe":
-      return "has subscribed to its peer"
-    case "Break":
-      return "loses the connection to its peer"
-    case "Tick":
-    case "Connect":
-    case "Greet":
-    case "Stop":
-    case "Hear":
-    case "Learn":
-    case "Beat":
-    case "HandOver":
-    case "Drain":
-    case "EndTerm":
-    case "Ask":
-    case "Promote":
-      return undefined
-  }
+/** The text of a move, if it is more than the reactions of members. */
+const printMove = (move: Model.Move, { processes }: Model.World): string | undefined =>
+  move._tag === "Start" ? `starts as ${processes[move.side].node.member.protocol.state}` : moveText[move._tag]
+
+const moveText: { readonly [T in Model.Move["_tag"]]?: string } = {
+  Cut: "is cut",
+  Heal: "is whole again",
+  Kill: "is killed",
+  Pause: "is paused",
+  Resume: "is resumed",
+  Probe: "finds that its peer's state port refuses connections",
+  Subscribe: "has subscribed to its peer",
+  Disconnect: "loses the connection to its peer"
 }
 
-const stimulusText: { readonly [S in Exclude<Reactions.Stimulus, "Request" | "WatchedRequest">]: string } = {
+const stimulusText: { readonly [S in Exclude<Stimulus, "Request" | "WatchedRequest">]: string } = {
   LinkConnecting: "is being connected to its peer",
   LinkConnected: "is connected to its peer",
   LinkLost: "has lost the connection to its peer",
@@ -133,21 +103,21 @@ const stimulusText: { readonly [S in Exclude<Reactions.Stimulus, "Request" | "Wa
   HandOver: "is to hand over",
   Stop: "is to stop",
   Drained: "has completed its requests",
-  Woken: "has no more time to drain",
   TermEnded: "has ended its term"
 }
 
-const tellReaction = (
-  stimulus: Reactions.Stimulus,
-  { isAccepted, isExited, messages, node, published }: Reactions.Reaction,
-  before: Reactions.Node
+const printReaction = (
+  stimulus: Stimulus,
+  { isAccepted, isExited, logs, node, published }: Reaction,
+  before: ReactionNode
 ): string => {
-  const what = stimulus === "Request" || stimulus === "WatchedRequest"
-    ? isAccepted ? "answers a client" : "rejects a client"
-    : stimulusText[stimulus]
+  const request = isAccepted ? "answers a client" : "rejects a client"
   const { state } = node.member.protocol
-  const becomes = state === before.member.protocol.state ? "" : `, becomes ${state}`
-  const publishes = published.length === 0 ? "" : `, publishes ${published.join(" and ")}`
-  const logs = messages.map((message) => `: "${message}"`).join("")
-  return `${what}${becomes}${publishes}${isExited ? ", exits" : ""}${logs}`
+  return [
+    stimulus === "Request" || stimulus === "WatchedRequest" ? request : stimulusText[stimulus],
+    state === before.member.protocol.state ? "" : `, becomes ${state}`,
+    published.length === 0 ? "" : `, publishes ${published.join(" and ")}`,
+    isExited ? ", exits" : "",
+    ...logs.map((message) => `: "${message}"`)
+  ].join("")
 }

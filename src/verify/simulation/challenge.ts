@@ -1,9 +1,9 @@
-/** Whether servers answer in turns, which shows that both were active at one time. */
+/** Whether servers answer alternately, which shows that both were active at one time. */
 
-/** What a server has done since it last became active. */
+/** The answers of a server since it last became active. */
 export interface Challenge {
   hasAnswered: boolean
-  /** Whether the other one has answered since then. */
+  /** Whether the other server has answered since then. */
   isChallenged: boolean
 }
 
@@ -15,7 +15,7 @@ export const reset = (one: Challenge): void => {
   one.isChallenged = false
 }
 
-/** A server answers. Returns whether it did so before, and the other one has answered since. */
+/** Records an answer. Returns whether the server had answered before, and the other one since. */
 export const answer = (one: Challenge, two: Challenge, isActive: boolean): boolean => {
   const { isChallenged } = one
   one.isChallenged = false

@@ -1,6 +1,6 @@
 /**
- * The link between two processes: connections whose making costs time, messages in order, crash evidence. The rules are those of
- * `Network.ts`, and a port that is closed by a final heartbeat.
+ * The link between two processes: connections whose steps take time, messages in order, crash evidence. It follows the same rules
+ * as `peerLinks.ts`, and besides a final heartbeat closes the port.
  */
 import type * as Core from "../../member/Member.ts"
 import type * as StateMachine from "../../protocol/StateMachine.ts"
@@ -13,19 +13,19 @@ import {
   type Server,
   type Side,
   type Step,
-  tell,
+  trace,
   type World
 } from "./coreWorld.ts"
 
-/** How often a side that has no connection tries again. */
+/** The time between two attempts to connect. */
 const retryMillis = 25
 
-/** A handshake takes up to so many delays. */
+/** The longest handshake, in delays. */
 const handshakeDelays = 5
 
 const isCut = ({ cut }: World): boolean => cut[0] || cut[1]
 
-/** Begins to connect a side to its peer; the connection that it had counts no more. */
+/** Begins to connect a side to its peer in place of its connection. */
 export const connect = (world: World, { connection, side }: Server, millis = 0): void => {
   connection.id++
   connection.status = "down"
@@ -33,14 +33,14 @@ export const connect = (world: World, { connection, side }: Server, millis = 0):
   plan(world, millis + delay(world), { _tag: "Arrive", to: side, connection: connection.id, asOf })
 }
 
-const again = (world: World, { connection, side }: Server, step: Step): void =>
+const retry = (world: World, { connection, side }: Server, step: Step): void =>
   plan(world, retryMillis, { ...step, to: side, connection: connection.id })
 
-const input = (world: World, { life, side }: Server, input: Core.Input, millis = 0): void =>
-  plan(world, millis, { _tag: "Link", to: side, life, input })
+const input = (world: World, { processId, side }: Server, input: Core.Input, millis = 0): void =>
+  plan(world, millis, { _tag: "Link", to: side, processId, input })
 
-/** A refused connection shows that no process listens. */
-const refuse = (world: World, server: Server, asOf: number): void => {
+/** A refused connection is crash evidence: no process listens. */
+const onRefused = (world: World, server: Server, asOf: number): void => {
   input(world, server, {
     _tag: "PeerDown",
     evidence: { _tag: "ConnectionRefused", endpoint: "its peer", asOf },
@@ -49,42 +49,42 @@ const refuse = (world: World, server: Server, asOf: number): void => {
   connect(world, server, retryMillis)
 }
 
-/** Takes a step of a connection, tries again later, or finds the port closed. */
+/** Takes a step of a connection, retries it later, or finds the port closed. */
 export const step = (world: World, server: Server, step: Step): void => {
   const { connection } = server
   const peer = world.servers[other(server.side)]
   if (connection.id !== step.connection || server.status === "down") {
     return
   }
-  const isThere = peer.port !== 0 && (step._tag === "Arrive" || peer.port === connection.port)
+  const isOpen = peer.port !== 0 && (step._tag === "Arrive" || peer.port === connection.port)
   switch (step._tag) {
     case "Arrive":
       if (isCut(world) || server.status === "paused") {
         return connect(world, server, retryMillis)
       }
       connection.port = peer.port
-      return isThere
+      return isOpen
         ? plan(world, delay(world), { ...step, _tag: "Open" })
-        : refuse(world, server, step.asOf)
+        : onRefused(world, server, step.asOf)
     case "Open":
       connection.status = "accepted"
       input(world, server, { _tag: "LinkConnecting" })
-      return plan(world, handshakeMillis(world), { ...step, _tag: "Greet" })
-    case "Greet":
-      if (!isThere || isCut(world) || server.status === "paused" || peer.status === "paused") {
-        return isThere ? again(world, server, step) : lose(world, server)
+      return plan(world, handshakeMillis(world), { ...step, _tag: "Handshake" })
+    case "Handshake":
+      if (!isOpen || isCut(world) || server.status === "paused" || peer.status === "paused") {
+        return isOpen ? retry(world, server, step) : lose(world, server)
       }
-      connection.status = "greeted"
+      connection.status = "connected"
       input(world, server, { _tag: "LinkConnected" })
       return plan(world, delay(world), { ...step, _tag: "Subscribe" })
     case "Subscribe":
-      if (!isThere || isCut(world)) {
-        return isThere ? again(world, server, step) : lose(world, server)
+      if (!isOpen || isCut(world)) {
+        return isOpen ? retry(world, server, step) : lose(world, server)
       }
       connection.status = "subscribed"
       return input(world, peer, { _tag: "SubscriberJoined" })
     case "Lost":
-      tell(world, `the connection of the ${server.rules.role} is lost`)
+      trace(world, `the connection of the ${server.rules.role} is lost`)
       input(world, server, { _tag: "LinkLost" })
       return connect(world, server)
   }
@@ -98,7 +98,7 @@ const handshakeMillis = (world: World): number => {
   return millis
 }
 
-/** The peer's port is closed: a side learns of it after all that was sent over the connection. */
+/** The peer's port is closed: a side notices it after it has received all messages. */
 const lose = (world: World, server: Server): void => {
   const { connection, side } = server
   if (connection.status !== "closed") {
@@ -108,7 +108,7 @@ const lose = (world: World, server: Server): void => {
   }
 }
 
-/** Closes the state port of a side, and what is connected to it. */
+/** Closes the state port of a side, and the connection to it. */
 export const closePort = (world: World, server: Server): void => {
   const peer = world.servers[other(server.side)]
   const wasOpen = server.port !== 0
@@ -129,18 +129,24 @@ export const hasSubscriber = (world: World, { port, side }: Server): boolean => 
 
 const longDelays = 10
 
-/** A message gets to the peer as the conditions are. */
+/** Carries a message to the peer, as the conditions are. */
 const carry = (world: World, to: Side, state: StateMachine.PeerState): void => {
   const peer = world.servers[to]
-  const what = { _tag: "Message", to, connection: peer.connection.id, state } as const
+  const event = { _tag: "Message", to, connection: peer.connection.id, state } as const
   if (!world.isFaulty) {
     peer.busyUntil = Math.max(peer.busyUntil, world.now + delay(world))
-    return plan(world, peer.busyUntil - world.now, what)
+    return plan(world, peer.busyUntil - world.now, event)
   }
-  const copies = chance(world, 0.1) ? 0 : chance(world, 0.1) ? 2 : 1
-  for (let copy = 0; copy < copies; copy++) {
-    plan(world, delay(world) * (chance(world, 0.3) ? longDelays : 1), what)
+  for (let copies = drawCopies(world); copies > 0; copies--) {
+    plan(world, delay(world) * (chance(world, 0.3) ? longDelays : 1), event)
   }
+}
+
+const drawCopies = (world: World): number => {
+  if (chance(world, 0.1)) {
+    return 0
+  }
+  return chance(world, 0.1) ? 2 : 1
 }
 
 /** Publishes a state. A port that was closed is opened; a final message closes it. */
@@ -157,15 +163,15 @@ export const publish = (world: World, server: Server, state: StateMachine.PeerSt
   }
 }
 
-/** Looks for the peer's process after a stall. */
-export const probe = (world: World, { life, side }: Server, timeoutMillis: number): void => {
+/** Probes the peer's state port after a stall. */
+export const probe = (world: World, { processId, side }: Server, timeoutMillis: number): void => {
   const there = delay(world)
   const back = delay(world)
   const isInTime = there + back <= timeoutMillis
   plan(world, Math.min(there, timeoutMillis), {
     _tag: "Probe",
     to: side,
-    life,
+    processId,
     triedAt: world.now,
     isInTime,
     backMillis: isInTime ? back : Math.max(0, timeoutMillis - there)

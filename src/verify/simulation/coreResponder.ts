@@ -1,4 +1,4 @@
-/** Handlers without fibers: a request is answered at once, or after a time that chance says. */
+/** Handlers without fibers: a request is answered at once, or after a random time. */
 import * as Exit from "effect/Exit"
 import type { Completion, Outbox, Responder } from "../../member/Responder.ts"
 import type * as Frames from "../../wire/Frames.ts"
@@ -7,7 +7,7 @@ const exit = Exit.succeed("")
 const none = () => {}
 
 export class PlainResponder implements Omit<Responder, "endTerm"> {
-  /** In how many milliseconds a request is answered, if not at once. */
+  /** The time in milliseconds in which the next request is answered, if not at once. */
   readonly #latency: () => number | undefined
   readonly #later: (millis: number, completion: Completion) => void
   #running = 0
@@ -35,12 +35,12 @@ export class PlainResponder implements Omit<Responder, "endTerm"> {
     }
   }
 
-  /** A handler has ended. Those of an earlier term were interrupted. */
+  /** A handler has completed. Those of an earlier term were interrupted. */
   end({ task: { owner: { term } } }: Completion): void {
     this.#running -= term === this.#term ? 1 : 0
   }
 
-  /** Interrupts all that is being handled. A new term begins. */
+  /** Interrupts all handlers. A new term begins. */
   endTerm(): void {
     this.#term++
     this.#running = 0

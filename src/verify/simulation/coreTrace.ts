@@ -1,4 +1,4 @@
-/** Prints what the core of a process says, one line each. */
+/** Prints inputs and outputs of the core, one line each. */
 import type * as Core from "../../member/Member.ts"
 
 /** An instant relative to now, in milliseconds to the microsecond. */
@@ -9,15 +9,15 @@ export const relative = (at: number, now: number): string => {
 
 export const quoted = (text: string | undefined): string => text === undefined ? "" : ` "${text}"`
 
-const printLog = ({ burst, level, message, transition }: Extract<Core.Output, { _tag: "Log" }>): string =>
-  `${level}${burst === undefined ? "" : ` (${burst})`}: ${message}${transition === undefined ? "" : " [transition]"}`
+const printLog = ({ level, message, once, transition }: Extract<Core.Output, { _tag: "Log" }>): string =>
+  `${level}${once === undefined ? "" : ` (${once})`}: ${message}${transition === undefined ? "" : " [transition]"}`
 
 const printTransition = ({ cause, explanation, from, reason, to }: Core.Transition): string =>
   `${from} -> ${to} because of ${cause}${explanation === undefined ? "" : `, ${explanation}`}${
     reason === undefined ? "" : `, reason${quoted(reason)}`
   }`
 
-/** An output in words. Instants are relative to now, in milliseconds. */
+/** The text of an output. Instants are relative to now, in milliseconds. */
 export const printOutput = (output: Core.Output, now: number): string => {
   switch (output._tag) {
     case "Publish":
@@ -49,13 +49,13 @@ export const printOutput = (output: Core.Output, now: number): string => {
   }
 }
 
-/** Inputs in words. */
+/** The text of inputs. */
 export const printInputs = (inputs: ReadonlyArray<Core.Input>): string =>
   inputs.map((input) => input._tag === "PeerHeartbeat" ? `peer ${input.state}` : input._tag).join(" & ")
 
-/** What a member remembers that decides what it does next. */
+/** The fields of a member that its next decision depends on. */
 export const printMember = ({ lastHeartbeatAt, phase, protocol, wait }: Core.Member, now: number): string =>
-  `= ${protocol.state} ${phase._tag}${wait === undefined ? "" : `, waits for ${wait._tag}`}, last heartbeat ${
+  `= ${protocol.state} ${phase._tag}${wait === undefined ? "" : `, awaits ${wait._tag}`}, last heartbeat ${
     (lastHeartbeatAt - now).toFixed(3)
   }, peer deadline ${(protocol.peerDeadline - now).toFixed(3)}, connection deadline ${
     (protocol.connectionDeadline - now).toFixed(3)

@@ -1,8 +1,5 @@
-/**
- * What a pair without fibers consists of: two processes, what is planned, and where chance comes from. Plain records; the same
- * seed gives the same world, event by event.
- */
-import type { Refusal } from "../../member/Member.ts"
+/** A simulated pair without fibers: two processes, planned events, and a source of randomness. Plain records. */
+import type { ConnectionRefusal } from "../../member/Member.ts"
 import type * as Core from "../../member/Member.ts"
 import type { Requests } from "../../member/Requests.ts"
 import type { Completion } from "../../member/Responder.ts"
@@ -16,10 +13,7 @@ import type { Violation } from "./History.ts"
 export const heartbeatMillis = 100
 export const peerTimeoutMillis = 2 * heartbeatMillis
 
-/**
- * Any message takes at most so long while the network is sound. In some runs it is far quicker, so that a probe after a stall is
- * answered in time.
- */
+/** Longest delays of messages, of which a run has one. With the shortest, a probe after a stall is answered in time. */
 export const longestDelays: ReadonlyArray<number> = [0.5, 0.5, 0.1].map((heartbeats) => heartbeats * heartbeatMillis)
 
 /** The primary is 0, the backup 1. */
@@ -29,23 +23,31 @@ export const roles = ["primary", "backup"] as const satisfies ReadonlyArray<Stat
 
 export const other = (side: Side): Side => side === 0 ? 1 : 0
 
-/** What a timer of a process is for. `Probed` and `Reset` answer `ResetLink`, `Released` a silent `EndTerm`. */
+/** A timer of a process. `Probed` and `Reset` answer `ResetLink`, `Released` answers a silent `EndTerm`. */
 export type Timer =
   | { readonly _tag: "HeartbeatDue" | "Woken" | "Reset" }
   | { readonly _tag: "TermEnded" | "Released"; readonly end: number }
   | { readonly _tag: "Probed"; readonly triedAt: number; readonly isRefused: boolean }
   | { readonly _tag: "Completed"; readonly completion: Completion }
 
-/** What may reach a process that runs, each from a source of its own. */
+/** A state message of the peer. */
+export interface Message {
+  readonly _tag: "Message"
+  readonly to: Side
+  readonly connection: number
+  readonly state: StateMachine.PeerState
+}
+
+/** An event that a running process receives, each kind from its own source. */
 export type Delivery =
-  | { readonly _tag: "Message"; readonly to: Side; readonly connection: number; readonly state: StateMachine.PeerState }
-  | { readonly _tag: "Link"; readonly to: Side; readonly life: number; readonly input: Core.Input }
-  | { readonly _tag: "Timer"; readonly to: Side; readonly life: number; readonly timer: Timer }
+  | Message
+  | { readonly _tag: "Link"; readonly to: Side; readonly processId: number; readonly input: Core.Input }
+  | { readonly _tag: "Timer"; readonly to: Side; readonly processId: number; readonly timer: Timer }
   | { readonly _tag: "Request"; readonly to: Side; readonly request: Frames.Frames }
 
 /** A step of the connection of a side to its peer. `asOf` is when the attempt began. */
 export interface Step {
-  readonly _tag: "Arrive" | "Open" | "Greet" | "Subscribe" | "Lost"
+  readonly _tag: "Arrive" | "Open" | "Handshake" | "Subscribe" | "Lost"
   readonly to: Side
   readonly connection: number
   readonly asOf: number
@@ -55,38 +57,38 @@ export interface Step {
 export interface Probe {
   readonly _tag: "Probe"
   readonly to: Side
-  readonly life: number
+  readonly processId: number
   readonly triedAt: number
-  /** Whether the answer comes before the time for it is over. */
+  /** Whether the answer arrives within the time-out. */
   readonly isInTime: boolean
   readonly backMillis: number
 }
 
-export type Happening =
+export type Event =
   | Delivery
   | Step
   | Probe
-  | { readonly _tag: "Ask"; readonly client: number }
+  | { readonly _tag: "Send"; readonly client: number }
   | { readonly _tag: "Start"; readonly to: Side }
-  | { readonly _tag: "Resume"; readonly to: Side; readonly life: number }
+  | { readonly _tag: "Resume"; readonly to: Side; readonly processId: number }
   | { readonly _tag: "Fault" }
   | { readonly _tag: "Heal"; readonly directions: ReadonlyArray<Side> }
 
 interface Planned extends Heap.Planned {
-  readonly what: Happening
+  readonly event: Event
 }
 
-/** The connection of a side to its peer's state port, of which only the latest counts. */
+/** The latest connection of a side to its peer's state port. */
 export interface Connection {
   id: number
-  status: "down" | "accepted" | "greeted" | "subscribed" | "closed"
-  /** The port that it leads to. */
+  status: "down" | "accepted" | "connected" | "subscribed" | "closed"
+  /** The number of the port to which it is connected. */
   port: number
 }
 
-/** What has reached the host of a process that is paused. */
-export interface Piled {
-  Message: Array<Delivery>
+/** Events that have reached the host of a paused process. */
+export interface Backlog {
+  Message: Array<Message>
   Link: Array<Delivery>
   Timer: Array<Delivery>
   Request: Array<Delivery>
@@ -97,30 +99,30 @@ export interface Server extends Challenge.Challenge {
   readonly side: Side
   readonly rules: Core.Rules
   readonly connection: Connection
-  /** Of the latest process. */
-  life: number
+  /** The number of the latest process. */
+  processId: number
   status: "down" | "running" | "paused"
   member: Core.Member
   requests: Requests
   responder: PlainResponder
   /** The state port, 0 while it is closed. */
   port: number
-  piled: Piled
-  inbox: Array<Core.Input>
+  backlog: Backlog
+  inputs: Array<Core.Input>
   completions: Array<Completion>
   arrivals: Array<Frames.Frames>
   isOffering: boolean
   pending: Array<Core.Output>
-  /** Whether an output has to be answered before anything else. */
+  /** Whether the answer to an output has to come before anything else. */
   isBlocked: boolean
-  refusal: Refusal | undefined
+  refusal: ConnectionRefusal | undefined
   nextEpoch: number
   linkEpoch: number
   linkReadAt: number
-  /** The process is paused before it performs so many outputs more; infinity for never. */
+  /** The number of outputs after which the process is paused; infinity for never. */
   outputsLeft: number
   pauseMillis: number
-  /** Until when what was sent to this side last is under way. */
+  /** When the last message to this side arrives. */
   busyUntil: number
 }
 
@@ -128,8 +130,8 @@ export interface World {
   readonly planned: Array<Planned>
   readonly servers: readonly [Server, Server]
   readonly cut: [boolean, boolean]
-  readonly commands: Map<number, { readonly side: Side; readonly life: number; readonly name: string }>
-  /** What was replied to, by the number of the request. */
+  readonly commands: Map<number, { readonly side: Side; readonly processId: number; readonly name: string }>
+  /** The numbers of the requests that were answered. */
   readonly replied: Set<number>
   readonly lines: Array<string> | undefined
   readonly end: number
@@ -139,15 +141,15 @@ export interface World {
   readonly delayMillis: number
   readonly hasCommands: boolean
   readonly gapMillis: number
-  readonly dual: { count: number; last: number }
+  readonly dual: { count: number; lastAt: number }
   now: number
   order: number
   random: number
   fingerprint: number
   isFaulty: boolean
-  /** From when on nothing bad happens any more. */
+  /** Whether the faults are over. */
   isWhole: boolean
-  isJudged: boolean
+  isEnforced: boolean
   lastId: number
   requestCount: number
   answers: number
@@ -172,12 +174,12 @@ export const integer = (world: World, below: number): number => Math.floor(draw(
 
 export const anyOf = <A>(world: World, all: ReadonlyArray<A>): A => all[integer(world, all.length)]!
 
-/** How long a message is under way. */
+/** The delay of the next message. */
 export const delay = (world: World): number =>
   world.isExtreme ? (draw(world) < 0.5 ? 0 : world.delayMillis) : draw(world) * world.delayMillis
 
-export const plan = (world: World, millis: number, what: Happening): void => {
-  Heap.push(world.planned, { at: world.now + millis, order: world.order++, what })
+export const plan = (world: World, millis: number, event: Event): void => {
+  Heap.push(world.planned, { at: world.now + millis, order: world.order++, event })
 }
 
 export const note = (world: World, code: number): void => {
@@ -185,20 +187,20 @@ export const note = (world: World, code: number): void => {
 }
 
 /** A line of the trace. */
-export const tell = (world: World, text: string): void => {
+export const trace = (world: World, text: string): void => {
   world.lines?.push(`${world.now.toFixed(3)} ${text}`)
 }
 
-export const broken = (world: World, promise: Violation["promise"], detail: string): void => {
-  tell(world, `BROKEN ${promise}: ${detail}`)
-  world.violation ??= { promise, at: world.now, detail }
+export const violate = (world: World, property: Violation["property"], detail: string): void => {
+  trace(world, `VIOLATION ${property}: ${detail}`)
+  world.violation ??= { property, at: world.now, detail }
 }
 
-export const dual = (world: World, promise: "DualAnswer" | "DualAccept", detail: string): void => {
-  if (world.isJudged) {
-    broken(world, promise, detail)
+export const countDual = (world: World, property: "DualAnswer" | "DualAccept", detail: string): void => {
+  if (world.isEnforced) {
+    violate(world, property, detail)
   } else {
     world.dual.count++
-    world.dual.last = world.now
+    world.dual.lastAt = world.now
   }
 }

@@ -1,6 +1,6 @@
-/** A binary heap of what is planned: the earliest is at 0, and of two at one instant the one that was planned first. */
+/** A binary heap of planned events: the earliest is at 0, and of two at one instant the one that was planned first. */
 
-/** Something to be done at a time. */
+/** An event at a time. */
 export interface Planned {
   readonly at: number
   readonly order: number

@@ -328,7 +328,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
     failover: blow && first
       ? { millis: first.at - blow.at, by: first.role === active ? "victim" : "other" }
       : undefined,
-    noticedMillis: blow && said(blow, lines, /process is gone/),
+    noticedMillis: blow && said(blow, lines, /the peer is down/),
     tookOverMillis: blow && said(blow, lines, /ready as active/),
     recoveryMillis,
     duals,

@@ -1,28 +1,29 @@
 /**
- * `npm run simulate`: pairs in virtual time over a network in memory, as many as are asked for, each made from its seed.
+ * `npm run simulate`: pairs in virtual time over a network in memory, each run made from its seed.
  */
 import { fork } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { policies, type PolicyName, policyNames } from "../../../src/protocol/Policies.ts"
 import * as CoreSimulation from "../../../src/verify/simulation/CoreSimulation.ts"
-import { type Regime, type Report, run } from "../../../src/verify/simulation/Simulation.ts"
+import type { Regime, Report } from "../../../src/verify/simulation/Report.ts"
+import { run } from "../../../src/verify/simulation/Simulation.ts"
 import { makeSummary, regimes, type Summary, table } from "./summary.ts"
 
 const usage = `Usage: npm run simulate -- [--runs N] [--seed S] [--regime bounded|wild|both] [--policy ${
   policyNames.join("|")
 }] [--heartbeats N] [--workers N] [--core] [--trace]
 
-  --runs N        how many runs of each regime; 1000 by default
-  --seed S        the seed of the first; the others count on; 1 by default
+  --runs N        the number of runs of each regime; 1000 by default
+  --seed S        the seed of the first run; the others count on; 1 by default
   --regime R      bounded, wild or both, the default
-  --policy P      whose rules; hardened by default
-  --heartbeats N  how long faults go on in each run; 10 by default
-  --workers N     how many processes do it; one for each core by default
+  --policy P      the policy; hardened by default
+  --heartbeats N  the time of faults in each run; 10 by default
+  --workers N     the number of processes; one for each core by default
   --core          the core and its data plane in a plain loop, instead of whole servers: a hundred times as many runs
-  --trace         prints all that happens; for a single run`
+  --trace         prints every event of a single run`
 
-/** What one worker has to do: every `of`-th run. */
+/** The part of one worker: every `of`-th run. */
 interface Part {
   readonly seed: number
   readonly runs: number
@@ -34,7 +35,7 @@ interface Part {
   readonly of: number
 }
 
-/** So many runs of the core are reported at once. */
+/** The number of runs of the core that are reported at once. */
 const coreBatch = 200
 
 type Run = Pick<Part, "policy" | "heartbeats" | "isCore"> & { readonly seed: number; readonly regime: Regime }
@@ -116,12 +117,12 @@ const main = async () => {
   clearInterval(progress)
   process.stderr.write(`${bar(summary, runs * chosen.length, seconds())}\n`)
   process.stdout.write(`${table(summary, { policy, seed, seconds: seconds(), workers })}\n`)
-  const [first] = summary.broken
+  const [first] = summary.violating
   if (isCore && first !== undefined) {
     const { lines } = await runOne({ seed: first.seed, regime: first.regime, policy, heartbeats, isCore }, true)
     process.stdout.write(`${lines.map((line) => `  ${line}`).join("\n")}\n`)
   }
-  process.exitCode = summary.broken.length > 0 ? 1 : 0
+  process.exitCode = summary.violating.length > 0 ? 1 : 0
 }
 
 const bar = ({ runs }: Summary, of: number, seconds: number): string => {

@@ -1,7 +1,5 @@
-/**
- * What many runs have in common.
- */
-import type { Regime, Report } from "../../../src/verify/simulation/Simulation.ts"
+/** The sum of many runs. */
+import type { Regime, Report } from "../../../src/verify/simulation/Report.ts"
 
 export const regimes: ReadonlyArray<Regime> = ["bounded", "wild"]
 
@@ -10,16 +8,16 @@ export interface Totals {
   answers: number
   takeOvers: number
   faults: number
-  /** Runs in which two answered while that was to be expected. */
+  /** Runs in which two answered where that is unavoidable. */
   dualRuns: number
   dualAnswers: number
-  /** How long after the network was whole two answered, in milliseconds. */
+  /** The longest time after the faults in which two answered, in milliseconds. */
   longestAfterWhole: number
 }
 
 export interface Summary {
   readonly totals: { readonly [R in Regime]: Totals }
-  readonly broken: ReadonlyArray<Report>
+  readonly violating: ReadonlyArray<Report>
   readonly runs: number
   readonly add: (report: Report) => void
 }
@@ -36,10 +34,10 @@ const zero = (): Totals => ({
 
 export const makeSummary = (): Summary => {
   const totals = { bounded: zero(), wild: zero() }
-  const broken: Array<Report> = []
+  const violating: Array<Report> = []
   return {
     totals,
-    broken,
+    violating,
     get runs() {
       return totals.bounded.runs + totals.wild.runs
     },
@@ -53,7 +51,7 @@ export const makeSummary = (): Summary => {
       total.dualAnswers += report.dual.count
       total.longestAfterWhole = Math.max(total.longestAfterWhole, report.dual.afterWholeMillis)
       if (report.violations.length > 0) {
-        broken.push(report)
+        violating.push(report)
       }
     }
   }
@@ -64,14 +62,17 @@ const rows: ReadonlyArray<readonly [string, (totals: Totals, summary: Summary, r
   ["faults", ({ faults }) => faults],
   ["take-overs", ({ takeOvers }) => takeOvers],
   ["answers", ({ answers }) => answers],
-  ["runs with a broken promise", (_, { broken }, regime) => broken.filter((report) => report.regime === regime).length],
-  ["runs in which two answered where it cannot be helped", ({ dualRuns }) => dualRuns],
+  [
+    "runs with a violated property",
+    (_, { violating }, regime) => violating.filter((report) => report.regime === regime).length
+  ],
+  ["runs in which two answered where that is unavoidable", ({ dualRuns }) => dualRuns],
   ["answers there", ({ dualAnswers }) => dualAnswers],
-  ["ms until the last of them once all was whole", ({ longestAfterWhole }) => Math.ceil(longestAfterWhole)]
+  ["ms until the last of them after the faults", ({ longestAfterWhole }) => Math.ceil(longestAfterWhole)]
 ]
 
-/** At most so many broken runs are told one by one. */
-const told = 10
+/** The number of runs with a violation that are listed. */
+const listedRuns = 10
 
 export const table = (
   summary: Summary,
@@ -95,8 +96,8 @@ export const table = (
         )
       }`
     ),
-    ...summary.broken.slice(0, told).map(({ regime, seed, violations: [first] }) =>
-      `${regime}, seed ${seed}: ${first!.promise} at ${first!.at} ms, ${
+    ...summary.violating.slice(0, listedRuns).map(({ regime, seed, violations: [first] }) =>
+      `${regime}, seed ${seed}: ${first!.property} at ${first!.at} ms, ${
         first!.detail
       } (--seed ${seed} --regime ${regime} --trace)`
     )

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Policies from "../../../src/protocol/Policies.ts"
 import type { Cell, Event, Policy, State } from "../../../src/protocol/StateMachine.ts"
 import * as CoreSimulation from "../../../src/verify/simulation/CoreSimulation.ts"
-import type { Regime, Report } from "../../../src/verify/simulation/Simulation.ts"
-import { broken, total } from "./simulation.ts"
+import type { Regime, Report } from "../../../src/verify/simulation/Report.ts"
+import { total, violations } from "../../campaigns/simulation/simulation.ts"
 
 const batch = (regime: Regime, policy: Policy, count: number): ReadonlyArray<Report> =>
   Array.from({ length: count }, (_, i) => CoreSimulation.run({ seed: i + 1, regime, policy }))
@@ -20,12 +20,12 @@ const withCell = (event: Event["_tag"], cell: Cell, only?: State): Policy => {
   return { primary: rows(Policies.hardened.primary), backup: rows(Policies.hardened.backup) }
 }
 
-/** What the first run in which a promise is broken has to say, within so many seeds. */
-const firstBroken = (policy: Policy, seeds: number) => {
+/** The property that the first run with a violation violates, within so many seeds. */
+const firstViolation = (policy: Policy, seeds: number) => {
   for (let seed = 1; seed <= seeds; seed++) {
     const { violations: [first] } = CoreSimulation.run({ seed, regime: "bounded", policy })
     if (first !== undefined) {
-      return first.promise
+      return first.property
     }
   }
   return undefined
@@ -33,21 +33,21 @@ const firstBroken = (policy: Policy, seeds: number) => {
 
 describe("a pair of cores in a plain loop", () => {
   for (const [regime, runs] of [["bounded", 2000], ["wild", 500]] as const) {
-    it(`${regime}: ${runs} runs with the hardened policy break no promise`, () => {
+    it(`${regime}: ${runs} runs with the hardened policy violate no property`, () => {
       const reports = batch(regime, Policies.hardened, runs)
-      assert.deepStrictEqual(broken(reports), [])
-      // That it is about something: the pair has served, and roles have gone back and forth.
+      assert.deepStrictEqual(violations(reports), [])
+      // The runs are not trivial: the pair has served, and states have changed.
       assert.isAbove(total(reports, ({ answers }) => answers), 10 * runs)
       assert.isAbove(total(reports, ({ takeOvers }) => takeOvers), runs)
       assert.isAbove(total(reports, ({ faults }) => faults), 2 * runs)
     })
   }
 
-  it("wild: two answer meanwhile, as no pair without a third party can help", () => {
+  it("wild: two answer meanwhile, which is unavoidable without a third party", () => {
     assert.isAbove(total(batch("wild", Policies.hardened, 100), ({ dual }) => dual.count), 0)
   })
 
-  it("the same seed gives the same trace, and another one another", () => {
+  it("the same seed gives the same trace, and another seed another", () => {
     const trace = (seed: number) =>
       CoreSimulation.run({ seed, regime: "bounded", policy: Policies.hardened, keepLines: true })
     assert.deepStrictEqual(trace(7), trace(7))
@@ -56,22 +56,22 @@ describe("a pair of cores in a plain loop", () => {
     assert.strictEqual(fingerprint, trace(7).fingerprint)
   })
 
-  it("the classic policy is seen to break its promise", () => {
-    assert.include(["DualAccept", "DualAnswer"], firstBroken(Policies.classic, 20))
+  it("B4: the classic policy violates a property", () => {
+    assert.include(["DualAccept", "DualAnswer"], firstViolation(Policies.classic, 20))
   })
 
-  it("H1 taken away: a primary that answers before it has received anything is caught", () => {
+  it("H1 taken away: a primary that answers before it has received is noticed", () => {
     assert.include(
       ["DualAccept", "DualAnswer"],
-      firstBroken(withCell("ClientRequest", { _tag: "Stay" }, "PRIMARY"), 50)
+      firstViolation(withCell("ClientRequest", { _tag: "Stay" }, "PRIMARY"), 50)
     )
   })
 
-  it("H4 taken away: a member that stalled and goes on is caught", () => {
-    assert.include(["DualAccept", "DualAnswer"], firstBroken(withCell("Stalled", { _tag: "Stay" }), 1000))
+  it("H4 taken away: a member that goes on after a stall is noticed", () => {
+    assert.include(["DualAccept", "DualAnswer"], firstViolation(withCell("Stalled", { _tag: "Stay" }), 1000))
   })
 
-  it("H10 taken away: a member that takes a connection being made for silence is caught", () => {
-    assert.include(["DualAccept", "DualAnswer"], firstBroken(withCell("LinkConnecting", { _tag: "Note" }), 5000))
+  it("H10 taken away: a member to which a connection that is being made is silence is noticed", () => {
+    assert.include(["DualAccept", "DualAnswer"], firstViolation(withCell("LinkConnecting", { _tag: "Note" }), 5000))
   })
 })
