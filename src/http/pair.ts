@@ -36,7 +36,11 @@ export const make = (
     const now = yield* monotonicReader
     // A request goes on when its client disconnects, because others may wait for the same answer.
     const fork = yield* FiberSet.makeRuntime<never, void>()
-    const self = Effect.provideService(Status.make({ http, peerHttp: peer?.url, rejectedConnections }), BinaryStar, member)
+    const self = Effect.provideService(
+      Status.make({ http, peerHttp: peer?.url, rejectedConnections }),
+      BinaryStar,
+      member
+    )
     let latest: Latest = { status: null, error: "not requested yet", requestedAt: Number.NEGATIVE_INFINITY }
     let pending: { readonly fiber: Fiber.Fiber<void>; readonly at: number } | undefined
 

@@ -343,7 +343,9 @@ export const make = (address: {
         isExpired: peer.isExpired
       },
       counters,
-      ...(address.rejectedConnections === undefined ? {} : { rejectedConnections: address.rejectedConnections.counts() }),
+      ...(address.rejectedConnections === undefined
+        ? {}
+        : { rejectedConnections: address.rejectedConnections.counts() }),
       connections,
       droppedLogLines: (yield* Metric.value(droppedLogLines)).count,
       latency: {

@@ -158,7 +158,10 @@ describe("a server that is no longer active", () => {
     const place = yield* memory
     const { connect, start } = makePair(place, RpcSerialization.layerJson)
     const server = yield* start("backup")
-    const primary = Effect.flatMap(foreignPeer(place.links.primary), ({ reports }) => Effect.zipRight(reports("3"), rest))
+    const primary = Effect.flatMap(
+      foreignPeer(place.links.primary),
+      ({ reports }) => Effect.zipRight(reports("3"), rest)
+    )
     yield* Effect.scoped(primary)
     const client = yield* connect()
     yield* inTime(client.call.Twice({ n: 1 }))
