@@ -11,7 +11,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: "rooms", include: ["**/*.test.ts"], exclude: long } },
-      { extends: true, test: { name: "system", include: long } }
+      // Real processes: a busy machine takes long to start them.
+      { extends: true, test: { name: "system", include: long, testTimeout: 240_000, hookTimeout: 240_000 } }
     ]
   }
 })

@@ -4,8 +4,8 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as Guardian from "../../src/command/guardianClient.ts"
 import { monotonicMillis } from "../../src/internal/Clock.ts"
-import type { Life } from "../system/commands.ts"
-import { child, makeLog } from "../system/commands.ts"
+import type { CommandRun } from "../support/commands.ts"
+import { child, makeLog } from "../support/commands.ts"
 
 const stubborn = Effect.gen(function*() {
   const log = yield* makeLog
@@ -37,7 +37,7 @@ describe("a guardian", () => {
       const { log, order } = yield* stubborn
       const running = yield* Effect.fork(guardian.run(order))
       yield* log.started(1)
-      const [{ group }] = log.lives() as [Life]
+      const [{ group }] = log.runs() as [CommandRun]
       const guardianPid = Number(execFileSync("ps", ["-o", "ppid=", "-p", group], { encoding: "utf8" }))
       process.kill(guardianPid, "SIGSTOP")
       yield* Fiber.interrupt(running)

@@ -106,7 +106,7 @@ describe("the examples run", () => {
       const at = yield* freeEndpoints
       const { primary } = yield* startBoth("telemetry.ts", [], at)
       const client = yield* dealer(at.primary.frontend)
-      yield* client.ask("", "hello")
+      yield* client.request("", "hello")
       yield* client.replies.find(() => true)
       const exported = (name: string, what: RegExp) =>
         eventually(Effect.sync(() =>

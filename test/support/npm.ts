@@ -22,7 +22,7 @@ export const output = (
   cwd: string
 ): Effect.Effect<string, Error, Scope.Scope> =>
   Effect.gen(function*() {
-    const process = yield* run(program, args, { cwd, patience: "5 minutes" })
+    const process = yield* run(program, args, { cwd, timeout: "5 minutes" })
     const { code } = yield* process.exit
     assert.strictEqual(code, 0, `${program} ${args.join(" ")}\n${process.stdout()}${process.stderr()}`)
     return process.stdout()

@@ -1,5 +1,5 @@
 /**
- * The command as a real process, and what stands around it: free ports, raw sockets, a peer of another make.
+ * The command `bstar` as a process, and what surrounds it: free ports, raw sockets, a foreign peer.
  */
 import type { Duration, Scope } from "effect"
 import { Data, Effect, Schedule } from "effect"
@@ -9,42 +9,41 @@ import { once } from "node:events"
 import * as net from "node:net"
 import * as path from "node:path"
 import * as zmq from "zeromq"
+import { eventTimeout } from "./times.ts"
 
 export const root = path.resolve(import.meta.dirname, "../..")
 
-/** How long anything awaited may take on a machine that is busy with other things. */
-const defaultPatience: Duration.DurationInput = "20 seconds"
+class EventTimeout extends Data.TaggedError("EventTimeout")<{ readonly message: string }> {}
 
-class Awaited extends Data.TaggedError("Awaited")<{ readonly message: string }> {}
-
-/** What has happened so far, in order, for those who wait for more. */
+/** Events so far, in order. Later events can be awaited. */
 export interface Journal<A> {
   readonly entries: ReadonlyArray<A>
   readonly add: (entry: A) => void
   /** Waits for an entry with an index of `from` or above. */
-  readonly find: (matches: (entry: A) => boolean, from?: number) => Effect.Effect<A, Awaited>
-  /** Waits until there are so many entries more than now. */
-  readonly more: (count: number) => Effect.Effect<ReadonlyArray<A>, Awaited>
+  readonly find: (matches: (entry: A) => boolean, from?: number) => Effect.Effect<A, EventTimeout>
+  /** Waits for a number of entries from now on. */
+  readonly more: (count: number) => Effect.Effect<ReadonlyArray<A>, EventTimeout>
 }
 
-const makeJournal = <A>(name: string, patience: Duration.DurationInput = defaultPatience): Journal<A> => {
+const makeJournal = <A>(name: string, timeout: Duration.DurationInput = eventTimeout): Journal<A> => {
   const entries: Array<A> = []
   const watchers = new Set<() => void>()
-  const when = <B>(look: () => B | undefined) =>
+  const when = <B>(check: () => B | undefined) =>
     Effect.async<B>((resume) => {
       const watcher = () => {
-        const seen = look()
-        if (seen !== undefined) {
+        const found = check()
+        if (found !== undefined) {
           watchers.delete(watcher)
-          resume(Effect.succeed(seen))
+          resume(Effect.succeed(found))
         }
       }
       watchers.add(watcher)
       watcher()
       return Effect.sync(() => watchers.delete(watcher))
     }).pipe(Effect.timeoutFail({
-      duration: patience,
-      onTimeout: () => new Awaited({ message: `not seen in ${name}: ${entries.slice(-20).map(String).join("\n")}` })
+      duration: timeout,
+      onTimeout: () =>
+        new EventTimeout({ message: `not found in ${name}: ${entries.slice(-20).map(String).join("\n")}` })
     }))
   return {
     entries,
@@ -80,15 +79,15 @@ export interface Exit {
 
 export interface Process {
   readonly pid: number
-  /** The complete lines of standard output so far, without what transitions were decided by. */
+  /** The complete lines of standard output so far, without the explanations of transitions. */
   readonly lines: ReadonlyArray<string>
   /** All of standard output, byte for byte. */
   readonly stdout: () => string
   readonly stderr: () => string
   /** Waits for a line of standard output with an index of `from` or above. Fails when the process ends without it. */
-  readonly waitForLine: (pattern: string | RegExp, from?: number) => Effect.Effect<string, Awaited>
+  readonly waitForLine: (pattern: string | RegExp, from?: number) => Effect.Effect<string, EventTimeout>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
-  readonly exit: Effect.Effect<Exit, Awaited>
+  readonly exit: Effect.Effect<Exit, EventTimeout>
 }
 
 const environment = (extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
@@ -99,18 +98,18 @@ const environment = (extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string
-  /** How long its end and its lines may be waited for. */
-  readonly patience?: Duration.DurationInput
+  /** How long `exit` and `waitForLine` wait. */
+  readonly timeout?: Duration.DurationInput
 }
 
-/** A line of a hardened server tells behind a transition what it was decided by, often in milliseconds. */
-const evidence = / \((?:the peer reports|no heartbeat from the peer|the peer is down|this process did not run) .*\)$/
+/** The explanation of a transition at the end of a line of a hardened server. It often contains milliseconds. */
+const explanation = / \((?:the peer reports|no heartbeat from the peer|the peer is down|this process did not run) .*\)$/
 
-/** Starts a program. With the scope it is killed, if it has not ended by then. */
+/** Starts a program. It is killed when the scope closes. */
 export const run = (
   program: string,
   args: ReadonlyArray<string>,
-  { cwd = root, env = {}, patience = defaultPatience }: RunOptions = {}
+  { cwd = root, env = {}, timeout = eventTimeout }: RunOptions = {}
 ): Effect.Effect<Process, never, Scope.Scope> =>
   Effect.gen(function*() {
     const command = [path.basename(program), ...args].join(" ")
@@ -128,12 +127,12 @@ export const run = (
     let stdout = ""
     let stderr = ""
     let rest = ""
-    const lines = makeJournal<string>(`the output of ${command}`, patience)
+    const lines = makeJournal<string>(`the output of ${command}`, timeout)
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text
       const [last = "", ...complete] = (rest + text).split("\n").reverse()
       rest = last
-      complete.reverse().forEach((line) => lines.add(line.replace(evidence, "")))
+      complete.reverse().forEach((line) => lines.add(line.replace(explanation, "")))
     })
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text
@@ -150,13 +149,15 @@ export const run = (
           Effect.flatMap(
             exit,
             ({ code, signal }) =>
-              new Awaited({ message: `${command} ended (${code ?? signal}) without ${pattern}\n${stdout}${stderr}` })
+              new EventTimeout({
+                message: `${command} ended (${code ?? signal}) without ${pattern}\n${stdout}${stderr}`
+              })
           )
         ),
       kill: (signal) => Effect.sync(() => void child.kill(signal)),
       exit: Effect.timeoutFail(exit, {
-        duration: patience,
-        onTimeout: () => new Awaited({ message: `${command} has not ended\n${stdout}${stderr}` })
+        duration: timeout,
+        onTimeout: () => new EventTimeout({ message: `${command} has not ended\n${stdout}${stderr}` })
       })
     }
   })
@@ -165,14 +166,14 @@ export const run = (
 export const bstar = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
   run(process.execPath, [path.join(root, "dist/bstar.js"), ...args], { env })
 
-const portsGiven = new Set<number>()
+const assignedPorts = new Set<number>()
 
 /**
- * Below those that the system gives to connections, which may connect a port to itself while no process listens there. Each of
- * the processes that run test files at the same time has its own.
+ * Below the ephemeral ports, with one of which a port may be connected to itself while no process listens there. Each process that
+ * runs test files has a range of its own.
  */
-const portsEach = 2000
-const firstPort = 12_000 + portsEach * (Number(process.env["VITEST_POOL_ID"] ?? 0) % 10)
+const rangeSize = 2000
+const firstPort = 12_000 + rangeSize * (Number(process.env["VITEST_POOL_ID"] ?? 0) % 10)
 
 const isFree = async (port: number): Promise<boolean> => {
   const server = net.createServer()
@@ -184,13 +185,13 @@ const isFree = async (port: number): Promise<boolean> => {
   return await isListening && (await once(server.close(), "close"), true)
 }
 
-/** Ports of this machine that are free. No two calls in this process give the same one. */
+/** Free ports of this machine. No two calls in this process return the same one. */
 const freePorts = async (count: number): Promise<Array<number>> => {
   const ports: Array<number> = []
   while (ports.length < count) {
-    const port = randomInt(firstPort, firstPort + portsEach)
-    if (!portsGiven.has(port) && await isFree(port)) {
-      portsGiven.add(port)
+    const port = randomInt(firstPort, firstPort + rangeSize)
+    if (!assignedPorts.has(port) && await isFree(port)) {
+      assignedPorts.add(port)
       ports.push(port)
     }
   }
@@ -205,7 +206,7 @@ export const other = (role: Role): Role => role === "primary" ? "backup" : "prim
 
 export type Endpoints = { readonly [R in Role]: { readonly frontend: string; readonly state: string } }
 
-/** Endpoints for a pair, on ports that are free. */
+/** Endpoints for a pair, on free ports. */
 export const freeEndpoints: Effect.Effect<Endpoints> = Effect.map(
   Effect.promise(() => freePorts(4)),
   (ports) => {
@@ -214,7 +215,16 @@ export const freeEndpoints: Effect.Effect<Endpoints> = Effect.map(
   }
 )
 
-/** The arguments of a server. `peer` is where it finds its peer, if not directly. */
+/** Free addresses for two status servers. */
+export const freeAddresses: Effect.Effect<{ readonly [R in Role]: string }> = Effect.map(
+  freeEndpoints,
+  ({ backup, primary }) => ({ primary: addressOf(primary.frontend), backup: addressOf(backup.frontend) })
+)
+
+/** The host and the port of an endpoint. */
+export const addressOf = (endpoint: string): string => endpoint.slice("tcp://".length)
+
+/** The arguments of a server. `peer` replaces the state endpoint of its peer. */
 export const serverArgs = (
   role: Role,
   at: Endpoints,
@@ -237,15 +247,15 @@ export const startLine: { readonly [R in Role]: string } = {
   backup: "I: Backup passive, waiting for primary (active)"
 }
 
-/** What a backup logs when it refuses votes although it receives nothing from its primary. */
-export const votesRefused = (primary: string): string =>
+/** What a backup logs when it rejects votes and has received nothing from its primary. */
+export const votesRejected = (primary: string): string =>
   `W: votes are rejected: no heartbeat from the primary at ${primary} for N s, waiting for it; ` +
   "start the primary, or bstar promote"
 
-/** The text with a fixed length of silence, which depends on how busy the machine is. */
+/** The text with a fixed length of silence: the real one depends on the load of the machine. */
 export const withoutSeconds = (text: string): string => text.replace(/ for \d+ s,/g, " for N s,")
 
-/** A raw socket that is closed with the scope. */
+/** A raw socket. It is closed with the scope. */
 export const socket = <S extends zmq.Socket>(open: () => S): Effect.Effect<S, never, Scope.Scope> =>
   Effect.acquireRelease(Effect.sync(open), (socket) => Effect.sync(() => socket.close()))
 
@@ -255,15 +265,15 @@ type Receiving = zmq.Socket & { readonly receive: () => Promise<Array<Buffer>> }
 export const send = (socket: Sending, ...frames: Array<Buffer | string>): Effect.Effect<void> =>
   Effect.promise(() => socket.send(frames))
 
-/** A message and the monotonic time in milliseconds when it came. */
+/** A message, and the monotonic time in milliseconds when it was received. */
 export interface Received {
   readonly frames: ReadonlyArray<Buffer>
   readonly at: number
 }
 
-/** Notes what a socket receives from now on. */
+/** Records the messages that a socket receives from now on. */
 export const receiving = (socket: Receiving): Journal<Received> => {
-  const journal = makeJournal<Received>(`what a ${socket.constructor.name} received`)
+  const journal = makeJournal<Received>(`the messages of a ${socket.constructor.name}`)
   const loop = async () => {
     while (!socket.closed) {
       journal.add({ frames: await socket.receive(), at: performance.now() })
@@ -277,15 +287,15 @@ export const receiving = (socket: Receiving): Journal<Received> => {
   return journal
 }
 
-/** A client of another make. */
+/** A foreign client: a raw DEALER. */
 export const dealer = (frontend: string) =>
   Effect.gen(function*() {
     const client = yield* socket(() => new zmq.Dealer({ linger: 0 }))
     client.connect(frontend)
-    return { ask: (...frames: Array<Buffer | string>) => send(client, ...frames), replies: receiving(client) }
+    return { request: (...frames: Array<Buffer | string>) => send(client, ...frames), replies: receiving(client) }
   })
 
-/** What a server publishes, from the first word that reaches us. */
+/** Records the heartbeats of a server. It publishes the first one when this subscriber connects. */
 export const publications = (state: string) =>
   Effect.map(socket(() => new zmq.Subscriber({ linger: 0 })), (subscriber) => {
     subscriber.connect(state)
@@ -296,32 +306,32 @@ export const publications = (state: string) =>
 /** The number that a state has on the wire. */
 export type Digit = "1" | "2" | "3" | "4"
 
-/** A server of another make that speaks nothing but the wire format. It publishes when told to. */
+/** A foreign peer: it implements nothing but the wire format, and publishes only what a test publishes. */
 export const foreignPeer = (role: Role, at: Endpoints) =>
   Effect.gen(function*() {
-    // An XPUB is a PUB that hears who listens to it.
+    // An XPUB is a PUB that receives subscriptions.
     const publisher = yield* socket(() => new zmq.XPublisher({ linger: 0, sendTimeout: 0 }))
     yield* Effect.promise(() => publisher.bind(at[role].state))
-    const listeners = receiving(publisher)
-    const heard = yield* publications(at[other(role)].state)
-    const say = (...frames: Array<Buffer | string>) => send(publisher, ...frames)
-    const subscribes = (change: 0 | 1) => ({ frames }: Received) => frames[0]?.[0] === change
+    const subscriptions = receiving(publisher)
+    const received = yield* publications(at[other(role)].state)
+    const publish = (...frames: Array<Buffer | string>) => send(publisher, ...frames)
+    const isChange = (change: 0 | 1) => ({ frames }: Received) => frames[0]?.[0] === change
     return {
-      /** Waits until our server listens. */
-      listened: listeners.find(subscribes(1)),
-      /** Waits until our server has lost its connection, from now on, and then listens on another one. */
-      listenedAgain: Effect.suspend(() => {
-        const from = listeners.entries.length
-        return Effect.zipRight(listeners.find(subscribes(0), from), listeners.find(subscribes(1), from))
+      /** Waits until the server is subscribed. */
+      subscribed: subscriptions.find(isChange(1)),
+      /** Waits until the server has lost its connection, from now on, and has subscribed on a new one. */
+      resubscribed: Effect.suspend(() => {
+        const from = subscriptions.entries.length
+        return Effect.zipRight(subscriptions.find(isChange(0), from), subscriptions.find(isChange(1), from))
       }),
       /** Publishes one message. */
-      say,
-      /** Publishes a state again and again; whoever wants silence interrupts it. */
-      beat: (digit: Digit) => Effect.repeat(say(digit), Schedule.spaced("20 millis")),
-      /** What our server publishes. */
-      heard,
-      /** Waits until our server publishes a state, from now on. */
-      hear: (digit: Digit) =>
-        Effect.suspend(() => heard.find(({ frames }) => String(frames[0]) === digit, heard.entries.length))
+      publish,
+      /** Publishes a state every 20 milliseconds until it is interrupted. */
+      heartbeats: (digit: Digit) => Effect.repeat(publish(digit), Schedule.spaced("20 millis")),
+      /** The messages that the server publishes. */
+      received,
+      /** Waits until the server publishes a state, from now on. */
+      receive: (digit: Digit) =>
+        Effect.suspend(() => received.find(({ frames }) => String(frames[0]) === digit, received.entries.length))
     }
   })

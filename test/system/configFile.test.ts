@@ -36,8 +36,8 @@ count = 3
 interval = "10 millis"
 `
 
-describe("a configuration file", () => {
-  it.scopedLive("serves both servers and their clients", () =>
+describe("configuration file", () => {
+  it.scopedLive("config file: one file configures both servers and their clients", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile("pair.toml", pairFile(yield* freeEndpoints))
       const primary = yield* bstar(["-p", "--config", file])
@@ -49,7 +49,7 @@ describe("a configuration file", () => {
       assert.strictEqual(client.lines.at(-1), "I: server replied OK (3)")
     }))
 
-  it.scopedLive("may be JSON, and say which server it is for", () =>
+  it.scopedLive("config file: JSON is accepted, and may set the role", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* freeEndpoints
       const file = yield* temporaryFile(
@@ -61,7 +61,7 @@ describe("a configuration file", () => {
       assert.deepStrictEqual([first.message, first.annotations.role], [startLine.backup.slice(3), "backup"])
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
-      // The environment knows better, and whoever types it best of all.
+      // The environment wins over the file, and an option over both.
       const primaryByName = yield* bstar([], { BSTAR_CONFIG: file, BSTAR_ROLE: "primary", BSTAR_LOG_FORMAT: "plain" })
       yield* primaryByName.waitForLine(startLine.primary)
       yield* primaryByName.kill("SIGKILL")
@@ -70,7 +70,7 @@ describe("a configuration file", () => {
       yield* typed.waitForLine(startLine.backup)
     }))
 
-  it.scopedLive("yields to the environment, which yields to options", () =>
+  it.scopedLive("config file: the environment wins over the file, and an option over both", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const wrong = yield* freeEndpoints
@@ -83,18 +83,18 @@ describe("a configuration file", () => {
         BSTAR_STATE: at.primary.state,
         BSTAR_PEER: wrong.backup.frontend
       })
-      // The option ...
-      yield* peer.listened
-      // ... the environment ...
+      // The option --peer.
+      yield* peer.subscribed
+      // BSTAR_STATE.
       yield* (yield* publications(at.primary.state)).more(1)
-      // ... and the file.
+      // The frontend of the file.
       const client = yield* dealer(at.primary.frontend)
-      yield* client.ask("anybody?")
-      yield* client.replies.find(({ frames }) => frames.join() === "anybody?")
+      yield* client.request("hello")
+      yield* client.replies.find(({ frames }) => frames.join() === "hello")
       assert.deepStrictEqual(server.lines, [startLine.primary])
     }))
 
-  it.scopedLive("tells bstar run and bstar proxy, too", () =>
+  it.scopedLive("config file: bstar run and bstar proxy read it", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* freeEndpoints
       const file = yield* temporaryFile(
@@ -111,9 +111,9 @@ describe("a configuration file", () => {
       assert.include(node.lines, "begun")
     }))
 
-  it.scopedLive("is told all that is wrong with it at once", () =>
+  it.scopedLive("config file: every error is reported at once", () =>
     Effect.gen(function*() {
-      const wrong = `
+      const content = `
 hearbeat = "1 second"
 heartbeat = "soon"
 policy = "hard"
@@ -141,8 +141,8 @@ drain = "1 second"
 server = "tcp://localhost:5001"
 heartbeat = "1 second"
 `
-      const file = yield* temporaryFile("pair.toml", wrong)
-      const complaints = [
+      const file = yield* temporaryFile("pair.toml", content)
+      const errors = [
         "hearbeat: unknown key; did you mean heartbeat?",
         "heartbeat: expected a duration from 10ms to 1h such as \"250ms\", \"1.5s\" or \"2 minutes\", got \"soon\"",
         "policy: expected \"classic\" or \"hardened\", got \"hard\"",
@@ -162,36 +162,36 @@ heartbeat = "1 second"
         "[client] server: expected a list of endpoints to connect to such as " +
         "[\"tcp://localhost:5001\",\"tcp://localhost:5002\"], got \"tcp://localhost:5001\"",
         "[client] heartbeat: does not belong here but above the tables"
-      ].map((complaint) => `E: ${file}: ${complaint}`)
+      ].map((error) => `E: ${file}: ${error}`)
       for (
         const args of [["-p", "--config", file], ["config", "check", "--config", file], ["client", "--config", file]]
       ) {
         const process = yield* bstar(args)
         assert.deepStrictEqual(yield* process.exit, { code: configuration, signal: null })
-        assert.sameMembers(process.stderr().trim().split("\n"), complaints)
+        assert.sameMembers(process.stderr().trim().split("\n"), errors)
         assert.strictEqual(process.stdout(), "")
       }
     }))
 
-  const unreadable: ReadonlyArray<readonly [name: string, content: string | undefined, says: RegExp]> = [
+  const unreadable: ReadonlyArray<readonly [name: string, content: string | undefined, message: RegExp]> = [
     ["none.toml", undefined, /^E: config: cannot read .*none\.toml: there is no such file\n$/],
     ["pair.yaml", "", /^E: config: expected the name of a file that ends in \.toml or \.json, got ".*pair\.yaml"\n$/],
     ["pair.toml", "a = 1\nb = ", /^E: .*pair\.toml:2:5: .*invalid value\n$/],
     ["pair.json", "{", /^E: .*pair\.json: not JSON: .*\n$/],
     ["pair.json", "[]", /^E: .*pair\.json: expected an object\n$/]
   ]
-  for (const [name, content, says] of unreadable) {
-    it.scopedLive(`cannot be ${name} with ${JSON.stringify(content)}`, () =>
+  for (const [name, content, message] of unreadable) {
+    it.scopedLive(`config file: ${name} with ${JSON.stringify(content)} is rejected`, () =>
       Effect.gen(function*() {
         const file = yield* temporaryFile(content === undefined ? "other" : name, content ?? "")
         const process = yield* bstar(["-p", "--config", path.join(path.dirname(file), name)])
         assert.deepStrictEqual(yield* process.exit, { code: configuration, signal: null })
-        assert.match(process.stderr(), says)
+        assert.match(process.stderr(), message)
         assert.strictEqual(process.stdout(), "")
       }))
   }
 
-  it.scopedLive("is not read where nobody needs it", () =>
+  it.scopedLive("config file: commands without settings do not read it", () =>
     Effect.gen(function*() {
       for (const args of [["--help"], ["--version"], ["fsm"]]) {
         const process = yield* bstar(args, { BSTAR_CONFIG: "/no/such.toml" })
@@ -199,7 +199,7 @@ heartbeat = "1 second"
       }
     }))
 
-  it.scopedLive("of the README is right", () =>
+  it.scopedLive("config file: the file in README is valid", () =>
     Effect.gen(function*() {
       const token = yield* temporaryFile("token", "a secret\n")
       const file = yield* temporaryFile("pair.toml", block("toml").replace("/etc/bstar/token", token))
@@ -209,7 +209,7 @@ heartbeat = "1 second"
 })
 
 describe("bstar config check", () => {
-  it.scopedLive("tells where each value comes from, and no secret", () =>
+  it.scopedLive("config check: prints the source of each value, and no secret", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile(
         "pair.toml",
@@ -238,7 +238,7 @@ describe("bstar config check", () => {
       assert.notInclude(check.stdout(), "secret")
     }))
 
-  it.scopedLive("H12 lone serve: is right with the policy hardened, and with classic names both fields", () =>
+  it.scopedLive("config check: lone serve is valid with the policy hardened, and with classic names both fields", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile("pair.toml", "policy = \"hardened\"\n[backup]\nlone = \"serve\"\n")
       const check = yield* bstar(["config", "check", "-b", "--config", file])
@@ -255,7 +255,7 @@ describe("bstar config check", () => {
       ])
     }))
 
-  it.scopedLive("looks at both servers where no role is given", () =>
+  it.scopedLive("config check: without a role both servers are checked", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile(
         "pair.toml",
@@ -267,13 +267,13 @@ describe("bstar config check", () => {
       assert.deepStrictEqual(drains, ["1 second", "2 seconds"])
     }))
 
-  it.scopedLive("finds what is wrong in options, in the environment, and around", () =>
+  it.scopedLive("config check: errors in options, in the environment and in files are reported", () =>
     Effect.gen(function*() {
       const check = yield* bstar(["config", "check", "--state", "here", "--http-token-file", "/no/such/token"], {
         BSTAR_HEARTBEAT: "soon",
         BSTAR_MAX_FAILOVERS: "many",
         BSTAR_ROLE: "both",
-        // An option wins, so that nobody minds.
+        // Not read: the option wins.
         BSTAR_STATE: "there"
       })
       assert.deepStrictEqual(yield* check.exit, { code: configuration, signal: null })

@@ -2,15 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as path from "node:path"
+import { child, makeLog, runArgs } from "../support/commands.ts"
 import { foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
-import { child, makeLog, runArgs } from "./commands.ts"
 
 const namespace = ["--pid", "--fork", "--mount-proc", "--kill-child"]
 
 const isPossible = spawnSync("unshare", [...namespace, "true"]).status === 0
 
-/** Starts `bstar` as process 1 of a namespace, and gives its process as it is seen from outside. */
+/** Starts `bstar` as process 1 of a namespace. Its id and signals are those of the outer namespace. */
 const asProcess1 = (args: ReadonlyArray<string>, line: string | RegExp) =>
   Effect.gen(function*() {
     const outer = yield* run("unshare", [...namespace, process.execPath, path.join(root, "dist/bstar.js"), ...args])
@@ -24,9 +24,9 @@ const zombiesOf = (pid: number) =>
     stat.startsWith("Z")
   ).length
 
-describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
+describe.skipIf(!isPossible)("F16 process 1 of a container", () => {
   for (const signal of ["SIGTERM", "SIGHUP"] as const) {
-    it.scopedLive(`${signal} stops a server in order`, () =>
+    it.scopedLive(`F16 ${signal} stops a server cleanly`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const server = yield* asProcess1(
@@ -39,7 +39,7 @@ describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
       }))
   }
 
-  it.scopedLive("a second signal ends the server at once, though the kernel would keep it away", () =>
+  it.scopedLive("F16 a second signal ends the server at once, although the kernel ignores it for process 1", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const peer = yield* foreignPeer("backup", at)
@@ -47,16 +47,16 @@ describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
         [...serverArgs("primary", at, "200 millis"), "--policy", "hardened", "--on-stop", "echo begun; sleep 60"],
         startLine.primary
       )
-      yield* peer.listened
-      yield* peer.say("2")
-      yield* peer.hear("3")
+      yield* peer.subscribed
+      yield* peer.publish("2")
+      yield* peer.receive("3")
       yield* server.kill("SIGTERM")
       yield* server.waitForLine("I: on-stop: begun")
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.exit, { code: 143, signal: null })
     }))
 
-  it.scopedLive("what a command leaves dead behind does not hold up the stop", () =>
+  it.scopedLive("F16 zombies of a command do not delay the stop", () =>
     Effect.gen(function*() {
       const log = yield* makeLog
       const server = yield* asProcess1(
@@ -74,7 +74,7 @@ describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
       assert.include(server.lines, "I: stopped cleanly")
     }))
 
-  it.scopedLive("a hook leaves no process behind that is not dead, nor holds up its server with one that is", () =>
+  it.scopedLive("F16 a hook leaves no living process behind, and its zombie does not delay the stop", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const peer = yield* foreignPeer("primary", at)
@@ -82,10 +82,10 @@ describe.skipIf(!isPossible)("F16 as process 1 of a container", () => {
         [...serverArgs("backup", at, "400 millis"), "--policy", "hardened", "--on-passive", "sleep 60 & echo ready"],
         startLine.backup
       )
-      yield* peer.listened
-      yield* peer.say("3")
+      yield* peer.subscribed
+      yield* peer.publish("3")
       yield* server.waitForLine("I: on-passive: ready")
-      // Node does not reap what it has not started. An init does, as README says.
+      // Node reaps only its own children. README recommends an init.
       yield* eventually(Effect.sync(() => zombiesOf(server.pid) === 1))
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })

@@ -5,17 +5,15 @@ import * as audit from "../dashboard/audit.ts"
 import * as Browser from "../dashboard/browser.ts"
 import { evaluate, open, shows, unlock } from "../dashboard/browser.ts"
 import type { Role } from "../support/processes.ts"
-import { bstar, freeEndpoints, other, serverArgs } from "../support/processes.ts"
+import { bstar, freeAddresses, freeEndpoints, other, serverArgs } from "../support/processes.ts"
 
-/** Long enough for a machine that runs a browser and other tests: a short one makes a slow process a stalled one. */
+/** So long that a machine that also runs a browser rarely stalls a server. */
 const heartbeat = "1 second"
 
 /** Two servers with a status server each, and a client. */
 const startPair = Effect.gen(function*() {
   const at = yield* freeEndpoints
-  // These ports are free, too.
-  const { backup, primary } = yield* freeEndpoints
-  const http = { primary: primary.frontend.replace("tcp://", ""), backup: backup.frontend.replace("tcp://", "") }
+  const http = yield* freeAddresses
   const start = (role: Role) =>
     bstar(
       [
@@ -48,7 +46,7 @@ const isShown = (page: Page, role: Role, state: RegExp | string) => shows(page, 
 
 describe.skipIf(Browser.isAbsent)(`the dashboard of a real pair ${Browser.title}`, () => {
   it.scopedLive(
-    "shows a failover, sends commands, and shows a lost connection",
+    "dashboard: shows a failover, sends commands, and shows a lost connection",
     () =>
       Effect.gen(function*() {
         const { client, http, start } = yield* startPair
@@ -127,7 +125,6 @@ describe.skipIf(Browser.isAbsent)(`the dashboard of a real pair ${Browser.title}
         yield* shows(page, "#timeline li", "reason: back to the good machine")
         yield* Effect.promise(() => page.setViewportSize({ width: 360, height: 800 }))
         assert.deepStrictEqual(yield* evaluate(page, audit.tooWide), [])
-      }),
-    120_000
+      })
   )
 })

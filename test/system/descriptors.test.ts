@@ -6,10 +6,11 @@ import * as Endpoint from "../../src/wire/Endpoint.ts"
 import { makeKeyFiles } from "../support/keys.ts"
 import type { Endpoints, Role } from "../support/processes.ts"
 import { dealer, freeEndpoints, root, run, serverArgs } from "../support/processes.ts"
+import { eventTimeout } from "../support/times.ts"
 
 const files = 128
 
-/** A server that may open few files. */
+/** A server with a limit of open files. */
 const start = (role: Role, at: Endpoints) =>
   run("prlimit", [
     `--nofile=${files}`,
@@ -20,7 +21,7 @@ const start = (role: Role, at: Endpoints) =>
     "hardened"
   ])
 
-/** A pair that is ready: the primary is active. */
+/** A pair whose primary is active. */
 const pair = Effect.gen(function*() {
   const at = yield* freeEndpoints
   const primary = yield* start("primary", at)
@@ -30,21 +31,21 @@ const pair = Effect.gen(function*() {
   return { at, primary, backup }
 })
 
-/** A client that sends a request to both servers, again and again until there is an answer. */
-const asking = (at: Endpoints) =>
+/** A client that repeats a request to both servers until one answers. */
+const makeClient = (at: Endpoints) =>
   Effect.gen(function*() {
     const toPrimary = yield* dealer(at.primary.frontend)
     const toBackup = yield* dealer(at.backup.frontend)
-    const send = Effect.zipRight(toPrimary.ask("", "ping"), toBackup.ask("", "ping"))
+    const send = Effect.zipRight(toPrimary.request("", "ping"), toBackup.request("", "ping"))
     const answers = () => toPrimary.replies.entries.length + toBackup.replies.entries.length
     const answered = Effect.suspend(() => {
       const before = answers()
       return Effect.repeat(Effect.zipRight(send, Effect.sleep("50 millis")), { until: () => answers() > before })
-    }).pipe(Effect.timeout("40 seconds"))
+    }).pipe(Effect.timeout(eventTimeout))
     return { answered, answers, send }
   })
 
-/** Connections over TCP that send nothing, until they are closed from the other side. */
+/** TCP connections that send nothing. */
 const silent = (endpoint: string, count: number) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -54,7 +55,7 @@ const silent = (endpoint: string, count: number) =>
     (sockets) => Effect.sync(() => sockets.forEach((socket) => socket.destroy()))
   )
 
-/** Stops a server, which has lived until then. */
+/** Stops a server that is running. */
 const stop = (server: Effect.Effect.Success<typeof pair>["primary"]) =>
   Effect.gen(function*() {
     yield* server.kill("SIGTERM")
@@ -63,33 +64,32 @@ const stop = (server: Effect.Effect.Success<typeof pair>["primary"]) =>
 
 describe.skipIf(process.platform !== "linux")("F9 descriptors", () => {
   it.scopedLive(
-    `more clients than files: ${files} files and 140 clients end no server, and some are served`,
+    `F9 more clients than files: with ${files} files, 140 clients end no server, and some are served`,
     () =>
       Effect.gen(function*() {
         const { at, backup, primary } = yield* pair
         const crowd = yield* Scope.make()
-        const clients = yield* Scope.extend(Effect.replicateEffect(asking(at), 140), crowd)
+        const clients = yield* Scope.extend(Effect.replicateEffect(makeClient(at), 140), crowd)
         const servedCount = () => clients.filter(({ answers }) => answers() > 0).length
         yield* Effect.repeat(
           Effect.zipRight(Effect.forEach(clients, ({ send }) => send, { discard: true }), Effect.sleep("200 millis")),
           { until: () => servedCount() >= 10 }
-        ).pipe(Effect.timeout("40 seconds"))
+        ).pipe(Effect.timeout(eventTimeout))
         yield* Scope.close(crowd, Exit.void)
-        const { answered } = yield* asking(at)
+        const { answered } = yield* makeClient(at)
         yield* answered
         yield* Effect.zipRight(stop(backup), stop(primary))
         assert.isTrue(primary.lines.some((line) => line.endsWith("or set --max-connections)")))
-      }),
-    120_000
+      })
   )
 
   for (const port of ["frontend", "state"] as const) {
     it.scopedLive(
-      `silent connections to the ${port} port of a backup: it takes over, and pairs with a new primary`,
+      `F9 silent connections to the ${port} port of a backup: it takes over, and pairs with a new primary`,
       () =>
         Effect.gen(function*() {
           const { at, backup, primary } = yield* pair
-          const { answered } = yield* asking(at)
+          const { answered } = yield* makeClient(at)
           yield* answered
           yield* silent(at.backup[port], 64)
           yield* silent(at.backup[port], 80)
@@ -102,17 +102,16 @@ describe.skipIf(process.platform !== "linux")("F9 descriptors", () => {
           yield* next.waitForLine("I: connected to backup (active), ready as passive")
           yield* answered
           yield* Effect.zipRight(stop(next), stop(backup))
-        }),
-      120_000
+        })
     )
   }
 
   it.scopedLive(
-    "silent connections while the primary is paused: both live, and one answers",
+    "F9 silent connections while the primary is stopped: no server ends, and one answers",
     () =>
       Effect.gen(function*() {
         const { at, backup, primary } = yield* pair
-        const { answered } = yield* asking(at)
+        const { answered } = yield* makeClient(at)
         yield* answered
         yield* silent(at.backup.frontend, 64)
         yield* silent(at.backup.frontend, 80)
@@ -123,24 +122,23 @@ describe.skipIf(process.platform !== "linux")("F9 descriptors", () => {
         yield* primary.waitForLine(/ready as passive/)
         yield* answered
         yield* Effect.zipRight(stop(primary), stop(backup))
-      }),
-    120_000
+      })
   )
 })
 
 describe.skipIf(process.platform !== "linux")("F9 exhausted descriptors", () => {
   it.scopedLive(
-    "keys stay as they were, and what cannot be started or opened is an error, not the end of the process",
+    "F9 no descriptors left: keys are kept, and a command or socket that cannot be opened is an error",
     () =>
       Effect.gen(function*() {
         const keys = yield* makeKeyFiles()
         const { exit, stderr, stdout } = yield* run("prlimit", [
-          // To load its modules the child needs more than a server does.
+          // The child needs more descriptors than a server to load its modules.
           "--nofile=1024",
           process.execPath,
           "--import",
           "tsx",
-          path.join(root, "test/system/exhausted.ts"),
+          path.join(root, "test/system/exhaustedDescriptors.ts"),
           keys
         ])
         assert.deepStrictEqual(yield* exit, { code: 0, signal: null }, stdout() + stderr())
@@ -154,23 +152,22 @@ describe.skipIf(process.platform !== "linux")("F9 exhausted descriptors", () => 
           during.socket,
           new RegExp(`^cannot open: too many open sockets or files \\(a limit of 1024 open files\\)$`)
         )
-      }),
-    60_000
+      })
   )
 })
 
-describe("F20 sockets of libzmq", () => {
+describe("F20 the socket limit of libzmq", () => {
   const members = (...args: ReadonlyArray<string>) =>
     Effect.gen(function*() {
-      const child = yield* run(process.execPath, [path.join(root, "test/system/members.mjs"), ...args], {
-        patience: "1 minute"
+      const child = yield* run(process.execPath, [path.join(root, "test/system/socketLimit.mjs"), ...args], {
+        timeout: "1 minute"
       })
       assert.deepStrictEqual(yield* child.exit, { code: 0, signal: null }, child.stdout() + child.stderr())
       return child.stdout()
     })
 
   it.scopedLive(
-    "used up at any step of an acquisition: the error names the limit, and the process ends by itself",
+    "F20 the limit is reached at any step of an acquisition: the error names it, and the process ends by itself",
     () =>
       Effect.forEach(
         // A member opens less than this number of sockets.
@@ -180,12 +177,11 @@ describe("F20 sockets of libzmq", () => {
             assert.match(output, /^\d+: SocketError: cannot open: too many open sockets .*context\.maxSockets/)
           }),
         { concurrency: 2, discard: true }
-      ),
-    120_000
+      )
   )
 
-  it.scopedLive("more than libzmq's own limit can be opened", () =>
+  it.scopedLive("F20 more sockets than the default limit of libzmq can be opened", () =>
     Effect.map(members(), (output) => {
       assert.strictEqual(output, "1100: none\n")
-    }), 60_000)
+    }))
 })

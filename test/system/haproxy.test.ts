@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Endpoints, Process, Role } from "../support/processes.ts"
-import { bstar, dealer, freeEndpoints, other, roles, run, serverArgs } from "../support/processes.ts"
+import { addressOf, bstar, dealer, freeEndpoints, other, roles, run, serverArgs } from "../support/processes.ts"
+import { steadyHeartbeatMillis } from "../support/times.ts"
 import { block, canRun, temporaryFile } from "./readme.ts"
 
 const isPossible = canRun("haproxy")
@@ -11,13 +12,12 @@ if (!isPossible) {
   console.warn("skipped: haproxy is not there (apt-get install haproxy)")
 }
 
-const addressOf = (endpoint: string): string => endpoint.slice("tcp://".length)
 const portOf = (endpoint: string): string => endpoint.slice(endpoint.lastIndexOf(":") + 1)
 
 interface Place {
   readonly at: Endpoints
   readonly http: { readonly [R in Role]: string }
-  /** Where clients find HAProxy. */
+  /** The endpoint of HAProxy for clients. */
   readonly front: string
 }
 
@@ -28,7 +28,7 @@ const place = Effect.gen(function*() {
   return { at, http, front: more.primary.state } satisfies Place
 })
 
-/** HAProxy as the README has it, in front of this pair. */
+/** HAProxy with the configuration in README, in front of this pair. */
 const haproxy = ({ at, front, http }: Place) =>
   Effect.gen(function*() {
     const config = block("haproxy")
@@ -44,18 +44,18 @@ const haproxy = ({ at, front, http }: Place) =>
   })
 
 const start = (role: Role, { at, http }: Place): ReturnType<typeof bstar> =>
-  bstar([...serverArgs(role, at, "400 millis"), "--policy", "hardened", "--http", http[role]])
+  bstar([...serverArgs(role, at, `${steadyHeartbeatMillis} millis`), "--policy", "hardened", "--http", http[role]])
 
-/** A client that knows one address. It asks again until it has an answer, which is what any client of a pair has to do. */
+/** A client with one address. It repeats a request until it is answered, as every client of a pair does. */
 const makeClient = (front: string) =>
-  Effect.map(dealer(front), ({ ask, replies }) => {
+  Effect.map(dealer(front), ({ replies, request }) => {
     let next = 0
     return Effect.suspend(() => {
-      const request = `request ${next++}`
-      const isReply = ({ frames }: { readonly frames: ReadonlyArray<Buffer> }) => String(frames[1]) === request
+      const body = `request ${next++}`
+      const isReply = ({ frames }: { readonly frames: ReadonlyArray<Buffer> }) => String(frames[1]) === body
       return Effect.raceFirst(
         replies.find(isReply, replies.entries.length),
-        Effect.forever(Effect.delay(ask("", request), "50 millis"))
+        Effect.forever(Effect.delay(request("", body), "50 millis"))
       )
     })
   })
@@ -64,7 +64,7 @@ const ready = { primary: /ready as active$/, backup: /ready as passive$/ } as co
 
 describe.skipIf(!isPossible)("HAProxy in front of a pair", () => {
   it.scopedLive(
-    "follows the active server: after kill -9, after SIGTERM, and to a server that was restarted",
+    "HAProxy follows the active server after kill -9, after SIGTERM, and to a restarted server",
     () =>
       Effect.gen(function*() {
         const here = yield* place
@@ -74,50 +74,49 @@ describe.skipIf(!isPossible)("HAProxy in front of a pair", () => {
         }
         yield* Effect.forEach(roles, (role) => servers[role].waitForLine(ready[role]))
         yield* haproxy(here)
-        const ask = yield* makeClient(here.front)
-        yield* ask
+        const request = yield* makeClient(here.front)
+        yield* request
         let active: Role = "primary"
         for (const signal of ["SIGKILL", "SIGTERM", "SIGKILL"] as const) {
           yield* servers[active].kill(signal)
           yield* servers[active].exit
-          // Its requests are the votes by which the other one takes over.
-          yield* ask
+          // The request is a vote.
+          yield* request
           yield* servers[other(active)].waitForLine(/ready as active$/)
           servers[active] = yield* start(active, here)
           yield* servers[active].waitForLine(/ready as passive$/)
-          yield* ask
+          yield* request
           active = other(active)
         }
-        // Nobody who came later was ever sent to the one that stands by.
+        // No later client was connected to the passive server.
         const passive = servers[other(active)]
         for (let client = 0; client < 5; client++) {
           yield* yield* makeClient(here.front)
         }
         assert.notMatch(passive.stdout(), /ready as active/)
         assert.strictEqual(yield* votesOf(here.http[other(active)]), 0)
-      }),
-    120_000
+      })
   )
 
-  it.scopedLive("cuts the connections to a server that stood still and is passive", () =>
+  it.scopedLive("HAProxy closes the connections to a server that is passive after a stall", () =>
     Effect.gen(function*() {
       const here = yield* place
       const servers = { primary: yield* start("primary", here), backup: yield* start("backup", here) }
       yield* Effect.forEach(roles, (role) => servers[role].waitForLine(ready[role]))
       yield* haproxy(here)
-      const ask = yield* makeClient(here.front)
-      yield* ask
-      // The primary stands still, and comes back as one that is passive: its connections are whole.
+      const request = yield* makeClient(here.front)
+      yield* request
+      // The primary stalls and becomes passive. Its connections stay open.
       yield* servers.primary.kill("SIGSTOP")
-      yield* ask
+      yield* request
       yield* servers.primary.kill("SIGCONT")
       yield* servers.primary.waitForLine(/ready as passive$/)
-      yield* ask
+      yield* request
       yield* servers.backup.waitForLine(/failover successful/)
-    }), 120_000)
+    }))
 })
 
-/** How many requests a server has had that it could not answer. */
+/** The number of votes that a server has received. */
 const votesOf = (http: string) =>
   Effect.promise(async () => {
     const status = await (await fetch(`http://${http}/status`)).json() as { counters: { votes: number } }

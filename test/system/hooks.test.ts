@@ -2,13 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Scope } from "effect"
 import { Effect, Schedule } from "effect"
 import * as fs from "node:fs"
+import { makeLog } from "../support/commands.ts"
 import type { Process } from "../support/processes.ts"
 import { bstar, foreignPeer, freeEndpoints, serverArgs, startLine } from "../support/processes.ts"
-import { makeLog } from "./commands.ts"
+import { eventTimeout } from "../support/times.ts"
 
 const secret = "the-token-of-this-test"
 
-/** A backup whose primary is of another make. */
+/** A backup and its foreign primary. */
 const makeBackup = (
   ...options: ReadonlyArray<string>
 ): Effect.Effect<
@@ -24,14 +25,14 @@ const makeBackup = (
       { BSTAR_HTTP_TOKEN: secret, BSTAR_MARK: "kept" }
     )
     yield* backup.waitForLine(startLine.backup)
-    yield* primary.listened
+    yield* primary.subscribed
     return { backup, primary }
   })
 
 const variables = "$BSTAR_NODE_HOOK $BSTAR_NODE_ROLE $BSTAR_NODE_PREVIOUS $BSTAR_NODE_STATE $BSTAR_NODE_CAUSE"
 
-/** A hook that writes to a file what it is told. */
-const noting = (file: string) => `echo "${variables}" >> ${file}; cat >> ${file}; echo >> ${file}`
+/** A hook that writes its environment and its input to a file. */
+const recording = (file: string) => `echo "${variables}" >> ${file}; cat >> ${file}; echo >> ${file}`
 
 /** Options of Node for a process that takes 300 ms to load the code of hooks. */
 const slowToLoad = (() => {
@@ -43,8 +44,8 @@ const slowToLoad = (() => {
   return `--import ${script(`import { register } from "node:module"; register(${JSON.stringify(hook)})`)}`
 })()
 
-describe("hooks that are commands", () => {
-  it.scopedLive("start: on-active and on-stop are called although the server stops as soon as it is active", () =>
+describe("hooks as commands", () => {
+  it.scopedLive("hooks: on-active and on-stop are called even if the server stops as soon as it is active", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const peer = yield* foreignPeer("backup", at)
@@ -53,8 +54,8 @@ describe("hooks that are commands", () => {
         ...["--policy", "hardened", "--on-active", "echo active", "--on-stop", "echo stopped", "--http", "127.0.0.1:0"]
       ], { NODE_OPTIONS: slowToLoad })
       yield* server.waitForLine(startLine.primary)
-      yield* peer.listened
-      yield* peer.say("2")
+      yield* peer.subscribed
+      yield* peer.publish("2")
       yield* server.waitForLine(/ready as active$/)
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
@@ -64,27 +65,27 @@ describe("hooks that are commands", () => {
       ])
     }))
 
-  it.scopedLive("are told what has happened, and a stopped server waits for the last one before it says goodbye", () =>
+  it.scopedLive("hooks receive the transition as variables and JSON, and a stop waits for on-stop before the final heartbeat", () =>
     Effect.gen(function*() {
       const { file } = yield* makeLog
       const { backup, primary } = yield* makeBackup(
-        ...["--on-passive", noting(file)],
-        ...["--on-active", `${noting(file)}; echo to standard output; echo to standard error >&2`],
-        ...["--on-stop", `sleep 0.3; ${noting(file)}`]
+        ...["--on-passive", recording(file)],
+        ...["--on-active", `${recording(file)}; echo to standard output; echo to standard error >&2`],
+        ...["--on-stop", `sleep 0.3; ${recording(file)}`]
       )
-      yield* primary.say("3")
+      yield* primary.publish("3")
       yield* backup.waitForLine("I: connected to primary (active), ready as passive")
-      // The peer's goodbye, and then it is silent; the request of a client is a vote.
-      const said = Effect.sync(() => fs.readFileSync(file, "utf8").split("\n").filter((line) => line !== ""))
+      const recorded = Effect.sync(() => fs.readFileSync(file, "utf8").split("\n").filter((line) => line !== ""))
       const lines = (count: number) =>
-        Effect.repeat(said, { until: (lines) => lines.length >= count, schedule: Schedule.spaced("5 millis") }).pipe(
-          Effect.zipRight(said),
-          Effect.timeout("20 seconds")
-        )
+        Effect.repeat(recorded, { until: (lines) => lines.length >= count, schedule: Schedule.spaced("5 millis") })
+          .pipe(
+            Effect.zipRight(recorded),
+            Effect.timeout(eventTimeout)
+          )
       const [first, json] = yield* lines(2)
       assert.strictEqual(first, "on-passive backup BACKUP PASSIVE PeerActive")
-      const { at, ...told } = JSON.parse(json!)
-      assert.deepStrictEqual(told, {
+      const { at, ...transition } = JSON.parse(json!)
+      assert.deepStrictEqual(transition, {
         hook: "on-passive",
         role: "backup",
         from: "BACKUP",
@@ -94,12 +95,12 @@ describe("hooks that are commands", () => {
       })
       assert.isBelow(Math.abs(Date.now() - Date.parse(at)), 60_000)
 
-      yield* primary.say("2")
+      yield* primary.publish("2")
       yield* backup.waitForLine("I: on-active: to standard output")
       yield* backup.waitForLine("I: on-active: to standard error")
       yield* backup.kill("SIGTERM")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
-      const all = yield* said
+      const all = yield* recorded
       assert.deepStrictEqual(all.filter((line) => line.startsWith("on-")), [
         "on-passive backup BACKUP PASSIVE PeerActive",
         "on-active backup PASSIVE ACTIVE PeerBackup",
@@ -112,12 +113,12 @@ describe("hooks that are commands", () => {
       assert.strictEqual(backup.stderr(), "")
     }))
 
-  it.scopedLive("that fail, hang, or leave something in the background change nothing", () =>
+  it.scopedLive("hooks that fail, hang, or leave a background process do not change the server", () =>
     Effect.gen(function*() {
       const { file } = yield* makeLog
       const { backup, primary } = yield* makeBackup(
         ...["--on-passive", "exit 3"],
-        // It neither reads nor ends; what it starts is of its group.
+        // It neither reads nor ends. Its background process is in its group.
         ...[
           "--on-active",
           `trap '' TERM; (trap '' TERM; while true; do echo >> ${file}; sleep 0.01; done) & sleep 100`
@@ -125,14 +126,14 @@ describe("hooks that are commands", () => {
         ...["--on-stop", "sleep 30 & echo done"],
         ...["--hook-timeout", "500 millis"]
       )
-      yield* primary.say("3")
+      yield* primary.publish("3")
       yield* backup.waitForLine(/^E: the hook on-passive has failed .*exit 3: exit code 3/)
-      yield* primary.say("2")
+      yield* primary.publish("2")
       yield* backup.waitForLine(/^E: the hook on-active has failed .*it took longer than 500ms/)
       yield* Effect.sync(() => fs.statSync(file).size).pipe(
         Effect.flatMap((size) => Effect.delay(Effect.sync(() => fs.statSync(file).size === size), "100 millis")),
         Effect.repeat({ until: (isStill) => isStill }),
-        Effect.timeout("5 seconds")
+        Effect.timeout(eventTimeout)
       )
       yield* backup.kill("SIGTERM")
       yield* backup.waitForLine("I: on-stop: done")
@@ -140,15 +141,15 @@ describe("hooks that are commands", () => {
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
     }))
 
-  it.scopedLive("F16 leave nothing of their process group behind when they have ended", () =>
+  it.scopedLive("F16 hooks leave no process of their group behind", () =>
     Effect.gen(function*() {
       const { file } = yield* makeLog
-      const note = `while true; do echo >> ${file}; sleep 0.01; done`
+      const recording = `while true; do echo >> ${file}; sleep 0.01; done`
       const { backup, primary } = yield* makeBackup(
-        ...["--on-passive", `(trap '' TERM; ${note}) & while ! test -s ${file}; do sleep 0.01; done; echo ready`],
+        ...["--on-passive", `(trap '' TERM; ${recording}) & while ! test -s ${file}; do sleep 0.01; done; echo ready`],
         ...["--on-stop", "true"]
       )
-      yield* primary.say("3")
+      yield* primary.publish("3")
       yield* backup.waitForLine("I: on-passive: ready")
       yield* backup.kill("SIGTERM")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
@@ -158,13 +159,13 @@ describe("hooks that are commands", () => {
     }))
 
   for (const status of [[], ["--http", "127.0.0.1:0"]]) {
-    it.scopedLive(`F18 secrets: hooks do not inherit the token of HTTP (${status[0] ?? "without --http"})`, () =>
+    it.scopedLive(`F18 secrets: hooks do not inherit the HTTP token (${status[0] ?? "without --http"})`, () =>
       Effect.gen(function*() {
         const { backup, primary } = yield* makeBackup(
           ...["--on-passive", "env; echo end"],
           ...status
         )
-        yield* primary.say("3")
+        yield* primary.publish("3")
         yield* backup.waitForLine("I: on-passive: end")
         assert.include(backup.lines, "I: on-passive: BSTAR_NODE_HOOK=on-passive")
         assert.include(backup.lines, "I: on-passive: BSTAR_MARK=kept")
@@ -172,7 +173,7 @@ describe("hooks that are commands", () => {
       }))
   }
 
-  it.scopedLive("need a command and a time that is one", () =>
+  it.scopedLive("hooks: an invalid --hook-timeout is rejected", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const server = yield* bstar([

@@ -5,8 +5,8 @@ import * as path from "node:path"
 import { npmPack, output, temporaryDirectory } from "../support/npm.ts"
 import { freeEndpoints, root, run, serverArgs, startLine } from "../support/processes.ts"
 
-describe("the package", () => {
-  it.scopedLive("works where it is installed from its tarball", () =>
+describe("the installed package", () => {
+  it.scopedLive("install: the program, the library and its types work from the tarball", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const [{ filename }]: [{ filename: string }] = JSON.parse(
@@ -29,7 +29,7 @@ describe("the package", () => {
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
       assert.strictEqual(server.stdout(), `${startLine.primary}\nW: interrupted\n`)
 
-      // The library, and what is its own affair.
+      // The library, and its private modules.
       const node = (script: string) => output(process.execPath, ["--input-type=module", "-e", script], consumer)
       const exported = yield* node(
         "import('effect-binary-star').then((library) => console.log(Object.keys(library).join()))"
@@ -48,7 +48,7 @@ describe("the package", () => {
         )
       }
 
-      // Its types, as a user's compiler finds them.
+      // Its types, in a compiler of a user.
       fs.writeFileSync(
         path.join(consumer, "consumer.ts"),
         `import { BinaryStar, Handler } from "effect-binary-star"

@@ -5,6 +5,7 @@ import * as net from "node:net"
 import * as path from "node:path"
 import type { Endpoints } from "../support/processes.ts"
 import { bstar, dealer, serverArgs, startLine } from "../support/processes.ts"
+import { eventTimeout } from "../support/times.ts"
 import { temporaryFolder } from "./readme.ts"
 
 const paths = (folder: string): Endpoints => {
@@ -15,7 +16,7 @@ const paths = (folder: string): Endpoints => {
   }
 }
 
-/** A primary, its endpoints and the files that they are. */
+/** A primary, its endpoints, and their files. */
 const primary = Effect.gen(function*() {
   const folder = yield* temporaryFolder
   const at = paths(folder)
@@ -25,17 +26,17 @@ const primary = Effect.gen(function*() {
   return { at, server, start, frontend: path.join(folder, "primary"), state: path.join(folder, "primary-state") }
 })
 
-/** Answered by a lone primary that votes make active. */
+/** Sends requests until a lone primary answers one: they are votes. */
 const answered = (endpoint: string) =>
   Effect.scoped(Effect.gen(function*() {
-    const { ask, replies } = yield* dealer(endpoint)
-    yield* Effect.repeat(Effect.zipRight(ask("", "ping"), Effect.sleep("50 millis")), {
+    const { replies, request } = yield* dealer(endpoint)
+    yield* Effect.repeat(Effect.zipRight(request("", "ping"), Effect.sleep("50 millis")), {
       until: () => replies.entries.length > 0
-    }).pipe(Effect.timeout("20 seconds"))
+    }).pipe(Effect.timeout(eventTimeout))
   }))
 
-describe.skipIf(process.platform === "win32")("F17 ipc paths", () => {
-  it.scopedLive("in use: the second server ends, and the first one goes on answering", () =>
+describe.skipIf(process.platform === "win32")("F17 ipc endpoints", () => {
+  it.scopedLive("F17 a path in use: the second server ends, and the first one keeps answering", () =>
     Effect.gen(function*() {
       const { at, frontend, server, start } = yield* primary
       yield* answered(at.primary.frontend)
@@ -46,9 +47,9 @@ describe.skipIf(process.platform === "win32")("F17 ipc paths", () => {
       yield* answered(at.primary.frontend)
       yield* server.kill("SIGTERM")
       assert.strictEqual((yield* server.exit).code, 0)
-    }), 60_000)
+    }))
 
-  it.scopedLive("stale: those of a killed server are taken", () =>
+  it.scopedLive("F17 stale files of a killed server: the next server binds their paths", () =>
     Effect.gen(function*() {
       const { at, server, start } = yield* primary
       yield* server.kill("SIGKILL")
@@ -56,9 +57,9 @@ describe.skipIf(process.platform === "win32")("F17 ipc paths", () => {
       const second = yield* start
       yield* second.waitForLine(startLine.primary)
       yield* answered(at.primary.frontend)
-    }), 60_000)
+    }))
 
-  it.scopedLive("a file that is no socket: it stays, and the server ends", () =>
+  it.scopedLive("F17 a file that is not a socket: it is kept, and the server ends", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const precious = path.join(folder, "primary")
@@ -66,9 +67,9 @@ describe.skipIf(process.platform === "win32")("F17 ipc paths", () => {
       const server = yield* bstar(serverArgs("primary", paths(folder), "100 millis"))
       assert.strictEqual((yield* server.exit).code, 1)
       assert.strictEqual(fs.readFileSync(precious, "utf8"), "precious")
-    }), 60_000)
+    }))
 
-  it.scopedLive("removed: bound again, with a line that names the path", () =>
+  it.scopedLive("F17 removed files: the server binds again, with a log line that names the path", () =>
     Effect.gen(function*() {
       const { at, frontend, server, state } = yield* primary
       yield* answered(at.primary.frontend)
@@ -77,10 +78,10 @@ describe.skipIf(process.platform === "win32")("F17 ipc paths", () => {
       yield* server.waitForLine(`E: ipc://${frontend}: the file was removed or replaced; bound again`)
       yield* server.waitForLine(`E: ipc://${state}: the file was removed or replaced; bound again`)
       yield* answered(at.primary.frontend)
-    }), 60_000)
+    }))
 
   it.scopedLive(
-    "taken by another process: an error, and bound again when that is gone, whose file is not removed",
+    "F17 a path taken by another process: an error, its file is kept, and the server binds again when it has ended",
     () =>
       Effect.gen(function*() {
         const { at, frontend, server } = yield* primary
@@ -94,11 +95,10 @@ describe.skipIf(process.platform === "win32")("F17 ipc paths", () => {
         yield* Effect.promise(() => new Promise((resolve) => other.close(resolve)))
         yield* server.waitForLine(`E: ipc://${frontend}: the file was removed or replaced; bound again`)
         yield* answered(at.primary.frontend)
-      }),
-    60_000
+      })
   )
 
-  it.scopedLive("closing does not remove the file of another process", () =>
+  it.scopedLive("F17 a stop does not remove the file of another process", () =>
     Effect.gen(function*() {
       const { frontend, server } = yield* primary
       fs.rmSync(frontend)
@@ -110,5 +110,5 @@ describe.skipIf(process.platform === "win32")("F17 ipc paths", () => {
       yield* server.kill("SIGTERM")
       assert.strictEqual((yield* server.exit).code, 0)
       assert.isTrue(fs.existsSync(frontend))
-    }), 60_000)
+    }))
 })

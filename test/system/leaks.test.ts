@@ -12,17 +12,18 @@ import * as Frames from "../../src/wire/Frames.ts"
 import * as Zmq from "../../src/zeromq/Zmq.ts"
 import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
 import { freshEndpoint, quiet } from "../support/sockets.ts"
+import { eventTimeout } from "../support/times.ts"
 
 const listeners = () => process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
 
 const terms = 1000
 
-/** What is to be counted while the last of so many terms runs. */
-const ofTerms = (built: number) => ({ active: built, released: built - 1, passive: built - 1, runs: built - 1 })
+/** The expected counts while the last term runs. */
+const countsOf = (built: number) => ({ active: built, released: built - 1, passive: built - 1, runs: built - 1 })
 
-describe("a member", () => {
+describe("resources of a member", () => {
   it.scopedLive(
-    `that becomes active and passive ${terms} times leaks no fiber, socket, timer or listener`,
+    `leaks: a member that becomes active and passive ${terms} times leaks no fiber, socket, timer or listener`,
     () =>
       Effect.gen(function*() {
         const endpoint = yield* freshEndpoint("tcp")
@@ -59,23 +60,23 @@ describe("a member", () => {
 
         const until = (state: string) =>
           Stream.runHead(Stream.filter(member.changes, (now) => now === state)).pipe(
-            Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => `never ${state}` })
+            Effect.timeoutFail({ duration: eventTimeout, onTimeout: () => `never ${state}` })
           )
-        /** A peer comes and says that it is active, and goes. */
+        /** A peer connects, publishes ACTIVE, and disconnects. */
         const term = Effect.gen(function*() {
           yield* Effect.scoped(Effect.gen(function*() {
             const publisher = yield* ZmqSocket.makePublisher()
             yield* publisher.bind(endpoint)
-            const saying = yield* Effect.forkScoped(Effect.forever(
+            const heartbeats = yield* Effect.forkScoped(Effect.forever(
               Effect.zipRight(publisher.send(Frames.make("3")), Effect.sleep("2 millis"))
             ))
             yield* until("PASSIVE")
-            return saying
+            return heartbeats
           }))
           yield* until("ACTIVE")
         })
         const count = Effect.gen(function*() {
-          // What a term has ended needs a moment to be gone.
+          // The resources of a term are released a moment after its end.
           yield* Effect.sleep("300 millis")
           return {
             fibers: (yield* supervisor.value).length,
@@ -88,20 +89,19 @@ describe("a member", () => {
         const before = yield* count
         yield* Effect.repeatN(term, terms - 10)
         const after = yield* count
-        // Some more or less are what is under way just now; one leak in each twentieth term would be more.
+        // A few may be in use now. One leak in twenty terms would exceed these limits.
         assert.closeTo(after.fibers, before.fibers, 20)
         assert.closeTo(after.socketsAndTimers, before.socketsAndTimers, 5)
         assert.strictEqual(after.listeners, before.listeners)
-        // A machine that stalls ends a term, too, be it just now: then the next one is about to begin.
+        // A stall also ends a term, after which the next one is about to begin.
         const counts = Effect.sync(() => ({ active, released, passive: passive - 1, runs }))
         const whole = yield* Effect.repeat(Effect.zipLeft(counts, Effect.sleep("50 millis")), {
-          until: (now) => isDeepStrictEqual(now, ofTerms(built)),
+          until: (now) => isDeepStrictEqual(now, countsOf(built)),
           times: 200
         })
-        // A peer that comes at once may end a term before its resource is built.
+        // A peer that connects at once may end a term before its resource is built.
         assert.isAtLeast(built, 0.95 * terms)
-        assert.deepStrictEqual(whole, ofTerms(built))
-      }).pipe(Effect.provide(quiet)),
-    180_000
+        assert.deepStrictEqual(whole, countsOf(built))
+      }).pipe(Effect.provide(quiet))
   )
 })

@@ -2,21 +2,22 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { bstar, dealer, foreignPeer, freeEndpoints, serverArgs, startLine } from "../support/processes.ts"
 
-const heartbeat = "200 millis"
+const heartbeatMillis = 200
+const heartbeat = `${heartbeatMillis} millis`
 
-/** A backup whose primary, of another make, was active and has fallen silent, so that it takes over. */
+/** A backup that has taken over: its foreign primary was active and is silent now. */
 const takenOver = (...options: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const at = yield* freeEndpoints
     const primary = yield* foreignPeer("primary", at)
     const backup = yield* bstar([...serverArgs("backup", at, heartbeat), ...options])
-    yield* primary.listened
-    yield* primary.say("3")
-    yield* primary.hear("4")
+    yield* primary.subscribed
+    yield* primary.publish("3")
+    yield* primary.receive("4")
     const client = yield* dealer(at.backup.frontend)
     yield* Effect.raceFirst(
-      primary.hear("3"),
-      Effect.forever(Effect.delay(client.ask("anybody?"), "20 millis"))
+      primary.receive("3"),
+      Effect.forever(Effect.delay(client.request("hello"), "20 millis"))
     )
     return { backup, primary }
   })
@@ -24,7 +25,7 @@ const takenOver = (...options: ReadonlyArray<string>) =>
 const silence = /^no heartbeat from the peer for (\d+) ms; vote by client [0-9a-f]+$/
 
 describe("logs", () => {
-  it.scopedLive("in JSON annotate each transition", () =>
+  it.scopedLive("logs: a JSON line of a transition has annotations", () =>
     Effect.gen(function*() {
       const { backup } = yield* takenOver("--policy", "hardened", "--log-format", "json")
       const line = yield* backup.waitForLine(/failover/)
@@ -39,28 +40,25 @@ describe("logs", () => {
         cause: "ClientRequest"
       }])
       const [, millis] = silence.exec(explanation) ?? []
-      assert.isAtLeast(Number(millis), 400)
+      assert.isAtLeast(Number(millis), 2 * heartbeatMillis)
       assert.isBelow(Math.abs(Date.now() - Date.parse(timestamp)), 60_000)
       const passive = JSON.parse(yield* backup.waitForLine(/ready as passive/))
       assert.strictEqual(passive.annotations.explanation, "the peer reports ACTIVE")
-      // What is no transition has none of this.
+      // Other lines have no such annotations.
       yield* backup.kill("SIGTERM")
       assert.notProperty(JSON.parse(yield* backup.waitForLine(/interrupted/)).annotations, "event")
     }))
 
-  it.scopedLive("tell behind a transition what it was decided by", () =>
+  it.scopedLive("logs: a line of a transition ends with its explanation", () =>
     Effect.gen(function*() {
       const { backup } = yield* takenOver("--policy", "hardened")
       yield* backup.waitForLine(/failover/)
-      const [first, second, third] = backup.stdout().split("\n")
-      assert.deepStrictEqual([first, second], [
-        startLine.backup,
-        "I: connected to primary (active), ready as passive (the peer reports ACTIVE)"
-      ])
-      assert.match(third!, /^I: failover successful, ready as active \(no heartbeat .*; vote by client [0-9a-f]+\)$/)
+      const text = backup.stdout()
+      assert.match(text, /^I: connected to primary \(active\), ready as passive \(the peer reports ACTIVE\)$/m)
+      assert.match(text, /^I: failover successful, ready as active \(no heartbeat .*; vote by client [0-9a-f]+\)$/m)
     }))
 
-  it.scopedLive("are the Guide's with the Guide's rules", () =>
+  it.scopedLive("logs: the lines of the policy classic are those of the Guide", () =>
     Effect.gen(function*() {
       const { backup } = yield* takenOver()
       yield* backup.waitForLine(/failover/)
@@ -71,7 +69,7 @@ describe("logs", () => {
       )
     }))
 
-  it.scopedLive("tell a warning that comes again and again in short, and every transition", () =>
+  it.scopedLive("logs: a repeated error is folded, and every transition is logged", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const primary = yield* foreignPeer("primary", at)
@@ -79,26 +77,26 @@ describe("logs", () => {
         ...serverArgs("backup", at, heartbeat),
         ...["--policy", "hardened", "--on-active", "exit 3"]
       ])
-      yield* primary.listened
-      // It comes and goes; each time the hook fails in the same way.
+      yield* primary.subscribed
+      // The backup becomes active in each round, and its hook fails.
       const rounds = 8
       for (let round = 0; round < rounds; round++) {
-        yield* primary.say("3")
-        yield* primary.hear("4")
-        yield* primary.say("2")
-        yield* primary.hear("3")
+        yield* primary.publish("3")
+        yield* primary.receive("4")
+        yield* primary.publish("2")
+        yield* primary.receive("3")
       }
       yield* backup.kill("SIGTERM")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
-      const told = backup.lines.filter((line) => line.includes("the hook on-active has failed"))
-      assert.strictEqual(told[0]?.startsWith("E: the hook on-active has failed"), true)
-      const counts = told.map((line) => Number(/^E: repeated (\d+) times?: the hook on-active/.exec(line)?.[1] ?? 1))
-      // How many repetitions share a line depends on the machine: a second, or more, may go by between two rounds.
+      const errors = backup.lines.filter((line) => line.includes("the hook on-active has failed"))
+      assert.strictEqual(errors[0]?.startsWith("E: the hook on-active has failed"), true)
+      const counts = errors.map((line) => Number(/^E: repeated (\d+) times?: the hook on-active/.exec(line)?.[1] ?? 1))
+      // A busy machine may take more than a second for a round, and then a line has fewer repetitions.
       assert.strictEqual(counts.reduce((sum, count) => sum + count, 0), rounds, backup.stdout())
       assert.strictEqual(backup.lines.filter((line) => /ready as active$/.test(line)).length, rounds)
     }))
 
-  it.scopedLive("F22 are not forged by what a hook writes or an operator gives as a reason", () =>
+  it.scopedLive("F22 logs: neither the output of a hook nor the reason of a command can forge a line", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const { backup } = yield* freeEndpoints
@@ -120,7 +118,7 @@ describe("logs", () => {
           body: JSON.stringify({ reason })
         })
       )
-      // A server may refuse such a reason, and then has nothing to show.
+      // A server that rejects such a reason logs nothing.
       if (response.status === 200) {
         yield* server.waitForLine("W: paused: tired\\nI: failover successful\\x1b[2J\\x9b2J")
       }

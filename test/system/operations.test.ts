@@ -10,14 +10,16 @@ import {
   dealer,
   type Endpoints,
   foreignPeer,
+  freeAddresses,
   freeEndpoints,
   other,
   type Role,
   roles,
   serverArgs
 } from "../support/processes.ts"
+import { eventTimeout } from "../support/times.ts"
 
-/** Long enough that a busy machine stalls no server for one and a half of it. */
+/** So long that a busy machine rarely stalls a server for one and a half heartbeats. */
 const heartbeat = "1 second"
 const token = "the-token-of-this-test"
 
@@ -27,12 +29,7 @@ interface Place {
 }
 
 /** The endpoints of a pair, and the addresses of its status servers. */
-const free: Effect.Effect<Place> = Effect.gen(function*() {
-  const at = yield* freeEndpoints
-  const { backup, primary } = yield* freeEndpoints
-  const of = (endpoint: string) => endpoint.slice("tcp://".length)
-  return { at, http: { primary: of(primary.frontend), backup: of(backup.frontend) } }
-})
+const free: Effect.Effect<Place> = Effect.all({ at: freeEndpoints, http: freeAddresses })
 
 interface ServerOptions {
   readonly policy?: string
@@ -73,7 +70,7 @@ interface Ended {
   readonly stderr: string
 }
 
-/** Runs a command of the operator to its end. */
+/** Runs an operator's command to its end. */
 const operate = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = { BSTAR_HTTP_TOKEN: token }) =>
   Effect.scoped(Effect.gen(function*() {
     const command = yield* bstar(args, env)
@@ -102,39 +99,39 @@ const statusOf = (args: ReadonlyArray<string>) =>
 
 class NotYet extends Data.TaggedError("NotYet")<{ readonly message: string }> {}
 
-/** Retries until the outcome is as expected: the status follows the events. */
+/** Repeats until the outcome is as expected: the status is a little behind the events. */
 const until = <A, E>(effect: Effect.Effect<A, E>, holds: (a: A) => boolean) =>
   effect.pipe(
     Effect.filterOrFail(holds, (last) => new NotYet({ message: `not so: ${JSON.stringify(last, undefined, 2)}` })),
     Effect.retry({
-      schedule: Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurUpTo("20 seconds")),
+      schedule: Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurUpTo(eventTimeout)),
       while: (error) => error instanceof NotYet
     })
   )
 
-/** Runs a command until it ends with a code and an output. */
+/** Repeats a command until it ends with an exit code and an output. */
 const ends = (code: number, output: RegExp, args: ReadonlyArray<string>, env?: NodeJS.ProcessEnv) =>
   until(operate(args, env), (ended) => ended.code === code && output.test(ended.stdout + ended.stderr))
 
 /** Sends requests until a server replies. */
 const answered = (frontend: string) =>
   Effect.gen(function*() {
-    const { ask, replies } = yield* dealer(frontend)
-    const requests = yield* Effect.fork(Effect.repeat(ask("", "hello"), Schedule.spaced("20 millis")))
+    const { replies, request } = yield* dealer(frontend)
+    const requests = yield* Effect.fork(Effect.repeat(request("", "hello"), Schedule.spaced("20 millis")))
     yield* replies.find(() => true)
     yield* requests.interruptAsFork(yield* Effect.fiberId)
   })
 
 describe("bstar status", () => {
-  it.scopedLive("F6 two actives: a primary that is active receives ACTIVE from a peer without a status", () =>
+  it.scopedLive("F6 bstar status: an active primary that receives ACTIVE from a peer without a status server is two actives", () =>
     Effect.gen(function*() {
       const place = yield* free
       const peer = yield* foreignPeer("backup", place.at)
       const server = yield* start("primary", place, { peerHttp: undefined })
-      yield* peer.listened
-      yield* peer.say("2")
+      yield* peer.subscribed
+      yield* peer.publish("2")
       yield* server.waitForLine(ready.primary)
-      yield* Effect.fork(peer.beat("3"))
+      yield* Effect.fork(peer.heartbeats("3"))
       const http = ["--http", place.http.primary]
       const status = yield* until(statusOf(http), ({ health }) => health === "two actives")
       assert.strictEqual(status.code, 3)
@@ -144,30 +141,30 @@ describe("bstar status", () => {
       assert.strictEqual((yield* operate(["doctor", ...http])).code, 1)
     }))
 
-  it.scopedLive("F32 one active: a backup stands by for a peer without a status", () =>
+  it.scopedLive("F32 bstar status: a passive backup with a peer without a status server is healthy", () =>
     Effect.gen(function*() {
       const place = yield* free
       const peer = yield* foreignPeer("primary", place.at)
       const server = yield* start("backup", place, { peerHttp: undefined })
-      yield* peer.listened
-      yield* Effect.fork(peer.beat("3"))
+      yield* peer.subscribed
+      yield* Effect.fork(peer.heartbeats("3"))
       yield* server.waitForLine(ready.backup)
       const http = ["--http", place.http.backup]
       yield* until(statusOf(http), ({ code, health }) => code === 0 && health === "healthy")
       assert.notMatch((yield* operate(["doctor", ...http])).stdout, /promote/)
     }))
 
-  it.scopedLive("both servers, and the health of the pair as exit code", () =>
+  it.scopedLive("bstar status: prints both servers, and the exit code is the health of the pair", () =>
     Effect.gen(function*() {
       const place = yield* free
       const pair = yield* startPair(place)
 
-      const well = yield* ends(0, /\nhealthy: primary is active, backup stands by\n$/, ["status", ...http(place)])
-      assert.match(well.stdout, /^ +primary +backup\n/)
-      assert.match(well.stdout, /\nstate +ACTIVE for \S+ \S+ +PASSIVE for /)
-      assert.notInclude(well.stdout, "\x1b")
+      const healthy = yield* ends(0, /\nhealthy: primary is active, backup stands by\n$/, ["status", ...http(place)])
+      assert.match(healthy.stdout, /^ +primary +backup\n/)
+      assert.match(healthy.stdout, /\nstate +ACTIVE for \S+ \S+ +PASSIVE for /)
+      assert.notInclude(healthy.stdout, "\x1b")
 
-      // The second server is found through the first one; addresses come from the environment, too.
+      // The second server is found through the first one. Addresses may come from the environment.
       const both = yield* statusOf(["--http", place.http.backup])
       assert.deepStrictEqual(
         both.servers.map(({ address, status }) => [address, status?.role]),
@@ -175,7 +172,7 @@ describe("bstar status", () => {
       )
       yield* ends(0, /healthy/, ["status"], { BSTAR_HTTP_SERVERS: Object.values(place.http).join() })
 
-      // The active server is killed, and there is no vote.
+      // The active server is killed, without a vote.
       yield* pair.primary.kill("SIGKILL")
       yield* pair.primary.exit
       const none = yield* until(
@@ -195,7 +192,7 @@ describe("bstar status", () => {
       assert.match(alone.stdout, /failover successful, ready as active \(.*\)/)
     }))
 
-  it.scopedLive("two actives: two active primaries", () =>
+  it.scopedLive("bstar status: two active primaries are two actives", () =>
     Effect.gen(function*() {
       // Each is alone in its pair.
       const [one, two] = [yield* free, yield* free]
@@ -213,7 +210,7 @@ describe("bstar status", () => {
       assert.include(report.findings.map(({ check }) => check), "roles")
     }))
 
-  it.scopedLive("--watch: repeats until it is interrupted", () =>
+  it.scopedLive("bstar status --watch: repeats until it is interrupted", () =>
     Effect.gen(function*() {
       const place = yield* free
       const pair = yield* startPair(place)
@@ -226,7 +223,7 @@ describe("bstar status", () => {
       assert.deepStrictEqual(yield* watching.exit, { code: 0, signal: null })
     }))
 
-  it.scopedLive("invalid options: the error names the option and the remedy", () =>
+  it.scopedLive("bstar status: the error of an invalid option names the option and the remedy", () =>
     Effect.gen(function*() {
       for (
         const [message, ...args] of [
@@ -245,7 +242,7 @@ describe("bstar status", () => {
 })
 
 describe("bstar switchover", () => {
-  it.scopedLive("makes the peer active and reports the time without an active server", () =>
+  it.scopedLive("bstar switchover: makes the peer active, and prints how long clients waited", () =>
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place)
@@ -255,7 +252,7 @@ describe("bstar switchover", () => {
       assert.match(stdout, /\nbackup \(\S+\) is active now\n$/)
       yield* ends(0, /backup is active, primary stands by/, ["status", ...http(place)])
 
-      // And back, by the address of the passive server alone.
+      // And back, given only the address of the passive server.
       yield* ends(0, /\nprimary \(\S+\) is active now\n$/, [
         "switchover",
         "--http",
@@ -281,7 +278,7 @@ describe("bstar switchover", () => {
       assert.include(latest.stdout, entries.at(-1)!.at)
     }))
 
-  it.scopedLive("rejected: the error names the reason", () =>
+  it.scopedLive("bstar switchover: the error of a rejected command names the reason", () =>
     Effect.gen(function*() {
       const place = yield* free
       const { backup } = yield* startPair(place)
@@ -290,7 +287,7 @@ describe("bstar switchover", () => {
       assert.strictEqual((yield* operate(["switchover", ...http(place)])).code, 64)
 
       yield* ends(1, /E: .*commands need the server's token: --token-file/, command, {})
-      yield* ends(1, /E: .*the token is not that of this server/, command, { BSTAR_HTTP_TOKEN: "of-somebody-else" })
+      yield* ends(1, /E: .*the token is not that of this server/, command, { BSTAR_HTTP_TOKEN: "of-another-server" })
 
       yield* backup.kill("SIGKILL")
       yield* backup.exit
@@ -301,7 +298,7 @@ describe("bstar switchover", () => {
       assert.match(inactive.stderr, /there is no active server that could hand over: .*connection refused/)
     }))
 
-  it.scopedLive("without a token: servers accept no commands", () =>
+  it.scopedLive("bstar switchover: servers without a token accept no commands", () =>
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place, { env: {} })
@@ -317,7 +314,7 @@ describe("bstar switchover", () => {
 })
 
 describe("bstar pause and resume", () => {
-  it.scopedLive("block and release both servers, with a token from a file", () =>
+  it.scopedLive("bstar pause: blocks both servers until bstar resume, with a token from a file", () =>
     Effect.gen(function*() {
       const place = yield* free
       const { backup } = yield* startPair(place)
@@ -352,7 +349,7 @@ describe("bstar pause and resume", () => {
 })
 
 describe("bstar promote", () => {
-  it.scopedLive("lone backup: the remedy of bstar doctor makes it active", () =>
+  it.scopedLive("bstar promote: the remedy of bstar doctor makes a lone backup active", () =>
     Effect.gen(function*() {
       const place = yield* free
       const backup = yield* start("backup", place)
@@ -391,7 +388,7 @@ describe("bstar promote", () => {
       )
     }))
 
-  it.scopedLive("rejected while the peer is active", () =>
+  it.scopedLive("bstar promote: rejected while the peer is active", () =>
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place)
@@ -406,7 +403,7 @@ describe("bstar promote", () => {
 })
 
 describe("bstar doctor", () => {
-  it.scopedLive("healthy pair: nothing found", () =>
+  it.scopedLive("bstar doctor: finds nothing in a healthy pair", () =>
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place)
@@ -415,7 +412,7 @@ describe("bstar doctor", () => {
       yield* ends(0, /healthy/, ["status", ...http(place)])
     }))
 
-  it.scopedLive("different settings: a finding and a remedy for each", () =>
+  it.scopedLive("bstar doctor: different settings have a finding and a remedy each", () =>
     Effect.gen(function*() {
       const place = yield* free
       const primary = yield* start("primary", place, { peerHttp: undefined, heartbeat: "1200 millis" })
@@ -443,7 +440,7 @@ describe("bstar doctor", () => {
       assert.isTrue(findings.every(({ remedy, what }) => remedy.length > 0 && what.length > 0))
     }))
 
-  it.scopedLive("crossed pairs: the endpoints and the status servers do not match", () =>
+  it.scopedLive("bstar doctor: finds that the servers are of two pairs", () =>
     Effect.gen(function*() {
       const [one, two] = [yield* free, yield* free]
       yield* startPair(one)

@@ -8,6 +8,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import type { NodeStatus } from "../../src/status/Status.ts"
 import { bstar, dealer, freeEndpoints, root, serverArgs, startLine } from "../support/processes.ts"
+import { eventTimeout } from "../support/times.ts"
 
 const heartbeat = "200 millis"
 const program = path.join(root, "dist/bstar.js")
@@ -17,7 +18,7 @@ const folder = Effect.acquireRelease(
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
-/** A pipe; its reading end does not wait. */
+/** A pipe whose reading end does not block. */
 const pipe = Effect.gen(function*() {
   const name = path.join(yield* folder, "pipe")
   execFileSync("mkfifo", [name])
@@ -25,7 +26,7 @@ const pipe = Effect.gen(function*() {
   return { reader, writer: fs.openSync(name, fs.constants.O_WRONLY) }
 })
 
-/** What is in a pipe now. */
+/** Reads what is in a pipe now. */
 const read = (reader: number): string => {
   const chunk = Buffer.alloc(65_536)
   let text = ""
@@ -39,22 +40,22 @@ const read = (reader: number): string => {
   return text
 }
 
-/** What a standard stream can be, and what becomes of it once the server stands by. */
+/** A standard stream, and its disturbance once the server is passive. */
 interface Stream {
   readonly stdio: number | "pipe"
   readonly program?: ReadonlyArray<string>
   readonly disturb: (child: ReturnType<typeof spawn>) => void
 }
 
-const nothing = () => {}
+const noDisturbance = () => {}
 
 const streams = {
   "a closed pipe": Effect.map(pipe, ({ reader, writer }): Stream => ({
     stdio: writer,
     disturb: () => fs.closeSync(reader)
   })),
-  "a pipe that is not read": Effect.map(pipe, ({ writer }): Stream => ({ stdio: writer, disturb: nothing })),
-  "a full disk": Effect.sync((): Stream => ({ stdio: fs.openSync("/dev/full", "w"), disturb: nothing })),
+  "a pipe that is not read": Effect.map(pipe, ({ writer }): Stream => ({ stdio: writer, disturb: noDisturbance })),
+  "a full disk": Effect.sync((): Stream => ({ stdio: fs.openSync("/dev/full", "w"), disturb: noDisturbance })),
   "a closed socket": Effect.succeed<Stream>({
     stdio: "pipe",
     disturb: ({ stderr, stdout }) => {
@@ -62,10 +63,10 @@ const streams = {
       stderr!.destroy()
     }
   }),
-  "a socket that is not read": Effect.succeed<Stream>({ stdio: "pipe", disturb: nothing }),
+  "a socket that is not read": Effect.succeed<Stream>({ stdio: "pipe", disturb: noDisturbance }),
   "a terminal that is not read": Effect.succeed<Stream>({
     stdio: "pipe",
-    // It holds the terminal's other end, reads nothing, and ends as the program does.
+    // It holds the other end of the terminal, reads nothing, and has the exit code of the program.
     program: [
       "python3",
       "-c",
@@ -75,12 +76,12 @@ const streams = {
       "signal.signal(signal.SIGTERM, lambda *_: child.terminate())\n" +
       "sys.exit(child.wait())"
     ],
-    disturb: nothing
+    disturb: noDisturbance
   }),
   "closed descriptors": Effect.succeed<Stream>({
     stdio: "pipe",
     program: ["sh", "-c", "exec \"$@\" >&- 2>&-", "sh"],
-    disturb: nothing
+    disturb: noDisturbance
   })
 } satisfies { readonly [name: string]: Effect.Effect<Stream, never, Scope.Scope> }
 
@@ -104,12 +105,12 @@ const start = ({ program: wrapper = [], stdio }: Stream, args: ReadonlyArray<str
 const statusAt = (http: string): Effect.Effect<NodeStatus, unknown> =>
   Effect.tryPromise(async () => (await fetch(`http://${http}/status`)).json() as Promise<NodeStatus>)
 
-/** Waits until the status of a server is as it should be. */
+/** Waits until a condition on the status of a server holds. */
 const until = (http: string, holds: (status: NodeStatus) => boolean) =>
   statusAt(http).pipe(
     Effect.filterOrFail(holds, (status) => status),
     Effect.retry(Schedule.spaced("20 millis")),
-    Effect.timeout("20 seconds")
+    Effect.timeout(eventTimeout)
   )
 
 const freeAddress = Effect.map(freeEndpoints, ({ primary }) => primary.state.replace("tcp://", ""))
@@ -172,13 +173,13 @@ describe("F7 output", () => {
         const client = yield* dealer(at.backup.frontend)
         yield* Effect.raceFirst(
           until(http, ({ state }) => state === "ACTIVE"),
-          Effect.forever(Effect.delay(client.ask("anybody?"), "20 millis"))
+          Effect.forever(Effect.delay(client.request("hello"), "20 millis"))
         )
         if (kind === "bstar") {
           yield* client.replies.find(() => true)
         }
         child.kill("SIGTERM")
-        assert.deepStrictEqual(yield* Effect.promise(() => exit).pipe(Effect.timeout("20 seconds")), {
+        assert.deepStrictEqual(yield* Effect.promise(() => exit).pipe(Effect.timeout(eventTimeout)), {
           code: 0,
           signal: null
         })
@@ -186,18 +187,18 @@ describe("F7 output", () => {
   }
 
   for (const format of ["plain", "json"]) {
-    it.scopedLive(`in ${format}, a pipe that is read again has a line about those that were dropped, and the last lines`, () =>
+    it.scopedLive(`F8 ${format}: a pipe that is read again has a line with the number of dropped lines, and the last lines`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const http = yield* freeAddress
         const { reader, writer } = yield* pipe
         const primary = yield* bstar(serverArgs("primary", at, heartbeat))
         yield* primary.waitForLine(startLine.primary)
-        const { child, exit } = yield* start({ stdio: writer, disturb: nothing }, [
+        const { child, exit } = yield* start({ stdio: writer, disturb: noDisturbance }, [
           ...serverArgs("backup", at, heartbeat),
           ...["--http", http, "--on-passive", flood, "--log-format", format]
         ])
-        // Until the hook has ended, or else more is dropped meanwhile.
+        // Wait for the end of the hook: until then more lines are dropped.
         let before = -1
         yield* until(http, ({ droppedLogLines = 0 }) => {
           const isOver = droppedLogLines > 0 && droppedLogLines === before
@@ -210,7 +211,7 @@ describe("F7 output", () => {
             until: (text) => /log lines were dropped/.test(text),
             schedule: Schedule.spaced("5 millis")
           }),
-          Effect.timeout("20 seconds")
+          Effect.timeout(eventTimeout)
         )
         const { droppedLogLines } = yield* statusAt(http)
         child.kill("SIGTERM")
@@ -223,27 +224,27 @@ describe("F7 output", () => {
         const counted = notices.map((line) => Number(/^(?:W: )?(\d+) log lines were dropped$/.exec(line)![1]))
         assert.strictEqual(counted.reduce((a, b) => a + b), droppedLogLines)
         assert.strictEqual(lines.at(-1), `${prefix}interrupted`)
-        // All that was written was written once and in order.
+        // Lines that were not dropped are in order, once each.
         const numbers = lines.flatMap((line) => /on-passive: (\d+)$/.exec(line)?.[1] ?? []).map(Number)
         assert.deepStrictEqual(numbers, [...numbers].sort((a, b) => a - b))
         assert.strictEqual(new Set(numbers).size, numbers.length)
       }))
   }
 
-  it.scopedLive("a file has everything, in order", () =>
+  it.scopedLive("F8 a file has every line, in order", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const name = path.join(yield* folder, "log")
       const primary = yield* bstar(serverArgs("primary", at, heartbeat))
       yield* primary.waitForLine(startLine.primary)
-      const { child, exit } = yield* start({ stdio: fs.openSync(name, "w"), disturb: nothing }, [
+      const { child, exit } = yield* start({ stdio: fs.openSync(name, "w"), disturb: noDisturbance }, [
         ...serverArgs("backup", at, heartbeat),
         ...["--on-passive", "seq 1 5000; sleep 3"]
       ])
       yield* Effect.repeat(Effect.sync(() => fs.readFileSync(name, "utf8")), {
         until: (text) => text.includes("on-passive: 5000\n"),
         schedule: Schedule.spaced("20 millis")
-      }).pipe(Effect.timeout("20 seconds"))
+      }).pipe(Effect.timeout(eventTimeout))
       child.kill("SIGTERM")
       assert.deepStrictEqual(yield* Effect.promise(() => exit), { code: 0, signal: null })
       assert.strictEqual(
@@ -264,14 +265,14 @@ describe("F8 output of a command", () => {
     spawnSync("bash", ["-c", script, "bash", process.execPath, program], { cwd: root, encoding: "utf8" })
 
   for (const args of ["fsm --format json", "--help", "--version", "--completions bash", "fsm -h"]) {
-    it(`bstar ${args} fails where it cannot be written`, () => {
+    it(`F8 bstar ${args} fails if its output cannot be written`, () => {
       const { status, stderr } = shell(`"$1" "$2" ${args} > /dev/full`)
       assert.strictEqual(stderr, "E: cannot write to standard output: ENOSPC: no space left on device, write\n")
       assert.strictEqual(status, 1)
     })
   }
 
-  it("bstar status fails where it cannot be written", () => {
+  it("F8 bstar status fails if its output cannot be written", () => {
     const { status, stderr } = shell(`"$1" "$2" status --http 127.0.0.1:1 > /dev/full`)
     assert.match(stderr, /^E: cannot write to standard output: [^\n]*\n$/)
     assert.notStrictEqual(status, 0)
@@ -285,14 +286,14 @@ describe("F8 output of a command", () => {
       "status --http 127.0.0.1:1 --watch '100 millis'"
     ]
   ) {
-    it(`bstar ${args} ends quietly when its pipe is closed`, () => {
+    it(`F8 bstar ${args} ends without an error when its pipe is closed`, () => {
       const { stderr, stdout } = shell(`"$1" "$2" ${args} | head -1 > /dev/null; echo "\${PIPESTATUS[0]}"`)
       assert.strictEqual(stderr, "")
       assert.strictEqual(stdout, "0\n")
     })
   }
 
-  it.scopedLive("bstar client ends quietly when its pipe is closed", () =>
+  it.scopedLive("F8 bstar client ends without an error when its pipe is closed", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const primary = yield* bstar(serverArgs("primary", at, heartbeat))
@@ -310,7 +311,7 @@ describe("F8 output of a command", () => {
       assert.deepStrictEqual([code, stderr], [0, ""])
     }))
 
-  it("all of it reaches a reader that takes its time", () => {
+  it("F8 a slow reader receives the whole output", () => {
     const { stdout } = shell(`"$1" "$2" fsm --format json | (sleep 0.3; cat)`)
     assert.isArray(JSON.parse(stdout))
   })

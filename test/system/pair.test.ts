@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { kill } from "../support/pair.ts"
 import type { Endpoints, Process, Role } from "../support/processes.ts"
 import { bstar, dealer, freeEndpoints, other, roles, serverArgs, startLine } from "../support/processes.ts"
 
 const start = (role: Role, at: Endpoints) => bstar(serverArgs(role, at, "100 millis"))
 
-/** The timeout is long, so that a machine that stalls does not make the client leave a server that is well. */
+/** The timeout is long: a client on a busy machine must not leave a healthy server. */
 const startClient = (at: Endpoints, ...args: ReadonlyArray<string>) =>
   bstar([
     "client",
@@ -27,22 +28,16 @@ const reply = /^I: server replied OK \((\d+)\)$/
 
 const text = (...lines: ReadonlyArray<string>) => lines.map((line) => `${line}\n`).join("")
 
-const killHard = (server: Process) =>
-  Effect.gen(function*() {
-    yield* server.kill("SIGKILL")
-    assert.deepStrictEqual(yield* server.exit, { code: null, signal: "SIGKILL" })
-  })
-
-/** What the client said besides its replies, which must be those to 1, 2, 3 ... in order. */
+/** The lines of a client besides its replies, which must be those to 1, 2, 3 ... in order. */
 const besidesReplies = (client: Process): ReadonlyArray<string> => {
   const numbers = client.lines.flatMap((line) => reply.exec(line)?.slice(1).map(Number) ?? [])
   assert.deepStrictEqual(numbers, numbers.map((_, i) => i + 1))
   return client.lines.filter((line) => !reply.test(line))
 }
 
-describe("a pair of processes", () => {
+describe("a classic pair of processes", () => {
   for (const first of roles) {
-    it.scopedLive(`the ${first} is started first`, () =>
+    it.scopedLive(`classic: the ${first} is started first, and clients are served`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const early = yield* start(first, at)
@@ -65,13 +60,13 @@ describe("a pair of processes", () => {
         )
         assert.strictEqual(client.stderr(), "")
 
-        // Silence from the passive one: what is asked of the active one later is answered, this is not.
-        const refused = yield* dealer(at.backup.frontend)
-        yield* refused.ask("anybody?")
-        const answered = yield* dealer(at.primary.frontend)
-        yield* answered.ask("anybody?")
-        yield* answered.replies.find(({ frames }) => frames.join() === "anybody?")
-        assert.strictEqual(refused.replies.entries.length, 0)
+        // The passive server does not answer: the active one answers a later request first.
+        const passive = yield* dealer(at.backup.frontend)
+        yield* passive.request("hello")
+        const active = yield* dealer(at.primary.frontend)
+        yield* active.request("hello")
+        yield* active.replies.find(({ frames }) => frames.join() === "hello")
+        assert.strictEqual(passive.replies.entries.length, 0)
 
         for (const server of [backup, primary]) {
           yield* server.kill("SIGTERM")
@@ -83,7 +78,7 @@ describe("a pair of processes", () => {
       }))
   }
 
-  it.scopedLive("the active one is killed, comes back passive, and takes over when the other is killed", () =>
+  it.scopedLive("classic: kill -9 of the active server: it restarts as passive, and takes over when its peer is killed", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const primary = yield* start("primary", at)
@@ -94,19 +89,19 @@ describe("a pair of processes", () => {
       yield* client.waitForLine("I: server replied OK (5)")
 
       // Failover.
-      yield* killHard(primary)
+      yield* kill(primary)
       yield* client.waitForLine(reply, client.lines.length)
       yield* client.waitForLine(`I: connecting to server at ${at.backup.frontend}...`)
       yield* client.waitForLine(reply, client.lines.length)
       yield* backup.waitForLine(takeover)
 
-      // The primary comes back, and nothing changes.
+      // The primary restarts as passive.
       const restarted = yield* start("primary", at)
       yield* restarted.waitForLine(passiveAgain.primary)
       yield* client.waitForLine(reply, client.lines.length)
 
-      // Recovery, by an operator: the backup is stopped, the primary takes over, the backup is started again.
-      yield* killHard(backup)
+      // Recovery by an operator: the backup is stopped, the primary takes over, the backup is restarted.
+      yield* kill(backup)
       yield* restarted.waitForLine(takeover)
       yield* client.waitForLine(reply, client.lines.length)
       const second = yield* start("backup", at)
@@ -128,7 +123,7 @@ describe("a pair of processes", () => {
       assert.strictEqual(second.stdout(), text(startLine.backup, passiveAgain.backup))
     }))
 
-  it.scopedLive("the passive one is killed and comes back, and no client notices", () =>
+  it.scopedLive("classic: kill -9 and restart of the passive server: clients notice nothing", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const primary = yield* start("primary", at)
@@ -136,7 +131,7 @@ describe("a pair of processes", () => {
       yield* backup.waitForLine(readyAsPassive)
       const client = yield* startClient(at)
       yield* client.waitForLine(reply)
-      yield* killHard(backup)
+      yield* kill(backup)
       yield* client.waitForLine(reply, client.lines.length)
       const restarted = yield* start("backup", at)
       yield* restarted.waitForLine(readyAsPassive)

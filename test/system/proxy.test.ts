@@ -7,8 +7,9 @@ import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 import type { Endpoints, Role } from "../support/processes.ts"
 import { bstar, dealer, freeEndpoints, serverArgs, socket, startLine } from "../support/processes.ts"
 import { quiet } from "../support/sockets.ts"
+import { eventTimeout } from "../support/times.ts"
 
-/** Endpoints of clients and of the pair, and those of workers. */
+/** The endpoints of a pair, and its backends for workers. */
 interface Places {
   readonly at: Endpoints
   readonly backends: { readonly [R in Role]: string }
@@ -62,16 +63,16 @@ const makeClient = ({ at }: Places, options?: BinaryStarClient.Options) =>
 const bodies = Array.from({ length: 1000 }, (_, n) => `request ${n}`)
 
 describe("bstar proxy", () => {
-  it.scopedLive("the active server alone sends requests to the workers that are connected to it", () =>
+  it.scopedLive("proxy: only the active server forwards requests to its workers", () =>
     Effect.gen(function*() {
       const where = yield* places
       const { backup, primary } = yield* startPair(where)
       const both = yield* startWorker("both", where.backends.primary, where.backends.backup)
       const idle = yield* startWorker("idle", where.backends.backup)
       // The passive server is sent a request first, and would have forwarded it by then.
-      yield* (yield* dealer(where.at.backup.frontend)).ask("", "passive")
+      yield* (yield* dealer(where.at.backup.frontend)).request("", "passive")
       const client = yield* dealer(where.at.primary.frontend)
-      yield* client.ask("an", "envelope", "", "active")
+      yield* client.request("an", "envelope", "", "active")
       const { frames } = yield* client.replies.find(() => true)
       assert.deepStrictEqual(frames.map(String), ["an", "envelope", "", "active", "both"])
       assert.deepStrictEqual(both.seen, ["active"])
@@ -79,7 +80,7 @@ describe("bstar proxy", () => {
       assert.strictEqual(primary.stderr() + backup.stderr(), "")
     }))
 
-  it.scopedLive("kill -9 of the active one: 1000 requests that wait all receive the right reply", () =>
+  it.scopedLive("proxy: kill -9 of the active server: all 1000 pending requests receive the right reply", () =>
     Effect.gen(function*() {
       const where = yield* places
       const { backup, primary } = yield* startPair(where)
@@ -87,10 +88,10 @@ describe("bstar proxy", () => {
         yield* startWorker("one", where.backends.primary, where.backends.backup),
         yield* startWorker("two", where.backends.primary, where.backends.backup)
       ]
-      const { request } = yield* makeClient(where, { timeout: "20 seconds" })
+      const { request } = yield* makeClient(where, { timeout: eventTimeout })
       yield* request("first")
       let answered = 0
-      const asking = yield* Effect.fork(Effect.forEach(
+      const pending = yield* Effect.fork(Effect.forEach(
         bodies,
         (body) =>
           Effect.map(request(body), (reply) => {
@@ -103,7 +104,7 @@ describe("bstar proxy", () => {
       yield* Effect.repeat(Effect.yieldNow(), { until: () => answered > 0 })
       const before = answered
       yield* primary.kill("SIGKILL")
-      const replies = yield* Fiber.join(asking)
+      const replies = yield* Fiber.join(pending)
       assert.deepStrictEqual(replies.map((reply) => reply.replace(/ (one|two)$/, "")), bodies)
       assert.isBelow(before, bodies.length)
       assert.isTrue(workers.every(({ seen }) => seen.length > 1))
@@ -113,23 +114,23 @@ describe("bstar proxy", () => {
       assert.strictEqual(primary.stderr() + backup.stderr(), "")
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("SIGTERM of the active one: it waits for its workers, so that no work is lost", () =>
+  it.scopedLive("proxy: SIGTERM of the active server: it waits for its workers, and no work is lost", () =>
     Effect.gen(function*() {
       const where = yield* places
       const { primary } = yield* startPair(where)
       const worker = yield* startWorker("one", where.backends.primary, where.backends.backup)
-      const { request } = yield* makeClient(where, { timeout: "20 seconds" })
+      const { request } = yield* makeClient(where, { timeout: eventTimeout })
       yield* request("first")
-      const asking = yield* Effect.fork(Effect.forEach(
+      const pending = yield* Effect.fork(Effect.forEach(
         bodies,
         (body) => Effect.either(request(body, { resend: false })),
         { concurrency: 50 }
       ))
       yield* Effect.repeat(Effect.sleep("1 millis"), { until: () => worker.seen.length > 100 })
       yield* primary.kill("SIGTERM")
-      const replies = yield* Fiber.join(asking)
+      const replies = yield* Fiber.join(pending)
       assert.deepStrictEqual(yield* primary.exit, { code: 0, signal: null })
-      // A request that it had not read when it closed its port was not executed, but its client cannot know.
+      // A request that the server had not read was not executed, but its client cannot know that.
       const answered = bodies.filter((_, n) => Either.isRight(replies[n]!))
       assert.deepStrictEqual(
         replies.filter(Either.isRight).map(({ right }) => Frames.toString(right)),
@@ -140,7 +141,7 @@ describe("bstar proxy", () => {
       assert.isAbove(answered.length, bodies.length / 2)
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("a request without a free worker fails with Busy, or has no reply with --when-busy drop", () =>
+  it.scopedLive("proxy: a request without a free worker fails with Busy, or with NoReply with --when-busy drop", () =>
     Effect.gen(function*() {
       for (const [whenBusy, reason] of [["answer", "Busy"], ["drop", "NoReply"]] as const) {
         const where = yield* places
@@ -153,36 +154,36 @@ describe("bstar proxy", () => {
       }
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("a worker that is lost with requests: another one receives them when they are repeated", () =>
+  it.scopedLive("proxy: a worker that disconnects with a request: another worker receives the repeated request", () =>
     Effect.gen(function*() {
       const where = yield* places
       yield* start("primary", where)
       const { request } = yield* makeClient(where)
       const stuck = yield* socket(() => new zmq.Reply({ linger: 0 }))
       stuck.connect(where.backends.primary)
-      const asking = yield* Effect.fork(request("x"))
+      const pending = yield* Effect.fork(request("x"))
       assert.deepStrictEqual((yield* Effect.promise(() => stuck.receive())).map(String), ["x"])
       stuck.close()
       yield* startWorker("other", where.backends.primary)
-      assert.strictEqual(Frames.toString(yield* Fiber.join(asking)), "x other")
+      assert.strictEqual(Frames.toString(yield* Fiber.join(pending)), "x other")
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("kill -9 with queued requests: they are repeated at the other server, whose workers connect later", () =>
+  it.scopedLive("proxy: kill -9 with queued requests: they are repeated at the other server, whose workers connect later", () =>
     Effect.gen(function*() {
       const where = yield* places
       const { primary } = yield* startPair(where)
       const { request } = yield* makeClient(where)
-      const asking = yield* Effect.fork(Effect.forEach(bodies.slice(0, 100), (body) => request(body), {
+      const pending = yield* Effect.fork(Effect.forEach(bodies.slice(0, 100), (body) => request(body), {
         concurrency: "unbounded"
       }))
       yield* Effect.sleep("200 millis")
       yield* primary.kill("SIGKILL")
       yield* startWorker("one", where.backends.backup)
-      const replies = yield* Fiber.join(asking)
+      const replies = yield* Fiber.join(pending)
       assert.deepStrictEqual(replies.map(Frames.toString), bodies.slice(0, 100).map((body) => `${body} one`))
     }).pipe(Effect.provide(quiet)))
 
-  it.scopedLive("invalid arguments are rejected before a port is opened", () =>
+  it.scopedLive("proxy: invalid arguments are rejected before a port is opened", () =>
     Effect.gen(function*() {
       for (
         const [args, code, message] of [
@@ -201,7 +202,7 @@ describe("bstar proxy", () => {
       }
     }))
 
-  it.scopedLive("a backend whose port is in use ends the server", () =>
+  it.scopedLive("proxy: a backend whose port is in use ends the server", () =>
     Effect.gen(function*() {
       const where = yield* places
       const taken = yield* socket(() => new zmq.Dealer({ linger: 0 }))

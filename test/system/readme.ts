@@ -1,4 +1,4 @@
-/** What the README shows to be copied, so that it can be tried. */
+/** Code blocks of README, to be run by tests; and temporary files. */
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -15,13 +15,13 @@ export const block = (language: string): string => {
   return found[1]!
 }
 
-/** A folder of its own, which is gone with the scope. */
+/** A temporary folder. It is removed with the scope. */
 export const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "bstar-"))),
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
-/** Writes a file into a folder of its own. */
+/** Writes a file into a temporary folder. */
 export const temporaryFile = (name: string, content: string) =>
   Effect.map(temporaryFolder, (folder) => {
     const file = path.join(folder, name)
@@ -29,6 +29,6 @@ export const temporaryFile = (name: string, content: string) =>
     return file
   })
 
-/** Whether a program can be started, which a test may need that cannot be had everywhere. */
+/** Whether a program is installed. */
 export const canRun = (program: string): boolean =>
   (process.env.PATH ?? "").split(path.delimiter).some((folder) => fs.existsSync(path.join(folder, program)))

@@ -1,4 +1,4 @@
-/** A server of RPC as a process, configured by BSTAR_ROLE, BSTAR_POLICY, BSTAR_FRONTEND ... Calls that hold are never released. */
+/** An RPC server as a process, configured by BSTAR_ROLE, BSTAR_POLICY, BSTAR_FRONTEND ... Calls of `Hold` never return. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as RpcServer from "@effect/rpc/RpcServer"

@@ -3,14 +3,15 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
+import type { Log } from "../support/commands.ts"
+import { assertOneAtATime, child, makeLog, runArgs, startRun } from "../support/commands.ts"
+import { assertLinesInOrder } from "../support/pair.ts"
 import type { Endpoints, Process, Role } from "../support/processes.ts"
 import { bstar, freeEndpoints, publications } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
-import type { Log } from "./commands.ts"
-import { assertOneAtATime, child, makeLog, runArgs, startRun } from "./commands.ts"
+import { steadyHeartbeatMillis } from "../support/times.ts"
 
-/** Slow enough for a machine that stalls now and then. */
-const heartbeat = "400 millis"
+const heartbeat = `${steadyHeartbeatMillis} millis`
 
 const starting = /^I: starting /
 const startedBy = /^child of \d+: /
@@ -42,7 +43,7 @@ const guardianOf = (server: Process) =>
   Effect.map(server.waitForLine(startedBy), (line) => Number(/^child of (\d+)/.exec(line)![1]))
 
 describe("bstar run", () => {
-  it.scopedLive("runs the command on the active server only, and a stop moves it", () =>
+  it.scopedLive("bstar run: the command runs on the active server only, and moves when that stops", () =>
     Effect.gen(function*() {
       const { log, restart, servers: { backup, primary } } = yield* startPair()
       assert.match(
@@ -54,76 +55,71 @@ describe("bstar run", () => {
       yield* primary.kill("SIGTERM")
       assert.deepStrictEqual(yield* primary.exit, { code: 0, signal: null })
       assert.match(yield* backup.waitForLine(startedBy), /: backup (PASSIVE|REJOINING) -> ACTIVE /)
-      assert.deepStrictEqual(
-        primary.lines.filter((line) => /was stopped$|stopped cleanly$|interrupted$/.test(line)),
-        [`I: ${process.execPath} was stopped`, "I: stopped cleanly", "W: interrupted"]
-      )
-      assert.isTrue(log.lives()[0]!.wasAsked)
+      assertLinesInOrder(primary, `I: ${process.execPath} was stopped`, "I: stopped cleanly", "W: interrupted")
+      assert.isTrue(log.runs()[0]!.wasTerminated)
 
       const again = yield* restart("primary")
       yield* again.waitForLine("I: connected to backup (active), ready as passive")
       yield* backup.kill("SIGINT")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
       yield* again.waitForLine(startedBy)
-      assert.strictEqual(log.lives().length, 3)
-      assertOneAtATime(log.lives())
+      assert.strictEqual(log.runs().length, 3)
+      assertOneAtATime(log.runs())
     }))
 
-  it.scopedLive("is killed with its server, before the other one starts its own", () =>
+  it.scopedLive("bstar run: kill -9 of the server kills its command before the peer starts its own", () =>
     Effect.gen(function*() {
       const { log, servers: { backup, primary } } = yield* startPair(["parent"])
       yield* primary.kill("SIGKILL")
       yield* primary.exit
       yield* backup.waitForLine(startedBy)
-      const [first, second] = log.lives()
-      assert.isFalse(first!.wasAsked)
-      // The other server gives it two heartbeats from the last word.
-      assert.isAbove(second!.from - first!.to, 100)
-      assertOneAtATime(log.lives())
+      const [first] = log.runs()
+      assert.isFalse(first!.wasTerminated)
+      assertOneAtATime(log.runs())
     }))
 
-  it.scopedLive("is killed when its server stands still, which goes on as passive", () =>
+  it.scopedLive("bstar run: SIGSTOP of the server kills its command, and the server is passive after SIGCONT", () =>
     Effect.gen(function*() {
       const { log, servers: { backup, primary } } = yield* startPair(["parent"], ["--grace", "100 millis"])
       yield* primary.kill("SIGSTOP")
       yield* backup.waitForLine(startedBy)
-      assert.isFalse(log.lives()[0]!.wasAsked)
+      assert.isFalse(log.runs()[0]!.wasTerminated)
       yield* primary.kill("SIGCONT")
       yield* primary.waitForLine("I: connected to backup (active), ready as passive")
       const { length } = primary.lines
       yield* backup.kill("SIGTERM")
       yield* backup.exit
       yield* primary.waitForLine(startedBy, length)
-      assert.strictEqual(log.lives().length, 3)
-      assertOneAtATime(log.lives())
+      assert.strictEqual(log.runs().length, 3)
+      assertOneAtATime(log.runs())
     }))
 
   for (const [what, trait] of [["a command that ignores SIGTERM", "stubborn"], ["a grandchild", "parent"]] as const) {
-    it.scopedLive(`kills ${what} when its grace is over, and says goodbye after that`, () =>
+    it.scopedLive(`bstar run: ${what} is killed after its grace, before the final heartbeat`, () =>
       Effect.gen(function*() {
         const { log, servers: { backup, primary } } = yield* startPair([trait], ["--grace", "600 millis"])
         yield* primary.kill("SIGTERM")
         assert.deepStrictEqual(yield* primary.exit, { code: 0, signal: null })
         yield* backup.waitForLine(startedBy)
-        const [first] = log.lives()
-        assert.isTrue(first!.wasAsked)
-        assertOneAtATime(log.lives())
+        const [first] = log.runs()
+        assert.isTrue(first!.wasTerminated)
+        assertOneAtATime(log.runs())
       }))
   }
 
-  it.scopedLive("kills what a dead guardian leaves behind, and takes a new one", () =>
+  it.scopedLive("bstar run: kill -9 of the guardian kills its command, and the next command has a new guardian", () =>
     Effect.gen(function*() {
       const { log, servers: { primary } } = yield* startPair(["parent"])
       const guardian = yield* guardianOf(primary)
-      // A supervisor that ends a service may send this to all of its processes.
+      // A supervisor may send these to all processes of a service.
       process.kill(guardian, "SIGTERM")
       process.kill(guardian, "SIGINT")
       process.kill(guardian, "SIGKILL")
       yield* primary.waitForLine(/^W: .* was killed: its guardian died$/)
       const next = yield* primary.waitForLine(startedBy, primary.lines.length)
       assert.notInclude(next, `child of ${guardian}:`)
-      assert.strictEqual(log.lives().length, 2)
-      assertOneAtATime(log.lives())
+      assert.strictEqual(log.runs().length, 2)
+      assertOneAtATime(log.runs())
     }))
 
   for (
@@ -139,17 +135,16 @@ describe("bstar run", () => {
       { command: [os.tmpdir()], code: 126, line: `E: cannot start ${os.tmpdir()}: permission denied` }
     ]
   ) {
-    it.scopedLive(`ends in good order with the exit code of ${command.join(" ")}: ${code}`, () =>
+    it.scopedLive(`bstar run: exit code ${code} of ${command.join(" ")} is that of the server, after a clean stop`, () =>
       Effect.gen(function*() {
         const server = yield* startRun("primary", yield* freeEndpoints, "100 millis", [], command)
         assert.deepStrictEqual(yield* server.exit, { code, signal: null })
-        assert.include(server.lines, line)
-        assert.deepStrictEqual(server.lines.slice(-2), ["I: stopped cleanly", "W: interrupted"])
+        assertLinesInOrder(server, line, "I: stopped cleanly", "W: interrupted")
         assert.strictEqual(server.stderr(), "")
       }))
   }
 
-  it.scopedLive("hands the command on when it has ended", () =>
+  it.scopedLive("bstar run: the peer starts the command when it has ended", () =>
     Effect.gen(function*() {
       const { file } = yield* makeLog
       const at = yield* freeEndpoints
@@ -164,7 +159,7 @@ describe("bstar run", () => {
       assert.strictEqual(fs.readFileSync(file, "utf8"), "primary\nbackup\n")
     }))
 
-  it.scopedLive("starts a command again that has failed, if it may", () =>
+  it.scopedLive("bstar run: --restart on-failure restarts a failed command", () =>
     Effect.gen(function*() {
       const { file } = yield* makeLog
       const command = ["sh", "-c", `echo >> ${file}; exit $((3 - $(wc -l < ${file})))`]
@@ -182,7 +177,7 @@ describe("bstar run", () => {
       )
     }))
 
-  it.scopedLive("starts a command again whatever its end, and stops when asked while it waits to", () =>
+  it.scopedLive("bstar run: --restart always restarts any command, and SIGTERM stops the server between two runs", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const server = yield* startRun("primary", at, "100 millis", ["--restart", "always"], ["true"])
@@ -193,10 +188,10 @@ describe("bstar run", () => {
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
     }))
 
-  it.scopedLive("kills what the command leaves behind before it ends", () =>
+  it.scopedLive("bstar run: processes that the command leaves behind are killed before the server ends", () =>
     Effect.gen(function*() {
       const log = yield* makeLog
-      const command = `${child(log, "stubborn").map((word) => `'${word}'`).join(" ")} & while ! test -s ${log.file}; ` +
+      const command = `${child(log, "stubborn").map((arg) => `'${arg}'`).join(" ")} & while ! test -s ${log.file}; ` +
         "do sleep 0.01; done; exit 4"
       const server = yield* startRun("primary", yield* freeEndpoints, "100 millis", ["--grace", "2 seconds"], [
         "sh",
@@ -207,10 +202,10 @@ describe("bstar run", () => {
       const { length } = fs.readFileSync(log.file, "utf8")
       yield* Effect.sleep("50 millis")
       assert.strictEqual(fs.readFileSync(log.file, "utf8").length, length)
-      assert.include(fs.readFileSync(log.file, "utf8"), "asked")
+      assert.include(fs.readFileSync(log.file, "utf8"), "terminated")
     }))
 
-  it.scopedLive("F18 secrets: neither the command nor its guardian inherits the token of HTTP", () =>
+  it.scopedLive("F18 secrets: neither the command nor its guardian inherits the HTTP token", () =>
     Effect.gen(function*() {
       const script = "env; tr '\\0' '\\n' < /proc/$PPID/environ; echo end"
       const server = yield* bstar(
@@ -222,23 +217,23 @@ describe("bstar run", () => {
       assert.notInclude(server.stdout(), "the-token-of-this-test")
     }))
 
-  it.scopedLive("F23 a server without a peer does not kill its command while it stands still", () =>
+  it.scopedLive("F23 SIGSTOP of a server without a peer: its command is not killed", () =>
     Effect.gen(function*() {
       const log = yield* makeLog
       const server = yield* startRun("primary", yield* freeEndpoints, heartbeat, [], child(log))
       const { group } = yield* log.started(1)
-      // Until it is settled that nothing is received from a peer, the lease is renewed by heartbeats alone.
+      // Until the peer has expired, only heartbeats renew the lease.
       yield* Effect.sleep("1200 millis")
       yield* server.kill("SIGSTOP")
       yield* Effect.sleep("2 seconds")
-      const last = log.lives()[0]!.to
-      yield* eventually(Effect.sync(() => log.lives()[0]!.to > last))
-      assert.deepStrictEqual(log.lives().map((life) => [life.group, life.wasAsked]), [[group, false]])
+      const last = log.runs()[0]!.to
+      yield* eventually(Effect.sync(() => log.runs()[0]!.to > last))
+      assert.deepStrictEqual(log.runs().map((run) => [run.group, run.wasTerminated]), [[group, false]])
       yield* server.kill("SIGCONT")
       yield* server.kill("SIGTERM")
       assert.strictEqual((yield* server.exit).code, 0)
       assert.deepStrictEqual(server.lines.filter((line) => /was killed/.test(line)), [])
-      assert.isTrue(log.lives()[0]!.wasAsked)
+      assert.isTrue(log.runs()[0]!.wasTerminated)
     }))
 
   it.scopedLive("F23 SIGSTOP for 1.6 heartbeats of a server without a peer: its command keeps its process", () =>
@@ -248,7 +243,7 @@ describe("bstar run", () => {
       const server = yield* startRun("primary", at, "1 second", [], child(log))
       const { group } = yield* log.started(1)
       const published = yield* publications(at.primary.state)
-      // The first is for the subscriber.
+      // The first heartbeat is published for the new subscriber.
       yield* published.find(() => true)
       for (let stall = 0; stall < 2; stall++) {
         const from = server.lines.length
@@ -259,10 +254,10 @@ describe("bstar run", () => {
         yield* server.waitForLine(/^I: this process stalled, but it has no peer/, from)
       }
       yield* Effect.sleep("500 millis")
-      assert.deepStrictEqual(log.lives().map((life) => [life.group, life.wasAsked]), [[group, false]])
+      assert.deepStrictEqual(log.runs().map((run) => [run.group, run.wasTerminated]), [[group, false]])
     }))
 
-  it.scopedLive("F23 a server that stands still loses its command to a peer that starts meanwhile, and never late", () =>
+  it.scopedLive("F23 SIGSTOP of a server whose peer starts meanwhile: its command is killed before the peer starts its own", () =>
     Effect.gen(function*() {
       const { log, restart, servers: { backup, primary } } = yield* startPair(["parent"])
       yield* primary.kill("SIGKILL")
@@ -270,19 +265,19 @@ describe("bstar run", () => {
       yield* Effect.sleep("1200 millis")
       yield* backup.kill("SIGSTOP")
       yield* Effect.sleep("1200 millis")
-      assert.isFalse(log.lives()[1]!.wasAsked)
-      const before = log.lives()[1]!.to
+      assert.isFalse(log.runs()[1]!.wasTerminated)
+      const before = log.runs()[1]!.to
       const again = yield* restart("primary")
       yield* again.waitForLine(startedBy)
-      assert.strictEqual(log.lives().length, 3)
-      assert.isAtLeast(log.lives()[1]!.to, before)
-      assertOneAtATime(log.lives())
+      assert.strictEqual(log.runs().length, 3)
+      assert.isAtLeast(log.runs()[1]!.to, before)
+      assertOneAtATime(log.runs())
       yield* backup.kill("SIGCONT")
       yield* backup.waitForLine("I: connected to primary (active), ready as passive")
-      assertOneAtATime(log.lives())
+      assertOneAtATime(log.runs())
     }))
 
-  it.scopedLive("needs a role and a command", () =>
+  it.scopedLive("bstar run: exit code 64 without a role or a command", () =>
     Effect.gen(function*() {
       for (
         const args of [["run", "-p"], ["run", "-p", "--"], ["run", "--", "true"], ["run", "-p", "-b", "--", "true"]]

@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as ActiveCommand from "../../src/command/ActiveCommand.ts"
 import * as Hooks from "../../src/command/Hooks.ts"
+import { startRun } from "../support/commands.ts"
 import { bstar, freeEndpoints } from "../support/processes.ts"
-import { startRun } from "./commands.ts"
 
-/** What it says of its options, without line breaks. */
+/** The help of a command, without line breaks. */
 const helpOf = (...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const help = yield* bstar([...args, "--help"])
@@ -14,7 +14,7 @@ const helpOf = (...args: ReadonlyArray<string>) =>
   })
 
 describe("the options of bstar run and of hooks", () => {
-  it.scopedLive("have the defaults that they are said to have", () =>
+  it.scopedLive("options: the defaults in the help are the real ones", () =>
     Effect.gen(function*() {
       const run = yield* helpOf("run")
       assert.include(run, `before SIGKILL. Default: ${ActiveCommand.defaults.grace}.`)
@@ -26,9 +26,9 @@ describe("the options of bstar run and of hooks", () => {
       }
     }))
 
-  it.scopedLive("end where the command begins, whose arguments are left as they are", () =>
+  it.scopedLive("options: arguments after -- are passed to the command unchanged", () =>
     Effect.gen(function*() {
-      const args = ["-p", "--help", "--", "two words", "", "--state=x"]
+      const args = ["-p", "--help", "--", "two parts", "", "--state=x"]
       const node = yield* startRun(
         "primary",
         yield* freeEndpoints,
@@ -40,7 +40,7 @@ describe("the options of bstar run and of hooks", () => {
       assert.deepStrictEqual(node.lines.filter((line) => line.startsWith("<")), args.map((arg) => `<${arg}>`))
     }))
 
-  it.scopedLive("are refused when they are none", () =>
+  it.scopedLive("options: an invalid value is exit code 78", () =>
     Effect.gen(function*() {
       for (
         const options of [["--restart", "sometimes"], ["--grace", "soon"]]

@@ -4,11 +4,13 @@ import { Effect } from "effect"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { assertLinesInOrder } from "../support/pair.ts"
 import type { Process } from "../support/processes.ts"
 import { bstar, foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "../support/processes.ts"
+import { steadyHeartbeatMillis } from "../support/times.ts"
 import { block, canRun, temporaryFile, temporaryFolder } from "./readme.ts"
 
-/** What systemd does: it listens to datagrams, and writes each line of them. */
+/** Stands in for systemd: it receives datagrams, and prints each of their lines. */
 const listener = `
 import array, os, socket, sys
 address = sys.argv[1]
@@ -17,7 +19,7 @@ server.bind("\\0" + address[1:] if address.startswith("@") else address)
 print("listening", flush=True)
 while True:
     data, ancillary, flags, sender = server.recvmsg(65536, 1024)
-    # Whoever sends a barrier waits until it is closed.
+    # The sender of a barrier waits until its descriptor is closed.
     for level, kind, content in ancillary:
         if kind == socket.SCM_RIGHTS:
             for descriptor in array.array("i", content):
@@ -33,7 +35,7 @@ if (!isPossible) {
   console.warn("skipped: python3 or systemd-notify is not there (apt-get install python3 systemd)")
 }
 
-/** Stands for systemd at an address. */
+/** Starts the stand-in for systemd at an address. */
 const listen = (address: string): Effect.Effect<Process, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const systemd = yield* run("python3", ["-c", listener, address])
@@ -41,9 +43,9 @@ const listen = (address: string): Effect.Effect<Process, unknown, Scope.Scope> =
     return systemd
   })
 
-const heartbeat = "400 millis"
+const heartbeat = `${steadyHeartbeatMillis} millis`
 
-/** A backup that systemd has started, whose primary is of another make. */
+/** A backup that systemd has started, and its foreign primary. */
 const start = (address: string, env: NodeJS.ProcessEnv, ...options: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const systemd = yield* listen(address)
@@ -51,84 +53,83 @@ const start = (address: string, env: NodeJS.ProcessEnv, ...options: ReadonlyArra
     const primary = yield* foreignPeer("primary", at)
     const args = [...serverArgs("backup", at, heartbeat), "--policy", "hardened", ...options]
     const backup = yield* bstar(args, { NOTIFY_SOCKET: address, ...env })
-    yield* primary.listened
+    yield* primary.subscribed
     return { backup, primary, systemd }
   })
 
 const socketIn = Effect.map(temporaryFolder, (folder) => path.join(folder, "notify"))
 
-describe.skipIf(!isPossible)("a server that systemd has started", () => {
+describe.skipIf(!isPossible)("a server under systemd", () => {
   const addresses = [
-    ["at a path", socketIn],
-    ["at an abstract address", Effect.sync(() => `@bstar-${crypto.randomUUID()}`)]
+    ["that is a path", socketIn],
+    ["that is abstract", Effect.sync(() => `@bstar-${crypto.randomUUID()}`)]
   ] as const
   for (const [where, address] of addresses) {
-    it.scopedLive(`tells it that it is there, its state, and that it stops, ${where}`, () =>
+    it.scopedLive(`systemd: READY, the state and STOPPING are sent, to an address ${where}`, () =>
       Effect.gen(function*() {
         const { backup, primary, systemd } = yield* start(yield* address, {})
         yield* systemd.waitForLine("STATUS=backup BACKUP: Backup passive, waiting for primary (active)")
-        yield* primary.say("3")
+        yield* primary.publish("3")
         yield* systemd.waitForLine(/^STATUS=backup PASSIVE: connected to primary/)
         yield* backup.kill("SIGTERM")
         assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
         yield* systemd.waitForLine("STATUS=backup: stopping")
-        const told = systemd.lines.filter((line) => line !== "BARRIER=1")
-        assert.deepStrictEqual(told, [
-          "listening",
+        assertLinesInOrder(
+          systemd,
           "READY=1",
           "STATUS=backup BACKUP: Backup passive, waiting for primary (active)",
           "STATUS=backup PASSIVE: connected to primary (active), ready as passive",
           "STOPPING=1",
           "STATUS=backup: stopping"
-        ])
+        )
         assert.include(systemd.stdout(), "ready as passive (the peer reports ACTIVE)\n")
         assert.strictEqual(backup.stderr(), "")
       }))
   }
 
-  it.scopedLive("tells it that it lives as long as it does", () =>
+  it.scopedLive("systemd: WATCHDOG is sent while the process runs, and not during SIGSTOP", () =>
     Effect.gen(function*() {
       const { backup, systemd } = yield* start(yield* socketIn, { WATCHDOG_USEC: "400000" })
-      const beats = () => systemd.lines.filter((line) => line === "WATCHDOG=1").length
+      const count = () => systemd.lines.filter((line) => line === "WATCHDOG=1").length
       const next = Effect.suspend(() => systemd.waitForLine("WATCHDOG=1", systemd.lines.length))
       yield* next
       yield* next
       yield* next
-      // A process that stands still has nothing to say, once what was under way has come.
+      // Messages that were sent before SIGSTOP arrive within a second.
       yield* backup.kill("SIGSTOP")
       yield* Effect.sleep("1 second")
-      const before = beats()
+      const before = count()
       yield* Effect.sleep("2 seconds")
-      assert.strictEqual(beats(), before)
+      assert.strictEqual(count(), before)
       yield* backup.kill("SIGCONT")
       yield* next
     }))
 
-  it.scopedLive("tells it nothing of its life where that is asked of another process, or of none", () =>
+  it.scopedLive("systemd: WATCHDOG is not sent if another process is to send it, or none", () =>
     Effect.gen(function*() {
       for (const env of [{ WATCHDOG_USEC: "100000", WATCHDOG_PID: "1" }, {}]) {
         const { primary, systemd } = yield* start(yield* socketIn, env)
-        yield* primary.say("3")
+        yield* primary.publish("3")
         yield* systemd.waitForLine(/^STATUS=backup PASSIVE/)
         assert.notInclude(systemd.lines, "WATCHDOG=1")
       }
     }))
 
-  it.scopedLive("does not let speak for it what it starts", () =>
+  it.scopedLive("systemd: hooks do not inherit its variables", () =>
     Effect.gen(function*() {
       const hook = "echo \"<$NOTIFY_SOCKET$WATCHDOG_USEC$WATCHDOG_PID>\""
       const { backup, primary } = yield* start(yield* socketIn, { WATCHDOG_USEC: "400000" }, "--on-passive", hook)
-      yield* primary.say("3")
+      yield* primary.publish("3")
       assert.strictEqual(yield* backup.waitForLine(/on-passive/), "I: on-passive: <>")
     }))
 
-  it.scopedLive("runs also where systemd cannot be told, and says so once", () =>
+  it.scopedLive("systemd: a server whose notifications fail keeps running, and logs it once", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       fs.symlinkSync("/bin/sh", path.join(folder, "sh"))
       const at = yield* freeEndpoints
       const server = yield* bstar(serverArgs("primary", at, heartbeat), {
-        NOTIFY_SOCKET: path.join(folder, "nobody"),
+        NOTIFY_SOCKET: path.join(folder, "missing"),
         WATCHDOG_USEC: "100000",
         PATH: folder
       })
@@ -146,8 +147,8 @@ describe.skipIf(!isPossible)("a server that systemd has started", () => {
 
 const analyze = "systemd-analyze"
 
-describe.skipIf(!canRun(analyze))("the unit of the README", () => {
-  it.scopedLive("is one", () =>
+describe.skipIf(!canRun(analyze))("the unit in README", () => {
+  it.scopedLive("systemd-analyze accepts the unit", () =>
     Effect.gen(function*() {
       const unit = block("ini")
         .replace("/usr/bin/node", process.execPath)
@@ -155,8 +156,8 @@ describe.skipIf(!canRun(analyze))("the unit of the README", () => {
       const file = yield* temporaryFile("bstar@.service", unit)
       const verified = yield* run(analyze, ["verify", file.replace("@.service", "@primary.service")])
       const { code } = yield* verified.exit
-      // It also complains of units that this machine happens to have.
-      const complaints = verified.stderr().split("\n").filter((line) => line.includes("bstar"))
-      assert.deepStrictEqual([code, complaints], [0, []], verified.stderr())
+      // It also reports errors in other units of this machine.
+      const errors = verified.stderr().split("\n").filter((line) => line.includes("bstar"))
+      assert.deepStrictEqual([code, errors], [0, []], verified.stderr())
     }))
 })

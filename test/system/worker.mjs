@@ -1,4 +1,4 @@
-// A process with a member in a worker thread, which ends as it is told to. The process goes on and says so.
+// A process with a member in a worker thread, which ends as its argument states. The process outlives it, and prints that.
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"

@@ -11,7 +11,7 @@ describe("F19 a member in a worker thread", () => {
       ["throw", "failed: thrown", "exit code 1"]
     ] as const
   ) {
-    it.scopedLive(`does not abort the process: ${end}`, () =>
+    it.scopedLive(`F19 ${end} in a worker thread does not abort the process`, () =>
       Effect.gen(function*() {
         const process_ = yield* run(process.execPath, [path.join(root, "test/system/worker.mjs"), end])
         assert.deepStrictEqual([yield* process_.exit, process_.stderr()], [{ code: 0, signal: null }, ""])

@@ -1,5 +1,5 @@
 /**
- * Rounds: one disturbance each, then recovery until the pair is whole again, then a look at what was recorded.
+ * Rounds: a disturbance, then recovery until the pair is whole again, then a judgement of the records.
  */
 import { Effect, Option, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
@@ -13,7 +13,7 @@ import type { Answer, Blow, DualAnswers } from "./history.ts"
 import { dualAnswers, firstAfter } from "./history.ts"
 import type { Network } from "./network.ts"
 import { makeNetwork } from "./network.ts"
-import type { Line, Pair, UnaskedExit } from "./nodes.ts"
+import type { Line, Pair, UnexpectedExit } from "./nodes.ts"
 import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
 import type { Observers } from "./observers.ts"
 import { client, makeObservers } from "./observers.ts"
@@ -31,7 +31,7 @@ export interface Options {
   readonly heartbeatMillis: number
   readonly kinds: Choices["kinds"]
   readonly target: Target | undefined
-  /** The one-way delay of the link between the servers, in heartbeats: from, to. Nothing is relayed without. */
+  /** The smallest and the largest one-way delay of the link between the servers, in heartbeats. Defaults to a direct link. */
   readonly delays: Choices["delays"]
   readonly link: LinkKind
   /** Whether the servers and all clients have keys. */
@@ -42,38 +42,38 @@ export interface Options {
   readonly program: string
 }
 
-/** What must not be. */
+/** A property that a round broke. */
 export interface Finding {
   readonly round: number
-  readonly what: "dual answers" | "outage" | "lost request" | "unasked exit" | "not whole again"
+  readonly what: "dual answers" | "outage" | "lost request" | "unexpected exit" | "not whole again"
   readonly details: string
-  /** That both answer while they cannot reach each other is no fault: no pair without a third party could help it. */
+  /** False for dual answers while the network is cut: no pair without a third party can prevent them. */
   readonly isFault: boolean
 }
 
-/** What a round has brought. Times are in milliseconds. */
+/** The results of a round. Times are in milliseconds. */
 export interface Round {
   readonly number: number
   readonly kind: Kind
   readonly target: Target
-  /** From the signal to the active server to the next answer that a user got; who gave it. Only where there was one. */
+  /** From the signal to the active server until the next reply to a user, and the server that sent it. */
   readonly failover: { readonly millis: number; readonly by: "victim" | "other" } | undefined
-  /** From the same signal to what the other server did about it, as far as it has said so. */
+  /** From the same signal until the log lines of the other server. */
   readonly noticedMillis: number | undefined
   readonly tookOverMillis: number | undefined
-  /** From the end of what was done to the pair that is whole, the time that it had to stay so left out. */
+  /** From the end of the disturbance until the pair was whole, without the time for which it had to stay so. */
   readonly recoveryMillis: number
   readonly duals: ReadonlyArray<DualAnswers>
-  /** The longest time without an answer, where a server was there that had to answer. */
+  /** The longest time without an answer, in a round in which a server had to answer. */
   readonly longestGapMillis: number | undefined
   readonly requests: number
   readonly failed: number
-  /** Requests that were sent more than once, and replies to requests that had been answered already. */
+  /** Requests that were sent more than once, and second replies. */
   readonly resent: number
   readonly executedAgain: number
   readonly slowestMillis: number
   readonly findings: ReadonlyArray<Finding>
-  /** What happened, for those who ask why. Only with a fault. */
+  /** All events of the round. Empty without a fault. */
   readonly timeline: ReadonlyArray<string>
 }
 
@@ -93,16 +93,16 @@ interface Harness {
   readonly calmMillis: number
 }
 
-/** How long a pair may take to be whole again. */
+/** The time limit of a recovery. */
 const limitMillis = (heartbeatMillis: number) => 15_000 + 20 * heartbeatMillis
 
 const wait = ({ calmMillis, options, pair }: Harness) => whole(pair, calmMillis, limitMillis(options.heartbeatMillis))
 
-/** Plays all rounds, and tells of each as soon as it is over. */
-export const play = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
-  Effect.map(Effect.forEach(parts(options), (part) => playPart(part, tell)), (rounds) => rounds.flat())
+/** Plays all rounds, and reports each when it has ended. */
+export const play = (options: Options, report: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
+  Effect.map(Effect.forEach(parts(options), (part) => playPart(part, report)), (rounds) => rounds.flat())
 
-const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
+const playPart = (options: Options, report: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
   Effect.gen(function*() {
     const harness = yield* makeHarness(options)
     const rounds: Array<Round> = []
@@ -110,7 +110,7 @@ const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>)
     for (let number = options.from; number < options.from + options.rounds; number++) {
       const round = yield* playRound(harness, number)
       rounds.push(round)
-      yield* tell(round)
+      yield* report(round)
     }
     return rounds
   }).pipe(Effect.scoped)
@@ -141,7 +141,7 @@ const makeHarness = (options: Options): Effect.Effect<Harness, never, Scope.Scop
 const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
   Effect.gen(function*() {
     const { links, observers, options, pair, users } = harness
-    // What came before is of no interest, but for what went wrong.
+    // Records from before the round do not count.
     observers.take()
     users.take()
     const done = disturbance(options.seed, number, options)
@@ -171,13 +171,13 @@ const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
       ...users.take()
     }
     if (!isWhole) {
-      yield* startOver(harness)
+      yield* restart(harness)
     }
     return judge(options, recorded)
   })
 
-/** So that the next round can be played. */
-const startOver = (harness: Harness) =>
+/** Restarts both servers for the next round. */
+const restart = (harness: Harness) =>
   Effect.zipRight(
     Effect.forEach([harness.pair.nodes.primary, harness.pair.nodes.backup], (node) => node.end("SIGKILL", 0), {
       concurrency: "unbounded"
@@ -200,7 +200,7 @@ const carryOut = (
       begin.pipe(
         Effect.zipRight(Effect.sleep(lastsMillis)),
         Effect.ensuring(end),
-        Effect.map((): Struck => ({ ...blow, what, goesOnAt: performance.now() }))
+        Effect.map((): Struck => ({ ...blow, what, continuesAt: performance.now() }))
       )
     switch (kind) {
       case "kill":
@@ -243,18 +243,18 @@ interface Recorded {
   readonly isWhole: boolean
   readonly recoveryMillis: number
   readonly lines: ReadonlyArray<Line>
-  readonly exits: ReadonlyArray<UnaskedExit>
+  readonly exits: ReadonlyArray<UnexpectedExit>
   readonly answers: ReadonlyArray<Answer>
   readonly requests: ReadonlyArray<UserRequest>
   readonly late: ReadonlyArray<unknown>
 }
 
-/** How much longer than three heartbeats a busy machine may take. */
+/** Added to three heartbeats, for a busy machine. */
 const outageGraceMillis = 100
 
 /**
- * From when on a server was there that had to answer: a strike at one of the servers, or an early one at a server whose peer
- * it had received a message from, or the other way round.
+ * The time from which on a server has to answer: a strike at one of the servers, or an early strike after one of the servers has
+ * received a heartbeat from the other.
  */
 const servedFrom = ({ done, early, lines, strikes }: Recorded): number | undefined => {
   if (isOfNetwork(done.kind)) {
@@ -268,7 +268,7 @@ const servedFrom = ({ done, early, lines, strikes }: Recorded): number | undefin
   return isPaired ? early.at : undefined
 }
 
-/** The longest time without an answer to anybody, from a time on until the last answer. */
+/** The longest time without an answer to any client, between a time and the last answer. */
 const longestGap = (answers: Recorded["answers"], requests: Recorded["requests"], from: number): number => {
   const times = [...answers.map(({ received }) => received), ...requests.flatMap(({ servedBy }) => servedBy?.at ?? [])]
     .filter((at) => at > from)
@@ -289,7 +289,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
       round: number,
       what: "dual answers" as const,
       isFault: done.kind !== "cut",
-      details: `${count} between ${since(from)} and ${since(to)}${tellHealed(strikes, since)}`
+      details: `${count} between ${since(from)} and ${since(to)}${healed(strikes, since)}`
     })),
     ...longestGapMillis !== undefined && longestGapMillis > 3 * options.heartbeatMillis + outageGraceMillis
       ? [{
@@ -307,7 +307,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
     })),
     ...exits.map(({ at, how, incarnation, role, stderr }) => ({
       round: number,
-      what: "unasked exit" as const,
+      what: "unexpected exit" as const,
       isFault: true,
       details: `${role}#${incarnation} ended with ${how} at ${since(at)}${stderr === "" ? "" : `: ${stderr.trim()}`}`
     })),
@@ -315,7 +315,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
       ? []
       : [{ round: number, what: "not whole again" as const, isFault: true, details: `after ${recoveryMillis} ms` }]
   ]
-  // Who is cut off from the other server alone goes on to answer.
+  // An active server that is cut off from its peer alone keeps answering.
   const blow = done.kind === "early" || (isOfNetwork(done.kind) && done.target === "both")
     ? undefined
     : strikes.find(({ role }) => role === active)
@@ -328,8 +328,8 @@ const judge = (options: Options, recorded: Recorded): Round => {
     failover: blow && first
       ? { millis: first.at - blow.at, by: first.role === active ? "victim" : "other" }
       : undefined,
-    noticedMillis: blow && said(blow, lines, /the peer is down/),
-    tookOverMillis: blow && said(blow, lines, /ready as active/),
+    noticedMillis: blow && loggedAfter(blow, lines, /the peer is down/),
+    tookOverMillis: blow && loggedAfter(blow, lines, /ready as active/),
     recoveryMillis,
     duals,
     longestGapMillis,
@@ -343,15 +343,15 @@ const judge = (options: Options, recorded: Recorded): Round => {
   }
 }
 
-const said = (blow: Blow, lines: ReadonlyArray<Line>, what: RegExp): number | undefined => {
+const loggedAfter = (blow: Blow, lines: ReadonlyArray<Line>, what: RegExp): number | undefined => {
   const line = lines.find(({ at, role, text }) => role === other(blow.role) && at > blow.at - 1 && what.test(text))
   return line && line.at - blow.at
 }
 
-/** After a cut has healed, TCP needs a while to find out. */
-const tellHealed = (strikes: ReadonlyArray<Struck>, since: (at: number) => string): string => {
-  const ends = strikes.flatMap(({ goesOnAt }) => goesOnAt ?? [])
-  return ends.length === 0 ? "" : `, where all went on at ${since(Math.max(...ends))}`
+/** When all disturbances ended: TCP recovers some time after a cut has healed. */
+const healed = (strikes: ReadonlyArray<Struck>, since: (at: number) => string): string => {
+  const ends = strikes.flatMap(({ continuesAt }) => continuesAt ?? [])
+  return ends.length === 0 ? "" : `; all disturbances ended at ${since(Math.max(...ends))}`
 }
 
 interface Moment {
@@ -360,14 +360,14 @@ interface Moment {
   readonly what: string
 }
 
-/** All that is known of a round, in order; how often each process answered stands before what happened next. */
+/** All events of a round in order. The answers of each process are counted before the next event. */
 const timeline = ({ answers, exits, lines, strikes }: Recorded, origin: number): ReadonlyArray<string> => {
   const moments: ReadonlyArray<Moment> = [
-    ...strikes.flatMap(({ at, goesOnAt, incarnation, role, what }) => [
+    ...strikes.flatMap(({ at, continuesAt, incarnation, role, what }) => [
       { at, who: `${role}#${incarnation}`, what },
-      ...goesOnAt === undefined ? [] : [{ at: goesOnAt, who: `${role}#${incarnation}`, what: "goes on" }]
+      ...continuesAt === undefined ? [] : [{ at: continuesAt, who: `${role}#${incarnation}`, what: "continues" }]
     ]),
-    ...lines.map(({ at, incarnation, role, text }) => ({ at, who: `${role}#${incarnation}`, what: `says: ${text}` })),
+    ...lines.map(({ at, incarnation, role, text }) => ({ at, who: `${role}#${incarnation}`, what: `log: ${text}` })),
     ...exits.map(({ at, how, incarnation, role }) => ({ at, who: `${role}#${incarnation}`, what: `ended: ${how}` }))
   ].sort((a, b) => a.at - b.at)
   const rows = [...moments, undefined].flatMap((moment, i) => {

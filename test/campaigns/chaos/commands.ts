@@ -1,15 +1,15 @@
 /**
- * Rounds for `bstar run`: one disturbance each, until the pair is whole again and a command runs. Then what the commands have
- * noted is looked at: two of them must never have run at once.
+ * Rounds for `bstar run`: a disturbance, then recovery until the pair is whole again and a command runs. The records of the
+ * commands must show that two of them never ran at once.
  */
 import { Effect, Option, Schedule, SubscriptionRef } from "effect"
 import { spawnSync } from "node:child_process"
 import { machineMillis } from "../../../src/command/ProcessGroup.ts"
+import type { Log } from "../../support/commands.ts"
+import { child, gaps, makeLog } from "../../support/commands.ts"
 import { makeKeyFiles } from "../../support/keys.ts"
 import type { Links } from "../../support/links.ts"
 import { other } from "../../support/processes.ts"
-import type { Log } from "../../system/commands.ts"
-import { child, gaps, makeLog } from "../../system/commands.ts"
 import type { Choices, Kind, Strike, Target } from "./disturbances.ts"
 import { disturbance } from "./disturbances.ts"
 import type { Line, Node, Pair } from "./nodes.ts"
@@ -33,25 +33,25 @@ export interface Options {
   readonly program: string
 }
 
-/** What a round has brought. */
+/** The results of a round. */
 export interface Round {
   readonly number: number
   readonly kind: Kind
   readonly target: Target
-  /** For how long nothing ran, in milliseconds, each time that another command was started. */
+  /** The milliseconds without a command, before the start of each later one. */
   readonly gaps: ReadonlyArray<number>
-  /** What must not be. */
+  /** The properties that the round broke. */
   readonly faults: ReadonlyArray<string>
-  /** What the servers wrote. Only with a fault. */
+  /** The log lines of the servers. Empty without a fault. */
   readonly lines: ReadonlyArray<Line>
 }
 
-/** The exit code of a command that finds that another one runs. */
+/** The exit code of a command if another one runs. */
 const twice = 99
 
 /**
- * Where there is `flock`, each command holds a lock that the system takes from it when the last of its processes is dead, and
- * ends when another one has it. That sees two of them however short it is.
+ * With `flock`, each command holds a lock until its last process has ended, and ends at once if another command holds it. That
+ * detects two commands for however short a time.
  */
 const locked = (log: Log): ReadonlyArray<string> => {
   const flock = ["flock", "-n", "-F", "-E", String(twice), `${log.file}.lock`]
@@ -67,17 +67,17 @@ interface Harness {
 
 const limitMillis = ({ heartbeatMillis }: Options) => 15_000 + 20 * heartbeatMillis
 
-/** Waits until a command notes that it runs. */
+/** Waits until a command records that it runs. */
 const running = (log: Log): Effect.Effect<void> =>
   Effect.suspend(() => {
     const since = machineMillis()
-    return Effect.sync(() => log.lives().some(({ to }) => to > since)).pipe(
+    return Effect.sync(() => log.runs().some(({ to }) => to > since)).pipe(
       Effect.repeat({ until: (runs) => runs, schedule: Schedule.spaced("20 millis") }),
       Effect.asVoid
     )
   })
 
-/** Waits until the pair is whole and a command runs, and tells whether it came to that. */
+/** Waits until the pair is whole and a command runs. Returns false after the time limit. */
 const wait = ({ log, options, pair }: Harness): Effect.Effect<boolean> =>
   whole(pair, Math.max(1.5 * options.heartbeatMillis, 150), limitMillis(options)).pipe(
     Effect.zipWith(
@@ -86,11 +86,11 @@ const wait = ({ log, options, pair }: Harness): Effect.Effect<boolean> =>
     )
   )
 
-/** Plays all rounds, and tells of each as soon as it is over. */
-export const play = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
-  Effect.map(Effect.forEach(parts(options), (part) => playPart(part, tell)), (rounds) => rounds.flat())
+/** Plays all rounds, and reports each when it has ended. */
+export const play = (options: Options, report: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
+  Effect.map(Effect.forEach(parts(options), (part) => playPart(part, report)), (rounds) => rounds.flat())
 
-const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
+const playPart = (options: Options, report: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
   Effect.gen(function*() {
     const log = yield* makeLog
     const links = yield* linksOf(options)
@@ -109,7 +109,7 @@ const playPart = (options: Options, tell: (round: Round) => Effect.Effect<void>)
     for (let number = options.from; number < options.from + options.rounds; number++) {
       const round = yield* playRound(harness, number)
       rounds.push(round)
-      yield* tell(round)
+      yield* report(round)
     }
     return rounds
   }).pipe(Effect.scoped)
@@ -135,15 +135,15 @@ const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
       })
     }
     const isWhole = yield* wait(harness)
-    const between = gaps(log.lives())
+    const between = gaps(log.runs())
     const faults = [
-      ...between.flatMap(({ life, millis }) =>
-        millis > 0 ? [] : [`another command ran ${-millis} ms after that of ${life.group} was started`]
+      ...between.flatMap(({ millis, run }) =>
+        millis > 0 ? [] : [`another command ran ${-millis} ms after that of ${run.group} was started`]
       ),
       ...pair.takeExits().map(({ how, incarnation, role, stderr }) =>
         `${role}#${incarnation} ended with ${how}${how.endsWith(` ${twice}`) ? ": two commands at once" : ""} ${stderr}`
       ),
-      ...isWhole ? [] : ["nothing runs"]
+      ...isWhole ? [] : ["no command runs"]
     ]
     const lines = pair.takeLines()
     return {

@@ -1,9 +1,9 @@
 /**
- * What is done to the pair in a round. It follows from the seed and the number of the round alone.
+ * The disturbance of a round. It depends only on the seed and the number of the round.
  */
 import { Effect, Random } from "effect"
 
-/** Those of processes, and those of a network. */
+/** Disturbances of processes, and of the network. */
 export const kinds = ["kill", "term", "stop", "early", "cut", "delay"] as const
 
 export type Kind = typeof kinds[number]
@@ -14,7 +14,7 @@ export const targets = ["active", "passive", "both"] as const
 
 export type Target = typeof targets[number]
 
-/** What is done to one server: when, and how long it is stopped or cut off, or how long after its end it is started again. */
+/** A strike at one server: its start, and how long it is stopped or cut off, or how long after its end it is restarted. */
 export interface Strike {
   readonly target: "active" | "passive"
   readonly afterMillis: number
@@ -25,7 +25,7 @@ export interface Disturbance {
   readonly kind: Kind
   readonly target: Target
   readonly strikes: ReadonlyArray<Strike>
-  /** A SIGKILL to the active server so long after the pair has an active one again. Only with `early`. */
+  /** SIGKILL to the active server, this long after the pair has an active server again. Only with `early`. */
   readonly then: Omit<Strike, "target"> | undefined
   /** The one-way delay of the link in this round. */
   readonly delayMillis: number
@@ -33,7 +33,7 @@ export interface Disturbance {
 
 export interface Choices {
   readonly kinds: ReadonlyArray<Kind>
-  /** Anybody, if there is none. */
+  /** Defaults to any. */
   readonly target: Target | undefined
   readonly heartbeatMillis: number
   /** The least and the most one-way delay of the link, in heartbeats. */
@@ -53,18 +53,18 @@ const targetsOf: { readonly [K in Kind]: ReadonlyArray<Target> } = {
 const oneOf = <A>(all: ReadonlyArray<A>): Effect.Effect<A> =>
   Effect.map(Random.nextIntBetween(0, all.length), (i) => all[i]!)
 
-/** Short ones as often as long ones: what is interesting lies around two heartbeats. */
+/** Short stops are as frequent as long ones: those around two heartbeats matter most. */
 const stopMillis = (most: number) =>
   Effect.map(Random.nextRange(Math.log(100), Math.log(most)), (logarithm) => Math.exp(logarithm))
 
 const longestStopMillis = 5000
 
-/** The shortest heartbeat with which a word can be late without being too late. */
+/** The shortest heartbeat with which a delayed heartbeat can be in time. */
 export const leastDelayHeartbeatMillis = 500
 
 /**
- * TCP sends again what was not acknowledged after 200 ms and then after twice as long each time, so a word is late by twice
- * the cut and 200 ms more, at the most. With the heartbeat before it that has to be less than two heartbeats.
+ * TCP retransmits after 200 ms and then after twice as long each time, so that a heartbeat is late by at most twice the cut and
+ * 200 ms. With the period before it, that has to be less than two heartbeats.
  */
 const longestDelayMillis = (heartbeatMillis: number) => (heartbeatMillis - 250) / 2
 
@@ -89,7 +89,7 @@ const lasts = (kind: Kind, heartbeatMillis: number): Effect.Effect<number> => {
   }
 }
 
-/** Between two strikes. Stops overlap, and are over before a user would give up. */
+/** The time between two strikes. Stops overlap, and end before the request of a user times out. */
 const gapMillis = (kind: Kind, lastsMillis: number, heartbeatMillis: number): Effect.Effect<number> => {
   switch (kind) {
     case "stop":
@@ -104,10 +104,10 @@ const gapMillis = (kind: Kind, lastsMillis: number, heartbeatMillis: number): Ef
 export const disturbance = (seed: number, round: number, choices: Choices): Disturbance =>
   Effect.runSync(Effect.withRandom(draw(choices), Random.make(`${seed}/${round}`)))
 
-/** What a line on standard output and a signal take: a server that is killed sooner may not have published its state. */
+/** A server that is killed sooner may not have published its state. */
 const leastEarlyMillis = 10
 
-/** So long that the other server has to take over before. */
+/** So long that the other server has to take over first. */
 const earlyRestartHeartbeats = 6
 
 const draw = (choices: Choices): Effect.Effect<Disturbance> =>

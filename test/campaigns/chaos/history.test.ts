@@ -20,16 +20,16 @@ const every = (millis: number, from: number, to: number, role: Role, incarnation
   )
 
 describe("dual answers", () => {
-  it("finds one between two of the other", () => {
+  it("dual answers: an answer between two of the other server is found", () => {
     assert.deepStrictEqual(dualAnswers([p(0), b(3), p(6)], heartbeat), [{ from: 0, to: 7, count: 1 }])
     assert.deepStrictEqual(dualAnswers([b(0), p(3), b(6)], heartbeat), [{ from: 0, to: 7, count: 1 }])
   })
 
-  it("finds it in whatever order they were noted", () => {
+  it("dual answers: the order of the records does not matter", () => {
     assert.deepStrictEqual(dualAnswers([p(6), b(3), p(0)], heartbeat), [{ from: 0, to: 7, count: 1 }])
   })
 
-  it("finds both that answer for a while, as one interval", () => {
+  it("dual answers: overlapping answers are one interval", () => {
     const answers = [...every(3, 0, 500, "primary"), ...every(3, 200, 300, "backup")]
     const found = dualAnswers(answers, heartbeat)
     assert.strictEqual(found.length, 1)
@@ -37,30 +37,30 @@ describe("dual answers", () => {
     assert.isAtMost(found[0]!.to - found[0]!.from, 110)
   })
 
-  it("finds two times apart", () => {
+  it("dual answers: separate times are separate intervals", () => {
     const answers = [...every(3, 0, 900, "primary"), b(200), b(700)]
     assert.deepStrictEqual(dualAnswers(answers, heartbeat).map(({ count }) => count), [1, 1])
   })
 
-  it("finds a stale server that answers between a new one's answers", () => {
+  it("dual answers: a stale server that answers between answers of the active one is found", () => {
     const answers = [...every(3, 0, 100, "primary"), ...every(3, 400, 800, "backup"), p(500), p(503)]
     assert.strictEqual(dualAnswers(answers, heartbeat).length, 1)
   })
 
-  it("finds it although an earlier answer came late and a later one was sent early", () => {
-    // Neither the one that came last before X nor the one that was sent first after it is the one that proves it.
+  it("dual answers: late and early answers do not hide one", () => {
+    // The proof is neither the answer received last before X nor the one sent first after it.
     const answers = [p(10, 12), p(-500, 13), b(20, 21), p(22, 700), p(23, 24)]
     assert.deepStrictEqual(dualAnswers(answers, heartbeat), [{ from: 10, to: 24, count: 1 }])
   })
 
-  it("does not take a hand-over for it", () => {
+  it("dual answers: a hand-over is none", () => {
     assert.deepStrictEqual(
       dualAnswers([...every(3, 0, 100, "primary"), ...every(3, 101, 300, "backup")], heartbeat),
       []
     )
   })
 
-  it("does not take a hand-over there and back for it", () => {
+  it("dual answers: a hand-over there and back is none", () => {
     const answers = [
       ...every(3, 0, 100, "primary"),
       ...every(3, 300, 400, "backup"),
@@ -69,22 +69,22 @@ describe("dual answers", () => {
     assert.deepStrictEqual(dualAnswers(answers, heartbeat), [])
   })
 
-  it("does not take a quick restart for it", () => {
+  it("dual answers: a quick restart is none", () => {
     assert.deepStrictEqual(dualAnswers([p(0), b(3), p(6, 7, 2)], heartbeat), [])
   })
 
-  it("does not take an answer for it that may have been given before or after", () => {
+  it("dual answers: an answer that may have been made before or after is none", () => {
     assert.deepStrictEqual(dualAnswers([p(0, 4), b(3), p(6)], heartbeat), [])
     assert.deepStrictEqual(dualAnswers([p(0), b(3, 7), p(6)], heartbeat), [])
     assert.deepStrictEqual(dualAnswers([p(0), b(0, 50), p(6)], heartbeat), [])
   })
 
-  it("does not take what was asked before a pause and answered after it for it", () => {
+  it("dual answers: requests from before a stop that are answered after it are none", () => {
     const answers = [...every(3, 0, 100, "primary"), ...every(3, 300, 900, "backup"), p(99, 600), p(102, 600)]
     assert.deepStrictEqual(dualAnswers(answers, heartbeat), [])
   })
 
-  it("finds nothing in nothing", () => {
+  it("dual answers: an empty history has none", () => {
     assert.deepStrictEqual(dualAnswers([], heartbeat), [])
     assert.deepStrictEqual(dualAnswers([p(0)], heartbeat), [])
   })
@@ -94,22 +94,22 @@ describe("the first reply after a blow", () => {
   const blow = { role: "primary", incarnation: 3, at: 100 } as const
   const served = (role: Role, at: number, incarnation: number) => ({ role, at, incarnation })
 
-  it("is not what the victim had sent before", () => {
+  it("first reply: replies that the victim had sent before do not count", () => {
     const replies = [served("primary", 99, 3), served("primary", 101, 3), served("backup", 120, 7)]
     assert.strictEqual(firstAfter(blow, replies)?.at, 120)
   })
 
-  it("can be that of the victim's next process", () => {
+  it("first reply: the next process of the victim counts", () => {
     const replies = [served("primary", 101, 3), served("primary", 400, 4), served("backup", 420, 7)]
     assert.strictEqual(firstAfter(blow, replies)?.at, 400)
   })
 
-  it("can be that of the victim as soon as it goes on", () => {
+  it("first reply: the victim counts after SIGCONT", () => {
     const replies = [served("primary", 101, 3), served("primary", 151, 3), served("backup", 320, 7)]
-    assert.strictEqual(firstAfter({ ...blow, goesOnAt: 150 }, replies)?.at, 151)
+    assert.strictEqual(firstAfter({ ...blow, continuesAt: 150 }, replies)?.at, 151)
   })
 
-  it("may not be there", () => {
+  it("first reply: there may be none", () => {
     assert.isUndefined(firstAfter(blow, [served("primary", 101, 3), served("backup", 99, 7)]))
   })
 })
@@ -117,13 +117,13 @@ describe("the first reply after a blow", () => {
 describe("figures", () => {
   const hundred = Array.from({ length: 100 }, (_, i) => 100 - i)
 
-  it("percentiles are nearest ranks", () => {
+  it("figures: percentiles are nearest ranks", () => {
     assert.deepStrictEqual([0.5, 0.9, 0.99, 1].map((share) => percentile(hundred, share)), [50, 90, 99, 100])
     assert.strictEqual(percentile([7], 0.5), 7)
     assert.isNaN(percentile([], 0.5))
   })
 
-  it("a histogram has a line for each class from the first to the last", () => {
+  it("figures: a histogram has a line for each class from the first to the last", () => {
     const lines = histogram([3, 4, 30])
     assert.deepStrictEqual(lines.map((line) => line.replace(/ +/g, " ")), [
       `<= 4 ${"#".repeat(40)} 2`,

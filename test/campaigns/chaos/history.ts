@@ -1,10 +1,10 @@
 /**
- * What can be said of a recorded history: pure functions, all times in milliseconds of one monotonic clock.
+ * Conclusions from a recorded history: pure functions. All times are milliseconds of one monotonic clock.
  */
 import type { Role } from "../../support/processes.ts"
 import { other, roles } from "../../support/processes.ts"
 
-/** An answer of one server: of which of its processes, and between which two moments it was given. */
+/** An answer of one process of a server. It was made between `sent` and `received`. */
 export interface Answer {
   readonly role: Role
   readonly incarnation: number
@@ -23,10 +23,10 @@ export interface DualAnswers {
 /**
  * Finds the times in which one server, X, answered while the other, Y, was answering.
  *
- * An answer was given at some moment between `sent` and `received`, so with answers Y1, X, Y2 where X was sent after Y1
- * came and Y2 was sent after X came, they were given in that order. That alone could be two hand-overs, there and back.
- * But a server that stays alive loses its role only by silence, which takes its peer two heartbeats. So it is a fault if
- * both answers of Y come from the same process and can be at most one heartbeat apart, whatever the delays.
+ * An answer was made between `sent` and `received`. If X was sent after Y1 was received, and Y2 was sent after X was received,
+ * the answers were made in the order Y1, X, Y2. That could be two hand-overs, there and back. But a running server loses its
+ * role only by silence, for which its peer waits two heartbeats. The fault is certain if both answers of Y are of one process
+ * and at most one heartbeat apart, whatever the delays.
  */
 export const dualAnswers = (answers: ReadonlyArray<Answer>, heartbeatMillis: number): ReadonlyArray<DualAnswers> =>
   merge(roles.flatMap((x) => {
@@ -55,7 +55,7 @@ const processesOf = (answers: ReadonlyArray<Answer>): ReadonlyArray<ReadonlyArra
   return [...processes.values()]
 }
 
-/** For any answer the closest pair of answers of one process that surely were given before it and after it. */
+/** For an answer, the closest answers of one process that were certainly made before and after it. */
 const neighbours = (answers: ReadonlyArray<Answer>) => {
   const byReceived = [...answers].sort((a, b) => a.received - b.received)
   const bySent = [...answers].sort((a, b) => a.sent - b.sent)
@@ -67,13 +67,13 @@ const neighbours = (answers: ReadonlyArray<Answer>) => {
   ]
 }
 
-/** The best so far, at each place. */
+/** The best answer so far, at each index. */
 const running = (answers: ReadonlyArray<Answer>, isBetter: (a: Answer, b: Answer) => boolean): Array<Answer> => {
   let best = answers[0]!
   return answers.map((answer) => best = isBetter(answer, best) ? answer : best)
 }
 
-/** How many of a sorted list hold, where those that do come first. */
+/** The number of leading elements that hold, by binary search. */
 const countWhile = <A>(sorted: ReadonlyArray<A>, holds: (a: A) => boolean): number => {
   let low = 0
   let high = sorted.length
@@ -105,27 +105,27 @@ const merge = (spans: ReadonlyArray<DualAnswers>): ReadonlyArray<DualAnswers> =>
   return merged
 }
 
-/** The reply to a user's request: whose it was and when it came. */
+/** The reply to a user's request: its server and time. */
 export interface Served {
   readonly role: Role
   readonly incarnation: number
   readonly at: number
 }
 
-/** A signal to the active server. A stopped process may answer again as soon as it goes on. */
+/** A signal to the active server. A stopped process may answer after `continuesAt`. */
 export interface Blow {
   readonly role: Role
   readonly incarnation: number
   readonly at: number
-  readonly goesOnAt?: number | undefined
+  readonly continuesAt?: number | undefined
 }
 
-/** The first reply after a blow. What its victim had sent before it, and only came later, is not one. */
+/** The first reply after a blow, without replies that its victim had sent before. */
 export const firstAfter = (blow: Blow, served: ReadonlyArray<Served>): Served | undefined =>
   served
     .filter(({ at, incarnation, role }) =>
       at > blow.at &&
-      (role !== blow.role || incarnation !== blow.incarnation || at > (blow.goesOnAt ?? Number.POSITIVE_INFINITY))
+      (role !== blow.role || incarnation !== blow.incarnation || at > (blow.continuesAt ?? Number.POSITIVE_INFINITY))
     )
     .reduce<Served | undefined>((first, next) => first === undefined || next.at < first.at ? next : first, undefined)
 

@@ -1,8 +1,8 @@
 /**
- * A network of three hosts on one switch: the harness with all its clients, and the two servers. Its cables can be pulled.
+ * A network of three hosts on one switch: the harness with all its clients, and the two servers. Hosts can be cut off.
  *
- * It is made of Linux network namespaces, in a user namespace of its own, so no privilege is needed where unprivileged user
- * namespaces are allowed. What is cut off is dropped without a word, as behind a broken switch.
+ * It consists of Linux network namespaces in a user namespace. It needs no privilege if unprivileged user namespaces are allowed.
+ * Packets of a host that is cut off are dropped silently, as by a broken switch.
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
@@ -14,9 +14,9 @@ import { roles } from "../../support/processes.ts"
 
 export interface Network {
   readonly at: Endpoints
-  /** What to put before a command to run it on a server's host. */
+  /** The prefix of a command that runs on the host of a server. */
   readonly enter: { readonly [R in Role]: ReadonlyArray<string> }
-  /** Cuts a server off from everybody, or the two servers from each other. */
+  /** Cuts a server off from all hosts, or the servers from each other. */
   readonly cut: (what: Role | "link") => Effect.Effect<void>
   readonly heal: (what: Role | "link") => Effect.Effect<void>
 }
@@ -28,16 +28,16 @@ const makeSwitch = "ip link set lo up && ip link add switch type bridge && ip li
 
 const unshare = ["unshare", "--user", "--map-root-user", "--net"]
 
-/** Whether this process may make such a network. */
+/** Whether this system allows such a network. */
 export const isAvailable = (): boolean =>
   process.platform === "linux" &&
   spawnSync(unshare[0]!, [...unshare.slice(1), "sh", "-c", `${makeSwitch} && bridge link show && nsenter --version`])
       .status === 0
 
-/** Whether this program runs in a network of its own. */
+/** Whether this program runs in such a network. */
 export const hasEntered = (): boolean => process.env[variable] !== undefined
 
-/** Runs this program again in a network of its own, and ends with it, unless it does run in one. */
+/** Runs this program again in such a network and ends with it, unless it runs in one already. */
 export const enterNetwork = async (): Promise<void> => {
   if (hasEntered()) {
     return
@@ -62,7 +62,7 @@ const endpoints = (role: Role) => ({
 const sh = (command: string): Effect.Effect<void> =>
   Effect.promise(() => promisify(execFile)("sh", ["-c", command])).pipe(Effect.asVoid)
 
-/** A process that does nothing but hold a host. */
+/** Makes a host. A process holds its namespace. */
 const makeHost = (role: Role): Effect.Effect<ReadonlyArray<string>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const holder: ChildProcess = yield* Effect.acquireRelease(

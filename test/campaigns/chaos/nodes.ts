@@ -1,22 +1,22 @@
 /**
- * The two servers as processes that end and come back, and what they say of themselves.
+ * The two servers as processes that are restarted, and their log lines.
  */
 import { Deferred, Effect, Fiber, Option, Stream, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import { spawnSync } from "node:child_process"
 import * as path from "node:path"
+import { runArgs } from "../../support/commands.ts"
 import type { Links } from "../../support/links.ts"
 import type { Endpoints, Process, Role } from "../../support/processes.ts"
 import { freeEndpoints, root, run, serverArgs } from "../../support/processes.ts"
-import { runArgs } from "../../system/commands.ts"
 import type { Network } from "./network.ts"
 
-/** What a server says that it is; `waiting` for the first word from its peer. */
+/** The state in the log lines of a server; `waiting` until its first heartbeat from the peer. */
 export type State = "down" | "waiting" | "active" | "passive"
 
 export type States = { readonly [R in Role]: State }
 
-/** A line that a server wrote, with the time that it wrote itself, on this process's monotonic clock. */
+/** A log line of a server, with its own timestamp on the monotonic clock of this process. */
 export interface Line {
   readonly role: Role
   readonly incarnation: number
@@ -24,8 +24,8 @@ export interface Line {
   readonly text: string
 }
 
-/** The end of a server that nobody asked for. */
-export interface UnaskedExit {
+/** The end of a server that the harness did not cause. */
+export interface UnexpectedExit {
   readonly role: Role
   readonly incarnation: number
   readonly at: number
@@ -35,12 +35,12 @@ export interface UnaskedExit {
 
 export interface Node {
   readonly role: Role
-  /** The number of the process that runs now, or ran last. */
+  /** The number of the current process, or of the last one. */
   readonly incarnation: () => number
-  /** Its number to the system. */
+  /** Its process id. */
   readonly pid: () => number
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
-  /** Ends the process, and waits until the next one has been started, which is so long after the end. */
+  /** Ends the process, and waits until the next one has started, `restartAfterMillis` after the end. */
   readonly end: (signal: "SIGKILL" | "SIGTERM", restartAfterMillis: number) => Effect.Effect<void>
 }
 
@@ -48,9 +48,9 @@ export interface Pair {
   readonly at: Endpoints
   readonly nodes: { readonly [R in Role]: Node }
   readonly states: SubscriptionRef.SubscriptionRef<States>
-  /** What has been written, and who has ended, since this was last asked for. */
+  /** The log lines and the unexpected exits since the last call. */
   readonly takeLines: () => ReadonlyArray<Line>
-  readonly takeExits: () => ReadonlyArray<UnaskedExit>
+  readonly takeExits: () => ReadonlyArray<UnexpectedExit>
 }
 
 export interface Options {
@@ -58,15 +58,15 @@ export interface Options {
   readonly heartbeat: string
   /** The file of the command. */
   readonly program: string
-  /** Where the servers run, if not on this host. */
+  /** The network of the servers. Defaults to this host. */
   readonly network: Network | undefined
-  /** What is between the servers, if they do not find each other directly. */
+  /** The links between the servers. Defaults to direct connections. */
   readonly links?: Links | undefined
-  /** The directory of the key files, if there are keys. */
+  /** The directory of the key files. Defaults to no keys. */
   readonly keys?: string | undefined
-  /** What `bstar run` is to run. Without it the servers answer clients. */
+  /** The command for `bstar run`. Defaults to servers that answer clients. */
   readonly command?: ReadonlyArray<string> | undefined
-  /** What stands before and behind the other arguments of each server. */
+  /** More arguments of each server, before and after the others. */
   readonly before?: ReadonlyArray<string> | undefined
   readonly behind?: { readonly [R in Role]: ReadonlyArray<string> } | undefined
   readonly env?: NodeJS.ProcessEnv | undefined
@@ -74,7 +74,7 @@ export interface Options {
 
 export const program = path.join(root, "dist/bstar.js")
 
-interface Asked {
+interface PlannedEnd {
   readonly signal: "SIGKILL" | "SIGTERM"
   readonly restartAfterMillis: number
   readonly restarted: Deferred.Deferred<void>
@@ -103,16 +103,21 @@ const parse = (line: string): { readonly at: number; readonly text: string } => 
   }
 }
 
-/** A process that lives as long as the harness. Its waits are limited by those who wait. */
-const forever = "1 day"
+/** The harness limits its waits itself. */
+const noTimeout = "1 day"
 
 export const makePair = (options: Options): Effect.Effect<Pair, never, Scope.Scope> =>
   Effect.gen(function*() {
     const at = options.network?.at ?? options.links?.at ?? (yield* freeEndpoints)
     const states = yield* SubscriptionRef.make<States>({ primary: "down", backup: "down" })
     let lines: Array<Line> = []
-    let exits: Array<UnaskedExit> = []
-    const pair = { at, states, line: (line: Line) => lines.push(line), exit: (exit: UnaskedExit) => exits.push(exit) }
+    let exits: Array<UnexpectedExit> = []
+    const pair = {
+      at,
+      states,
+      line: (line: Line) => lines.push(line),
+      exit: (exit: UnexpectedExit) => exits.push(exit)
+    }
     return {
       at,
       states,
@@ -133,22 +138,22 @@ export const makePair = (options: Options): Effect.Effect<Pair, never, Scope.Sco
     }
   })
 
-interface Noting {
+interface Records {
   readonly at: Endpoints
   readonly states: SubscriptionRef.SubscriptionRef<States>
   readonly line: (line: Line) => void
-  readonly exit: (exit: UnaskedExit) => void
+  readonly exit: (exit: UnexpectedExit) => void
 }
 
 const makeNode = (
   role: Role,
   { before = [], behind, command: service, env = {}, heartbeat, keys, links, network, policy, program }: Options,
-  pair: Noting
+  pair: Records
 ): Effect.Effect<Node, never, Scope.Scope> =>
   Effect.gen(function*() {
     let incarnation = 0
     let process: Process | undefined
-    let asked: Asked | undefined
+    let planned: PlannedEnd | undefined
     const started = yield* Deferred.make<void>()
     const [command, ...args] = [
       ...tied,
@@ -166,38 +171,38 @@ const makeNode = (
     const enter = (state: (before: State) => State) =>
       SubscriptionRef.update(pair.states, (states) => ({ ...states, [role]: state(states[role]) }))
 
-    const note = (written: string) => {
+    const record = (written: string) => {
       const { at, text } = parse(written)
       pair.line({ role, incarnation, at, text })
       return enter((before) => stateAfter(text, before))
     }
 
-    /** Notes all that it writes, until it ends. */
+    /** Records all lines of a process, until it ends. */
     const read = (process: Process) =>
       Effect.gen(function*() {
         let next = 0
         yield* process.waitForLine(/^/, 0).pipe(
           Effect.flatMap(() =>
-            Effect.suspend(() => Effect.zipRight(note(process.lines[next++]!), process.waitForLine(/^/, next))).pipe(
+            Effect.suspend(() => Effect.zipRight(record(process.lines[next++]!), process.waitForLine(/^/, next))).pipe(
               Effect.forever
             )
           ),
           Effect.ignore
         )
-        yield* Effect.forEach(process.lines.slice(next), note, { discard: true })
+        yield* Effect.forEach(process.lines.slice(next), record, { discard: true })
       })
 
-    const live = Effect.gen(function*() {
-      process = yield* run(command, args, { env, patience: forever })
+    const runOnce = Effect.gen(function*() {
+      process = yield* run(command, args, { env, timeout: noTimeout })
       incarnation++
-      const before = asked
-      asked = undefined
+      const before = planned
+      planned = undefined
       yield* enter(() => "waiting")
       yield* Deferred.succeed(before?.restarted ?? started, undefined)
       yield* read(process)
       const { code, signal } = yield* Effect.orDie(process.exit)
       yield* enter(() => "down")
-      if (!wasAsked(asked, code, signal)) {
+      if (!wasPlanned(planned, code, signal)) {
         pair.exit({
           role,
           incarnation,
@@ -208,8 +213,8 @@ const makeNode = (
       }
     }).pipe(Effect.scoped)
 
-    const supervisor = yield* live.pipe(
-      Effect.zipRight(Effect.suspend(() => Effect.sleep(asked?.restartAfterMillis ?? 0))),
+    const supervisor = yield* runOnce.pipe(
+      Effect.zipRight(Effect.suspend(() => Effect.sleep(planned?.restartAfterMillis ?? 0))),
       Effect.forever,
       Effect.forkScoped
     )
@@ -225,20 +230,20 @@ const makeNode = (
       end: (by, restartAfterMillis) =>
         Effect.gen(function*() {
           const restarted = yield* Deferred.make<void>()
-          asked = { signal: by, restartAfterMillis, restarted }
+          planned = { signal: by, restartAfterMillis, restarted }
           yield* signal(by)
           yield* Deferred.await(restarted)
         })
     }
   })
 
-const wasAsked = (asked: Asked | undefined, code: number | null, signal: NodeJS.Signals | null): boolean =>
-  asked !== undefined && (asked.signal === "SIGKILL" ? signal === "SIGKILL" : code === 0)
+const wasPlanned = (planned: PlannedEnd | undefined, code: number | null, signal: NodeJS.Signals | null): boolean =>
+  planned !== undefined && (planned.signal === "SIGKILL" ? signal === "SIGKILL" : code === 0)
 
-/** Where there is a way for it, the servers end even when this process is killed. */
+/** With `setpriv`, the servers end even when this process is killed. */
 const tied = spawnSync("setpriv", ["--pdeathsig=KILL", "true"]).status === 0 ? ["setpriv", "--pdeathsig=KILL"] : []
 
-/** A scope is not closed when this process ends with `process.exit` or of an error that nobody caught. */
+/** The scope is not closed when this process ends by `process.exit` or an uncaught error. */
 const killAtExit = (process: () => Process | undefined) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -252,7 +257,7 @@ const killAtExit = (process: () => Process | undefined) =>
 const isWhole = ({ backup, primary }: States): boolean =>
   (primary === "active" && backup === "passive") || (primary === "passive" && backup === "active")
 
-/** Waits until one is active, the other passive, and nothing has changed about it for some time. Tells whether it came to that. */
+/** Waits until one server is active and the other passive, for `calmMillis`. Returns false after the time limit. */
 export const whole = (pair: Pair, calmMillis: number, limitMillis: number): Effect.Effect<boolean> =>
   pair.states.changes.pipe(
     Stream.debounce(calmMillis),
@@ -262,7 +267,7 @@ export const whole = (pair: Pair, calmMillis: number, limitMillis: number): Effe
     Effect.map((found) => Option.isSome(Option.flatten(found)))
   )
 
-/** Waits until one of a pair that is starting is active, and knows the other one as passive if it must be paired. */
+/** Waits until a server of a starting pair is active, and its peer passive if `isPaired`. */
 export const newlyActive = (pair: Pair, isPaired: boolean, limitMillis: number): Effect.Effect<Option.Option<Role>> =>
   pair.states.changes.pipe(
     Stream.filter((states) => isWhole(states) || (!isPaired && Object.values(states).includes("active"))),
@@ -271,5 +276,5 @@ export const newlyActive = (pair: Pair, isPaired: boolean, limitMillis: number):
     Effect.map((found) => Option.map(Option.flatten(found), activeOf))
   )
 
-/** The one that says that it is active. */
+/** The server whose log lines report that it is active. */
 export const activeOf = ({ primary }: States): Role => primary === "active" ? "primary" : "backup"

@@ -37,7 +37,7 @@ export const makeObservers = (pair: Pair, keys?: string): Effect.Effect<Observer
     }
   })
 
-const observe = (node: Node, frontend: string, keys: string | undefined, note: (answer: Answer) => void) =>
+const observe = (node: Node, frontend: string, keys: string | undefined, record: (answer: Answer) => void) =>
   Effect.gen(function*() {
     const dealer = yield* socket(() =>
       new zmq.Dealer({
@@ -50,7 +50,7 @@ const observe = (node: Node, frontend: string, keys: string | undefined, note: (
       })
     )
     dealer.connect(frontend)
-    receive(dealer, node, note).catch((error: unknown) => {
+    receive(dealer, node, record).catch((error: unknown) => {
       if (!dealer.closed) {
         throw error
       }
@@ -71,14 +71,14 @@ const send = (dealer: zmq.Dealer, node: Node) => {
 const receive = async (
   dealer: zmq.Dealer,
   { incarnation, role }: { role: Role; incarnation: () => number },
-  note: (answer: Answer) => void
+  record: (answer: Answer) => void
 ) => {
   for await (const [, request] of dealer) {
     const received = performance.now()
     const [sent, process] = String(request).split(" ").map(Number) as [number, number]
     // A request that was sent before a restart may have been answered by either process.
     if (process === incarnation()) {
-      note({ role, incarnation: process, sent, received })
+      record({ role, incarnation: process, sent, received })
     }
   }
 }

@@ -4,7 +4,7 @@ import type { Links } from "../../support/links.ts"
 import { makeReflected, makeRelayed } from "../../support/links.ts"
 import type { Choices } from "./disturbances.ts"
 
-/** Who has keys: neither server nor client, all of them, or all of them in the second half of the rounds. */
+/** Whether servers and clients have keys: never, always, or in the second half of the rounds. */
 export const keysOf = ["off", "on", "half"] as const
 
 export type Keys = typeof keysOf[number]
@@ -16,7 +16,7 @@ interface Rounds {
   readonly keys: Keys
 }
 
-/** The same rounds in parts that have keys from the beginning to the end, or not. */
+/** The same rounds in parts, each with keys in all its rounds or in none. */
 export const parts = <Options extends Rounds>(options: Options): ReadonlyArray<Options> => {
   const { from, keys, rounds } = options
   const first = Math.ceil(rounds / 2)
@@ -27,12 +27,12 @@ export const parts = <Options extends Rounds>(options: Options): ReadonlyArray<O
   return keys === "half" ? halves.filter(({ rounds }) => rounds > 0) : [options]
 }
 
-/** What delays a link: a relay of TCP, or the network of this process. */
+/** The cause of the delay of a link: a TCP relay, or the network of this process. */
 export const linkKinds = ["relay", "network"] as const
 
 export type LinkKind = typeof linkKinds[number]
 
-/** A link whose delay is still nothing, or none. */
+/** Links without a delay yet, or none. */
 export const linksOf = (
   { delays, link }: { readonly delays: Choices["delays"]; readonly link: LinkKind }
 ): Effect.Effect<Links | undefined, never, Scope.Scope> =>

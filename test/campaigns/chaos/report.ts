@@ -1,25 +1,25 @@
 /**
- * What is told of rounds.
+ * Reports of rounds.
  */
 import * as os from "node:os"
 import { median } from "../../bench/figures.ts"
 import type { Options, Round } from "./campaign.ts"
 import type * as Commands from "./commands.ts"
-import type * as First from "./first.ts"
+import type * as First from "./firstHeartbeats.ts"
 import { histogram, percentile } from "./history.ts"
 
 const wide = 78
 
-/** A line that takes the place of the one before it, where there is a screen. */
-export const progress = ({ rounds }: Options, told: ReadonlyArray<Round>): string => {
-  const { kind, number, target } = told.at(-1)!
-  const findings = sum(told, (round) => round.findings.length)
-  const line = `round ${number} (${kind} ${target}), ${told.length} of ${rounds}, ${findings} findings`
-  return process.stderr.isTTY ? `\r${line.padEnd(wide)}${told.length === rounds ? "\n" : ""}` : `${line}\n`
+/** A progress line. It replaces the one before on a terminal. */
+export const progress = ({ rounds }: Options, done: ReadonlyArray<Round>): string => {
+  const { kind, number, target } = done.at(-1)!
+  const findings = sum(done, (round) => round.findings.length)
+  const line = `round ${number} (${kind} ${target}), ${done.length} of ${rounds}, ${findings} findings`
+  return process.stderr.isTTY ? `\r${line.padEnd(wide)}${done.length === rounds ? "\n" : ""}` : `${line}\n`
 }
 
-/** What went wrong in a round, and all that is known of it. */
-export const tellFindings = ({ seed }: Options, { findings, kind, number, target, timeline }: Round): string =>
+/** The findings of a round, and its events. */
+export const formatFindings = ({ seed }: Options, { findings, kind, number, target, timeline }: Round): string =>
   findings.length === 0
     ? ""
     : [
@@ -36,7 +36,7 @@ interface Figures {
   readonly values: ReadonlyArray<number>
 }
 
-/** Figures of rounds by what was done, of those rounds that have one. */
+/** Figures of rounds by disturbance, of those rounds that have one. */
 const grouped = (
   rounds: ReadonlyArray<Round>,
   what: string,
@@ -53,13 +53,13 @@ const grouped = (
   return [...groups].map(([label, values]) => ({ label, values }))
 }
 
-/** From the signal to what followed. A stop that was over before the other took over is not a failover. */
+/** From the signal to the next answer. A stop that ended before the peer took over is not a failover. */
 const failovers = (rounds: ReadonlyArray<Round>): ReadonlyArray<Figures> =>
   [
     ...grouped(rounds, "signal to answer", ({ failover }) => failover?.by === "other" ? failover.millis : undefined),
     ...grouped(
       rounds,
-      "signal to answer of the same",
+      "signal to answer of the victim",
       ({ failover }) => failover?.by === "victim" ? failover.millis : undefined
     )
   ].sort((a, b) => a.label < b.label ? -1 : 1)
@@ -97,7 +97,7 @@ const counts = (rounds: ReadonlyArray<Round>) => {
     resent: sum(rounds, (round) => round.resent),
     executedAgain: sum(rounds, (round) => round.executedAgain),
     slowestMillis: rounds.reduce((most, round) => Math.max(most, round.slowestMillis), 0),
-    unaskedExits: sum(rounds, ({ findings }) => findings.filter(({ what }) => what === "unasked exit").length),
+    unexpectedExits: sum(rounds, ({ findings }) => findings.filter(({ what }) => what === "unexpected exit").length),
     notWhole: sum(rounds, ({ findings }) => findings.filter(({ what }) => what === "not whole again").length)
   }
 }
@@ -126,29 +126,30 @@ const row = (label: string, figures: Figures): string => {
   return `${label.padEnd(40)} ${String(count).padStart(5)} ${[p50, p90, p99, max].map(millis).join(" ")}`
 }
 
-/** What the servers reach each other by. */
+/** The link between the servers. */
 const conditions = ({ delays, keys, link }: Pick<Options, "delays" | "keys" | "link">): string =>
   `${delays === undefined ? "" : `, one-way delay ${delays.join(" to ")} heartbeats (${link})`}${
     keys === "off" ? "" : keys === "on" ? ", with keys" : ", the second half with keys"
   }`
 
 export const text = (options: Options, rounds: ReadonlyArray<Round>): string => {
-  const { dualAnswers, executedAgain, lost, notWhole, outages, requests, resent, slowestMillis, unaskedExits } = counts(
-    rounds
-  )
+  const { dualAnswers, executedAgain, lost, notWhole, outages, requests, resent, slowestMillis, unexpectedExits } =
+    counts(
+      rounds
+    )
   const groups = failovers(rounds)
   const findings = rounds.flatMap((round) => round.findings)
   return [
     `${options.policy}, heartbeat ${options.heartbeatMillis} ms, seed ${options.seed}, ${rounds.length} rounds from ` +
     `${options.from}, ${options.users} users, observers ${options.observers ? "on" : "off"}${conditions(options)}`,
     "",
-    `both answered: ${dualAnswers.intervals} times in ${dualAnswers.rounds} rounds, ` +
+    `dual answers: ${dualAnswers.intervals} times in ${dualAnswers.rounds} rounds, ` +
     `the longest ${Math.round(dualAnswers.longestMillis)} ms`,
     `outages over three heartbeats: ${outages.count} in ${outages.judgedRounds} rounds in which one server had to answer, ` +
     `the longest time without an answer ${Math.round(outages.longestMillis)} ms`,
-    `requests: ${requests}, lost ${lost}, sent more than once ${resent}, seen to be executed more than once ` +
+    `requests: ${requests}, lost ${lost}, sent more than once ${resent}, executed more than once ` +
     `${executedAgain}, the slowest ${Math.round(slowestMillis)} ms`,
-    `exits that nobody asked for: ${unaskedExits}`,
+    `unexpected exits: ${unexpectedExits}`,
     `pairs that were not whole again: ${notWhole}`,
     "",
     header,
@@ -170,8 +171,8 @@ export const text = (options: Options, rounds: ReadonlyArray<Round>): string => 
   ].join("\n")
 }
 
-/** A round in which a primary died young. */
-export const tellFirst = (
+/** A round in which the primary was killed in its first heartbeats. */
+export const formatFirst = (
   { seed }: First.Options,
   { answeredMillis, isInTime, killedAfterMillis, number }: First.Round
 ) =>
@@ -190,28 +191,28 @@ export const textOfFirst = (options: First.Options, rounds: ReadonlyArray<First.
     row(figures.label, figures),
     "",
     `answered within three heartbeats: ${inTime} of ${rounds.length}`,
-    ...rounds.filter(({ isInTime }) => !isInTime).map((round) => `  ${tellFirst(options, round).trim()}`)
+    ...rounds.filter(({ isInTime }) => !isInTime).map((round) => `  ${formatFirst(options, round).trim()}`)
   ].join("\n")
 }
 
-/** A round with a command, and what the servers wrote if something went wrong in it. */
-export const tellCommands = (
+/** A round with a command, and the log lines of the servers if it has a fault. */
+export const formatCommands = (
   { seed }: Commands.Options,
   { faults, gaps, kind, lines, number, target }: Commands.Round
 ): string =>
   [
-    `round ${number} (${kind} ${target}): nothing ran for ${
-      gaps.map((gap) => Math.round(gap)).join(" and ") || "no"
+    `round ${number} (${kind} ${target}): no command ran for ${
+      gaps.map((gap) => Math.round(gap)).join(" and ") || "0"
     } ms`,
     ...faults.map((fault) => `  seed ${seed}: ${fault}`),
-    ...lines.map(({ at, incarnation, role, text }) => `    ${at.toFixed(1)}  ${role}#${incarnation} says: ${text}`),
+    ...lines.map(({ at, incarnation, role, text }) => `    ${at.toFixed(1)}  ${role}#${incarnation} log: ${text}`),
     ""
   ].join("\n")
 
 export const textOfCommands = (options: Commands.Options, rounds: ReadonlyArray<Commands.Round>): string => {
   const groups = new Map<string, Array<number>>()
   for (const { gaps, kind, target } of rounds) {
-    const label = `${kind} ${target}: nothing ran`
+    const label = `${kind} ${target}: no command ran`
     groups.set(label, [...groups.get(label) ?? [], ...gaps])
   }
   const faults = rounds.flatMap(({ faults, number }) => faults.map((fault) => `  round ${number}: ${fault}`))

@@ -1,6 +1,6 @@
 /**
- * Chaos: `npm run chaos -- --rounds N [--seed S] ...`. Two servers as processes, which are killed, stopped and terminated at
- * random; clients that tell who answered when. See README.md.
+ * Chaos: `npm run chaos -- --rounds N [--seed S] ...`. Two servers as processes that are killed, stopped and terminated at random,
+ * and clients that record all answers. See README.md.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Console, Duration, Effect, Layer, Logger, Option } from "effect"
@@ -12,45 +12,53 @@ import type { Options, Round } from "./campaign.ts"
 import { play } from "./campaign.ts"
 import * as Commands from "./commands.ts"
 import { isOfNetwork, kinds, leastDelayHeartbeatMillis, targets } from "./disturbances.ts"
-import * as First from "./first.ts"
+import * as First from "./firstHeartbeats.ts"
 import { enterNetwork, hasEntered, isAvailable } from "./network.ts"
 import { program } from "./nodes.ts"
 import { keysOf, linkKinds } from "./parts.ts"
-import { json, progress, tellCommands, tellFindings, tellFirst, text, textOfCommands, textOfFirst } from "./report.ts"
+import {
+  formatCommands,
+  formatFindings,
+  formatFirst,
+  json,
+  progress,
+  text,
+  textOfCommands,
+  textOfFirst
+} from "./report.ts"
 
 const ofProcesses = kinds.filter((kind) => !isOfNetwork(kind))
 
 const usage = `Usage: npm run chaos -- [options]
 
-  --rounds N            how many disturbances (default 20)
-  --seed S              where the random numbers begin (default: a new one)
-  --from N              the number of the first round, to play one again (default 1)
+  --rounds N            number of disturbances (default 20)
+  --seed S              seed of the random numbers (default: a new one)
+  --from N              number of the first round, to repeat a round (default 1)
   --kinds K,K           of ${kinds.join(", ")} (default: ${ofProcesses.join(", ")})
   --target T            active, passive or both (default: any)
   --policy P            hardened or classic (default hardened)
   --heartbeat DURATION  of both servers (default "100 millis", with --delays "400 millis", with --first "1 second")
   --delays FROM-TO      one-way delay of the link between the servers in heartbeats, drawn for each round, such as
                         0.05-0.45; "off" for no delay (default off)
-  --link L              what delays: network, which is this process's own, or relay, in user space (default: network where
-                        there can be one)
+  --link L              cause of the delay: network, a network namespace of this process, or relay, in user space
+                        (default: network if this system allows it)
   --keys K              on, off, or half: the first half of the rounds without keys, the second with (default off)
-  --users N             clients of this project (default 4)
-  --observers on|off    clients that ask each server all the time (default on)
-  --command             a command under bstar run instead of servers that answer: kill, term, stop and early; with it
-                        --policy, --users and --observers mean nothing
+  --users N             clients of this library (default 4)
+  --observers on|off    clients that send requests to each server all the time (default on)
+  --command             a command under bstar run instead of servers that answer: kill, term, stop and early;
+                        --policy, --users and --observers are ignored
   --first               kill -9 of the primary of a new pair at a random time in the first two heartbeats after it became
-                        active; with it only --rounds, --seed, --from and --heartbeat mean something
+                        active; all options but --rounds, --seed, --from and --heartbeat are ignored
   --program FILE        the command (default dist/bstar.js)
   --json                print one JSON object
 
-cut: one is cut off from everybody, or with the target both the two from each other, for 0.1 to 5 s. That both answer then,
-and until they hear each other again, is told but is no fault. delay: the same, so short that no word is late by more than
-the two heartbeats that it may be.
+cut: a server is cut off from all hosts, or with the target both the servers from each other, for 0.1 to 5 s. Dual answers
+until they are connected again are reported but are no fault. delay: the same, so short that no heartbeat is late by more
+than two heartbeats.
 
-Exit code 1 if with the policy hardened both answered, nobody did for more than three heartbeats although a server was
-there that had to, a request was lost, a server ended that was not asked to, or the pair was not whole again in time; with
---command if two commands ran at once or none did in the end; with --first if a backup did not answer within three
-heartbeats.`
+Exit code 1 if with the policy hardened there were dual answers, no answer for more than three heartbeats although a server
+had to answer, a lost request, an unexpected exit, or a pair that was not whole again in time; with --command if two
+commands ran at once or none ran in the end; with --first if a backup did not answer within three heartbeats.`
 
 interface Arguments extends Options {
   readonly scenario: "servers" | "command" | "first"
@@ -62,7 +70,7 @@ const fail = (message: string): never => {
 }
 
 const oneOf = <A extends string>(name: string, given: string, all: ReadonlyArray<A>): A =>
-  all.find((a) => a === given) ?? fail(`--${name} ${given} is none of ${all.join(", ")}`)
+  all.find((a) => a === given) ?? fail(`--${name} ${given}: expected one of ${all.join(", ")}`)
 
 const wholeNumber = (name: string, given: string, least: number): number =>
   /^\d+$/.test(given) && Number(given) >= least
@@ -83,7 +91,7 @@ const linkOf = (given: string | undefined, delays: Options["delays"]): Options["
     return "relay"
   }
   const canReflect = hasEntered() || Reflector.isAvailable()
-  return canReflect ? "network" : link === undefined ? "relay" : fail("--link network: there can be none here")
+  return canReflect ? "network" : link === undefined ? "relay" : fail("--link network: this system does not allow it")
 }
 
 const parse = (): Arguments => {
@@ -146,7 +154,7 @@ const parseOrExit = (): Arguments => {
   }
 }
 
-/** Without the kinds that this machine does not allow. */
+/** Removes the kinds that this system does not allow. */
 const withinReach = (options: Arguments): Arguments => {
   const { delays, heartbeatMillis, kinds } = options
   if (delays !== undefined && kinds.some(isOfNetwork)) {
@@ -175,11 +183,11 @@ if (options.kinds.some(isOfNetwork) || (options.link === "network")) {
 }
 
 const servers = Effect.gen(function*() {
-  const told: Array<Round> = []
+  const done: Array<Round> = []
   const rounds = yield* play(options, (round) =>
     Effect.sync(() => {
-      told.push(round)
-      process.stderr.write(`${tellFindings(options, round)}${progress(options, told)}`)
+      done.push(round)
+      process.stderr.write(`${formatFindings(options, round)}${progress(options, done)}`)
     }))
   yield* Console.log(options.json ? json(options, rounds) : text(options, rounds))
   const isFaulty = options.policy === "hardened" &&
@@ -190,7 +198,7 @@ const servers = Effect.gen(function*() {
 const commands = Effect.gen(function*() {
   const rounds = yield* Commands.play(
     options,
-    (round) => Effect.sync(() => process.stderr.write(tellCommands(options, round)))
+    (round) => Effect.sync(() => process.stderr.write(formatCommands(options, round)))
   )
   yield* Console.log(options.json ? JSON.stringify({ options, rounds }) : textOfCommands(options, rounds))
   process.exitCode = rounds.some(({ faults }) => faults.length > 0) ? 1 : 0
@@ -199,7 +207,7 @@ const commands = Effect.gen(function*() {
 const first = Effect.gen(function*() {
   const rounds = yield* First.play(
     options,
-    (round) => Effect.sync(() => process.stderr.write(tellFirst(options, round)))
+    (round) => Effect.sync(() => process.stderr.write(formatFirst(options, round)))
   )
   yield* Console.log(options.json ? JSON.stringify({ options, rounds }) : textOfFirst(options, rounds))
   process.exitCode = rounds.some(({ isInTime }) => !isInTime) ? 1 : 0
@@ -208,7 +216,7 @@ const first = Effect.gen(function*() {
 const scenarios = { servers, command: commands, first }
 
 scenarios[options.scenario].pipe(
-  // Nobody else tells what has gone wrong, since there is no logger.
+  // Without a logger, errors would not be printed.
   Effect.tapErrorCause((cause) => Console.error(Cause.pretty(cause))),
   Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))),
   NodeRuntime.runMain({ disablePrettyLogger: true })

@@ -26,7 +26,7 @@ export interface UserRequest {
 }
 
 /** A second reply to a request, which was therefore executed twice. */
-export interface BrieflyStalled {
+export interface LateReply {
   readonly user: number
   readonly role: Role
   readonly at: number
@@ -34,7 +34,7 @@ export interface BrieflyStalled {
 
 export interface Users {
   /** Requests that have ended and second replies, since the last call. */
-  readonly take: () => { readonly requests: ReadonlyArray<UserRequest>; readonly late: ReadonlyArray<BrieflyStalled> }
+  readonly take: () => { readonly requests: ReadonlyArray<UserRequest>; readonly late: ReadonlyArray<LateReply> }
 }
 
 export const timeout = "10 seconds"
@@ -42,7 +42,7 @@ export const timeout = "10 seconds"
 export const makeUsers = (pair: Pair, count: number, keys?: string): Effect.Effect<Users, never, Scope.Scope> =>
   Effect.gen(function*() {
     let requests: Array<UserRequest> = []
-    let late: Array<BrieflyStalled> = []
+    let late: Array<LateReply> = []
     for (let user = 1; user <= count; user++) {
       yield* use(pair, user, keys, (request) => requests.push(request), (reply) => late.push(reply))
     }
@@ -66,8 +66,8 @@ const use = (
   pair: Pair,
   user: number,
   keys: string | undefined,
-  note: (request: UserRequest) => void,
-  noteLate: (late: BrieflyStalled) => void
+  record: (request: UserRequest) => void,
+  recordLate: (late: LateReply) => void
 ) =>
   Effect.gen(function*() {
     let attempts = 0
@@ -81,7 +81,7 @@ const use = (
           lastReplied = id
           servedBy = { role, incarnation: pair.nodes[role].incarnation(), at }
         } else {
-          noteLate({ user, role, at })
+          recordLate({ user, role, at })
         }
       }
     }
@@ -97,7 +97,7 @@ const use = (
       servedBy = undefined
       const start = performance.now()
       const reply = yield* Effect.either(client.request(body))
-      note({
+      record({
         user,
         start,
         end: performance.now(),
@@ -107,7 +107,7 @@ const use = (
           ? `${body} failed: ${reply.left.message}`
           : Frames.toString(reply.right) === body
           ? undefined
-          : `${body} got ${Frames.toString(reply.right)}`
+          : `${body} received ${Frames.toString(reply.right)}`
       })
     })
     yield* Effect.forkScoped(Effect.forever(request))

@@ -1,5 +1,5 @@
 /**
- * Anything that may come in, with a liking for what is nearly right.
+ * Arbitrary input, often nearly valid.
  */
 import * as FastCheck from "effect/FastCheck"
 import * as Settings from "../../../src/settings/Settings.ts"
@@ -43,7 +43,7 @@ const frame = FastCheck.oneof(
 
 export const frames = FastCheck.array(frame, { maxLength: 6 })
 
-/** What a DEALER may send to a frontend, often in an envelope of this project's client. */
+/** A message of a DEALER to a frontend, often in an envelope of this library. */
 export const request = FastCheck.oneof(
   frames,
   FastCheck.tuple(FastCheck.nat(3), frames).map(([id, rest]) => [latin(`bstar/1 ${id}.1`), latin(""), ...rest])
@@ -78,7 +78,7 @@ const table = FastCheck.dictionary(FastCheck.oneof(FastCheck.constantFrom(...nam
   maxKeys: 6
 })
 
-/** The content of a configuration file, which is now and then of the format that its name promises. */
+/** The content of a configuration file, sometimes in the format of its name. */
 export const fileOf = (name: string) =>
   FastCheck.oneof(
     FastCheck.string({ unit: "binary" }),
@@ -90,7 +90,7 @@ export const fileOf = (name: string) =>
   )
 
 /** A command line. */
-export const words = (options: ReadonlyArray<string>) =>
+export const commandLine = (options: ReadonlyArray<string>) =>
   FastCheck.array(
     FastCheck.oneof(
       FastCheck.constantFrom(...options).map((name) => `--${name}`),

@@ -32,7 +32,7 @@ const messages = FastCheck.array(
 
 describe("a hardened server over tcp", () => {
   for (const role of ["primary", "backup"] as const) {
-    it.scopedLive(`keeps running whatever its peer sends: a ${role}`, () =>
+    it.scopedLive(`fuzz: a hardened ${role} keeps running after arbitrary messages of its peer`, () =>
       Effect.gen(function*() {
         const rejections = yield* unhandledRejections
         const at = yield* freeEndpoints
@@ -46,17 +46,17 @@ describe("a hardened server over tcp", () => {
         )
         const member = Context.get(context, BinaryStar.BinaryStar)
         const joined = yield* Effect.fork(member.join)
-        yield* peer.listened
+        yield* peer.subscribed
         for (const sequence of FastCheck.sample(messages, { seed, numRuns: 30 })) {
           for (const [frames, pause] of sequence.filter(([frames]) => frames.length > 0)) {
-            yield* peer.say(...frames.map((frame) => Buffer.from(frame)))
+            yield* peer.publish(...frames.map((frame) => Buffer.from(frame)))
             yield* pause > 0 ? Effect.sleep(pause) : Effect.void
           }
         }
         // It still decodes state messages. Sent repeatedly, because a member that has stalled drops what it received meanwhile (H4).
         for (const [digit, state] of [["4", "PASSIVE"], ["3", "ACTIVE"]] as const) {
           const isReported = Effect.map(member.report, ({ peer }) => peer.state === state)
-          yield* eventually(Effect.zipRight(peer.say(digit), isReported))
+          yield* eventually(Effect.zipRight(peer.publish(digit), isReported))
         }
         const { heartbeats, malformed } = yield* member.counters
         assert.isAbove(heartbeats, 0)
@@ -72,7 +72,7 @@ describe("a hardened server over tcp", () => {
 
 describe("RPC", () => {
   for (const name of ["layerJson", "layerMsgPack"] as const) {
-    it.scopedLive(`over ${name} answers calls whatever else it receives`, () =>
+    it.scopedLive(`fuzz: RPC with ${name} answers calls between arbitrary messages`, () =>
       Effect.gen(function*() {
         const rejections = yield* unhandledRejections
         const pair = makePair(yield* memory, RpcSerialization[name])

@@ -1,5 +1,5 @@
 /**
- * What is done to the ports of a pair. An attack is a value, so that it can be drawn, told, and carried out again.
+ * Attacks upon the ports of a pair. An attack is a value: it can be drawn, printed and repeated.
  */
 import { Effect, FastCheck } from "effect"
 import type { Scope } from "effect"
@@ -20,39 +20,39 @@ const ports = ["frontend", "state", "backend", "http"] as const
 
 type Port = typeof ports[number]
 
-/** Whom a port expects. */
+/** The socket type that a port expects. */
 const typeOf: { readonly [P in Port]: string } = { frontend: "DEALER", state: "SUB", backend: "REP", http: "DEALER" }
 
 export type Attack =
-  /** Bytes, and then nothing or a reset. */
+  /** Bytes, followed by nothing or a reset. */
   | { readonly _tag: "Noise"; readonly port: Port; readonly bytes: Uint8Array; readonly isReset: boolean }
-  /** A greeting and what follows, with some bytes changed and the end cut off. */
+  /** A handshake with some bytes changed and the end cut off. */
   | {
     readonly _tag: "Broken"
     readonly port: Port
     readonly changes: ReadonlyArray<readonly [at: number, byte: number]>
     readonly length: number
   }
-  /** Connections that stay, each after so many bytes of a right beginning. */
+  /** Connections that stay open after a number of bytes of a valid handshake. */
   | { readonly _tag: "Half"; readonly port: Port; readonly lengths: ReadonlyArray<number> }
-  /** A right beginning and a message, a byte at a time. */
+  /** A valid handshake and a message, one byte at a time. */
   | { readonly _tag: "Slow"; readonly port: Port; readonly body: Uint8Array }
-  /** A frame that claims to be so long, and begins. */
+  /** The beginning of a frame that claims a length. */
   | { readonly _tag: "Huge"; readonly port: Port; readonly length: number; readonly flag: number }
-  /** A message of so many MiB that has no end. */
+  /** A message without an end. */
   | { readonly _tag: "Endless"; readonly port: Port; readonly mebibytes: number }
-  /** Frames of all kinds, commands among them, of somebody who has said who he is. */
+  /** Frames of all kinds, also commands, after a complete handshake. */
   | {
     readonly _tag: "Frames"
     readonly port: Port
     readonly type: string
     readonly frames: ReadonlyArray<readonly [flag: number, body: Uint8Array]>
   }
-  /** Messages through a socket as it should be. */
+  /** Messages through a real socket. */
   | { readonly _tag: "Messages"; readonly port: Port; readonly messages: ReadonlyArray<ReadonlyArray<Uint8Array>> }
-  /** Many connections that come and go. */
+  /** Many short connections. */
   | { readonly _tag: "Churn"; readonly port: Port; readonly count: number; readonly isIntroduced: boolean }
-  /** Something like a request of HTTP. */
+  /** Text similar to an HTTP request. */
   | { readonly _tag: "Http"; readonly head: string; readonly body: string }
 
 const port = FastCheck.constantFrom(...ports)
@@ -92,7 +92,7 @@ const header = FastCheck.oneof(
   FastCheck.string()
 )
 
-/** What may be done, at a size that grows with `most`. */
+/** Attacks whose size grows with `most`. */
 export const attack = (most: number): FastCheck.Arbitrary<Attack> =>
   FastCheck.oneof(
     FastCheck.record({ _tag: tagged("Noise"), port, bytes: Arbitrary.bytes(2000), isReset: FastCheck.boolean() }),
@@ -162,7 +162,7 @@ const beginning = (port: Port): Buffer => Buffer.concat([Zmtp.greeting, Zmtp.rea
 
 const mebibyte = Zmtp.frame(Buffer.alloc(1024 * 1024), false)
 
-/** Does it. What is opened stays open until the scope is closed. */
+/** Carries out an attack. Its connections stay open until the scope closes. */
 export const carryOut = (attack: Attack, at: Ports): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     switch (attack._tag) {
@@ -217,11 +217,11 @@ export const carryOut = (attack: Attack, at: Ports): Effect.Effect<void, never, 
         return
       }
       case "Churn": {
-        const comeAndGo = Effect.scoped(Effect.flatMap(
+        const connectAndReset = Effect.scoped(Effect.flatMap(
           attack.isIntroduced ? Zmtp.introduced(at[attack.port], typeOf[attack.port]) : Zmtp.connect(at[attack.port]),
           (raw) => raw.reset
         ))
-        return yield* Effect.repeatN(comeAndGo, attack.count - 1)
+        return yield* Effect.repeatN(connectAndReset, attack.count - 1)
       }
       case "Http": {
         const raw = yield* Zmtp.connect(at.http)
@@ -231,8 +231,8 @@ export const carryOut = (attack: Attack, at: Ports): Effect.Effect<void, never, 
     }
   })
 
-/** An attack in a line. */
-export const tell = (attack: Attack): string =>
+/** An attack as one line. */
+export const format = (attack: Attack): string =>
   JSON.stringify(
     attack,
     (_, value: unknown) => value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : value

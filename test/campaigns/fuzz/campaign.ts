@@ -1,5 +1,5 @@
 /**
- * Attacks upon a pair of real processes, one after the other. After each of them the pair has to serve as before.
+ * Attacks upon a pair of real processes, one after the other. The pair has to serve after each of them.
  */
 import { Effect, FastCheck, Option } from "effect"
 import type { Scope } from "effect"
@@ -8,33 +8,34 @@ import { BinaryStarClient, Frames, ZmqClientLink } from "../../../src/index.ts"
 import * as proc from "../../bench/proc.ts"
 import type { Role } from "../../support/processes.ts"
 import { freeEndpoints, roles, socket } from "../../support/processes.ts"
+import { eventTimeout } from "../../support/times.ts"
 import type { Pair } from "../chaos/nodes.ts"
 import { makePair, program, whole } from "../chaos/nodes.ts"
 import type { Ports } from "./attacks.ts"
-import { attack, carryOut, tell } from "./attacks.ts"
+import { attack, carryOut, format } from "./attacks.ts"
 import * as Zmtp from "./zmtp.ts"
 
 export interface Options {
   readonly seed: number
-  /** Ends after so many attacks, or after so long. */
+  /** The run ends after this number of attacks, or of minutes. */
   readonly attacks: number
   readonly minutes: number
-  /** Of what there may be several in an attack, as many at the most. */
+  /** The largest count within an attack, such as connections. */
   readonly most: number
 }
 
 export interface Result {
   readonly attacks: number
-  /** What must not be: which attack, and what came of it. */
+  /** Attacks after which the pair did not serve, and the symptom. */
   readonly faults: ReadonlyArray<string>
-  /** Lines of the logs by how often they were written; numbers in them are left out. */
+  /** Log lines, with numbers replaced, and how often they were written. */
   readonly lines: ReadonlyMap<string, number>
-  /** MiB before and in the end, of each server. */
+  /** MiB of each server, at the beginning and at the end. */
   readonly memory: { readonly [R in Role]: readonly [before: number, after: number] }
   readonly files: { readonly [R in Role]: readonly [before: number, after: number] }
 }
 
-/** Otherwise the C library keeps for itself what it was given back. README tells operators the same. */
+/** Otherwise the C library keeps freed memory. README recommends the same to operators. */
 export const givesBack = { MALLOC_TRIM_THRESHOLD_: "131072" }
 
 const heartbeat = "250 millis"
@@ -44,13 +45,13 @@ interface Target {
   readonly at: { readonly [R in Role]: Ports }
 }
 
-/** A pair of proxies, which have every port that there is, and a worker that answers with what it was asked. */
+/** A pair of proxies, which have every kind of port, and a worker that echoes requests. */
 const makeTarget: Effect.Effect<Target, never, Scope.Scope> = Effect.gen(function*() {
   const backends = yield* freeEndpoints
   const moreOf = (role: Role) => ({ backend: backends[role].frontend, http: backends[role].state })
   const behind = (role: Role) => [
     ...["--backend", moreOf(role).backend, "--http", `127.0.0.1:${Zmtp.portOf(moreOf(role).http)}`],
-    // Little enough that endless messages come to it.
+    // So small that endless messages reach the limit.
     ...["--handshake-timeout", "500 millis", "--ping", "1 second", "--max-memory", "128"]
   ]
   const pair = yield* makePair({
@@ -78,9 +79,9 @@ const makeTarget: Effect.Effect<Target, never, Scope.Scope> = Effect.gen(functio
   return { pair, at: { primary: at("primary"), backup: at("backup") } }
 })
 
-const limitMillis = 20_000
+const limitMillis = 60_000
 
-/** What is wrong with a pair, if anything is. */
+/** The symptoms of a pair that does not serve. */
 const examine = ({ pair }: Target, request: BinaryStarClient.BinaryStarClient["Type"]["request"], number: number) =>
   Effect.gen(function*() {
     const body = `request ${number}`
@@ -90,7 +91,7 @@ const examine = ({ pair }: Target, request: BinaryStarClient.BinaryStarClient["T
     )
     const isWhole = yield* whole(pair, 10, limitMillis)
     return [
-      ...reply === body ? [] : [`${body} got: ${reply}`],
+      ...reply === body ? [] : [`${body} received: ${reply}`],
       ...isWhole ? [] : ["the pair is not whole"],
       ...pair.takeExits().map(({ how, role, stderr }) => `${role} has ended: ${how} ${stderr}`)
     ]
@@ -106,17 +107,17 @@ const between = (before: { readonly [R in Role]: number }, after: { readonly [R 
   backup: [before.backup, after.backup] as const
 })
 
-/** Lets out what has to go within the time that half a handshake may take. */
-const settled = Effect.sleep("2 seconds")
+/** Connections with half a handshake are closed within this time. */
+const handshakesExpired = Effect.sleep("2 seconds")
 
-export const play = (options: Options, note: (line: string) => void = () => {}): Effect.Effect<Result> =>
+export const play = (options: Options, report: (line: string) => void = () => {}): Effect.Effect<Result> =>
   Effect.gen(function*() {
     const target = yield* makeTarget
     const { pair } = target
     yield* whole(pair, 100, limitMillis)
     const { request } = yield* BinaryStarClient.make({
       servers: roles.map((role) => pair.at[role].frontend),
-      timeout: "20 seconds"
+      timeout: eventTimeout
     }).pipe(Effect.provide(ZmqClientLink.layer), Effect.orDie)
     const faults: Array<string> = []
     const lines = new Map<string, number>()
@@ -137,19 +138,21 @@ export const play = (options: Options, note: (line: string) => void = () => {}):
       const role = roles[(options.seed + count++) % 2]!
       yield* carryOut(drawn!, target.at[role]).pipe(
         Effect.timeoutOption("30 seconds"),
-        Effect.tap((done) => Effect.sync(() => Option.isNone(done) && note(`not done in time: ${tell(drawn!)}`))),
+        Effect.tap((done) => Effect.sync(() => Option.isNone(done) && report(`not done in time: ${format(drawn!)}`))),
         Effect.zipRight(examine(target, request, count)),
         Effect.map((found) =>
-          faults.push(...found.map((fault) => `seed ${options.seed + count - 1}, ${role}: ${tell(drawn!)}: ${fault}`))
+          faults.push(...found.map((fault) => `seed ${options.seed + count - 1}, ${role}: ${format(drawn!)}: ${fault}`))
         ),
         Effect.scoped
       )
       read()
       if (count % 100 === 0) {
-        note(`${count} attacks, ${faults.length} faults, ${JSON.stringify(measure(pair, proc.residentMebibytes))} MiB`)
+        report(
+          `${count} attacks, ${faults.length} faults, ${JSON.stringify(measure(pair, proc.residentMebibytes))} MiB`
+        )
       }
     }
-    yield* settled
+    yield* handshakesExpired
     faults.push(...yield* examine(target, request, count + 1))
     read()
     return {

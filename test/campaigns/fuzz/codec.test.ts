@@ -29,27 +29,32 @@ describe("the wire", () => {
   const isDigit = (frames: Frames.Frames) =>
     frames.length === 1 && /^[1-4]$/.test(Buffer.from(frames[0]!).toString("latin1"))
 
-  it.prop("a state message is one frame of one digit and nothing else", { frames: Arbitrary.frames }, ({ frames }) => {
+  it.prop("codec: only one frame of one digit is a state message", { frames: Arbitrary.frames }, ({ frames }) => {
     assert.strictEqual(Either.isRight(decode(frames)), isDigit(frames))
   }, { fastCheck: runs })
 
-  it.prop("an arbitrary envelope is parsed, reported and withdrawn", { frames: Arbitrary.request }, ({ frames }) => {
-    const message = [Uint8Array.of(0, 1, 2, 3, 4), ...frames]
-    const length = Frames.envelopeLength(message)
-    assert.isAtMost(length, message.length)
-    Envelope.spanOf(message)
-    Envelope.parseReply(frames)
-    if (Envelope.isOurs(message)) {
-      assert.deepStrictEqual(Envelope.status(message, "Busy").slice(0, 2), message.slice(0, 2))
-    }
-    for (const withdrawn of Envelope.withdraw(message)) {
-      assert.strictEqual(withdrawn[0], message[0])
-    }
-    ControlFrame.kindOf(frames)
-    ControlFrame.contentOf(frames)
-  }, { fastCheck: runs })
+  it.prop(
+    "codec: an arbitrary envelope is parsed, reported and withdrawn",
+    { frames: Arbitrary.request },
+    ({ frames }) => {
+      const message = [Uint8Array.of(0, 1, 2, 3, 4), ...frames]
+      const length = Frames.envelopeLength(message)
+      assert.isAtMost(length, message.length)
+      Envelope.spanOf(message)
+      Envelope.parseReply(frames)
+      if (Envelope.isOurs(message)) {
+        assert.deepStrictEqual(Envelope.status(message, "Busy").slice(0, 2), message.slice(0, 2))
+      }
+      for (const withdrawn of Envelope.withdraw(message)) {
+        assert.strictEqual(withdrawn[0], message[0])
+      }
+      ControlFrame.kindOf(frames)
+      ControlFrame.contentOf(frames)
+    },
+    { fastCheck: runs }
+  )
 
-  it.prop("an arbitrary endpoint is parsed or rejected", { text: Arbitrary.text }, ({ text }) => {
+  it.prop("codec: an arbitrary endpoint is parsed or rejected", { text: Arbitrary.text }, ({ text }) => {
     Endpoint.parse(text)
     assert.isTrue(!Endpoint.isConnectable(text) || Endpoint.parse(text) !== undefined)
   }, { fastCheck: runs })
@@ -78,7 +83,7 @@ const isOrderly = (exit: Exit.Exit<unknown, unknown>, what: string) => {
 describe("a configuration file", () => {
   for (const name of ["pair.toml", "pair.json"]) {
     it.effect.prop(
-      `${name} with arbitrary content`,
+      `codec: ${name} with arbitrary content has no defect`,
       { content: Arbitrary.fileOf(name) },
       ({ content }) =>
         Effect.gen(function*() {
@@ -102,8 +107,8 @@ describe("a command line", () => {
   // These start nothing.
   for (const command of [["config", "check"], ["fsm"], ["verify", "--kills", "x"]]) {
     it.effect.prop(
-      `bstar ${command.join(" ")} with arbitrary arguments`,
-      { args: Arbitrary.words(known) },
+      `codec: bstar ${command.join(" ")} with arbitrary arguments has no defect`,
+      { args: Arbitrary.commandLine(known) },
       ({ args }) =>
         Console.consoleWith((console) => {
           const given = args.filter((arg) => !/^--(wizard|completions|version|help)|^-h/.test(arg))

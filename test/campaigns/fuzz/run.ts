@@ -1,6 +1,5 @@
 /**
- * Fuzz: `npm run fuzz -- [--minutes N] [--seed S] [--attacks N] [--most N]`. Attacks upon every port of a pair of real
- * processes.
+ * Fuzz: `npm run fuzz -- [--minutes N] [--seed S] [--attacks N] [--most N]`. Attacks upon every port of a pair of real processes.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Logger } from "effect"
@@ -39,7 +38,7 @@ play(options, (line) => process.stderr.write(`${line}\n`)).pipe(
       ...roles.flatMap((role) => [
         `${role}: ${memory[role].map(Math.round).join(" -> ")} MiB, ${files[role].join(" -> ")} open files`
       ]),
-      "lines of the logs, without numbers:",
+      "log lines, without numbers:",
       ...[...lines].sort(([, a], [, b]) => b - a).map(([line, count]) => `${String(count).padStart(7)}  ${line}`)
     ].join("\n"))
   }),

@@ -1,5 +1,5 @@
 /**
- * ZMTP by hand, for those who do not keep to it.
+ * ZMTP by hand, also invalid ZMTP.
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
@@ -16,7 +16,7 @@ export const greeting = greetingOf("NULL")
 
 const flags = { more: 1, long: 2, command: 4 } as const
 
-/** The head of a frame, of whatever length it claims to have. */
+/** The head of a frame that claims a length. */
 export const head = (length: number, flag: number): Buffer => {
   if (length < 256) {
     return Buffer.from([flag, length])
@@ -41,7 +41,7 @@ const property = (name: string, value: string): Buffer =>
     Buffer.from(value)
   ])
 
-/** What a socket of a type says after the greeting. */
+/** The READY command of a socket type. */
 export const ready = (type: string): Buffer => {
   const body = Buffer.concat([Buffer.from([5]), Buffer.from("READY"), property("Socket-Type", type)])
   return Buffer.concat([head(body.length, flags.command), body])
@@ -52,21 +52,21 @@ export const subscribe = (topic: Buffer): Buffer => frame(Buffer.concat([Buffer.
 
 export const portOf = (endpoint: string): number => Number(new URL(endpoint).port)
 
-/** Errors are no news here. */
+/** Errors are ignored: the event `close` follows them. */
 const happens = (socket: net.Socket, event: string): Promise<void> =>
   new Promise((resolve) => socket.once(event, () => resolve()))
 
 /** A connection that is made by hand. */
 export interface Raw {
-  /** Writes, and waits until it has left this process or the connection is gone. Tells whether it is there. */
+  /** Writes, and waits until the bytes have left this process or the connection is closed. Returns whether it is open. */
   readonly write: (bytes: Buffer) => Effect.Effect<boolean>
-  /** Waits until the other side has closed. */
+  /** Waits until the connection is closed. */
   readonly closed: Effect.Effect<void>
   readonly isClosed: () => boolean
   readonly reset: Effect.Effect<void>
 }
 
-/** Connects to an endpoint of tcp, as long as the scope lasts. */
+/** Connects to a tcp endpoint. The connection is closed with the scope. */
 export const connect = (endpoint: string): Effect.Effect<Raw, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -90,6 +90,6 @@ export const connect = (endpoint: string): Effect.Effect<Raw, never, Scope.Scope
     reset: Effect.sync(() => void socket.resetAndDestroy())
   })))
 
-/** A connection that has said who it is. */
+/** A connection with a complete handshake. */
 export const introduced = (endpoint: string, type = "DEALER"): Effect.Effect<Raw, never, Scope.Scope> =>
   Effect.tap(connect(endpoint), (raw) => raw.write(Buffer.concat([greeting, ready(type)])))

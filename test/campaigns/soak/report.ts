@@ -1,9 +1,9 @@
 /**
- * What is told of a soak.
+ * The report of a soak.
  */
 import type { Role } from "../../support/processes.ts"
 import { roles } from "../../support/processes.ts"
-import type { Look, Options, Result, Sample } from "./soak.ts"
+import type { Options, Result, Sample, Usage } from "./soak.ts"
 import { plot, trendOf } from "./trend.ts"
 
 const cell = (value: number): string =>
@@ -18,7 +18,7 @@ const head = [
   ...["primary", "backup"].flatMap((role) => [`${role[0]} MiB`, `${role[0]} files`, `${role[0]} fibers`])
 ].map((name) => name.padStart(8)).join(" ")
 
-const of = (role: Role, figure: keyof Look) => ({ servers }: Sample): number => servers[role][figure]
+const of = (role: Role, figure: keyof Usage) => ({ servers }: Sample): number => servers[role][figure]
 
 export const row = (sample: Sample): string =>
   [
@@ -30,23 +30,23 @@ export const row = (sample: Sample): string =>
     ...roles.flatMap((role) => (["memory", "files", "fibers"] as const).map((figure) => sample.servers[role][figure]))
   ].map(cell).join(" ")
 
-/** Every so many samples there is a row. */
+/** The number of rows of the table. */
 const rows = 20
 
-/** What was before a process has found its size says nothing about what comes. */
+/** The share of samples at the beginning that are not judged: a process grows until it is warm. */
 const warmUp = 0.2
 
-/** Of the primary, which is one process all the time, and was warm by then. */
-const trendOfPrimary = (samples: ReadonlyArray<Sample>, figure: keyof Look) =>
+/** The trend of the primary, which is one process throughout the run. */
+const trendOfPrimary = (samples: ReadonlyArray<Sample>, figure: keyof Usage) =>
   trendOf(
     samples.slice(Math.floor(samples.length * warmUp))
       .map((sample) => [sample.seconds / 3600, sample.servers.primary[figure]] as const)
       .filter(([, value]) => Number.isFinite(value))
   )
 
-const tellTrend = (name: string, samples: ReadonlyArray<Sample>, figure: keyof Look): string => {
+const formatTrend = (name: string, samples: ReadonlyArray<Sample>, figure: keyof Usage): string => {
   const { margin, slope } = trendOfPrimary(samples, figure)
-  const verdict = Math.abs(slope) <= margin ? "not to be told from 0" : slope > 0 ? "it grows" : "it shrinks"
+  const verdict = Math.abs(slope) <= margin ? "not distinguishable from 0" : slope > 0 ? "it grows" : "it shrinks"
   return `${name}: ${slope.toFixed(1)} +- ${margin.toFixed(1)} an hour: ${verdict}`
 }
 
@@ -70,7 +70,7 @@ export const text = (options: Options, result: Result): string => {
   return [
     `soak of ${options.minutes} minutes, seed ${options.seed}, ${options.users} users`,
     `${answers} right answers, ${wrong.length} wrong ones, ${lost.length} requests lost, ` +
-    `${exits.length} exits that nobody asked for; the pair is ${isWhole ? "" : "not "}whole in the end`,
+    `${exits.length} unexpected exits; the pair is ${isWhole ? "" : "not "}whole at the end`,
     `${attacks} attacks; ${Object.entries(disturbances).map(([kind, count]) => `${kind}: ${count}`).join(", ")}`,
     "",
     head,
@@ -84,10 +84,10 @@ export const text = (options: Options, result: Result): string => {
       }`
     }),
     "",
-    "of the primary, without the first fifth, a straight line with its margin of 95 %:",
-    `  ${tellTrend("MiB", samples, "memory")}`,
-    `  ${tellTrend("files", samples, "files")}`,
-    `  ${tellTrend("fibers", samples, "fibers")}`,
+    "primary, without the first fifth: slope of a straight line, with its margin at 95 %:",
+    `  ${formatTrend("MiB", samples, "memory")}`,
+    `  ${formatTrend("files", samples, "files")}`,
+    `  ${formatTrend("fibers", samples, "fibers")}`,
     ...[...wrong, ...lost].slice(0, 20).map((fault) => `  ${fault}`),
     ...exits.map(({ how, role, stderr }) => `  ${role} has ended: ${how} ${stderr}`)
   ].join("\n")

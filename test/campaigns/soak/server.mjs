@@ -1,5 +1,5 @@
-// A server of the library whose handler is an effect, which tells how many fibers it has: the arguments of `bstar`, --http and
-// --peer-http among them. Orders need the token `soak`.
+// A server of the library whose handler is an effect, with metrics of its fibers. It has the arguments of `bstar`, such as --http
+// and --peer-http. Commands need the token `soak`.
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Logger, Redacted, RuntimeFlags } from "effect"
 import { BinaryStar, Zmq } from "effect-binary-star"
@@ -24,7 +24,7 @@ const { values } = parseArgs({
 const { frontend, heartbeat, http, peer, policy, state } = values
 const options = {
   ...{ role: values.p ? "primary" : "backup", policy, frontend, stateEndpoint: state, peerEndpoint: peer, heartbeat },
-  // So small that abuse comes to it.
+  // So small that the abuse reaches the limits.
   ...{ maxMemory: 256, handshakeTimeout: "1 second", ping: "2 seconds" }
 }
 

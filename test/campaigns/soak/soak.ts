@@ -1,5 +1,5 @@
 /**
- * A pair that works for long: users, failovers and abuse together, and a look at both servers now and then.
+ * A pair under load for a long time: users, failovers and abuse together, and samples of both servers.
  */
 import { Effect, FastCheck, Schedule, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
@@ -8,7 +8,7 @@ import * as proc from "../../bench/proc.ts"
 import type { Role } from "../../support/processes.ts"
 import { freeEndpoints, other, roles } from "../../support/processes.ts"
 import { percentile } from "../chaos/history.ts"
-import type { Pair, UnaskedExit } from "../chaos/nodes.ts"
+import type { Pair, UnexpectedExit } from "../chaos/nodes.ts"
 import { activeOf, makePair, whole } from "../chaos/nodes.ts"
 import { makeUsers } from "../chaos/users.ts"
 import { attack, carryOut } from "../fuzz/attacks.ts"
@@ -19,23 +19,23 @@ export interface Options {
   readonly minutes: number
   readonly seed: number
   readonly users: number
-  /** From one disturbance, and from one attack, to the next. */
+  /** The time between two disturbances, and between two attacks. */
   readonly disturbMillis: number
   readonly attackMillis: number
 }
 
-/** How a server was at one moment: MiB, files and fibers. */
-export interface Look {
+/** Memory in MiB, open files and fibers of a server at one time. */
+export interface Usage {
   readonly incarnation: number
   readonly memory: number
   readonly files: number
   readonly fibers: number
 }
 
-/** What was seen in one part of the time. */
+/** The figures of one part of the run. */
 export interface Sample {
   readonly seconds: number
-  readonly servers: { readonly [R in Role]: Look }
+  readonly servers: { readonly [R in Role]: Usage }
   readonly answers: number
   /** Of the users' requests, in milliseconds. */
   readonly p50: number
@@ -46,10 +46,10 @@ export interface Sample {
 export interface Result {
   readonly samples: ReadonlyArray<Sample>
   readonly answers: number
-  /** Requests that were answered with something else, and that were not answered. */
+  /** Requests with a wrong answer, and requests without an answer. */
   readonly wrong: ReadonlyArray<string>
   readonly lost: ReadonlyArray<string>
-  readonly exits: ReadonlyArray<UnaskedExit>
+  readonly exits: ReadonlyArray<UnexpectedExit>
   readonly disturbances: { readonly [kind: string]: number }
   readonly attacks: number
   readonly isWhole: boolean
@@ -60,9 +60,9 @@ const heartbeatMillis = 250
 /** Longer than two heartbeats. */
 const stopMillis = 800
 
-const limitMillis = 20_000
+const limitMillis = 60_000
 
-/** How many samples there are at the most. */
+/** The largest number of samples. */
 const samples = 120
 
 const server = path.join(import.meta.dirname, "server.mjs")
@@ -85,7 +85,7 @@ const start = Effect.gen(function*() {
   return { pair, http }
 })
 
-const ask = (port: number, path: string, init: RequestInit = {}): Effect.Effect<string> =>
+const send = (port: number, path: string, init: RequestInit = {}): Effect.Effect<string> =>
   Effect.promise(() =>
     fetch(`http://127.0.0.1:${port}${path}`, { ...init, signal: AbortSignal.timeout(5000) }).then(
       (response) => response.text(),
@@ -98,18 +98,18 @@ const fibersIn = (metrics: string): number => {
   return found.length === 0 ? NaN : found.reduce((sum, [, count]) => sum + Number(count), 0)
 }
 
-const look = (pair: Pair, http: Http, role: Role): Effect.Effect<Look> =>
-  Effect.map(ask(http[role], "/metrics"), (metrics) => {
+const usageOf = (pair: Pair, http: Http, role: Role): Effect.Effect<Usage> =>
+  Effect.map(send(http[role], "/metrics"), (metrics) => {
     const node = pair.nodes[role]
     return {
       incarnation: node.incarnation(),
-      memory: unlessGone(() => proc.residentMebibytes(node.pid())),
-      files: unlessGone(() => proc.openFiles(node.pid())),
+      memory: ifRunning(() => proc.residentMebibytes(node.pid())),
+      files: ifRunning(() => proc.openFiles(node.pid())),
       fibers: fibersIn(metrics)
     }
   })
 
-const unlessGone = (figure: () => number): number => {
+const ifRunning = (figure: () => number): number => {
   try {
     return figure()
   } catch {
@@ -117,8 +117,8 @@ const unlessGone = (figure: () => number): number => {
   }
 }
 
-/** The primary lives as long as all this lasts, so that its memory can be watched; its peer has to die now and then. */
-const kinds = ["switchover", "stop the active one", "switchover", "kill the backup", "stop the backup"] as const
+/** The primary is never killed, so that its memory can be measured from beginning to end. */
+const kinds = ["switchover", "stop the active server", "switchover", "kill the backup", "stop the backup"] as const
 
 const disturb = (pair: Pair, http: Http, kind: typeof kinds[number]) =>
   Effect.gen(function*() {
@@ -131,13 +131,13 @@ const disturb = (pair: Pair, http: Http, kind: typeof kinds[number]) =>
       )
     switch (kind) {
       case "switchover":
-        yield* ask(http[active], "/switchover", {
+        yield* send(http[active], "/switchover", {
           method: "POST",
           headers: { authorization: "Bearer soak", "content-type": "application/json" },
           body: JSON.stringify({ reason: "soak" })
         })
         return
-      case "stop the active one":
+      case "stop the active server":
         return yield* stop(active)
       case "stop the backup":
         return yield* stop("backup")
@@ -146,7 +146,7 @@ const disturb = (pair: Pair, http: Http, kind: typeof kinds[number]) =>
     }
   })
 
-export const play = (options: Options, note: (sample: Sample) => void = () => {}): Effect.Effect<Result> =>
+export const play = (options: Options, report: (sample: Sample) => void = () => {}): Effect.Effect<Result> =>
   Effect.gen(function*() {
     const { http, pair } = yield* start
     const users = yield* makeUsers(pair, options.users)
@@ -181,7 +181,7 @@ export const play = (options: Options, note: (sample: Sample) => void = () => {}
     const began = performance.now()
     const period = Math.max(1000, options.minutes * 60_000 / samples)
     const takeSample = Effect.gen(function*() {
-      const [primary, backup] = yield* Effect.all([look(pair, http, "primary"), look(pair, http, "backup")])
+      const [primary, backup] = yield* Effect.all([usageOf(pair, http, "primary"), usageOf(pair, http, "backup")])
       const { requests } = users.take()
       for (const { fault } of requests) {
         if (fault !== undefined) {
@@ -200,7 +200,7 @@ export const play = (options: Options, note: (sample: Sample) => void = () => {}
       }
       taken.push(sample)
       pair.takeLines()
-      note(sample)
+      report(sample)
     })
     yield* Effect.repeat(
       takeSample,

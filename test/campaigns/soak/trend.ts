@@ -1,16 +1,15 @@
 /**
- * What can be said of figures over time: pure functions.
+ * Trends of figures over time: pure functions.
  */
 
-/** A straight line through figures: how much it rises in a unit of time, and how far off that may be with a confidence of 95 %. */
+/** The slope of a straight line through figures, per unit of time, and its margin at a confidence of 95 %. */
 export interface Trend {
   readonly slope: number
   readonly margin: number
 }
 
 /**
- * Least squares. The margin takes what one figure is off for independent of what the next one is; figures that hang together
- * make the true one larger.
+ * Least squares. The margin assumes independent errors: the real margin of correlated figures is larger.
  */
 export const trendOf = (points: ReadonlyArray<readonly [time: number, figure: number]>): Trend => {
   const count = points.length
@@ -24,7 +23,7 @@ export const trendOf = (points: ReadonlyArray<readonly [time: number, figure: nu
 
 const blocks = "▁▂▃▄▅▆▇█"
 
-/** Figures as a line of blocks, from the smallest to the largest. What is missing is a blank. */
+/** Figures as a line of blocks, from the smallest to the largest. A missing figure is a blank. */
 export const plot = (figures: ReadonlyArray<number>): string => {
   const known = figures.filter(Number.isFinite)
   const [least, most] = [Math.min(...known), Math.max(...known)]

@@ -1,4 +1,4 @@
-// Uses up the descriptors of this process, and tries what needs some. Prints what has become of each.
+// Opens files until no descriptor is left, and then tries operations that need one. Prints their results.
 import { Effect } from "effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -17,7 +17,7 @@ const exhausted = async <A>(use: () => Promise<A>): Promise<A> => {
       open.push(fs.openSync("/dev/null", "r"))
     }
   } catch {
-    // There is no other.
+    // No descriptor is left.
   }
   const result = await use()
   open.forEach((descriptor) => fs.closeSync(descriptor))

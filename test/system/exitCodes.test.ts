@@ -22,102 +22,113 @@ const configuration = 78
 
 const usageLine = /^Usage: bstar \{ -p \| -b \}/m
 
-interface Wrong {
+interface Invalid {
   readonly what: string
   readonly args: ReadonlyArray<string>
   readonly env?: NodeJS.ProcessEnv
   readonly code: number
-  readonly says: RegExp
+  readonly message: RegExp
 }
 
-const wrongs: ReadonlyArray<Wrong> = [
-  { what: "no arguments", args: [], code: usage, says: usageLine },
-  { what: "both roles", args: ["-p", "-b"], code: usage, says: usageLine },
-  { what: "an unknown option", args: ["-p", "--bogus"], code: usage, says: /--bogus/ },
-  { what: "an unknown subcommand", args: ["bogus"], code: usage, says: /client.*fsm.*demo/ },
-  { what: "a bad heartbeat", args: ["-p", "--heartbeat", "soon"], code: configuration, says: /heartbeat.*"soon"/ },
-  { what: "a heartbeat of nothing", args: ["-p", "--heartbeat", "0 millis"], code: configuration, says: /heartbeat/ },
-  { what: "a bad port", args: ["-p", "--frontend", "tcp://*:99999"], code: configuration, says: /frontend.*99999/ },
-  { what: "a state that is no endpoint", args: ["-b", "--state", "5003"], code: configuration, says: /state.*"5003"/ },
+const invalid: ReadonlyArray<Invalid> = [
+  { what: "no arguments", args: [], code: usage, message: usageLine },
+  { what: "both roles", args: ["-p", "-b"], code: usage, message: usageLine },
+  { what: "an unknown option", args: ["-p", "--bogus"], code: usage, message: /--bogus/ },
+  { what: "an unknown subcommand", args: ["bogus"], code: usage, message: /client.*fsm.*demo/ },
+  { what: "a bad heartbeat", args: ["-p", "--heartbeat", "soon"], code: configuration, message: /heartbeat.*"soon"/ },
+  { what: "a heartbeat of zero", args: ["-p", "--heartbeat", "0 millis"], code: configuration, message: /heartbeat/ },
+  { what: "a bad port", args: ["-p", "--frontend", "tcp://*:99999"], code: configuration, message: /frontend.*99999/ },
   {
-    what: "a peer that is everywhere",
+    what: "a state that is not an endpoint",
+    args: ["-b", "--state", "5003"],
+    code: configuration,
+    message: /state.*"5003"/
+  },
+  {
+    what: "a peer with a wildcard",
     args: ["-b", "--peer", "tcp://*:5003"],
     code: configuration,
-    says: /peer.*\*:5003/
+    message: /peer.*\*:5003/
   },
   {
-    what: "two wrong values",
+    what: "two invalid values",
     args: ["-p", "--frontend", "here", "--heartbeat", "soon"],
     code: configuration,
-    says: /frontend.*\n.*heartbeat/
+    message: /frontend.*\n.*heartbeat/
   },
-  { what: "an unknown policy", args: ["-p", "--policy", "bogus"], code: configuration, says: /policy/ },
-  { what: "an unknown log format", args: ["-p", "--log-format", "bogus"], code: configuration, says: /log-format/ },
-  { what: "a bad count", args: ["client", "--count", "many"], code: configuration, says: /count/ },
-  { what: "a bad server", args: ["client", "--server", "here"], code: configuration, says: /server.*"here"/ },
-  { what: "a bad timeout", args: ["client", "--timeout", "soon"], code: configuration, says: /timeout.*"soon"/ },
+  { what: "an unknown policy", args: ["-p", "--policy", "bogus"], code: configuration, message: /policy/ },
+  { what: "an unknown log format", args: ["-p", "--log-format", "bogus"], code: configuration, message: /log-format/ },
+  { what: "a bad count", args: ["client", "--count", "many"], code: configuration, message: /count/ },
+  { what: "a bad server", args: ["client", "--server", "here"], code: configuration, message: /server.*"here"/ },
+  { what: "a bad timeout", args: ["client", "--timeout", "soon"], code: configuration, message: /timeout.*"soon"/ },
   {
     what: "a bad reconnect delay",
     args: ["client", "--legacy", "--reconnect-delay", "soon"],
     code: configuration,
-    says: /reconnect-delay.*"soon"/
+    message: /reconnect-delay.*"soon"/
   },
   {
     what: "a reconnect delay without legacy",
     args: ["client", "--reconnect-delay", "1 second"],
     code: configuration,
-    says: /reconnect-delay.*legacy/
+    message: /reconnect-delay.*legacy/
   },
   {
     what: "a retry-after with legacy",
     args: ["client", "--legacy", "--retry-after", "1 second"],
     code: configuration,
-    says: /retry-after.*legacy/
+    message: /retry-after.*legacy/
   },
   {
     what: "a bad retry-after",
     args: ["client", "--retry-after", "soon"],
     code: configuration,
-    says: /retry-after.*"soon"/
+    message: /retry-after.*"soon"/
   },
-  { what: "a bad drain", args: ["-p", "--drain", "soon"], code: configuration, says: /drain.*"soon"/ },
+  { what: "a bad drain", args: ["-p", "--drain", "soon"], code: configuration, message: /drain.*"soon"/ },
   {
     what: "a bad crash detection",
     args: ["-p", "--crash-detection", "maybe"],
     code: configuration,
-    says: /crash-detection.*"maybe"/
+    message: /crash-detection.*"maybe"/
   },
-  { what: "a bad lone", args: ["-b", "--lone", "never"], code: configuration, says: /lone.*"never"/ },
+  { what: "a bad lone", args: ["-b", "--lone", "never"], code: configuration, message: /lone.*"never"/ },
   {
-    what: "lone serve with the Guide's rules",
+    what: "lone serve with the policy classic",
     args: ["-b", "--lone", "serve"],
     code: configuration,
-    says: /^E: lone: "serve" needs the policy "hardened"\nE: policy: expected "hardened" .*, got "classic"\n$/
+    message: /^E: lone: "serve" needs the policy "hardened"\nE: policy: expected "hardened" .*, got "classic"\n$/
   },
-  { what: "BSTAR_LONE", args: ["-b"], env: { BSTAR_LONE: "serve" }, code: configuration, says: /lone.*\n.*policy/ },
-  { what: "a bad interval", args: ["client", "--interval", "soon"], code: configuration, says: /interval/ },
-  { what: "an unknown format", args: ["fsm", "--format", "bogus"], code: configuration, says: /format/ },
-  { what: "BSTAR_POLICY", args: ["-p"], env: { BSTAR_POLICY: "bogus" }, code: configuration, says: /BSTAR_POLICY/ },
+  { what: "BSTAR_LONE", args: ["-b"], env: { BSTAR_LONE: "serve" }, code: configuration, message: /lone.*\n.*policy/ },
+  { what: "a bad interval", args: ["client", "--interval", "soon"], code: configuration, message: /interval/ },
+  { what: "an unknown format", args: ["fsm", "--format", "bogus"], code: configuration, message: /format/ },
+  { what: "BSTAR_POLICY", args: ["-p"], env: { BSTAR_POLICY: "bogus" }, code: configuration, message: /BSTAR_POLICY/ },
   {
     what: "BSTAR_LOG_FORMAT",
     args: ["-p"],
     env: { BSTAR_LOG_FORMAT: "bogus" },
     code: configuration,
-    says: /BSTAR_LOG_FORMAT/
+    message: /BSTAR_LOG_FORMAT/
   },
-  { what: "BSTAR_HEARTBEAT", args: ["-p"], env: { BSTAR_HEARTBEAT: "soon" }, code: configuration, says: /heartbeat/i },
-  { what: "BSTAR_FRONTEND", args: ["-b"], env: { BSTAR_FRONTEND: "here" }, code: configuration, says: /frontend/i },
-  { what: "BSTAR_STATE", args: ["-b"], env: { BSTAR_STATE: "here" }, code: configuration, says: /state/i },
-  { what: "BSTAR_PEER", args: ["-b"], env: { BSTAR_PEER: "here" }, code: configuration, says: /peer/i }
+  {
+    what: "BSTAR_HEARTBEAT",
+    args: ["-p"],
+    env: { BSTAR_HEARTBEAT: "soon" },
+    code: configuration,
+    message: /heartbeat/i
+  },
+  { what: "BSTAR_FRONTEND", args: ["-b"], env: { BSTAR_FRONTEND: "here" }, code: configuration, message: /frontend/i },
+  { what: "BSTAR_STATE", args: ["-b"], env: { BSTAR_STATE: "here" }, code: configuration, message: /state/i },
+  { what: "BSTAR_PEER", args: ["-b"], env: { BSTAR_PEER: "here" }, code: configuration, message: /peer/i }
 ]
 
-describe("what is wrong is said on standard error", () => {
-  for (const { args, code, env, says, what } of wrongs) {
-    it.scopedLive(what, () =>
+describe("errors on standard error", () => {
+  for (const { args, code, env, message, what } of invalid) {
+    it.scopedLive(`exit code ${code}: ${what}`, () =>
       Effect.gen(function*() {
         const process = yield* bstar(args, env)
         assert.deepStrictEqual(yield* process.exit, { code, signal: null })
-        assert.match(process.stderr(), says)
+        assert.match(process.stderr(), message)
         if (code === usage) {
           assert.match(process.stderr(), usageLine)
         }
@@ -125,21 +136,21 @@ describe("what is wrong is said on standard error", () => {
       }))
   }
 
-  it.scopedLive("the port of the frontend is in use, while the peer lives: it ends all the same", () =>
+  it.scopedLive("exit code 1: the port of the frontend is in use, while the peer runs", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const squatter = yield* socket(() => new zmq.Router({ linger: 0 }))
       yield* Effect.promise(() => squatter.bind(at.backup.frontend))
       const peer = yield* bstar([...serverArgs("primary", at, "400 millis"), "--policy", "hardened"])
       yield* peer.waitForLine(startLine.primary)
-      for (let time = 0; time < 5; time++) {
+      for (let attempt = 0; attempt < 5; attempt++) {
         const server = yield* bstar([...serverArgs("backup", at, "400 millis"), "--policy", "hardened"])
         assert.deepStrictEqual(yield* server.exit, { code: 1, signal: null })
       }
     }))
 
   for (const taken of ["frontend", "state"] as const) {
-    it.scopedLive(`the port of the ${taken} is in use`, () =>
+    it.scopedLive(`exit code 1: the port of the ${taken} is in use`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const squatter = yield* socket(() => new zmq.Router({ linger: 0 }))
@@ -157,20 +168,20 @@ const readyAsPassive: { readonly [R in Role]: string } = {
   backup: "I: connected to primary (active), ready as passive"
 }
 
-describe("a fatal verdict", () => {
+describe("a fatal verdict of the policy classic", () => {
   for (const role of roles) {
-    it.scopedLive(`dual actives end a ${role} with 3`, () =>
+    it.scopedLive(`exit code 3: dual actives end a ${role}`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const peer = yield* foreignPeer(other(role), at)
         const server = yield* bstar(serverArgs(role, at, "100 millis"))
-        yield* peer.listened
-        // Passive, and then told that the other one restarts: active in either role.
-        yield* peer.say("3")
-        yield* peer.say("1")
+        yield* peer.subscribed
+        // It becomes passive. Then its peer restarts, and it becomes active in either role.
+        yield* peer.publish("3")
+        yield* peer.publish("1")
         const ready = yield* server.waitForLine("I: primary (passive) is restarting, ready as active")
-        yield* peer.hear("3")
-        yield* peer.say("3")
+        yield* peer.receive("3")
+        yield* peer.publish("3")
         assert.deepStrictEqual(yield* server.exit, { code: 3, signal: null })
         assert.strictEqual(server.stderr(), "")
         assert.deepStrictEqual(server.lines, [
@@ -182,15 +193,15 @@ describe("a fatal verdict", () => {
         ])
       }))
 
-    it.scopedLive(`dual passives end a ${role} with 4`, () =>
+    it.scopedLive(`exit code 4: dual passives end a ${role}`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const peer = yield* foreignPeer(other(role), at)
         const server = yield* bstar(serverArgs(role, at, "100 millis"))
-        yield* peer.listened
-        yield* peer.say("3")
-        yield* peer.hear("4")
-        yield* peer.say("4")
+        yield* peer.subscribed
+        yield* peer.publish("3")
+        yield* peer.receive("4")
+        yield* peer.publish("4")
         assert.deepStrictEqual(yield* server.exit, { code: 4, signal: null })
         assert.strictEqual(server.stderr(), "")
         assert.deepStrictEqual(server.lines, [
@@ -212,30 +223,30 @@ const environmentOf = (role: Role, at: Effect.Effect.Success<typeof freeEndpoint
 
 describe("settings", () => {
   for (const role of roles) {
-    it.scopedLive(`a ${role} takes them from the environment`, () =>
+    it.scopedLive(`settings: a ${role} reads them from the environment`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const peer = yield* foreignPeer(other(role), at)
         const server = yield* bstar([`--${role}`], environmentOf(role, at))
-        // The peer that it listens to ...
-        yield* peer.listened
-        // A connection on which nothing comes is made anew, so that a word may get lost.
-        const saying = yield* Effect.fork(Effect.forever(Effect.delay(peer.say("3"), "20 millis")))
+        // BSTAR_PEER.
+        yield* peer.subscribed
+        // The server reconnects when it receives nothing, so that one heartbeat may be lost.
+        const heartbeats = yield* Effect.fork(peer.heartbeats("3"))
         yield* server.waitForLine(/ready as passive$/)
-        yield* Fiber.interrupt(saying)
-        yield* peer.say("2")
+        yield* Fiber.interrupt(heartbeats)
+        yield* peer.publish("2")
         yield* server.waitForLine("I: backup (passive) is restarting, ready as active")
-        // ... the frontend that it serves ...
+        // BSTAR_FRONTEND.
         const client = yield* dealer(at[role].frontend)
-        yield* client.ask("anybody?")
-        yield* client.replies.find(({ frames }) => frames.join() === "anybody?")
-        // ... and its own state, at its own pace: twenty times the default, of which half is enough here.
-        const [first, ...rest] = yield* peer.heard.more(10)
-        assert.isBelow((rest.at(-1)!.at - first!.at) / rest.length, 500)
+        yield* client.request("hello")
+        yield* client.replies.find(({ frames }) => frames.join() === "hello")
+        // BSTAR_STATE and BSTAR_HEARTBEAT: a twentieth of the default of one second.
+        const [first, ...rest] = yield* peer.received.more(10)
+        assert.isBelow((rest.at(-1)!.at - first!.at) / rest.length, 1000)
       }))
   }
 
-  it.scopedLive("what is typed wins over the environment", () =>
+  it.scopedLive("settings: an option wins over the environment", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const server = yield* bstar(
@@ -252,7 +263,7 @@ describe("settings", () => {
       yield* server.waitForLine(startLine.primary)
     }))
 
-  it.scopedLive("a client takes them from the environment", () =>
+  it.scopedLive("settings: a client reads them from the environment", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const server = yield* bstar(serverArgs("primary", at, "100 millis"))
@@ -278,15 +289,15 @@ describe("settings", () => {
     { from: "the environment", args: [], env: { BSTAR_LOG_FORMAT: "json" } }
   ]
   for (const { args, env, from } of formats) {
-    it.scopedLive(`one JSON object a line, asked for by ${from}`, () =>
+    it.scopedLive(`settings: the log has one JSON object a line, by ${from}`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const peer = yield* foreignPeer("backup", at)
         const server = yield* bstar([...serverArgs("primary", at, "100 millis"), ...args], env)
-        yield* peer.listened
-        yield* peer.say("2")
+        yield* peer.subscribed
+        yield* peer.publish("2")
         yield* server.waitForLine(/ready as active/)
-        yield* peer.say("3")
+        yield* peer.publish("3")
         assert.deepStrictEqual(yield* server.exit, { code: 3, signal: null })
         const entries = server.lines.map((line) => JSON.parse(line))
         assert.deepStrictEqual(entries.map(({ logLevel, message }) => [logLevel, message]), [
@@ -300,8 +311,8 @@ describe("settings", () => {
   }
 })
 
-describe("what it tells about itself", () => {
-  it.scopedLive("--version", () =>
+describe("version and help", () => {
+  it.scopedLive("--version prints the version of the package", () =>
     Effect.gen(function*() {
       const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
       const process = yield* bstar(["--version"])
@@ -313,7 +324,7 @@ describe("what it tells about itself", () => {
   const helps = [
     {
       args: ["--help"],
-      words: [
+      texts: [
         ...["--primary", "-p", "--backup", "-b", "--frontend", "--state", "--peer", "--heartbeat", "--policy"],
         ...["--log-format", "tcp://*:5001", "tcp://*:5002", "tcp://*:5003", "tcp://*:5004", "tcp://localhost:5003"],
         ...["tcp://localhost:5004", "1 second", "BSTAR_FRONTEND", "BSTAR_STATE", "BSTAR_PEER", "BSTAR_HEARTBEAT"],
@@ -332,7 +343,7 @@ describe("what it tells about itself", () => {
     },
     {
       args: ["client", "--help"],
-      words: [
+      texts: [
         ...[
           "--server",
           "--timeout",
@@ -348,15 +359,15 @@ describe("what it tells about itself", () => {
         ...["BSTAR_SERVERS", "BSTAR_TIMEOUT", "BSTAR_RECONNECT_DELAY", "BSTAR_INTERVAL", "BSTAR_COUNT"]
       ]
     },
-    { args: ["fsm", "--help"], words: ["--format", "table", "mermaid", "json"] }
+    { args: ["fsm", "--help"], texts: ["--format", "table", "mermaid", "json"] }
   ]
-  for (const { args, words } of helps) {
-    it.scopedLive(args.join(" "), () =>
+  for (const { args, texts } of helps) {
+    it.scopedLive(`${args.join(" ")} names every option`, () =>
       Effect.gen(function*() {
         const process = yield* bstar(args)
         assert.deepStrictEqual(yield* process.exit, { code: 0, signal: null })
         const text = process.stdout()
-        assert.deepStrictEqual(words.filter((word) => !text.includes(word)), [])
+        assert.deepStrictEqual(texts.filter((name) => !text.includes(name)), [])
         assert.strictEqual(process.stderr(), "")
       }))
   }

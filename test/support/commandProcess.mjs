@@ -1,19 +1,19 @@
-// A command for `bstar run`: notes when it starts, that it lives, every 5 ms, and when it is asked to end.
+// A command for `bstar run`. It records its start, every 5 ms that it is alive, and SIGTERM.
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 
 const [, self, log, ...traits] = process.argv
 const group = process.env.CHILD_GROUP ?? String(process.pid)
-const note = (what) => fs.appendFileSync(log, `${what} ${group} ${process.hrtime.bigint()}\n`)
+const record = (what) => fs.appendFileSync(log, `${what} ${group} ${process.hrtime.bigint()}\n`)
 
 process.on("SIGTERM", () => {
-  note("asked")
+  record("terminated")
   if (!traits.includes("stubborn")) {
     process.exit(0)
   }
 })
-note("start")
-setInterval(() => note("alive"), 5)
+record("start")
+setInterval(() => record("alive"), 5)
 if (traits.includes("parent")) {
   spawn(process.execPath, [self, log, "stubborn"], { env: { ...process.env, CHILD_GROUP: group }, stdio: "inherit" })
 }
