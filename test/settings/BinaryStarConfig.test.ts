@@ -106,7 +106,10 @@ describe("BinaryStarConfig", () => {
     [["true", true], ["off", false], ["policy", undefined]] as const
   )("takes crash detection from the environment: %s", ([text, expected]) =>
     Effect.gen(function*() {
-      const variables = [["BSTAR_ROLE", "backup"], ["BSTAR_POLICY", "classic"], ["BSTAR_CRASH_DETECTION", text]] as const
+      const variables = [["BSTAR_ROLE", "backup"], ["BSTAR_POLICY", "classic"], [
+        "BSTAR_CRASH_DETECTION",
+        text
+      ]] as const
       assert.strictEqual((yield* fromEnvironment(variables)).crashDetection, expected)
     }))
 
