@@ -83,7 +83,7 @@ export class ServerSession {
   beginStop(): void {
     this.#isStopping = true
     const { calls, waiters } = this.#calls.abandonStreams()
-    this.#settle(waiters, ControlFrame.unknown)
+    this.#complete(waiters, ControlFrame.unknown)
     this.#interruptAll(calls)
   }
 
@@ -94,7 +94,7 @@ export class ServerSession {
   tick(): void {
     this.#seconds++
     const { calls, clients, polls } = this.#calls.expire(this.#seconds, this.#isStopping)
-    this.#settle(polls, ControlFrame.stillRunning)
+    this.#complete(polls, ControlFrame.stillRunning)
     this.#interruptAll(calls)
     this.#disconnect(clients)
     this.#notify()
@@ -138,7 +138,7 @@ export class ServerSession {
         const call = client.calls.get(response.requestId)
         if (call?.phase === "Running") {
           const encoded = this.#codecOf(client).encodeResponse(response)
-          this.#settle(this.#calls.onChunk(call, encoded), encoded)
+          this.#complete(this.#calls.onChunk(call, encoded), encoded)
         }
         return
       }
@@ -153,7 +153,7 @@ export class ServerSession {
       case "Defect": {
         const encoded = this.#codecOf(client).encodeResponse(response)
         const { streams, waiters } = this.#calls.onDefect(client, encoded)
-        this.#settle(waiters, encoded)
+        this.#complete(waiters, encoded)
         this.#interruptAll(streams)
         this.#notify()
         return
@@ -258,7 +258,7 @@ export class ServerSession {
   }
 
   #end(call: Call, response: Frames.Input): void {
-    this.#settle(this.#calls.onEnd(call, response), response)
+    this.#complete(this.#calls.onEnd(call, response), response)
     this.#notify()
   }
 
@@ -308,7 +308,7 @@ export class ServerSession {
     }
   }
 
-  #settle(waiters: ReadonlyArray<Waiter>, response: Frames.Input): void {
+  #complete(waiters: ReadonlyArray<Waiter>, response: Frames.Input): void {
     for (const waiter of waiters) {
       waiter(Exit.succeed(response))
     }
