@@ -1,6 +1,6 @@
 /**
- * A process that does to a status server what it should not mind: for each message with a port, one round of it. The
- * connections of a round stay until the next.
+ * A process that abuses a status server: one round for each message with a port. The connections of a round stay open until the
+ * next round.
  */
 import * as net from "node:net"
 
@@ -8,7 +8,7 @@ const body = Buffer.alloc(10_000_000, "x")
 
 let held: Array<net.Socket> = []
 
-/** Errors are no news here. */
+/** Errors are ignored. */
 const happens = (socket: net.Socket, event: string) => new Promise((resolve) => socket.once(event, resolve))
 
 const connect = async (port: number, text: string | Buffer = ""): Promise<net.Socket> => {

@@ -1,12 +1,12 @@
 /**
- * How long a client waits for its answer whose server has just been killed.
+ * Measures how long a client waits for an answer after its server was killed.
  */
 import { Effect, Logger } from "effect"
 import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as Curve from "../../src/security/Curve.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 
-/** Asks once, has the server that answers killed, asks again, and gives the milliseconds until that is answered. */
+/** Sends a request, kills the server that answers it, and sends another one. Returns the milliseconds until its answer. */
 export const failover = (
   servers: ReadonlyArray<string>,
   keys: string | undefined,
@@ -14,7 +14,7 @@ export const failover = (
 ): Promise<number> =>
   Effect.gen(function*() {
     const { request } = yield* BinaryStarClient.make({ servers })
-    // By then compilers are warm.
+    // The code is compiled by then.
     for (let i = 0; i < 500; i++) {
       yield* request("before")
     }

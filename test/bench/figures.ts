@@ -1,9 +1,9 @@
 /**
- * Figures and how they are shown. NaN stands for a figure that there is not.
+ * Figures and their format. NaN is an absent figure.
  */
 import type { Name } from "./servers.ts"
 
-/** What was measured of each of those that are compared, round by round. */
+/** The results of both sides, by round. */
 export type Rounds<A> = { readonly [N in Name]: ReadonlyArray<A> }
 
 /** One line of the table. */
@@ -24,7 +24,7 @@ export const median = (values: ReadonlyArray<number>): number => {
 }
 
 /**
- * Medians, and the median of the ratios of each round: what disturbs the machine disturbs both servers of a round, and is
+ * Medians, and the median of the ratios of each round: a disturbance of the machine affects both servers of a round, and is
  * divided out.
  */
 export const row = <A>(what: string, rounds: Rounds<A>, figure: (a: A) => number): Row => {
@@ -41,7 +41,7 @@ export const row = <A>(what: string, rounds: Rounds<A>, figure: (a: A) => number
   }
 }
 
-/** A line for something that the plain loop does not do. */
+/** A row without a plain side. */
 export const lonelyRow = (what: string, project: ReadonlyArray<number>, pick = median): Row => ({
   what,
   project: pick(project),

@@ -1,6 +1,6 @@
 /**
- * A preload script (`node --import`) that measures what a server allocates in V8's heap. On each message it answers with the bytes
- * that were allocated since the message before: what every garbage collection freed, and the growth of the heap.
+ * A preload script (`node --import`) that measures what a server allocates in V8's heap. It replies to each message with the bytes
+ * that were allocated since the one before: what the garbage collections freed, and the growth of the heap.
  */
 import { GCProfiler, getHeapStatistics } from "node:v8"
 
@@ -21,5 +21,5 @@ process.on("message", () => {
   profiler.start()
   before = usedBytes()
 })
-// Whoever measures ends this process. The channel must not keep it alive.
+// The benchmark ends this process. The channel must not keep it alive.
 process.channel.unref()

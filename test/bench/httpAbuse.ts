@@ -1,6 +1,6 @@
 /**
- * Everything that a status server has to withstand at once, against a real pair: how late heartbeats are, and how long a
- * health check takes. `npx tsx test/bench/httpAbuse.ts [SECONDS]` after `npm run build`.
+ * All abuse of a status server at once, against a real pair: the delay of heartbeats, and the duration of a health
+ * check. `npx tsx test/bench/httpAbuse.ts [SECONDS]` after `npm run build`.
  */
 import { type ChildProcess, fork, spawn } from "node:child_process"
 import { once } from "node:events"

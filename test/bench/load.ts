@@ -1,8 +1,8 @@
 /**
- * The load: a process of its own that does one job at a time, as told by the benchmark.
+ * The load: a process that runs one job of the benchmark at a time.
  *
- * A client in Node needs about as much CPU for a message as a server. So everything that can be left out is: messages are
- * received in batches, replies are not looked at, and the time is read once a batch.
+ * A client in Node needs about as much CPU for a message as a server. The load therefore omits what it can: messages are received
+ * in batches, replies are not compared, and the time is read once a batch.
  */
 import { Buffer } from "node:buffer"
 import { once } from "node:events"
@@ -12,7 +12,7 @@ import { context, Dealer } from "zeromq"
 import * as Zmtp from "../campaigns/fuzz/zmtp.ts"
 import * as proc from "./proc.ts"
 
-/** What a client needs of CURVE, as the binding calls it. */
+/** The CURVE options of a client, as named by the binding. */
 export interface CurveKeys {
   readonly curvePublicKey: string
   readonly curveSecretKey: string
@@ -25,22 +25,22 @@ export interface Echo {
   readonly endpoint: string
   /** The process whose CPU time is measured. */
   readonly pid: number
-  /** How many bytes a request has. Defaults to 32. */
+  /** The size of a request in bytes. Defaults to 32. */
   readonly bytes?: number
-  /** With which keys, if the server wants any. */
+  /** The keys, if the server requires them. */
   readonly keys?: CurveKeys
   readonly clients: number
   readonly window: number
-  /** Ends after so many seconds ... */
+  /** Ends after this time ... */
   readonly seconds: number
-  /** ... or, if sooner, after so many replies. */
+  /** ... or, if earlier, after this number of replies. */
   readonly requests: number
 }
 
 /** Latencies are in microseconds, CPU times in milliseconds. */
 export interface EchoResult {
   readonly replies: number
-  /** All replies, with those that were not measured. */
+  /** All replies, also those that were not measured. */
   readonly allReplies: number
   readonly seconds: number
   readonly p50: number
@@ -50,7 +50,7 @@ export interface EchoResult {
   readonly loopCpu: number
 }
 
-/** Requests as fast as they can be sent. Nobody reads the replies. */
+/** Requests as fast as they can be sent. The replies are not read. */
 export interface Flood {
   readonly kind: "flood"
   readonly endpoint: string
@@ -58,8 +58,8 @@ export interface Flood {
 }
 
 /**
- * So many requests a second, of which nobody reads the replies. By hand and not through libzmq, so that it takes next to nothing
- * of this machine: an abuser would have his own.
+ * Requests at a fixed rate whose replies are not read. Written by hand and not with libzmq, so that it takes next to no CPU of
+ * this machine: a real abuser has another machine.
  */
 export interface Abuse {
   readonly kind: "abuse"
@@ -76,22 +76,22 @@ export interface FloodResult {
 /** A request as a REQ client sends it. */
 const requestOf = (bytes = 32) => [Buffer.alloc(0), Buffer.alloc(bytes)]
 
-/** How long, in milliseconds, a load goes on before it is measured, so that all the clients take part in it. */
+/** The milliseconds before the measurement begins, so that all clients take part in it. */
 const warmUpMillis = 200
 
-/** Received in one go from one socket at the most. */
+/** The largest batch of one socket. */
 const batchSize = 64
 
 /** Latencies of a second and more are counted as one second. */
 const maxMicros = 1_000_000
 
-/** An echo that takes so long, in milliseconds, has been lost. */
+/** The milliseconds after which an echo is lost. */
 const patienceMillis = 10_000
 
 // A thousand clients are near the 1023 sockets that libzmq allows by default.
 context.maxSockets = 8192
 
-/** Connects and waits for a first reply: from here on the server knows the client. */
+/** Connects and waits for a first reply: the connection is complete then. */
 const connect = async (endpoint: string, request: Array<Buffer>, keys?: CurveKeys): Promise<Dealer> => {
   const socket = new Dealer({ linger: 0, sendTimeout: 0, receiveTimeout: patienceMillis, ...keys })
   socket.connect(endpoint)
@@ -103,12 +103,12 @@ const connect = async (endpoint: string, request: Array<Buffer>, keys?: CurveKey
   return socket
 }
 
-/** Waits for a reply, and takes those that came with it. Gives their number. */
+/** Receives a batch of replies. Returns their number. */
 const receiveBatch = async (socket: Dealer): Promise<number> => {
   socket.receiveTimeout = patienceMillis
   let last = socket.receive()
   await last
-  // A receive with a timeout of 0 that is known to succeed takes no detour through the event loop.
+  // A receive with a timeout of 0 that succeeds does not wait for the event loop.
   socket.receiveTimeout = 0
   let count = 1
   while (count < batchSize && socket.readable) {
@@ -130,7 +130,7 @@ const echo = async (job: Echo): Promise<EchoResult> => {
   let start = 0
   let cpuAtStart = { all: 0, loop: 0 }
   let replies = 0
-  // Each client has had one to connect.
+  // Each client has received one reply to connect.
   let allReplies = job.clients
   let result: Omit<EchoResult, "allReplies"> | undefined
 
@@ -156,7 +156,7 @@ const echo = async (job: Echo): Promise<EchoResult> => {
   }
 
   const run = async (socket: Dealer): Promise<void> => {
-    // Replies come in the order of the requests, so the oldest time belongs to the next reply.
+    // Replies are in the order of the requests: the oldest time is that of the next reply.
     const sentAt = new Float64Array(job.window)
     let oldest = 0
     let inFlight = 0
@@ -192,7 +192,7 @@ const echo = async (job: Echo): Promise<EchoResult> => {
   return { ...result!, allReplies }
 }
 
-/** The value below which the given share of `total` values lies; `counts[v]` says how often there was the value `v`. */
+/** The value below which a share of `total` values lies; `counts[v]` is the number of values `v`. */
 const percentile = (counts: Uint32Array, total: number, share: number): number => {
   let seen = 0
   return counts.findIndex((count) => (seen += count) >= total * share)
@@ -205,7 +205,7 @@ const flood = async (job: Flood): Promise<FloodResult> => {
   const end = start + job.seconds * 1000
   let sent = 0
   while (performance.now() < end) {
-    // Waits until there is room, and then fills it.
+    // Wait for space in the send buffer, then fill it.
     socket.sendTimeout = patienceMillis
     await socket.send(request)
     sent++
@@ -227,10 +227,10 @@ const abuse = async (job: Abuse): Promise<FloodResult> => {
   const cutOff = () => process.exit(1)
   socket.on("close", cutOff)
   socket.write(Buffer.concat([Zmtp.greeting, Zmtp.ready("DEALER")]))
-  // libzmq cuts off who does not wait for what it says of itself. From there on nothing is read.
-  for (let heard = 0; heard <= Zmtp.greeting.length;) {
+  // libzmq disconnects a client that does not read its handshake. After the handshake nothing is read.
+  for (let readCount = 0; readCount <= Zmtp.greeting.length;) {
     await once(socket, "readable")
-    heard += socket.read()?.length ?? 0
+    readCount += socket.read()?.length ?? 0
   }
   const start = performance.now()
   let millis = 0

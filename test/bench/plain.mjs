@@ -1,7 +1,7 @@
 /**
- * What this project is compared with: an echo in the shortest loop that the binding allows.
+ * The plain side of the comparison: an echo in the shortest loop that the binding allows.
  *
- * JavaScript, so that it starts and lives without a compiler in its process, as `bstar` does. Usage: plain.mjs ENDPOINT
+ * It is JavaScript, so that its process contains no compiler, like that of `bstar`. Usage: plain.mjs ENDPOINT
  */
 import { Router } from "zeromq"
 

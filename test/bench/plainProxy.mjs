@@ -1,7 +1,7 @@
 /**
- * What `bstar proxy` is compared with: from clients to workers and back in the shortest loops that the binding allows.
+ * The plain side of `proxy`: from clients to workers and back in the shortest loops that the binding allows.
  *
- * JavaScript for the same reason as plain.mjs. Usage: plainProxy.mjs FRONTEND BACKEND
+ * It is JavaScript for the same reason as plain.mjs. Usage: plainProxy.mjs FRONTEND BACKEND
  */
 import { Dealer, Router } from "zeromq"
 

@@ -1,6 +1,6 @@
 /**
- * One end of the benchmark of RPC, as a process of its own: `rpcPeer.ts server|client plain|primary|backup ENDPOINT...`. The
- * same group, handlers and serialization over a TCP socket, as `@effect/rpc` does it, and over a pair.
+ * A server or client of the RPC benchmark as a process: `rpcPeer.ts server|client plain|primary|backup ENDPOINT...`. The same
+ * group, handlers and serialization over the TCP socket protocol of `@effect/rpc`, and over a pair.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
@@ -15,7 +15,7 @@ import { BinaryStar, BinaryStarClient, Zmq, ZmqClientLink } from "effect-binary-
 import * as BinaryStarRpc from "effect-binary-star/BinaryStarRpc"
 
 export interface Job {
-  /** How many calls are under way at a time, and for how long. */
+  /** The number of pending calls, and the duration. */
   readonly window: number
   readonly seconds: number
 }
@@ -25,7 +25,7 @@ export interface Result {
   /** Latency in microseconds. */
   readonly p50: number
   readonly p99: number
-  /** From one answer to the next, where that was more than 5 ms: when it ended, in milliseconds since 1970, and how long it was. */
+  /** Waits of more than 5 ms between two answers: their end, in milliseconds since 1970, and their length. */
   readonly waits: ReadonlyArray<{ readonly until: number; readonly millis: number }>
 }
 

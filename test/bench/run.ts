@@ -76,7 +76,7 @@ const machine = {
   system: `${os.type()} ${os.release()} ${os.arch()}`,
   node: process.version,
   libzmq: zeromqVersion,
-  // What else this machine was doing.
+  // The load of this machine by other programs.
   loadAverage: Number(os.loadavg()[0]!.toFixed(2))
 }
 

@@ -1,5 +1,5 @@
 /**
- * What is measured. Each scenario starts its own processes and gives lines for the table.
+ * The scenarios. Each starts its own processes and returns rows of the table.
  */
 import { once } from "node:events"
 import * as net from "node:net"
@@ -32,15 +32,15 @@ import {
 } from "./servers.ts"
 
 export interface Options {
-  /** How often everything is measured. */
+  /** The number of rounds. */
   readonly rounds: number
-  /** How long each measurement takes. */
+  /** The duration of each measurement. */
   readonly seconds: number
-  /** How many requests the memory is watched for. */
+  /** The number of requests of `memory`. */
   readonly requests: number
 }
 
-/** Measures both in turns, in the other order in each round, so that nothing depends on who comes first. */
+/** Measures both in turns. The order alternates between rounds. */
 const inTurns = async <A>(rounds: number, measure: (name: Name) => Promise<A>): Promise<Rounds<A>> => {
   const results: { readonly [N in Name]: Array<A> } = { project: [], plain: [] }
   for (let round = 0; round < rounds; round++) {
@@ -68,25 +68,25 @@ const startProxies = async (): Promise<Both> => {
 
 type Shape = Pick<Echo, "clients" | "window"> & Partial<Pick<Echo, "bytes" | "keys" | "seconds" | "requests">>
 
-const ask = (load: Load, server: Server, shape: Shape): Promise<EchoResult> =>
+const send = (load: Load, server: Server, shape: Shape): Promise<EchoResult> =>
   load.echo({
     endpoint: server.frontend,
     pid: server.pid,
-    // What goes to another process is JSON, which has no infinity.
+    // The job is sent as JSON, which has no infinity.
     seconds: Number.MAX_SAFE_INTEGER,
     requests: Number.MAX_SAFE_INTEGER,
     ...shape
   })
 
-/** How long each server is asked before it is measured, so that compilers are warm. */
+/** The load of each server before it is measured, so that its code is compiled. */
 const warmUpSeconds = 2
 
-/** Asks both in turns, after the warm-up. */
-const askInTurns = async (rounds: number, shape: Shape, start = startBoth): Promise<Rounds<EchoResult>> => {
+/** Measures both under load in turns, after the warm-up. */
+const loadInTurns = async (rounds: number, shape: Shape, start = startBoth): Promise<Rounds<EchoResult>> => {
   const load = startLoad()
   const servers = await start()
-  await inTurns(1, (name) => ask(load, servers[name], { ...shape, seconds: warmUpSeconds }))
-  return inTurns(rounds, (name) => ask(load, servers[name], shape))
+  await inTurns(1, (name) => send(load, servers[name], { ...shape, seconds: warmUpSeconds }))
+  return inTurns(rounds, (name) => send(load, servers[name], shape))
 }
 
 const cpuPerRequest = (result: EchoResult) => result.cpu * 1000 / result.replies
@@ -102,18 +102,18 @@ const throughputRows = (results: Rounds<EchoResult>): ReadonlyArray<Row> => [
 const manyRequests = { clients: 10, window: 100 }
 
 const throughput = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
-  throughputRows(await askInTurns(rounds, { ...manyRequests, seconds }))
+  throughputRows(await loadInTurns(rounds, { ...manyRequests, seconds }))
 
 const effects = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
   throughputRows(
-    await askInTurns(rounds, { ...manyRequests, seconds }, async () => ({
+    await loadInTurns(rounds, { ...manyRequests, seconds }, async () => ({
       plain: await startEffect("plain"),
       project: await startEffect("project")
     }))
   )
 
 const proxy = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
-  throughputRows(await askInTurns(rounds, { ...manyRequests, seconds }, startProxies))
+  throughputRows(await loadInTurns(rounds, { ...manyRequests, seconds }, startProxies))
 
 const rpc = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
   const ends = { plain: await startRpc("plain"), project: await startRpc("project") }
@@ -131,22 +131,22 @@ const rpc = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> =>
 }
 
 /**
- * From the signal to the active server until the next answer, while one call is under way all the time. An answer that was on
- * its way may come after the signal, so that it is the longest wait that ended then.
+ * From the signal to the active server until the next answer, with one call pending all the time. An answer that was sent before
+ * may arrive after the signal: the longest wait that ended after the signal counts.
  */
 const rpcFailover = async ({ rounds }: Options): Promise<ReadonlyArray<Row>> => {
   const rows: Array<Row> = []
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const waits: Array<number> = []
     for (let round = 0; round < rounds; round++) {
-      const { ask, end } = await startRpcPair()
-      // Until the two have met.
+      const { call, end } = await startRpcPair()
+      // The pair is connected by then.
       await sleep(2500)
-      const asking = ask({ window: 1, seconds: 2 })
+      const calls = call({ window: 1, seconds: 2 })
       await sleep(1000)
       const at = performance.timeOrigin + performance.now()
       end(signal)
-      const after = (await asking).waits.filter(({ until }) => until > at)
+      const after = (await calls).waits.filter(({ until }) => until > at)
       waits.push(Math.max(...after.map(({ millis, until }) => Math.min(millis, until - at))))
       await stopAll()
     }
@@ -157,7 +157,7 @@ const rpcFailover = async ({ rounds }: Options): Promise<ReadonlyArray<Row>> => 
 }
 
 const latency = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
-  const results = await askInTurns(rounds, { clients: 1, window: 1, seconds })
+  const results = await loadInTurns(rounds, { clients: 1, window: 1, seconds })
   return [
     row("latency p50, us", results, (result) => result.p50),
     row("latency p99, us", results, (result) => result.p99),
@@ -166,18 +166,18 @@ const latency = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>
   ]
 }
 
-/** Requests that are sent for each figure of the garbage. */
+/** The number of requests of each figure of `garbage`. */
 const garbageRequests = 20_000
 
-/** What a server allocates in V8's heap for a request, which its garbage collector has to free. */
+/** The bytes that a server allocates in V8's heap for a request. */
 const garbage = async ({ rounds }: Options): Promise<ReadonlyArray<Row>> => {
   const oneRequest = { clients: 1, window: 1 }
   const load = startLoad()
   const servers = { plain: await startMeasured("plain"), project: await startMeasured("project") }
-  await inTurns(1, (name) => ask(load, servers[name], { ...oneRequest, seconds: warmUpSeconds }))
+  await inTurns(1, (name) => send(load, servers[name], { ...oneRequest, seconds: warmUpSeconds }))
   const results = await inTurns(rounds, async (name) => {
     await servers[name].allocated()
-    const { allReplies } = await ask(load, servers[name], { ...oneRequest, requests: garbageRequests })
+    const { allReplies } = await send(load, servers[name], { ...oneRequest, requests: garbageRequests })
     return await servers[name].allocated() / allReplies
   })
   return [row("garbage per request, KB", results, (bytes) => bytes / 1000)]
@@ -191,7 +191,7 @@ const clients = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>
   const measure = async (name: Name) => {
     const costs: Array<number> = []
     for (const count of counts) {
-      costs.push(cpuPerRequest(await ask(load, servers[name], { clients: count, window: inFlight / count, seconds })))
+      costs.push(cpuPerRequest(await send(load, servers[name], { clients: count, window: inFlight / count, seconds })))
     }
     return costs
   }
@@ -203,31 +203,31 @@ const clients = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>
   ]
 }
 
-/** Listens to the heartbeats of a server, and to a timer in this process: what that is late is the machine's doing. */
-const watchBeats = (state: string, heartbeatMillis: number) => {
-  const beats: Array<number> = []
+/** Records the heartbeats of a server, and the ticks of a timer in this process. The machine causes the delays of the timer. */
+const watchHeartbeats = (state: string, heartbeatMillis: number) => {
+  const heartbeats: Array<number> = []
   const ticks: Array<number> = []
   const subscriber = new Subscriber({ linger: 0 })
   subscriber.subscribe()
   subscriber.connect(state)
   const listening = (async () => {
     for await (const _ of subscriber) {
-      beats.push(performance.now())
+      heartbeats.push(performance.now())
     }
   })()
   const timer = setInterval(() => ticks.push(performance.now()), heartbeatMillis)
   return {
-    /** The largest delays while something goes on. */
+    /** The largest delays while `work` runs. */
     during: async <A>(work: () => Promise<A>) => {
-      await untilLater(beats, performance.now())
+      await untilLater(heartbeats, performance.now())
       const start = performance.now()
       const result = await work()
       const end = performance.now()
-      await untilLater(beats, end)
+      await untilLater(heartbeats, end)
       await untilLater(ticks, end)
       return {
         result,
-        delay: largestGap(beats, start, end) - heartbeatMillis,
+        delay: largestGap(heartbeats, start, end) - heartbeatMillis,
         noise: largestGap(ticks, start, end) - heartbeatMillis
       }
     },
@@ -253,7 +253,7 @@ const flood = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
   const [frontend, state, peer] = await freeEndpoints()
   await startMember("primary", { frontend, state, peer }, ["--heartbeat", `${heartbeatMillis} millis`])
   const load = startLoad()
-  const watch = watchBeats(state, heartbeatMillis)
+  const watch = watchHeartbeats(state, heartbeatMillis)
   const results: Array<{ readonly rate: number; readonly delay: number; readonly noise: number }> = []
   for (let round = 0; round < rounds; round++) {
     const { delay, noise, result } = await watch.during(() => load.flood({ endpoint: frontend, seconds: seconds * 2 }))
@@ -263,7 +263,7 @@ const flood = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
   return [lonelyRow("requests sent a second", results.map(({ rate }) => rate)), ...delayRows(results)]
 }
 
-/** In turns with keys, which is the project's column, and without. */
+/** In turns with keys, in the column of this project, and without keys. */
 const curve = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
   const keys = await makeKeys()
   const load = startLoad()
@@ -273,7 +273,7 @@ const curve = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
   }
   const servers = { plain: await startOne([]), project: await startOne(["--keys", keys.directory]) }
   const measure = (name: Name) =>
-    ask(load, servers[name], {
+    send(load, servers[name], {
       ...manyRequests,
       bytes: 64,
       seconds,
@@ -288,7 +288,7 @@ const curve = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
     const options = ["--policy", "hardened", ...(name === "project" ? ["--keys", keys.directory] : [])]
     const primary = await startMember("primary", { frontend, state, peer: otherState }, options)
     const backup = await startMember("backup", { frontend: otherFrontend, state: otherState, peer: state }, options)
-    // By then the two have found each other.
+    // The pair is connected by then.
     await sleep(3000)
     const client = name === "project" ? path.join(keys.directory, "client-load") : undefined
     const wait = await failover([frontend, otherFrontend], client, () => kill(primary))
@@ -298,7 +298,7 @@ const curve = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
   return [...rows, row("kill -9 of the active server: wait for an answer, ms", waits, (wait) => wait)]
 }
 
-/** What one client that sends 100,000 messages a second, and reads nothing, does to four others, and to the server. */
+/** The effect of a client that sends 100,000 messages a second and reads nothing, on four others and on the server. */
 const abuse = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
   const heartbeatMillis = 100
   const [forPlain, frontend, state, peer] = await freeEndpoints()
@@ -307,10 +307,10 @@ const abuse = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
     project: await startMember("primary", { frontend, state, peer }, ["--heartbeat", `${heartbeatMillis} millis`])
   }
   const [load, abuser] = [startLoad(), startLoad()]
-  const watch = watchBeats(state, heartbeatMillis)
+  const watch = watchHeartbeats(state, heartbeatMillis)
   const measure = async (name: Name) => {
     const server = servers[name]
-    const others = () => ask(load, server, { clients: 4, window: 1, seconds })
+    const others = () => send(load, server, { clients: 4, window: 1, seconds })
     const quiet = await others()
     const { delay, noise, result } = await watch.during(async () => {
       const abusing = abuser.abuse({ endpoint: server.frontend, seconds: seconds + 1, rate: 100_000 })
@@ -325,7 +325,7 @@ const abuse = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
   await watch.stop()
   return [
     row("messages of the abuser a second", results, ({ rate }) => rate),
-    row("others when it is quiet: p99, ms", results, ({ quiet }) => quiet.p99 / 1000),
+    row("others without abuse: p99, ms", results, ({ quiet }) => quiet.p99 / 1000),
     row("others under abuse: p50, ms", results, ({ abused }) => abused.p50 / 1000),
     row("others under abuse: p99, ms", results, ({ abused }) => abused.p99 / 1000),
     row("  factor", results, ({ abused, quiet }) => abused.p99 / quiet.p99),
@@ -336,7 +336,7 @@ const abuse = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> 
 
 const portOf = (endpoint: string): number => Number(new URL(endpoint).port)
 
-/** Starts a pair whose primary has a status server, if that is wanted. The primary comes first. */
+/** Starts a pair, with status servers if `isWatched`. Returns its primary. */
 const startWatched = async (isWatched: boolean, options: ReadonlyArray<string> = []) => {
   const [frontend, state, otherFrontend, otherState] = await freeEndpoints()
   const [http, otherHttp] = (await freeEndpoints()).map(portOf)
@@ -353,7 +353,7 @@ const startWatched = async (isWatched: boolean, options: ReadonlyArray<string> =
   return { server: primary, port: http!, state }
 }
 
-/** Listens to the events at a port, as often as that, and once without reading a byte of them. */
+/** Subscribes a number of listeners to the events of a status server, and one more that reads nothing. */
 const listenTo = async (port: number, listeners: number) => {
   let messages = 0
   const sockets = await Promise.all(Array.from({ length: listeners + 1 }, async (_, i) => {
@@ -370,18 +370,26 @@ const listenTo = async (port: number, listeners: number) => {
 
 const events = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>> => {
   const load = startLoad()
-  const [without, unheard, heard] = [await startWatched(false), await startWatched(true), await startWatched(true)]
-  // By then the servers of each pair have found each other.
+  const [without, withoutListeners, withListeners] = [
+    await startWatched(false),
+    await startWatched(true),
+    await startWatched(true)
+  ]
+  // The pairs are connected by then.
   await sleep(3000)
-  const listeners = await listenTo(heard.port, 100)
+  const listeners = await listenTo(withListeners.port, 100)
   const shape = { ...manyRequests, seconds }
   const against = async (other: { readonly server: Server }) => {
-    const measure = (name: Name) => ask(load, name === "project" ? heard.server : other.server, shape)
+    const measure = (name: Name) => send(load, name === "project" ? withListeners.server : other.server, shape)
     await inTurns(1, measure)
     return inTurns(rounds, measure)
   }
   const rows = [
-    row("requests a second: 100 listeners / none", await against(unheard), (result) => result.replies / result.seconds),
+    row(
+      "requests a second: 100 listeners / none",
+      await against(withoutListeners),
+      (result) => result.replies / result.seconds
+    ),
     row(
       "requests a second: 100 listeners / no status server",
       await against(without),
@@ -390,14 +398,14 @@ const events = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>>
   ]
   const before = listeners.messages()
   await sleep(2000)
-  rows.push(lonelyRow("messages a second to each who reads", [(listeners.messages() - before) / 2 / 100]))
+  rows.push(lonelyRow("messages a second to each listener that reads", [(listeners.messages() - before) / 2 / 100]))
   listeners.stop()
   await stopAll()
 
   const heartbeatMillis = 100
   const { port, state } = await startWatched(true, ["--heartbeat", `${heartbeatMillis} millis`])
   const abuse = startAbuse()
-  const watch = watchBeats(state, heartbeatMillis)
+  const watch = watchHeartbeats(state, heartbeatMillis)
   const results: Array<{ readonly delay: number; readonly noise: number }> = []
   for (let round = 0; round < rounds; round++) {
     results.push(await watch.during(() => abuse(port)))
@@ -406,7 +414,7 @@ const events = async ({ rounds, seconds }: Options): Promise<ReadonlyArray<Row>>
   return [...rows, ...delayRows(results)]
 }
 
-/** Waits for a time after `time` to be noted. */
+/** Waits until `times` has an entry after `time`. */
 const untilLater = async (times: ReadonlyArray<number>, time: number): Promise<void> => {
   while (!(times.length > 0 && times.at(-1)! > time)) {
     if (performance.now() > time + 10_000) {
@@ -446,7 +454,7 @@ const idle = async (): Promise<ReadonlyArray<Row>> => {
   const primary = await startMember("primary", { frontend, state, peer: otherState })
   const backup = await startMember("backup", { frontend: otherFrontend, state: otherState, peer: state })
   const all = [primary, backup, plain]
-  // By then the two have found each other.
+  // The pair is connected by then.
   await sleep(3000)
   const before = all.map(({ pid }) => proc.cpu(pid).all)
   await sleep(seconds * 1000)
@@ -464,7 +472,7 @@ const memory = async ({ requests }: Options): Promise<ReadonlyArray<Row>> => {
   const servers = await startBoth()
   const tenth = Math.ceil(requests / 10)
   const results = await inTurns(10, async (name) => {
-    await ask(load, servers[name], { clients: 10, window: 100, requests: tenth })
+    await send(load, servers[name], { clients: 10, window: 100, requests: tenth })
     return proc.residentMebibytes(servers[name].pid)
   })
   const at = (i: number) => ({ project: [results.project[i]!], plain: [results.plain[i]!] })

@@ -13,13 +13,13 @@ import { fileURLToPath } from "node:url"
 import type { Abuse, CurveKeys, Echo, EchoResult, Flood, FloodResult } from "./load.ts"
 import type { Job, Result } from "./rpcPeer.ts"
 
-/** What is compared. */
+/** The two sides of a comparison. */
 export type Name = "project" | "plain"
 
 export interface Server {
   readonly pid: number
   readonly frontend: string
-  /** When it was started, and when it wrote its first line. */
+  /** The times of its start and of its first line. */
   readonly startedAt: number
   readonly firstLineAt: number
   readonly stop: () => Promise<void>
@@ -27,7 +27,7 @@ export interface Server {
 
 /** A server that measures its heap. */
 export interface MeasuredServer extends Server {
-  /** The bytes that it has allocated in V8's heap since the last call, or since it was started. */
+  /** The bytes that it has allocated in V8's heap since the last call or its start. */
   readonly allocated: () => Promise<number>
 }
 
@@ -57,25 +57,25 @@ const adopt = (child: ChildProcess, what: string): void => {
 }
 
 const stop = async (child: ChildProcess): Promise<void> => {
-  const gone = once(child, "exit")
+  const ended = once(child, "exit")
   children.delete(child)
   child.kill("SIGKILL")
-  await gone
+  await ended
 }
 
-/** Kills a server, which is meant to end. */
+/** Kills a server on purpose. */
 export const kill = (server: Server): void => {
   const child = [...children].find(({ pid }) => pid === server.pid)!
   children.delete(child)
   child.kill("SIGKILL")
 }
 
-/** Ends every child and waits until they are gone. */
+/** Ends every child and waits for its end. */
 export const stopAll = async (): Promise<void> => {
   await Promise.all([...children].map(stop))
 }
 
-// What is set in the environment of whoever runs a benchmark must not configure its servers.
+// The environment of the benchmark must not configure its servers.
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(BSTAR|NODE)_/.test(name)))
 
 const start = async (
@@ -97,7 +97,7 @@ const start = async (
 export const startPlain = (frontend: string): Promise<Server> =>
   start("the plain loop", [file("plain.mjs"), frontend], frontend)
 
-/** Makes key files for a pair and a client, in a directory that goes with this process. */
+/** Makes key files for a pair and a client, in a directory that is removed at the end of this process. */
 export const makeKeys = async () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "bstar-bench-"))
   process.on("exit", () => fs.rmSync(directory, { recursive: true, force: true }))
@@ -114,12 +114,12 @@ export const makeKeys = async () => {
   const own = { curvePublicKey: key(secretFile, "public"), curveSecretKey: key(secretFile, "secret") }
   return {
     directory,
-    /** What a client of either server needs. */
+    /** The keys of a client of a server. */
     of: (role: "primary" | "backup"): CurveKeys => ({ ...own, curveServerKey: key(`${role}.key`, "public") })
   }
 }
 
-/** Where a member of a pair is reached, where it publishes, and where it listens. */
+/** The endpoints of a member. */
 export interface Endpoints {
   readonly frontend: string
   readonly state: string
@@ -137,14 +137,14 @@ const memberArgs = (
   ...options
 ]
 
-/** Starts a member of a pair, as a user would. */
+/** Starts a member of a pair by its command line. */
 export const startMember = (
   role: "primary" | "backup",
   endpoints: Endpoints,
   options: ReadonlyArray<string> = []
 ): Promise<Server> => start(`bstar --${role}`, memberArgs(role, endpoints, options), endpoints.frontend)
 
-/** Starts either of two proxies: the plain loop, or a primary whose peer is not there. */
+/** Starts the proxy of either side: the plain loop, or a primary without a peer. */
 export const startProxy = async (name: Name, backend: string): Promise<Server> => {
   const [frontend, state, peer] = await freeEndpoints()
   return name === "plain"
@@ -161,13 +161,13 @@ export const startProxy = async (name: Name, backend: string): Promise<Server> =
 export const startWorker = (backends: ReadonlyArray<string>): Promise<Server> =>
   start("a worker", [file("worker.mjs"), ...backends], "")
 
-/** Starts either of those that are compared. The project's is a primary whose peer is not there. */
+/** Starts the server of either side: the plain loop, or a primary without a peer. */
 export const startServer = async (name: Name): Promise<Server> => {
   const [frontend, state, peer] = await freeEndpoints()
   return name === "plain" ? startPlain(frontend) : startMember("primary", { frontend, state, peer })
 }
 
-/** Starts either of those that are compared with a script that measures its heap. The project's has the policy `hardened`. */
+/** Starts the server of either side with a script that measures its heap. That of this project has the policy `hardened`. */
 export const startMeasured = async (name: Name): Promise<MeasuredServer> => {
   const [frontend, state, peer] = await freeEndpoints()
   const args = name === "plain"
@@ -206,7 +206,7 @@ export const startLoad = (): Load => {
   }
 }
 
-/** Starts what troubles the status server at a port, once for each call. */
+/** Starts the process that abuses the status server at a port, once for each call. */
 export const startAbuse = (): (port: number) => Promise<void> => {
   const child = fork(file("abuse.ts"), [], { execArgv: ["--import", "tsx"], cwd: file("../.."), env })
   adopt(child, "the abuse")
@@ -247,7 +247,7 @@ const startRpcClient = async (args: readonly [End, ...Array<string>]) => {
   }
 }
 
-/** Starts both ends of RPC, and gives what asks for calls. */
+/** Starts an RPC server and its client. Returns a function that makes calls. */
 export const startRpc = async (name: Name): Promise<(job: Job) => Promise<Result>> => {
   const [frontend, state, peer] = await freeEndpoints()
   const args = [name === "plain" ? "plain" : "primary", frontend, state, peer] as const
@@ -256,14 +256,14 @@ export const startRpc = async (name: Name): Promise<(job: Job) => Promise<Result
   return startRpcClient(args)
 }
 
-/** Starts an RPC service on a pair, and its client, and gives what asks for calls, and what ends the primary. */
+/** Starts an RPC service on a pair, and its client. `call` makes calls, and `end` ends the primary. */
 export const startRpcPair = async () => {
   const [primary, backup, primaryState, backupState] = await freeEndpoints()
   const active = startRpcEnd("server", ["primary", primary, primaryState, backupState])
   startRpcEnd("server", ["backup", backup, backupState, primaryState])
   await Promise.all([untilOpen(primary), untilOpen(backup)])
   return {
-    ask: await startRpcClient(["primary", primary, "", "", backup]),
+    call: await startRpcClient(["primary", primary, "", "", backup]),
     end: (signal: NodeJS.Signals) => {
       children.delete(active)
       active.kill(signal)
@@ -271,7 +271,7 @@ export const startRpcPair = async () => {
   }
 }
 
-/** Endpoints on this machine at which nobody listens; they are taken all at a time, so that no two are the same. */
+/** Free endpoints on this machine. They are reserved together, so that they differ. */
 export const freeEndpoints = async (): Promise<[string, string, string, string]> => {
   const listeners = await Promise.all(Array.from({ length: 4 }, async () => {
     const listener = net.createServer().listen(0, "127.0.0.1")
@@ -283,7 +283,7 @@ export const freeEndpoints = async (): Promise<[string, string, string, string]>
   return ports.map((port) => `tcp://127.0.0.1:${port}`) as [string, string, string, string]
 }
 
-/** Waits until somebody accepts connections at an endpoint, and gives the time. */
+/** Waits until an endpoint accepts connections. Returns the time. */
 export const untilOpen = async (endpoint: string): Promise<number> => {
   const { hostname, port } = new URL(endpoint)
   while (true) {

@@ -1,5 +1,5 @@
 /**
- * A worker that returns what it gets, as workers are usually written. Usage: worker.mjs BACKEND ...
+ * A worker that echoes requests, written in the usual way. Usage: worker.mjs BACKEND ...
  */
 import { Reply } from "zeromq"
 

@@ -136,7 +136,7 @@ describe.skipIf(!isPossible)("a server under systemd", () => {
       yield* server.waitForLine(startLine.primary)
       assert.match(
         yield* server.waitForLine(/^W/),
-        /^W: systemd is not told how this server is: systemd-notify: 127 .*not found/
+        /^W: cannot notify systemd: systemd-notify: 127 .*not found/
       )
       yield* Effect.sleep("500 millis")
       yield* server.kill("SIGTERM")
