@@ -36,16 +36,11 @@ export default tseslint.config(
       }],
       "no-restricted-globals": [
         "error",
-        { name: "Date", message: "Time comes from Clock; decisions use internal/clock.ts." },
+        { name: "Date", message: "Time comes from Clock; decisions use internal/Clock.ts." },
         { name: "setTimeout", message: "Use Effect.sleep or a Schedule." },
         { name: "setInterval", message: "Use a Schedule." },
         { name: "process", message: "Import it from node:process." }
-      ]
-    }
-  },
-  {
-    files: ["src/protocol/**/*.ts", "src/member/**/*.ts"],
-    rules: {
+      ],
       "max-lines-per-function": ["error", { max: 70, skipComments: true, skipBlankLines: true }]
     }
   },

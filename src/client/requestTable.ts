@@ -276,6 +276,8 @@ const activate = <C>(table: RequestTable<C>, server: Server, now: number): Reado
   return sends
 }
 
+const nothing: ReadonlyArray<never> = []
+
 /** Handles a batch of replies from one server. Replies to requests that are not pending are ignored. */
 export const onReplies = <C>(
   table: RequestTable<C>,
@@ -296,8 +298,9 @@ export const onReplies = <C>(
       ended.push(end(table, request, outcome))
     }
   }
-  const activated = isActive && server !== table.activeServer ? server : undefined
-  return { ended, activated, sends: activated === undefined ? [] : activate(table, activated, now) }
+  return isActive && server !== table.activeServer
+    ? { ended, activated: server, sends: activate(table, server, now) }
+    : { ended, activated: undefined, sends: nothing }
 }
 
 /** Whether a request has been pending for so long that it has to vote. */

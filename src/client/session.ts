@@ -238,9 +238,17 @@ const receive = (
   server: RequestTable.Server,
   batch: ReadonlyArray<Frames>
 ): Effect.Effect<void> | undefined => {
-  const replies = batch.map(Envelope.parseReply).filter((reply) => reply !== undefined)
+  const replies: Array<Envelope.Reply> = []
+  for (const message of batch) {
+    const reply = Envelope.parseReply(message)
+    if (reply !== undefined) {
+      replies.push(reply)
+    }
+  }
   const { activated, ended, sends } = RequestTable.onReplies(session.table, server, replies, session.now())
-  ended.forEach((one) => complete(session, one))
+  for (const one of ended) {
+    complete(session, one)
+  }
   return activated === undefined ? undefined : Effect.logInfo(`server at ${activated.endpoint} is active`).pipe(
     Effect.zipRight(Effect.forEach(sends, (message) => send(session, message), { discard: true })),
     Effect.zipRight(Effect.sync(() => restartVoting(session)))

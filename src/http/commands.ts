@@ -23,7 +23,7 @@ export interface Commands {
   readonly promote: (reason: string) => Effect.Effect<typeof Status.Done.Type, Conflict>
 }
 
-type Member = BinaryStar["Type"]
+type Service = BinaryStar["Type"]
 
 const conflict = ({ message }: CommandRejected) => new Conflict({ error: message })
 
@@ -56,7 +56,7 @@ const promotePeer = (peer: Peer | undefined, reason: string, heartbeatMillis: nu
   })
 
 /** The state that ends a hand-over, `PASSIVE` if it has succeeded. `undefined` if the member has stopped. */
-const finalState = ({ changes }: Member): Effect.Effect<StateMachine.State | undefined> =>
+const finalState = ({ changes }: Service): Effect.Effect<StateMachine.State | undefined> =>
   changes.pipe(
     Stream.filter((state) => state === "PASSIVE" || state === "ACTIVE"),
     Stream.runHead,
@@ -64,7 +64,7 @@ const finalState = ({ changes }: Member): Effect.Effect<StateMachine.State | und
     Effect.orElseSucceed(() => undefined)
   )
 
-const handOver = (member: Member, peer: Peer | undefined, reason: string) =>
+const handOver = (member: Service, peer: Peer | undefined, reason: string) =>
   Effect.gen(function*() {
     const now = yield* monotonicReader
     const heartbeatMillis = Duration.toMillis(member.config.heartbeat)
@@ -75,7 +75,7 @@ const handOver = (member: Member, peer: Peer | undefined, reason: string) =>
       Effect.mapError(conflict)
     )
     const promoting = yield* Effect.fork(promotePeer(peer, reason, heartbeatMillis))
-    // If the peer is lost, this server may be active again after eight heartbeats.
+    // If the peer is lost, this server may be active again after eight heartbeats. `bstar switchover` waits for two more.
     const timeout = Duration.millis(Math.max(10_000, 9 * heartbeatMillis))
     const state = yield* Effect.timeoutOption(finalState(member), timeout)
     const at = now()

@@ -1,8 +1,8 @@
 /**
  * A member of a pair: its service, constructors and layers.
  *
- * One fiber merges three streams of events: requests of the frontend, heartbeats of the peer, and ticks of the clock. It folds
- * the core over them and performs the outputs. Nothing else changes the state.
+ * One fiber merges the streams of `streams.ts`: requests of the frontend, messages of the peer and events of its link, and ticks
+ * of the clock. It folds the core over them and performs the outputs. Nothing else changes the state.
  */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"

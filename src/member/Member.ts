@@ -85,7 +85,8 @@ export const step = (
 }
 
 /**
- * Whether requests are accepted, rejected, or votes, which are inputs of {@link step}. Called once for many requests.
+ * Whether requests are accepted, rejected, or votes, which are inputs of {@link step}. Called once for many requests. While
+ * the member drains, queued requests are accepted, and the data plane rejects new ones.
  *
  * @category guards
  */
@@ -97,7 +98,8 @@ export const admission = (rules: Rules, member: Member): "Accept" | "Reject" | "
 }
 
 /**
- * Whether requests are accepted at `now` without a {@link step} before: the state accepts them, and this process did not stall.
+ * Whether requests are accepted at `now` without a {@link step} before: the state accepts them, and this process did not
+ * stall, by any policy: the link is read after a stall.
  *
  * @category guards
  */

@@ -100,7 +100,7 @@ export class Requests {
     }
   }
 
-  /** Moves received requests into the fair queue while it has capacity; back-pressure holds the rest at the clients. */
+  /** Moves received batches into the fair queue while it has capacity; back-pressure holds the rest at the clients. */
   gather(): void {
     while (!this.#isBatchLate() && (this.#isBatchTaken() || this.#queue.size() > 0 || this.#isBusy())) {
       const { at, requests } = this.#batch

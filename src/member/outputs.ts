@@ -177,13 +177,13 @@ const abort = (runtime: Runtime, reason: MemberError["reason"]) =>
 
 type Received = Extract<Event, { _tag: "Received" }>
 
-/** Inputs that are processed after completed handlers: the member's own heartbeat, votes, and the end of a drain. */
+/** Inputs that are processed after completed handlers: ticks of the clock, and results of outputs. */
 const isLast = ({ _tag }: Member.Input): boolean =>
   _tag === "HeartbeatDue" || _tag === "LinkRead" || _tag === "LinkReset" || _tag === "TermEnded" || _tag === "Woken"
 
 /**
- * Processes events: messages of the peer, commands and crash evidence, then completed handlers, then the rest. Completed
- * replies are sent first, before a stall is detected that would void them.
+ * Processes events: messages of the peer, commands and crash evidence, then completed handlers, then the rest. Replies
+ * that are already in the outbox are sent first; the results of this batch follow the first step, which detects a stall.
  */
 export const processEvents = (
   runtime: Runtime,

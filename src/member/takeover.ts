@@ -52,7 +52,7 @@ const decideAfterRead = (draft: Draft, voter: string): void => {
   readLink(draft)
 }
 
-/** Logs why votes are rejected although the peer is silent. */
+/** Logs why the member does not take over although the peer is silent. */
 const warnOfSilence = (draft: Draft, at: number, hasSubscriber: boolean): void => {
   const { member, rules } = draft
   const receivedAt = member.peer?.receivedAt ?? member.startedAt
@@ -66,9 +66,10 @@ const warnOfSilence = (draft: Draft, at: number, hasSubscriber: boolean): void =
     level: "Warning",
     once: "Silent",
     message:
-      `votes are rejected: no heartbeat from the ${peer} at ${rules.peerEndpoint} for ${
-        Math.round((at - receivedAt) / 1000)
-      } s, ` + (isBlocked
+      `${
+        rules.isSelfVoting ? "not taking over" : "votes are rejected"
+      }: no heartbeat from the ${peer} at ${rules.peerEndpoint} for ${Math.round((at - receivedAt) / 1000)} s, ` +
+      (isBlocked
         ? `but a subscriber is connected to ${rules.stateEndpoint}, so that a ${peer} may be there: check --peer and --state`
         : `waiting for it; start the ${peer}, or bstar promote`)
   })
@@ -93,8 +94,13 @@ export const voteForItself = (draft: Draft): void => {
   if (member.phase._tag !== "Serving") {
     return
   }
-  const outcome = outcomeOfVote(rules, member, now, true)
-  if (outcome.next !== member.protocol && (rules.isSelfVoting || outcome.verdict._tag === "Reject")) {
+  // The read of the link reports whether there is a subscriber. Without clients of its own a vote may depend on that.
+  const outcome = outcomeOfVote(rules, member, now, !rules.isSelfVoting)
+  if (outcome.next === member.protocol) {
+    if (rules.isSelfVoting && outcome.verdict._tag === "Reject") {
+      warnOfSilence(draft, now, false)
+    }
+  } else if (rules.isSelfVoting || outcome.verdict._tag === "Reject") {
     decideAfterRead(draft, selfVoter)
   }
   if (member.promotion !== undefined) {

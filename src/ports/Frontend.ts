@@ -34,8 +34,8 @@ export type OnBatch = (requests: ReadonlyArray<Frames.Frames>) => ReadonlyArray<
 
 /**
  * Carries requests of clients and replies to them unchanged. A request begins with a routing frame, and its reply must begin with the
- * same. A reply to a client that has disconnected is dropped. 4,000 replies are queued for a client that does not read; further ones
- * are dropped.
+ * same. A reply to a client that has disconnected is dropped. A bounded number of replies is queued for a client that does not read
+ * (ZeroMQ: four times `queue`); further ones are dropped.
  *
  * @category tags
  */

@@ -16,10 +16,10 @@ export class HandlerFibers extends Supervisor.AbstractSupervisor<void> {
   /** Marks the next fiber as one that hands over a message. */
   isHandingOver = false
   onEmpty = constVoid
-  readonly #handOvers = new Set<Fiber.Fiber<unknown, unknown>>()
+  readonly #deliveries = new Set<Fiber.Fiber<unknown, unknown>>()
   readonly #handlers = new Set<Fiber.Fiber<unknown, unknown>>()
   get isEmpty(): boolean {
-    return this.#handOvers.size + this.#handlers.size === 0
+    return this.#deliveries.size + this.#handlers.size === 0
   }
   override onStart<A, E, R>(
     _context: Context.Context<R>,
@@ -29,13 +29,13 @@ export class HandlerFibers extends Supervisor.AbstractSupervisor<void> {
   ) {
     if (this.isHandingOver) {
       this.isHandingOver = false
-      this.#handOvers.add(fiber)
-    } else if (Option.isNone(parent) && Option.exists(Fiber.getCurrentFiber(), (by) => this.#handOvers.has(by))) {
+      this.#deliveries.add(fiber)
+    } else if (Option.isNone(parent) && Option.exists(Fiber.getCurrentFiber(), (by) => this.#deliveries.has(by))) {
       this.#handlers.add(fiber)
     }
   }
   override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>) {
-    if ((this.#handOvers.delete(fiber) || this.#handlers.delete(fiber)) && this.isEmpty) {
+    if ((this.#deliveries.delete(fiber) || this.#handlers.delete(fiber)) && this.isEmpty) {
       this.onEmpty()
     }
   }

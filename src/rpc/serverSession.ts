@@ -36,7 +36,7 @@ export class ServerSession {
   readonly #calls = new ServerCalls.ServerCalls<Waiter>()
   readonly #codecs = new Map<number, MessageCodec>()
   /** Requests that the RPC server has not taken yet. */
-  readonly #handOvers = new Map<Call, Fiber.RuntimeFiber<void>>()
+  readonly #deliveries = new Map<Call, Fiber.RuntimeFiber<void>>()
   /** Requests that arrived before there was an RPC server, or before the term had begun. */
   readonly #early = new Set<() => void>()
   readonly #watchers = new Set<() => void>()
@@ -83,7 +83,7 @@ export class ServerSession {
   beginStop(): void {
     this.#isStopping = true
     const { calls, waiters } = this.#calls.abandonStreams()
-    this.#settle(waiters, ControlFrame.unknown)
+    this.#complete(waiters, ControlFrame.unknown)
     this.#interruptAll(calls)
   }
 
@@ -94,7 +94,7 @@ export class ServerSession {
   tick(): void {
     this.#seconds++
     const { calls, clients, polls } = this.#calls.expire(this.#seconds, this.#isStopping)
-    this.#settle(polls, ControlFrame.stillRunning)
+    this.#complete(polls, ControlFrame.stillRunning)
     this.#interruptAll(calls)
     this.#disconnect(clients)
     this.#notify()
@@ -138,7 +138,7 @@ export class ServerSession {
         const call = client.calls.get(response.requestId)
         if (call?.phase === "Running") {
           const encoded = this.#codecOf(client).encodeResponse(response)
-          this.#settle(this.#calls.onChunk(call, encoded), encoded)
+          this.#complete(this.#calls.onChunk(call, encoded), encoded)
         }
         return
       }
@@ -153,7 +153,7 @@ export class ServerSession {
       case "Defect": {
         const encoded = this.#codecOf(client).encodeResponse(response)
         const { streams, waiters } = this.#calls.onDefect(client, encoded)
-        this.#settle(waiters, encoded)
+        this.#complete(waiters, encoded)
         this.#interruptAll(streams)
         this.#notify()
         return
@@ -175,7 +175,7 @@ export class ServerSession {
       case "Ack": {
         const call = client.calls.get(String(callIdOf(message.requestId)))
         if (call !== undefined) {
-          this.#handOver(client, message)
+          this.#deliver(client, message)
         }
         return call ?? ControlFrame.unknown
       }
@@ -217,12 +217,12 @@ export class ServerSession {
 
   #start(client: Client, message: RpcMessage.RequestEncoded, id: string, isStream: boolean): Call {
     const call = this.#calls.add(client, id, isStream, this.#seconds)
-    const fiber = this.#handOver(client, message)
+    const fiber = this.#deliver(client, message)
     const exit = fiber.unsafePoll()
     if (exit === null) {
-      this.#handOvers.set(call, fiber)
+      this.#deliveries.set(call, fiber)
       fiber.addObserver((exit) => {
-        this.#handOvers.delete(call)
+        this.#deliveries.delete(call)
         this.#onHandedOver(call, exit)
       })
     } else {
@@ -239,17 +239,17 @@ export class ServerSession {
     }
   }
 
-  #handOver(client: Client, message: RpcMessage.FromClientEncoded): Fiber.RuntimeFiber<void> {
+  #deliver(client: Client, message: RpcMessage.FromClientEncoded): Fiber.RuntimeFiber<void> {
     this.#options.handlerFibers.isHandingOver = true
     return this.#options.fork(this.#write === undefined ? Effect.void : this.#write(client.id, message))
   }
 
   #interrupt(call: Call): void {
-    const handOver = this.#handOvers.get(call)
-    if (handOver === undefined) {
-      this.#handOver(call.client, { _tag: "Interrupt", requestId: call.id })
+    const delivery = this.#deliveries.get(call)
+    if (delivery === undefined) {
+      this.#deliver(call.client, { _tag: "Interrupt", requestId: call.id })
     } else {
-      handOver.unsafeInterruptAsFork(FiberId.none)
+      delivery.unsafeInterruptAsFork(FiberId.none)
     }
   }
 
@@ -258,7 +258,7 @@ export class ServerSession {
   }
 
   #end(call: Call, response: Frames.Input): void {
-    this.#settle(this.#calls.onEnd(call, response), response)
+    this.#complete(this.#calls.onEnd(call, response), response)
     this.#notify()
   }
 
@@ -308,7 +308,7 @@ export class ServerSession {
     }
   }
 
-  #settle(waiters: ReadonlyArray<Waiter>, response: Frames.Input): void {
+  #complete(waiters: ReadonlyArray<Waiter>, response: Frames.Input): void {
     for (const waiter of waiters) {
       waiter(Exit.succeed(response))
     }

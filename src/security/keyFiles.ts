@@ -56,7 +56,7 @@ interface KeyFile {
   readonly wrong: string | undefined
 }
 
-/** Whether descriptors or memory are used up, which says nothing about a file. */
+/** Whether descriptors or memory are used up: no fault of the file. */
 const isExhaustion = (error: unknown): boolean => ["EMFILE", "ENFILE", "ENOMEM"].includes(codeOf(error))
 
 /** Reads a file unless it is the same as before. `undefined` if it was removed meanwhile. */

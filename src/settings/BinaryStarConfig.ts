@@ -72,8 +72,11 @@ const conflictsOf = (config: BinaryStarConfig) =>
 
 const camel = (flag: string): string => flag.replaceAll(/-./g, ([, letter]) => letter!.toUpperCase())
 
-const configOf = ({ flag, isRequired, kind, key }: Settings.Setting) => {
+const configOf = ({ flag, isRequired, key, kind, unset }: Settings.Setting) => {
   const value = Config.mapOrFail(Config.string(camel(flag)), (text) => {
+    if (text === unset) {
+      return Either.right(undefined)
+    }
     const value = kind.decode(kind.fromText(text))
     return value === undefined
       ? Either.left(ConfigError.InvalidData([], mismatch(kind, text)))

@@ -5,13 +5,18 @@ import type { BinaryStarConfig } from "./BinaryStarConfig.ts"
 import type { UnboundedDuration } from "./kinds.ts"
 import * as Settings from "./Settings.ts"
 
+type IsDuration<S> = S extends Settings.Setting<infer A, any, any> ?
+  [NonNullable<A>] extends [Duration.Duration] ? true : false
+  : false
+
 /** Durations are numbers of milliseconds, with the unit in the name. */
-type JsonKey<K, S> = S extends Settings.Setting<Duration.Duration, any, any> ? `${K & string}Millis` : K
+type JsonKey<K, S> = IsDuration<S> extends true ? `${K & string}Millis` : K
 
 /** A setting without a value, or without a limit, is `null`. */
-type JsonValue<S> = S extends Settings.Setting<Duration.Duration, any, infer Kind>
-  ? Kind extends UnboundedDuration ? number | null : number
-  : S extends Settings.Setting<infer A, any, any> ? undefined extends A ? NonNullable<A> | null : A
+type JsonValue<S> = S extends Settings.Setting<infer A, any, infer Kind> ?
+    | (IsDuration<S> extends true ? number : NonNullable<A>)
+    | (undefined extends A ? null : never)
+    | (Kind extends UnboundedDuration ? null : never)
   : never
 
 type Json<G> = { readonly [K in keyof G as JsonKey<K, G[K]>]: JsonValue<G[K]> }

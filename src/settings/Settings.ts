@@ -3,7 +3,7 @@
  *
  * A setting is declared here and nowhere else. Derived from its entry are the field of `BinaryStarConfig.Options`, its check and
  * its default, the option of the command line with its help, the environment variable, the key of the configuration file, the row
- * of `bstar config check`, the row in README and the field of the status JSON.
+ * of `bstar config check`, the text of the row in README, and, in the groups `member` and `limits`, the field of the status JSON.
  */
 import type * as Duration from "effect/Duration"
 import { policyNames } from "../protocol/Policies.ts"
@@ -229,7 +229,7 @@ export const member = group(everywhere, {
     kind: kinds.duration(0, "1 hour"),
     commands: withClients,
     default: "5 seconds",
-    help: "How long a server that stops may take to complete the requests that it has accepted."
+    help: "How long a server that stops or hands over may take to complete the requests that it has accepted."
   },
   /**
    * How many failovers votes may cause within `failoverWindow`. Further votes are rejected, which is logged as an error: find out

@@ -1,4 +1,5 @@
 /** Checks of configurations: schemas that name the field, the value, and examples. */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
@@ -20,6 +21,12 @@ export const fieldsOf = <G extends { readonly [key: string]: Setting<any, any, a
 /** A schema for a setting, which decodes what the library gives. */
 export const fieldOf = <A>(setting: Setting<A, any, any>): Schema.Schema<A, unknown> =>
   kinds.schemaOf<any>(setting.kind, setting.default === undefined && setting.isRequired !== true)
+
+/** A schema for a duration that is no setting but written like one. */
+export const durationField = (
+  minimum: Duration.DurationInput,
+  maximum: Duration.DurationInput
+): Schema.Schema<Duration.Duration, unknown> => kinds.schemaOf<any>(kinds.duration(minimum, maximum), false)
 
 /** Fills in the defaults of the settings of a group. */
 export const withDefaults = (

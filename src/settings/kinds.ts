@@ -140,12 +140,21 @@ export const choice = <const Literals extends readonly [string, ...Array<string>
   type: Schema.Literal(...literals)
 })
 
+const booleans: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
+  [true, true],
+  ["true", true],
+  ["on", true],
+  [false, false],
+  ["false", false],
+  ["off", false]
+])
+
 /** `on` or `off`, `true` or `false`. */
 export const onOff: Kind<boolean> = {
   expected: `"on" or "off"`,
   placeholder: "on|off",
   range: "",
-  decode: (input) => input === true || input === "on" ? true : input === false || input === "off" ? false : undefined,
+  decode: (input) => booleans.get(input),
   fromText: asIs,
   fileTypes: ["string", "boolean"],
   type: Schema.Boolean
@@ -222,7 +231,7 @@ const list = (
     Array.isArray(input) && input.length > 0 && input.every((item) => typeof item === "string" && isValid(item))
       ? input
       : undefined,
-  fromText: (text) => text.split(","),
+  fromText: (text) => text.split(",").map((item) => item.trim()),
   fileTypes: ["object"],
   type: Schema.Array(Schema.String)
 })

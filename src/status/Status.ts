@@ -117,7 +117,7 @@ export const NodeStatus = Schema.Struct({
     /** The state in its last heartbeat, and the age of that. */
     state: Schema.NullOr(PeerState),
     ageMillis: Schema.NullOr(Millis),
-    /** Whether the peer timeout has passed or there is crash evidence: then a vote makes this server take over. */
+    /** Whether the peer timeout has passed or there is crash evidence: then a vote makes this server take over, unless takeovers are blocked. */
     isExpired: Schema.Boolean
   }),
   counters: Counters,

@@ -35,10 +35,7 @@ const peerLink = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
       const { connecting } = yield* curveClient
       const own = yield* security.own
       return ZmqPeerLink.layer({
-        stateEndpoint: config.stateEndpoint,
-        peerEndpoint: config.peerEndpoint,
-        heartbeat: config.heartbeat,
-        crashDetection: config.crashDetection,
+        ...config,
         security: {
           state: yield* bound(security, "state", config.stateEndpoint),
           peer: yield* connecting(own, security.peer)

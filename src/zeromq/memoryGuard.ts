@@ -6,8 +6,8 @@ import * as Scope from "effect/Scope"
 import * as process from "node:process"
 import * as Descriptors from "../internal/Descriptors.ts"
 import type { SocketError } from "../ports/SocketError.ts"
+import { logPort } from "./logPort.ts"
 import type { Runnable, Socket } from "./models.ts"
-import { logPort } from "./ports.ts"
 import * as Pressure from "./pressure.ts"
 
 /** Time between two looks. */

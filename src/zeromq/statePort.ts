@@ -9,8 +9,8 @@ import * as LogOnce from "../internal/LogOnce.ts"
 import { nextTurn } from "../internal/Scheduler.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type * as Frames from "../wire/Frames.ts"
+import { logPort } from "./logPort.ts"
 import type { SocketSecurity, StatePublisher } from "./models.ts"
-import { logPort } from "./ports.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**

@@ -43,7 +43,7 @@ export interface Subscription {
 /** How long, in milliseconds, TCP may take to connect, however short the heartbeat: the first SYN may be lost, twice. */
 const connectMillis = 5000
 
-/** Heartbeats that a handshake may take. */
+/** Heartbeats that a handshake may take before the connection is replaced: more than the six that the core waits for. */
 const handshakeHeartbeats = 10
 
 /** Time between two checks of the connections, in milliseconds, unless the heartbeat is shorter. */

@@ -75,7 +75,7 @@ describe("the examples run", () => {
       assert.notInclude(backup.stdout(), "job:")
       yield* primary.kill("SIGTERM")
       assert.strictEqual((yield* primary.exit).code, 0)
-      assert.include(primary.stdout(), "job: stopped")
+      assert.include(primary.stdout(), "job: ended")
       yield* backup.waitForLine("job: cleaning up")
     }))
 

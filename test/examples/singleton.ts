@@ -8,7 +8,7 @@ import { BinaryStar, BinaryStarConfig, Handler, Zmq } from "effect-binary-star"
 const job = Effect.acquireUseRelease(
   Console.log("job: here"),
   () => Effect.repeat(Console.log("job: cleaning up"), Schedule.cron("* * * * * *")),
-  () => Console.log("job: stopped")
+  () => Console.log("job: ended")
 )
 
 const Singleton = Layer.unwrapEffect(Effect.map(BinaryStarConfig.config, (config) => {

@@ -102,6 +102,17 @@ describe("BinaryStarConfig", () => {
       assert.deepStrictEqual(result, [...(bindable ? [] : ["frontend"]), ...(connectable ? [] : ["peerEndpoint"])])
     }))
 
+  it.effect.each(
+    [["true", true], ["off", false], ["policy", undefined]] as const
+  )("takes crash detection from the environment: %s", ([text, expected]) =>
+    Effect.gen(function*() {
+      const variables = [["BSTAR_ROLE", "backup"], ["BSTAR_POLICY", "classic"], [
+        "BSTAR_CRASH_DETECTION",
+        text
+      ]] as const
+      assert.strictEqual((yield* fromEnvironment(variables)).crashDetection, expected)
+    }))
+
   it.effect("comes from the environment", () =>
     Effect.gen(function*() {
       const options = yield* fromEnvironment([

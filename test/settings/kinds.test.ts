@@ -94,3 +94,13 @@ describe("a whole number", () => {
       "many"
     ]))
 })
+
+it("a list is read from text with commas, with or without spaces", () =>
+  assert.deepStrictEqual(["a", "a,b", " a , b "].map(kinds.hostNames.fromText), [["a"], ["a", "b"], ["a", "b"]]))
+
+it("on and off may be written as true and false", () =>
+  assert.deepStrictEqual([true, "on", "true", false, "off", "false", "yes"].map(kinds.onOff.decode), [
+    ...[true, true, true],
+    ...[false, false, false],
+    undefined
+  ]))

@@ -47,6 +47,9 @@ describe("F5 classic: a server that ends by dual actives leaves its peer running
           yield* peer.publish("1")
         }
         yield* Fiber.join(active)
+        // The middle of a period: no heartbeat is on its way when the server stops.
+        yield* peer.received.more(1)
+        yield* Effect.sleep("400 millis")
         yield* server.kill("SIGSTOP")
         const heartbeats = yield* Effect.fork(Effect.repeat(peer.publish("4"), Schedule.spaced("500 millis")))
         yield* Effect.sleep("2 seconds")

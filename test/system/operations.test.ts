@@ -214,7 +214,7 @@ describe("bstar status", () => {
     Effect.gen(function*() {
       const place = yield* free
       const pair = yield* startPair(place)
-      const watching = yield* bstar(["status", ...http(place), "--json", "--watch", "100 millis"])
+      const watching = yield* bstar(["status", ...http(place), "--json", "--watch", "100ms"])
       yield* watching.waitForLine(/"health":"healthy"/)
       yield* pair.backup.kill("SIGKILL")
       yield* watching.waitForLine(/"health":"degraded"/)

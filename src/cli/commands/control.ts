@@ -50,7 +50,7 @@ const timeoutOf = ({ config: { drainMillis, heartbeatMillis } }: Reached["status
   Duration.millis(drainMillis + Math.max(10_000, 11 * heartbeatMillis) + 60_000)
 
 export const switchover = (
-  { reason, ...parsed }: Values<"pause">
+  { reason, ...parsed }: Values<"switchover">
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { clientOf, observe } = yield* serversOf(parsed)
@@ -115,7 +115,7 @@ export const pause = ({ reason, ...parsed }: Values<"pause">) => both(parsed, ({
 export const resume = (parsed: Values<"resume">) => both(parsed, ({ resume }) => resume)
 
 export const promote = (
-  { reason, ...parsed }: Values<"pause">
+  { reason, ...parsed }: Values<"promote">
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { addresses: [address, another], clientOf } = yield* serversOf(parsed)

@@ -5,12 +5,14 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Terminal from "@effect/platform/Terminal"
 import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
 import type { Values } from "../../settings/Settings.ts"
+import { durationField, validate } from "../../settings/Validation.ts"
 import { examine, type Finding } from "../../status/Doctor.ts"
 import { type Health, judge, type Level } from "../../status/Health.ts"
 import { namesOf, type Observation, type Reached, stateMillis } from "../../status/Observation.ts"
@@ -66,19 +68,13 @@ export const run = (
     )
   }).pipe(Effect.provide(layerHttp))
 
-const intervalOf = (given: Option.Option<string>): Effect.Effect<Duration.Duration, InvalidConfig> => {
-  const interval = Option.match(given, {
-    onNone: () => Option.some(Duration.seconds(2)),
-    onSome: Duration.decodeUnknown
-  })
-  return Option.match(Option.filter(interval, Duration.greaterThanOrEqualTo("100 millis")), {
-    onNone: () =>
-      new InvalidConfig({
-        issues: [{ field: "interval", message: `expected a duration of 100 millis or more such as "5 seconds"` }]
-      }),
-    onSome: Effect.succeed
-  })
-}
+const Interval = Schema.Struct({ interval: durationField("100 millis", "1 day") })
+
+const intervalOf = (given: Option.Option<string>): Effect.Effect<Duration.Duration, InvalidConfig> =>
+  Effect.map(
+    validate(Interval, { interval: Option.getOrElse(given, () => "2 seconds") }),
+    ({ interval }) => interval
+  )
 
 interface Report {
   readonly observations: ReadonlyArray<Observation>

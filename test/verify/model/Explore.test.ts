@@ -38,7 +38,12 @@ describe("explore", () => {
 
   it("a trace leads to its violation, and to no other before", () => {
     for (
-      const options of [classic({ kills: 1 }), classic({ pauses: 1 }), classic({ cuts: 1 }), hardened({ cuts: 1 })]
+      const options of [
+        classic({ kills: 1 }),
+        classic({ pauses: 1 }),
+        classic({ cuts: 1 }),
+        hardened({ cuts: 1, ...atOnce })
+      ]
     ) {
       const { model, result } = exhaust(options)
       assert.isNotEmpty(result.violations)

@@ -5,6 +5,9 @@ import { atOnce, classic, hardened, violates, violations, yieldAfterEach } from 
 
 yieldAfterEach()
 
+/** The largest of these models take many seconds of CPU. */
+const timeoutMillis = 300_000
+
 describe("the classic policy", () => {
   it("violates nothing without faults", () => {
     assert.deepStrictEqual(violations(classic({})), {})
@@ -26,22 +29,26 @@ describe("the classic policy", () => {
 })
 
 describe("the hardened policy", () => {
-  it("violates nothing after kills, stops and pauses", () => {
-    assert.deepStrictEqual(violations(hardened({})), {})
-    assert.deepStrictEqual(violations(hardened({ kills: 2 })), {})
-    assert.deepStrictEqual(violations(hardened({ kills: 1, stops: 1 })), {})
-    assert.deepStrictEqual(violations(hardened({ kills: 1, pauses: 1 })), {})
-    assert.deepStrictEqual(violations({ ...hardened({ kills: 1, stops: 1 }), evidence: false }), {})
-    assert.deepStrictEqual(violations({ ...hardened({ pauses: 1 }), evidence: false }), {})
-  })
+  it.each<Model.Options>([
+    hardened({}),
+    hardened({ kills: 2 }),
+    hardened({ kills: 1, stops: 1 }),
+    hardened({ kills: 1, pauses: 1 }),
+    { ...hardened({ kills: 1, stops: 1 }), evidence: false },
+    { ...hardened({ pauses: 1 }), evidence: false }
+  ])("violates nothing after kills, stops and pauses: %#", (options) => {
+    assert.deepStrictEqual(violations(options), {})
+  }, timeoutMillis)
 
-  it("violates nothing when an operator hands over and promotes", () => {
-    assert.deepStrictEqual(violations(hardened({ handovers: 1 })), {})
-    assert.deepStrictEqual(violations(hardened({ handovers: 2, ...atOnce })), {})
-    assert.deepStrictEqual(violations(hardened({ handovers: 1, kills: 1, ...atOnce })), {})
-    assert.deepStrictEqual(violations(hardened({ handovers: 1, pauses: 1, ...atOnce })), {})
-    assert.deepStrictEqual(violations({ ...hardened({ handovers: 1 }), evidence: false }), {})
-  })
+  it.each<Model.Options>([
+    hardened({ handovers: 1 }),
+    hardened({ handovers: 2, ...atOnce }),
+    hardened({ handovers: 1, kills: 1, ...atOnce }),
+    hardened({ handovers: 1, pauses: 1, ...atOnce }),
+    { ...hardened({ handovers: 1 }), evidence: false }
+  ])("violates nothing when an operator hands over and promotes: %#", (options) => {
+    assert.deepStrictEqual(violations(options), {})
+  }, timeoutMillis)
 
   it("violates nothing where failovers are limited", () => {
     assert.deepStrictEqual(violations(hardened({ kills: 2, maxFailovers: 1 })), {})
@@ -63,7 +70,7 @@ describe("the hardened policy", () => {
   it("H2, H11: two answer only while the link is cut", () => {
     assert.deepStrictEqual(violations(hardened({ kills: 1, cuts: 1, ...atOnce })), { "dual-answer-under-cut": 5 })
     assert.deepStrictEqual(violations(hardened({ cuts: 1 })), { "dual-answer-under-cut": 5 })
-  })
+  }, timeoutMillis)
 
   it("two answer if messages may take a whole heartbeat", () => {
     assert.deepStrictEqual(violations(hardened({ pauses: 1, delay: 0 })), {})

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Packing from "../../../src/verify/model/packing.ts"
-import { classic, exhaust, hardened } from "./explorations.ts"
+import { atOnce, classic, exhaust, hardened } from "./explorations.ts"
 
 describe("packing", () => {
   it("a state is the same after it was packed and unpacked", () => {
-    for (const options of [classic({ kills: 1 }), classic({ pauses: 1 }), hardened({ cuts: 1 })]) {
+    for (const options of [classic({ kills: 1 }), classic({ pauses: 1 }), hardened({ cuts: 1, ...atOnce })]) {
       const { model, result } = exhaust(options)
       const packing = new Packing.Packing()
       const packed = new Uint32Array(Packing.length)
