@@ -55,8 +55,7 @@ describe.skipIf(!isPossible)("F16 process 1 of a container", () => {
         startLine.primary
       )
       yield* peer.subscribed
-      yield* peer.publish("2")
-      yield* peer.receive("3")
+      yield* peer.publishUntil("2", peer.receive("3"))
       yield* server.kill("SIGTERM")
       yield* server.waitForLine("I: on-stop: begun")
       yield* server.kill("SIGTERM")
@@ -96,8 +95,7 @@ describe.skipIf(!isPossible)("F16 process 1 of a container", () => {
         startLine.backup
       )
       yield* peer.subscribed
-      yield* peer.publish("3")
-      yield* server.waitForLine("I: on-passive: ready")
+      yield* peer.publishUntil("3", server.waitForLine("I: on-passive: ready"))
       // Node reaps only its own children. README recommends an init.
       yield* eventually(Effect.sync(() => zombiesOf(server.pid) === 1))
       yield* server.kill("SIGTERM")

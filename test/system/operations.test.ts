@@ -129,8 +129,7 @@ describe("bstar status", () => {
       const peer = yield* foreignPeer("backup", place.at)
       const server = yield* start("primary", place, { peerHttp: undefined })
       yield* peer.subscribed
-      yield* peer.publish("2")
-      yield* server.waitForLine(ready.primary)
+      yield* peer.publishUntil("2", server.waitForLine(ready.primary))
       yield* Effect.fork(peer.heartbeats("3"))
       const http = ["--http", place.http.primary]
       const status = yield* until(statusOf(http), ({ health }) => health === "two actives")

@@ -71,8 +71,7 @@ const activeServer = Effect.gen(function*() {
     ...["--policy", "hardened", "--on-active", "echo active", "--on-stop", "echo begun; sleep 0.5; echo done"]
   ])
   yield* peer.subscribed
-  yield* peer.publish("2")
-  yield* peer.receive("3")
+  yield* peer.publishUntil("2", peer.receive("3"))
   // The hook is called after ACTIVE is published.
   yield* server.waitForLine("I: on-active: active")
   return { peer, server }
