@@ -7,6 +7,7 @@ import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 import { startPair } from "../support/pair.ts"
 import { bstar, freeAddresses, freeEndpoints, other } from "../support/processes.ts"
 import { eventually, quiet } from "../support/sockets.ts"
+import { eventTimeout } from "../support/times.ts"
 
 const env = { BSTAR_HTTP_TOKEN: "the-token-of-this-test" }
 const requests = 10_000
@@ -22,7 +23,12 @@ describe("a switchover under load", () => {
         const at = yield* freeEndpoints
         const http = yield* freeAddresses
         yield* startPair(at, 1000, (role) => ({ args: ["--http", http[role], "--peer-http", http[other(role)]], env }))
-        const client = yield* BinaryStarClient.make({ servers: [at.primary.frontend, at.backup.frontend] }).pipe(
+        const client = yield* BinaryStarClient.make({
+          servers: [at.primary.frontend, at.backup.frontend],
+          // Only a late reply on a busy machine takes this long: both servers answer, or reject, every request.
+          retryAfter: eventTimeout,
+          timeout: eventTimeout
+        }).pipe(
           Effect.provide(ZmqClientLink.layer)
         )
         // The client may resend its first request until it has found the active server.
