@@ -107,16 +107,16 @@ const measure = async (seconds: number) => {
   last = performance.now()
   longestGap = 0
   let longestCheck = 0
-  let refused = 0
+  let failedCount = 0
   const until = performance.now() + seconds * 1_000
   while (performance.now() < until) {
     const { code, millis } = await active(http)
     longestCheck = Math.max(longestCheck, millis)
-    refused += code === 200 ? 0 : 1
+    failedCount += code === 200 ? 0 : 1
     await sleep(50)
   }
   console.log(`latest heartbeat, ms: ${(longestGap - heartbeatMillis).toFixed(0)}`)
-  console.log(`longest /active, ms: ${longestCheck.toFixed(0)}; not 200: ${refused}`)
+  console.log(`longest /active, ms: ${longestCheck.toFixed(0)}; not 200: ${failedCount}`)
   socket.close()
   children.forEach((child) => child.kill("SIGKILL"))
 }

@@ -1,6 +1,6 @@
 /**
- * A pair inside an application that has an HttpServer already. Both applications answer HTTP; one of them is active: it
- * answers the pair's clients, and it alone holds the report, which is a layer that lives while this server is active.
+ * A pair inside an application that already has an HttpServer. Both applications answer HTTP. The active one answers the clients
+ * of the pair, and has the report: a layer that exists while this server is active.
  *
  *     BSTAR_ROLE=primary BSTAR_POLICY=hardened PORT=8080 npx tsx application.ts
  */

@@ -2,7 +2,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { BinaryStar, BinaryStarConfig, Frames, Zmq } from "effect-binary-star"
 
-/** A store of keys and values: `key` asks, `key value` sets. Configured by BSTAR_ROLE, BSTAR_POLICY, BSTAR_FRONTEND ... */
+/** A store of keys and values: `key` gets, `key value` sets. Configured by BSTAR_ROLE, BSTAR_POLICY, BSTAR_FRONTEND ... */
 const values = new Map<string, string>()
 
 const Pair = BinaryStar.layerConfig(BinaryStarConfig.config, ({ body }) => {

@@ -8,7 +8,7 @@ const readme = fs.readFileSync(new URL("../../README.md", here), "utf8")
 const examples = fs.readdirSync(here).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
 
 describe("examples", () => {
-  it("compile against the library as it is built", () => {
+  it("examples compile against the built library", () => {
     const config = ts.getParsedCommandLineOfConfigFile(
       fileURLToPath(new URL("../tsconfig.json", here)),
       { noEmit: true, composite: false, incremental: false },
@@ -19,7 +19,7 @@ describe("examples", () => {
     assert.deepStrictEqual(diagnostics.map(({ messageText }) => messageText), [])
   })
 
-  it("stand in the README as they are", () => {
+  it("examples in README equal the files", () => {
     const quoted = [...readme.matchAll(/<!-- test\/examples\/(.*) -->\n```ts\n([^]*?)\n```/g)]
     assert.sameMembers(quoted.map(([, name]) => name), ["server.ts", "client.ts"])
     for (const [, name, code] of quoted) {

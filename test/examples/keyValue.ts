@@ -1,12 +1,12 @@
 /**
- * A key-value service with typed messages. Start two servers and ask them:
+ * A key-value service with typed messages. Start two servers, and use them:
  *
  *     BSTAR_ROLE=primary BSTAR_POLICY=hardened npx tsx keyValue.ts serve
  *     BSTAR_ROLE=backup BSTAR_POLICY=hardened npx tsx keyValue.ts serve
  *     npx tsx keyValue.ts set color red
  *     npx tsx keyValue.ts get color
  *
- * The pair does not copy what its active server holds to the other one. That is for a store that both can reach.
+ * The pair does not replicate the state of its active server. Keep it in a store that both servers reach.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Config, ConfigProvider, Console, Effect, Layer, Schema } from "effect"
@@ -42,7 +42,7 @@ const Client = Layer.unwrapEffect(Effect.map(
   (servers) => BinaryStarClient.layer({ servers })
 )).pipe(Layer.provide(ZmqClientLink.layer))
 
-const ask = (request: typeof Get.Type | typeof Set.Type) =>
+const send = (request: typeof Get.Type | typeof Set.Type) =>
   KeyValue.request(request).pipe(
     Effect.flatMap(({ value }) => Console.log(value)),
     Effect.catchTag("NoSuchKey", ({ key }) => Console.log(`there is no ${key}`)),
@@ -51,7 +51,7 @@ const ask = (request: typeof Get.Type | typeof Set.Type) =>
 
 const [command, key = "", value = ""] = process.argv.slice(2)
 const program = Effect.gen(function*() {
-  yield* command === "serve" ? serve : ask(command === "set" ? Set.make({ key, value }) : Get.make({ key }))
+  yield* command === "serve" ? serve : send(command === "set" ? Set.make({ key, value }) : Get.make({ key }))
 })
 
 program.pipe(

@@ -17,13 +17,13 @@ const Client = Layer.unwrapEffect(Effect.gen(function*() {
 
 const serve = Effect.flatMap(BinaryStar.BinaryStar, (member) => member.join).pipe(Effect.provide(Server))
 
-const ask = Effect.gen(function*() {
+const client = Effect.gen(function*() {
   const client = yield* BinaryStarClient.BinaryStarClient
   yield* Console.log(Frames.toString(yield* client.request("hello")))
 }).pipe(Effect.provide(Client))
 
 const program = Effect.gen(function*() {
-  yield* process.argv[2] === "serve" ? serve : ask
+  yield* process.argv[2] === "serve" ? serve : client
 })
 
 program.pipe(

@@ -16,11 +16,11 @@ const file = (name: string) => path.join(root, "test/examples", name)
 
 describe("the examples proxy.ts and worker.py", () => {
   if (python === undefined) {
-    it.skip("are not run, because python3 has no zmq here (apt-get install python3-zmq)", () => {})
+    it.skip("examples proxy.ts and worker.py: skipped, python3 has no zmq (apt-get install python3-zmq)", () => {})
     return
   }
 
-  it.scopedLive("answer, and go on answering when the active server is killed", () =>
+  it.scopedLive("examples proxy.ts and worker.py: clients are answered, also after the active server is killed", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const workersAt = yield* freeEndpoints

@@ -38,14 +38,14 @@ const Client = Layer.unwrapEffect(Effect.map(
   (servers) => BinaryStarRpc.layerProtocolClient(Words).pipe(Layer.provide(BinaryStarClient.layer({ servers })))
 )).pipe(Layer.provide(ZmqClientLink.layer))
 
-const ask = Effect.gen(function*() {
+const client = Effect.gen(function*() {
   const words = yield* RpcClient.make(Words)
   yield* Console.log(yield* words.Length({ word: "star" }))
   yield* Stream.runForEach(words.Letters({ word: "star" }), Console.log)
 }).pipe(Effect.scoped, Effect.provide(Client))
 
 const program = Effect.gen(function*() {
-  yield* process.argv[2] === "serve" ? serve : ask
+  yield* process.argv[2] === "serve" ? serve : client
 })
 
 program.pipe(

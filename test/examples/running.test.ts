@@ -1,4 +1,4 @@
-/** The examples as programs, run as their comments say. */
+/** The examples as programs, started as their comments describe. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
@@ -29,24 +29,24 @@ const startBoth = (name: string, args: ReadonlyArray<string>, at: Endpoints, mor
   })
 
 describe("the examples run", () => {
-  it.scopedLive("keyValue.ts: typed messages", () =>
+  it.scopedLive("example keyValue.ts: typed messages", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       yield* startBoth("keyValue.ts", ["serve"], at)
-      const ask = (...args: ReadonlyArray<string>) =>
+      const client = (...args: ReadonlyArray<string>) =>
         Effect.gen(function*() {
-          const client = yield* example("keyValue.ts", args, {
+          const process = yield* example("keyValue.ts", args, {
             BSTAR_SERVERS: `${at.primary.frontend},${at.backup.frontend}`
           })
-          assert.strictEqual((yield* client.exit).code, 0, client.stdout() + client.stderr())
-          return client.lines.at(-1)
+          assert.strictEqual((yield* process.exit).code, 0, process.stdout() + process.stderr())
+          return process.lines.at(-1)
         })
-      assert.strictEqual(yield* ask("get", "color"), "there is no color")
-      assert.strictEqual(yield* ask("set", "color", "red"), "red")
-      assert.strictEqual(yield* ask("get", "color"), "red")
+      assert.strictEqual(yield* client("get", "color"), "there is no color")
+      assert.strictEqual(yield* client("set", "color", "red"), "red")
+      assert.strictEqual(yield* client("get", "color"), "red")
     }))
 
-  it.scopedLive("keys.ts: a server and a client with keys", () =>
+  it.scopedLive("example keys.ts: a server and a client with keys", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const keys = yield* makeKeyFiles(["alice"])
@@ -59,7 +59,7 @@ describe("the examples run", () => {
       assert.strictEqual(client.lines.at(-1), "hello")
     }))
 
-  it.scopedLive("rpc.ts: an RPC service and its client", () =>
+  it.scopedLive("example rpc.ts: an RPC service and its client", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       yield* startBoth("rpc.ts", ["serve"], at)
@@ -68,7 +68,7 @@ describe("the examples run", () => {
       assert.deepStrictEqual(client.lines.slice(-5), ["4", "s", "t", "a", "r"])
     }))
 
-  it.scopedLive("singleton.ts: a job on one of two machines", () =>
+  it.scopedLive("example singleton.ts: a job on one of two machines", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startBoth("singleton.ts", [], yield* freeEndpoints)
       yield* primary.waitForLine("job: cleaning up")
@@ -79,7 +79,7 @@ describe("the examples run", () => {
       yield* backup.waitForLine("job: cleaning up")
     }))
 
-  it.scopedLive("application.ts: the pair in an application with an HttpServer", () =>
+  it.scopedLive("example application.ts: the pair in an application with an HttpServer", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* startBoth("application.ts", [], yield* freeEndpoints)
       const status = (server: typeof primary) =>
@@ -101,7 +101,7 @@ describe("the examples run", () => {
       assert.include(primary.stdout(), "report: closed")
     }))
 
-  it.scopedLive("telemetry.ts: metrics for OpenTelemetry", () =>
+  it.scopedLive("example telemetry.ts: metrics for OpenTelemetry", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
       const { primary } = yield* startBoth("telemetry.ts", [], at)

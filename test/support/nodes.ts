@@ -149,7 +149,7 @@ export const makePair = (
     }
   })
 
-/** A scripted peer, which lives as long as the scope: it publishes what it is given, and records what it receives. */
+/** A scripted peer: it publishes the messages of a test, and records the messages that it receives. */
 export const foreignPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
   Effect.gen(function*() {
     const peer = Context.get(yield* Layer.build(link), PeerLink.PeerLink)

@@ -1,4 +1,4 @@
-/** What npm makes of this package. */
+/** Packing and installing this package with npm. */
 import { assert } from "@effect/vitest"
 import type { Scope } from "effect"
 import { Effect } from "effect"
@@ -7,7 +7,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { run } from "./processes.ts"
 
-/** Packing must not build: other tests run what is built. */
+/** Packing must not build: other tests run the built files. */
 export const npmPack = ["pack", "--json", "--ignore-scripts"]
 
 export const temporaryDirectory = Effect.acquireRelease(

@@ -315,6 +315,7 @@ export const foreignPeer = (role: Role, at: Endpoints) =>
     const subscriptions = receiving(publisher)
     const received = yield* publications(at[other(role)].state)
     const publish = (...frames: Array<Buffer | string>) => send(publisher, ...frames)
+    const heartbeats = (digit: Digit) => Effect.repeat(publish(digit), Schedule.spaced("20 millis"))
     const isChange = (change: 0 | 1) => ({ frames }: Received) => frames[0]?.[0] === change
     return {
       /** Waits until the server is subscribed. */
@@ -327,7 +328,10 @@ export const foreignPeer = (role: Role, at: Endpoints) =>
       /** Publishes one message. */
       publish,
       /** Publishes a state every 20 milliseconds until it is interrupted. */
-      heartbeats: (digit: Digit) => Effect.repeat(publish(digit), Schedule.spaced("20 millis")),
+      heartbeats,
+      /** Publishes a state until an effect ends. A server that reconnects, because it receives nothing, may miss a single heartbeat. */
+      publishUntil: <A, E, R>(digit: Digit, effect: Effect.Effect<A, E, R>) =>
+        Effect.raceFirst(effect, Effect.zipRight(heartbeats(digit), Effect.never)),
       /** The messages that the server publishes. */
       received,
       /** Waits until the server publishes a state, from now on. */

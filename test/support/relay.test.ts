@@ -75,7 +75,7 @@ const received = (socket: net.Socket, length: number) => {
 }
 
 describe("relay", () => {
-  it.scopedLive("carries every byte in order, in both directions, and the set-up and the bytes cost their delays", () =>
+  it.scopedLive("relay: every byte is carried in order in both directions, and connecting and bytes take their delays", () =>
     Effect.gen(function*() {
       const target = yield* echo()
       const relay = yield* Relay.make(target.endpoint, { delayMillis: 50 })
@@ -98,7 +98,7 @@ describe("relay", () => {
       assert.isBelow(performance.now() - from, 50)
     }))
 
-  it.scopedLive("ends a connection one delay after its other end", () =>
+  it.scopedLive("relay: a connection ends one delay after its other end", () =>
     Effect.gen(function*() {
       const target = yield* echo()
       const relay = yield* Relay.make(target.endpoint, { delayMillis: 50 })
@@ -110,7 +110,7 @@ describe("relay", () => {
       assert.isAtLeast(performance.now() - began, 45)
     }))
 
-  it.scopedLive("lets nothing pass while it is cut, and everything afterwards", () =>
+  it.scopedLive("relay: nothing passes while it is cut, and everything afterwards", () =>
     Effect.gen(function*() {
       const target = yield* echo()
       const relay = yield* Relay.make(target.endpoint, { delayMillis: 1 })
@@ -127,7 +127,7 @@ describe("relay", () => {
       yield* until(() => String(target.received()) === "before and after" && target.accepted() === 2)
     }))
 
-  it.scopedLive("resets every connection", () =>
+  it.scopedLive("relay: every connection is reset", () =>
     Effect.gen(function*() {
       const target = yield* echo()
       const relay = yield* Relay.make(target.endpoint, { delayMillis: 1 })
@@ -138,7 +138,7 @@ describe("relay", () => {
     }))
 
   it.scopedLive.skipIf(!isLinux)(
-    "refuses connections while the target does, if it is told to",
+    "relay: with `refuses`, connections are refused while the target refuses them",
     () =>
       Effect.gen(function*() {
         const target = yield* echo()

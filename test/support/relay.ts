@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 
 export interface Relay {
-  /** Where to connect instead of to the target. */
+  /** The endpoint that stands in for the target. */
   readonly endpoint: string
   /** Connections that a client has made so far. */
   readonly connectionCount: () => number
@@ -33,11 +33,11 @@ export interface Options {
   readonly refuses?: boolean
 }
 
-/** TCP gives a SYN, a SYN-ACK and an ACK before the target knows of a connection. */
+/** A SYN, a SYN-ACK and an ACK precede a connection at the target. */
 const setupDelays = 3
 
-/** Time between two looks at the target's port, in milliseconds. */
-const lookMillis = 5
+/** Milliseconds between two checks of the target's port. */
+const checkMillis = 5
 
 const portOf = (endpoint: string) => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1))
 
@@ -188,16 +188,16 @@ export const make = (
     if (refuses && tables.length > 0) {
       let isOpen = true
       const changes = makeLine(() => millis, () => isCut)
-      const look = () => {
+      const check = () => {
         if (isListening(to.port) !== isOpen) {
           isOpen = !isOpen
           const next = isOpen
           changes.put(() => void set(next))
         }
       }
-      look()
+      check()
       yield* Effect.acquireRelease(
-        Effect.sync(() => setInterval(look, lookMillis)),
+        Effect.sync(() => setInterval(check, checkMillis)),
         (timer) =>
           Effect.sync(() => {
             clearInterval(timer)

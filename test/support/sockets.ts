@@ -16,7 +16,7 @@ import { Frontend } from "../../src/ports/Frontend.ts"
 import type { SocketError } from "../../src/ports/SocketError.ts"
 import type * as Frames from "../../src/wire/Frames.ts"
 
-/** How sockets reach each other. */
+/** The transport of a socket. */
 export type Transport = "inproc" | "ipc" | "tcp"
 
 export const transports: ReadonlyArray<Transport> = ["inproc", "ipc", "tcp"]
@@ -84,12 +84,12 @@ export const open = <E>(connect: Effect.Effect<Connection, E, Scope.Scope>) =>
 export const runOf = (
   messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
 ): Connection["run"] =>
-(take) => Effect.zipRight(Stream.runForEach(messages, (batch) => Effect.promise(() => take(batch))), Effect.never)
+(onBatch) => Effect.zipRight(Stream.runForEach(messages, (batch) => Effect.promise(() => onBatch(batch))), Effect.never)
 
-/** Nothing is logged. */
+/** Disables logging. */
 export const quiet = Logger.remove(Logger.defaultLogger)
 
-/** Repeats a check until it is true. */
+/** Repeats a check until it holds. */
 export const eventually = <E, R>(check: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
   Effect.asVoid(Effect.repeat(check, { until: (yes) => yes, schedule: Schedule.spaced("1 millis") }))
 

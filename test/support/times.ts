@@ -20,3 +20,6 @@ export const longHeartbeatMillis = 60_000
 
 /** Real time: the shortest heartbeat with which a busy machine rarely stalls a process for one and a half heartbeats. */
 export const steadyHeartbeatMillis = 400
+
+/** Real time: the default heartbeat, with which even a very busy machine does not stall a process for one and a half heartbeats. */
+export const safeHeartbeatMillis = 1000

@@ -5,6 +5,7 @@ import * as path from "node:path"
 import { child, makeLog, runArgs } from "../support/commands.ts"
 import { foreignPeer, freeEndpoints, root, run, serverArgs, startLine } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
+import { safeHeartbeatMillis, steadyHeartbeatMillis } from "../support/times.ts"
 
 const namespace = ["--pid", "--fork", "--mount-proc", "--kill-child"]
 
@@ -30,7 +31,7 @@ describe.skipIf(!isPossible)("F16 process 1 of a container", () => {
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const server = yield* asProcess1(
-          [...serverArgs("primary", at, "200 millis"), "--policy", "hardened"],
+          [...serverArgs("primary", at, `${safeHeartbeatMillis} millis`), "--policy", "hardened"],
           startLine.primary
         )
         yield* server.kill(signal)
@@ -44,12 +45,17 @@ describe.skipIf(!isPossible)("F16 process 1 of a container", () => {
       const at = yield* freeEndpoints
       const peer = yield* foreignPeer("backup", at)
       const server = yield* asProcess1(
-        [...serverArgs("primary", at, "200 millis"), "--policy", "hardened", "--on-stop", "echo begun; sleep 60"],
+        [
+          ...serverArgs("primary", at, `${safeHeartbeatMillis} millis`),
+          "--policy",
+          "hardened",
+          "--on-stop",
+          "echo begun; sleep 60"
+        ],
         startLine.primary
       )
       yield* peer.subscribed
-      yield* peer.publish("2")
-      yield* peer.receive("3")
+      yield* peer.publishUntil("2", peer.receive("3"))
       yield* server.kill("SIGTERM")
       yield* server.waitForLine("I: on-stop: begun")
       yield* server.kill("SIGTERM")
@@ -61,7 +67,7 @@ describe.skipIf(!isPossible)("F16 process 1 of a container", () => {
       const log = yield* makeLog
       const server = yield* asProcess1(
         [
-          ...runArgs("primary", yield* freeEndpoints, "400 millis"),
+          ...runArgs("primary", yield* freeEndpoints, `${steadyHeartbeatMillis} millis`),
           "--grace",
           "300 millis",
           "--",
@@ -79,12 +85,17 @@ describe.skipIf(!isPossible)("F16 process 1 of a container", () => {
       const at = yield* freeEndpoints
       const peer = yield* foreignPeer("primary", at)
       const server = yield* asProcess1(
-        [...serverArgs("backup", at, "400 millis"), "--policy", "hardened", "--on-passive", "sleep 60 & echo ready"],
+        [
+          ...serverArgs("backup", at, `${steadyHeartbeatMillis} millis`),
+          "--policy",
+          "hardened",
+          "--on-passive",
+          "sleep 60 & echo ready"
+        ],
         startLine.backup
       )
       yield* peer.subscribed
-      yield* peer.publish("3")
-      yield* server.waitForLine("I: on-passive: ready")
+      yield* peer.publishUntil("3", server.waitForLine("I: on-passive: ready"))
       // Node reaps only its own children. README recommends an init.
       yield* eventually(Effect.sync(() => zombiesOf(server.pid) === 1))
       yield* server.kill("SIGTERM")

@@ -4,29 +4,20 @@ import type { Page } from "playwright-core"
 import * as audit from "../dashboard/audit.ts"
 import * as Browser from "../dashboard/browser.ts"
 import { evaluate, open, shows, unlock } from "../dashboard/browser.ts"
+import { start as startServer } from "../support/pair.ts"
 import type { Role } from "../support/processes.ts"
-import { bstar, freeAddresses, freeEndpoints, other, serverArgs } from "../support/processes.ts"
-
-/** So long that a machine that also runs a browser rarely stalls a server. */
-const heartbeat = "1 second"
+import { bstar, freeAddresses, freeEndpoints, other } from "../support/processes.ts"
+import { safeHeartbeatMillis } from "../support/times.ts"
 
 /** Two servers with a status server each, and a client. */
 const startPair = Effect.gen(function*() {
   const at = yield* freeEndpoints
   const http = yield* freeAddresses
   const start = (role: Role) =>
-    bstar(
-      [
-        ...serverArgs(role, at, heartbeat),
-        "--policy",
-        "hardened",
-        "--http",
-        http[role],
-        "--peer-http",
-        http[other(role)]
-      ],
-      { BSTAR_HTTP_TOKEN: "secret" }
-    )
+    startServer(role, at, safeHeartbeatMillis, {
+      args: ["--http", http[role], "--peer-http", http[other(role)]],
+      env: { BSTAR_HTTP_TOKEN: "secret" }
+    })
   const client = bstar([
     "client",
     ...["--server", at.primary.frontend, "--server", at.backup.frontend],

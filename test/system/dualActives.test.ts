@@ -38,19 +38,17 @@ describe("F5 classic: a server that ends by dual actives leaves its peer running
         const peer = yield* foreignPeer(other(role), at)
         const server = yield* classic(role, at)
         yield* peer.subscribed
-        const active = yield* Effect.fork(peer.receive("3"))
         if (role === "primary") {
-          yield* peer.publish("2")
+          yield* peer.publishUntil("2", server.waitForLine(readyAsActive))
         } else {
-          yield* peer.publish("3")
-          yield* server.waitForLine(readyAsPassive)
-          yield* peer.publish("1")
+          yield* peer.publishUntil("3", server.waitForLine(readyAsPassive))
+          yield* peer.publishUntil("1", server.waitForLine(readyAsActive))
         }
-        yield* Fiber.join(active)
+        // The middle of a period: no heartbeat is on its way when the server stops.
+        yield* peer.received.more(1)
+        yield* Effect.sleep("400 millis")
         yield* server.kill("SIGSTOP")
-        const heartbeats = yield* Effect.fork(Effect.repeat(peer.publish("4"), Schedule.spaced("500 millis")))
-        yield* Effect.sleep("2 seconds")
-        yield* Fiber.interrupt(heartbeats)
+        yield* peer.publishUntil("4", Effect.sleep("2 seconds"))
         yield* peer.publish("3")
         yield* Effect.sleep("1 second")
         const { length } = peer.received.entries
@@ -93,9 +91,8 @@ describe("F6 dual actives with a foreign peer", () => {
       const peer = yield* foreignPeer("backup", at)
       const primary = yield* start("primary", at, steadyHeartbeatMillis, { args: ["--http", http] })
       yield* peer.subscribed
-      yield* peer.publish("2")
-      yield* primary.waitForLine(readyAsActive)
-      const heartbeats = yield* Effect.fork(Effect.repeat(peer.publish("3"), Schedule.spaced("100 millis")))
+      yield* peer.publishUntil("2", primary.waitForLine(readyAsActive))
+      const heartbeats = yield* Effect.fork(peer.heartbeats("3"))
       const error = /^E: .*active/i
       yield* primary.waitForLine(error)
       yield* peer.received.more(6)
@@ -109,7 +106,7 @@ describe("F6 dual actives with a foreign peer", () => {
 
       // The peer becomes passive: there is one active server again.
       yield* Fiber.interrupt(heartbeats)
-      yield* Effect.forkScoped(Effect.repeat(peer.publish("4"), Schedule.spaced("100 millis")))
+      yield* Effect.forkScoped(peer.heartbeats("4"))
       yield* operate(["status", "--http", http]).pipe(
         Effect.repeat({ until: ({ code }) => code !== 3, schedule: Schedule.spaced("100 millis") })
       )
@@ -121,13 +118,11 @@ describe("F6 dual actives with a foreign peer", () => {
       const peer = yield* foreignPeer("primary", at)
       const backup = yield* start("backup", at, steadyHeartbeatMillis)
       yield* peer.subscribed
-      yield* peer.publish("3")
-      yield* backup.waitForLine(readyAsPassive)
+      yield* peer.publishUntil("3", backup.waitForLine(readyAsPassive))
       const replies = yield* requests(at.backup.frontend)
       yield* replies.find(() => true)
       const active = backup.lines.length
-      yield* peer.publish("3")
-      yield* backup.waitForLine(readyAsPassive, active)
+      yield* peer.publishUntil("3", backup.waitForLine(readyAsPassive, active))
       assertNoLine(backup, /^E: /)
     }))
 })

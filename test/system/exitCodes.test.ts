@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zmq from "zeromq"
@@ -177,10 +177,11 @@ describe("a fatal verdict of the policy classic", () => {
         const server = yield* bstar(serverArgs(role, at, "100 millis"))
         yield* peer.subscribed
         // It becomes passive. Then its peer restarts, and it becomes active in either role.
-        yield* peer.publish("3")
-        yield* peer.publish("1")
-        const ready = yield* server.waitForLine("I: primary (passive) is restarting, ready as active")
-        yield* peer.receive("3")
+        yield* peer.publishUntil("3", server.waitForLine(readyAsPassive[role]))
+        const ready = yield* peer.publishUntil(
+          "1",
+          server.waitForLine("I: primary (passive) is restarting, ready as active")
+        )
         yield* peer.publish("3")
         assert.deepStrictEqual(yield* server.exit, { code: 3, signal: null })
         assert.strictEqual(server.stderr(), "")
@@ -199,8 +200,7 @@ describe("a fatal verdict of the policy classic", () => {
         const peer = yield* foreignPeer(other(role), at)
         const server = yield* bstar(serverArgs(role, at, "100 millis"))
         yield* peer.subscribed
-        yield* peer.publish("3")
-        yield* peer.receive("4")
+        yield* peer.publishUntil("3", peer.receive("4"))
         yield* peer.publish("4")
         assert.deepStrictEqual(yield* server.exit, { code: 4, signal: null })
         assert.strictEqual(server.stderr(), "")
@@ -230,12 +230,8 @@ describe("settings", () => {
         const server = yield* bstar([`--${role}`], environmentOf(role, at))
         // BSTAR_PEER.
         yield* peer.subscribed
-        // The server reconnects when it receives nothing, so that one heartbeat may be lost.
-        const heartbeats = yield* Effect.fork(peer.heartbeats("3"))
-        yield* server.waitForLine(/ready as passive$/)
-        yield* Fiber.interrupt(heartbeats)
-        yield* peer.publish("2")
-        yield* server.waitForLine("I: backup (passive) is restarting, ready as active")
+        yield* peer.publishUntil("3", server.waitForLine(/ready as passive$/))
+        yield* peer.publishUntil("2", server.waitForLine("I: backup (passive) is restarting, ready as active"))
         // BSTAR_FRONTEND.
         const client = yield* dealer(at[role].frontend)
         yield* client.request("hello")
@@ -295,8 +291,7 @@ describe("settings", () => {
         const peer = yield* foreignPeer("backup", at)
         const server = yield* bstar([...serverArgs("primary", at, "100 millis"), ...args], env)
         yield* peer.subscribed
-        yield* peer.publish("2")
-        yield* server.waitForLine(/ready as active/)
+        yield* peer.publishUntil("2", server.waitForLine(/ready as active/))
         yield* peer.publish("3")
         assert.deepStrictEqual(yield* server.exit, { code: 3, signal: null })
         const entries = server.lines.map((line) => JSON.parse(line))

@@ -85,9 +85,7 @@ describe("F1 a pair in its first heartbeats", () => {
       yield* start("primary", at, longHeartbeatMillis)
       yield* peer.subscribed
       yield* peer.received.find(({ frames }) => String(frames[0]) === "1")
-      const active = yield* Effect.fork(peer.receive("3"))
-      yield* peer.publish("2")
-      yield* active
+      yield* peer.publishUntil("2", peer.receive("3"))
       const second = yield* publications(at.primary.state)
       yield* second.find(({ frames }) => String(frames[0]) === "3")
     }))

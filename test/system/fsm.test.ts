@@ -21,7 +21,7 @@ const parse = (json: string): ReadonlyArray<Entry> => JSON.parse(json)
 const columns = ["state", "event", "role", "peer", "verdict", "next state", "publishes", "rule", "message"]
 
 describe("bstar fsm", () => {
-  it.scopedLive("json: lists each role, state, event and peer once", () =>
+  it.scopedLive("bstar fsm, json: lists each role, state, event and peer once", () =>
     Effect.gen(function*() {
       const entries = parse(yield* print("json"))
       // Three states of each role, a peer alive and expired.
@@ -42,7 +42,7 @@ describe("bstar fsm", () => {
     }))
 
   for (const policy of Policies.policyNames) {
-    it.scopedLive(`table: each transition of the json output is in one row (${policy})`, () =>
+    it.scopedLive(`bstar fsm, table: each transition of the json output is in one row (${policy})`, () =>
       Effect.gen(function*() {
         const entries = parse(yield* print("json", policy))
         const [header, ...rows] = (yield* print("table", policy)).split("\n\n")[0]!.split("\n")
@@ -70,7 +70,7 @@ describe("bstar fsm", () => {
       }))
   }
 
-  it.scopedLive("H4: an active member without a peer stays active after a stall", () =>
+  it.scopedLive("bstar fsm, H4: an active member without a peer stays active after a stall", () =>
     Effect.gen(function*() {
       assert.match(
         yield* print("table", "hardened"),
@@ -79,7 +79,7 @@ describe("bstar fsm", () => {
       assert.notMatch((yield* print("table")).split("\n\n")[0]!, / absent /)
     }))
 
-  it.scopedLive("table: names every rule of the policy hardened", () =>
+  it.scopedLive("bstar fsm, table: names every rule of the policy hardened", () =>
     Effect.gen(function*() {
       const table = yield* print("table", "hardened")
       for (const rule of ["H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9", "H10", "H11", "H12"]) {
@@ -87,7 +87,7 @@ describe("bstar fsm", () => {
       }
     }))
 
-  it.scopedLive("table: is the default format", () =>
+  it.scopedLive("bstar fsm, table: is the default format", () =>
     Effect.gen(function*() {
       const process = yield* bstar(["fsm"])
       yield* process.exit
@@ -95,7 +95,7 @@ describe("bstar fsm", () => {
     }))
 
   for (const policy of Policies.policyNames) {
-    it.scopedLive(`mermaid: the diagram in README is this output (${policy})`, () =>
+    it.scopedLive(`bstar fsm, mermaid: the diagram in README is this output (${policy})`, () =>
       Effect.gen(function*() {
         const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
         assert.include(readme, `\`\`\`mermaid\n${yield* print("mermaid", policy)}\`\`\`\n`)

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { readyAsActive, readyAsPassive, start as startServer } from "../support/pair.ts"
 import type { Endpoints, Process, Role } from "../support/processes.ts"
-import { addressOf, bstar, dealer, freeEndpoints, other, roles, run, serverArgs } from "../support/processes.ts"
-import { steadyHeartbeatMillis } from "../support/times.ts"
+import { addressOf, dealer, freeEndpoints, other, roles, run } from "../support/processes.ts"
+import { safeHeartbeatMillis } from "../support/times.ts"
 import { block, canRun, temporaryFile } from "./readme.ts"
 
 const isPossible = canRun("haproxy")
@@ -43,8 +44,8 @@ const haproxy = ({ at, front, http }: Place) =>
     return yield* run("haproxy", ["-db", "-f", file])
   })
 
-const start = (role: Role, { at, http }: Place): ReturnType<typeof bstar> =>
-  bstar([...serverArgs(role, at, `${steadyHeartbeatMillis} millis`), "--policy", "hardened", "--http", http[role]])
+const start = (role: Role, { at, http }: Place) =>
+  startServer(role, at, safeHeartbeatMillis, { args: ["--http", http[role]] })
 
 /** A client with one address. It repeats a request until it is answered, as every client of a pair does. */
 const makeClient = (front: string) =>
@@ -60,7 +61,7 @@ const makeClient = (front: string) =>
     })
   })
 
-const ready = { primary: /ready as active$/, backup: /ready as passive$/ } as const
+const ready = { primary: readyAsActive, backup: readyAsPassive } as const
 
 describe.skipIf(!isPossible)("HAProxy in front of a pair", () => {
   it.scopedLive(

@@ -55,8 +55,7 @@ describe("hooks as commands", () => {
       ], { NODE_OPTIONS: slowToLoad })
       yield* server.waitForLine(startLine.primary)
       yield* peer.subscribed
-      yield* peer.publish("2")
-      yield* server.waitForLine(/ready as active$/)
+      yield* peer.publishUntil("2", server.waitForLine(/ready as active$/))
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })
       assert.deepStrictEqual(server.lines.filter((line) => /: on-/.test(line)), [
@@ -73,8 +72,7 @@ describe("hooks as commands", () => {
         ...["--on-active", `${recording(file)}; echo to standard output; echo to standard error >&2`],
         ...["--on-stop", `sleep 0.3; ${recording(file)}`]
       )
-      yield* primary.publish("3")
-      yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+      yield* primary.publishUntil("3", backup.waitForLine("I: connected to primary (active), ready as passive"))
       const recorded = Effect.sync(() => fs.readFileSync(file, "utf8").split("\n").filter((line) => line !== ""))
       const lines = (count: number) =>
         Effect.repeat(recorded, { until: (lines) => lines.length >= count, schedule: Schedule.spaced("5 millis") })
@@ -95,8 +93,7 @@ describe("hooks as commands", () => {
       })
       assert.isBelow(Math.abs(Date.now() - Date.parse(at)), 60_000)
 
-      yield* primary.publish("2")
-      yield* backup.waitForLine("I: on-active: to standard output")
+      yield* primary.publishUntil("2", backup.waitForLine("I: on-active: to standard output"))
       yield* backup.waitForLine("I: on-active: to standard error")
       yield* backup.kill("SIGTERM")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
@@ -126,10 +123,11 @@ describe("hooks as commands", () => {
         ...["--on-stop", "sleep 30 & echo done"],
         ...["--hook-timeout", "500 millis"]
       )
-      yield* primary.publish("3")
-      yield* backup.waitForLine(/^E: the hook on-passive has failed .*exit 3: exit code 3/)
-      yield* primary.publish("2")
-      yield* backup.waitForLine(/^E: the hook on-active has failed .*it took longer than 500ms/)
+      yield* primary.publishUntil("3", backup.waitForLine(/^E: the hook on-passive has failed .*exit 3: exit code 3/))
+      yield* primary.publishUntil(
+        "2",
+        backup.waitForLine(/^E: the hook on-active has failed .*it took longer than 500ms/)
+      )
       yield* Effect.sync(() => fs.statSync(file).size).pipe(
         Effect.flatMap((size) => Effect.delay(Effect.sync(() => fs.statSync(file).size === size), "100 millis")),
         Effect.repeat({ until: (isStill) => isStill }),
@@ -149,8 +147,7 @@ describe("hooks as commands", () => {
         ...["--on-passive", `(trap '' TERM; ${recording}) & while ! test -s ${file}; do sleep 0.01; done; echo ready`],
         ...["--on-stop", "true"]
       )
-      yield* primary.publish("3")
-      yield* backup.waitForLine("I: on-passive: ready")
+      yield* primary.publishUntil("3", backup.waitForLine("I: on-passive: ready"))
       yield* backup.kill("SIGTERM")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
       const { size } = fs.statSync(file)
@@ -165,8 +162,7 @@ describe("hooks as commands", () => {
           ...["--on-passive", "env; echo end"],
           ...status
         )
-        yield* primary.publish("3")
-        yield* backup.waitForLine("I: on-passive: end")
+        yield* primary.publishUntil("3", backup.waitForLine("I: on-passive: end"))
         assert.include(backup.lines, "I: on-passive: BSTAR_NODE_HOOK=on-passive")
         assert.include(backup.lines, "I: on-passive: BSTAR_MARK=kept")
         assert.deepStrictEqual(backup.lines.filter((line) => line.includes(secret)), [])

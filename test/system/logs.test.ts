@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { readyAsActive } from "../support/pair.ts"
 import { bstar, dealer, foreignPeer, freeEndpoints, serverArgs, startLine } from "../support/processes.ts"
+import { safeHeartbeatMillis } from "../support/times.ts"
 
-const heartbeatMillis = 200
-const heartbeat = `${heartbeatMillis} millis`
+const heartbeat = `${safeHeartbeatMillis} millis`
 
 /** A backup that has taken over: its foreign primary was active and is silent now. */
 const takenOver = (...options: ReadonlyArray<string>) =>
@@ -12,8 +13,7 @@ const takenOver = (...options: ReadonlyArray<string>) =>
     const primary = yield* foreignPeer("primary", at)
     const backup = yield* bstar([...serverArgs("backup", at, heartbeat), ...options])
     yield* primary.subscribed
-    yield* primary.publish("3")
-    yield* primary.receive("4")
+    yield* primary.publishUntil("3", primary.receive("4"))
     const client = yield* dealer(at.backup.frontend)
     yield* Effect.raceFirst(
       primary.receive("3"),
@@ -40,7 +40,7 @@ describe("logs", () => {
         cause: "ClientRequest"
       }])
       const [, millis] = silence.exec(explanation) ?? []
-      assert.isAtLeast(Number(millis), 2 * heartbeatMillis)
+      assert.isAtLeast(Number(millis), 2 * safeHeartbeatMillis)
       assert.isBelow(Math.abs(Date.now() - Date.parse(timestamp)), 60_000)
       const passive = JSON.parse(yield* backup.waitForLine(/ready as passive/))
       assert.strictEqual(passive.annotations.explanation, "the peer reports ACTIVE")
@@ -81,19 +81,18 @@ describe("logs", () => {
       // The backup becomes active in each round, and its hook fails.
       const rounds = 8
       for (let round = 0; round < rounds; round++) {
-        yield* primary.publish("3")
-        yield* primary.receive("4")
-        yield* primary.publish("2")
-        yield* primary.receive("3")
+        yield* primary.publishUntil("3", primary.receive("4"))
+        yield* primary.publishUntil("2", primary.receive("3"))
       }
       yield* backup.kill("SIGTERM")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
       const errors = backup.lines.filter((line) => line.includes("the hook on-active has failed"))
       assert.strictEqual(errors[0]?.startsWith("E: the hook on-active has failed"), true)
       const counts = errors.map((line) => Number(/^E: repeated (\d+) times?: the hook on-active/.exec(line)?.[1] ?? 1))
-      // A busy machine may take more than a second for a round, and then a line has fewer repetitions.
-      assert.strictEqual(counts.reduce((sum, count) => sum + count, 0), rounds, backup.stdout())
-      assert.strictEqual(backup.lines.filter((line) => /ready as active$/.test(line)).length, rounds)
+      // A stall of a busy machine adds terms to those of the rounds.
+      const terms = backup.lines.filter((line) => readyAsActive.test(line)).length
+      assert.isAtLeast(terms, rounds)
+      assert.strictEqual(counts.reduce((sum, count) => sum + count, 0), terms, backup.stdout())
     }))
 
   it.scopedLive("F22 logs: neither the output of a hook nor the reason of a command can forge a line", () =>

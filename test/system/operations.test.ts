@@ -5,6 +5,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import type { Finding } from "../../src/status/Doctor.ts"
 import type { HistoryEntry, NodeStatus } from "../../src/status/Status.ts"
+import { readyAsActive, readyAsPassive, type ServerOptions, start as startServer } from "../support/pair.ts"
 import {
   bstar,
   dealer,
@@ -14,13 +15,10 @@ import {
   freeEndpoints,
   other,
   type Role,
-  roles,
-  serverArgs
+  roles
 } from "../support/processes.ts"
-import { eventTimeout } from "../support/times.ts"
+import { eventTimeout, safeHeartbeatMillis } from "../support/times.ts"
 
-/** So long that a busy machine rarely stalls a server for one and a half heartbeats. */
-const heartbeat = "1 second"
 const token = "the-token-of-this-test"
 
 interface Place {
@@ -31,33 +29,25 @@ interface Place {
 /** The endpoints of a pair, and the addresses of its status servers. */
 const free: Effect.Effect<Place> = Effect.all({ at: freeEndpoints, http: freeAddresses })
 
-interface ServerOptions {
-  readonly policy?: string
-  readonly heartbeat?: string
-  readonly env?: NodeJS.ProcessEnv
+interface Options extends ServerOptions {
+  readonly heartbeatMillis?: number
   /** The status server of the peer; `undefined`: none. */
   readonly peerHttp?: string | undefined
 }
 
-const start = (role: Role, { at, http }: Place, options: ServerOptions = {}) => {
+const start = (role: Role, { at, http }: Place, options: Options = {}) => {
   const peerHttp = "peerHttp" in options ? options.peerHttp : http[other(role)]
-  return bstar(
-    [
-      ...serverArgs(role, at, options.heartbeat ?? heartbeat),
-      "--policy",
-      options.policy ?? "hardened",
-      "--http",
-      http[role],
-      ...(peerHttp === undefined ? [] : ["--peer-http", peerHttp])
-    ],
-    options.env ?? { BSTAR_HTTP_TOKEN: token }
-  )
+  return startServer(role, at, options.heartbeatMillis ?? safeHeartbeatMillis, {
+    env: { BSTAR_HTTP_TOKEN: token },
+    ...options,
+    args: ["--http", http[role], ...(peerHttp === undefined ? [] : ["--peer-http", peerHttp])]
+  })
 }
 
-const ready = { primary: /ready as active$/, backup: /ready as passive$/ } as const
+const ready = { primary: readyAsActive, backup: readyAsPassive } as const
 
 /** A pair of which the primary is active. */
-const startPair = (place: Place, options: ServerOptions = {}) =>
+const startPair = (place: Place, options: Options = {}) =>
   Effect.gen(function*() {
     const pair = { primary: yield* start("primary", place, options), backup: yield* start("backup", place, options) }
     yield* Effect.all(roles.map((role) => pair[role].waitForLine(ready[role])))
@@ -129,8 +119,7 @@ describe("bstar status", () => {
       const peer = yield* foreignPeer("backup", place.at)
       const server = yield* start("primary", place, { peerHttp: undefined })
       yield* peer.subscribed
-      yield* peer.publish("2")
-      yield* server.waitForLine(ready.primary)
+      yield* peer.publishUntil("2", server.waitForLine(ready.primary))
       yield* Effect.fork(peer.heartbeats("3"))
       const http = ["--http", place.http.primary]
       const status = yield* until(statusOf(http), ({ health }) => health === "two actives")
@@ -415,7 +404,7 @@ describe("bstar doctor", () => {
   it.scopedLive("bstar doctor: different settings have a finding and a remedy each", () =>
     Effect.gen(function*() {
       const place = yield* free
-      const primary = yield* start("primary", place, { peerHttp: undefined, heartbeat: "1200 millis" })
+      const primary = yield* start("primary", place, { peerHttp: undefined, heartbeatMillis: 1200 })
       const backup = yield* start("backup", place, {
         policy: "classic",
         env: {},

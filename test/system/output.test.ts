@@ -135,7 +135,7 @@ const cases = [
 
 describe("F7 output", () => {
   for (const [kind, name] of cases) {
-    it.scopedLive(`${name} does not end, stop or delay ${kind}: it takes over, counts what it drops, and ends with 0`, () =>
+    it.scopedLive(`F8 ${name} neither ends nor blocks ${kind}: it takes over, counts dropped lines, and ends with 0`, () =>
       Effect.gen(function*() {
         const at = yield* freeEndpoints
         const http = yield* freeAddress

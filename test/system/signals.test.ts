@@ -7,6 +7,7 @@ import { child, makeLog, startRun } from "../support/commands.ts"
 import { assertLinesInOrder } from "../support/pair.ts"
 import type { Endpoints, Process } from "../support/processes.ts"
 import { bstar, foreignPeer, freeEndpoints, root, run, serverArgs, socket, startLine } from "../support/processes.ts"
+import { safeHeartbeatMillis } from "../support/times.ts"
 
 const endsCleanly = (process: Process, signal: NodeJS.Signals) =>
   Effect.gen(function*() {
@@ -66,12 +67,11 @@ const activeServer = Effect.gen(function*() {
   const at = yield* freeEndpoints
   const peer = yield* foreignPeer("backup", at)
   const server = yield* bstar([
-    ...serverArgs("primary", at, "200 millis"),
+    ...serverArgs("primary", at, `${safeHeartbeatMillis} millis`),
     ...["--policy", "hardened", "--on-active", "echo active", "--on-stop", "echo begun; sleep 0.5; echo done"]
   ])
   yield* peer.subscribed
-  yield* peer.publish("2")
-  yield* peer.receive("3")
+  yield* peer.publishUntil("2", peer.receive("3"))
   // The hook is called after ACTIVE is published.
   yield* server.waitForLine("I: on-active: active")
   return { peer, server }

@@ -69,8 +69,7 @@ describe.skipIf(!isPossible)("a server under systemd", () => {
       Effect.gen(function*() {
         const { backup, primary, systemd } = yield* start(yield* address, {})
         yield* systemd.waitForLine("STATUS=backup BACKUP: Backup passive, waiting for primary (active)")
-        yield* primary.publish("3")
-        yield* systemd.waitForLine(/^STATUS=backup PASSIVE: connected to primary/)
+        yield* primary.publishUntil("3", systemd.waitForLine(/^STATUS=backup PASSIVE: connected to primary/))
         yield* backup.kill("SIGTERM")
         assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
         yield* systemd.waitForLine("STATUS=backup: stopping")
@@ -109,8 +108,7 @@ describe.skipIf(!isPossible)("a server under systemd", () => {
     Effect.gen(function*() {
       for (const env of [{ WATCHDOG_USEC: "100000", WATCHDOG_PID: "1" }, {}]) {
         const { primary, systemd } = yield* start(yield* socketIn, env)
-        yield* primary.publish("3")
-        yield* systemd.waitForLine(/^STATUS=backup PASSIVE/)
+        yield* primary.publishUntil("3", systemd.waitForLine(/^STATUS=backup PASSIVE/))
         assert.notInclude(systemd.lines, "WATCHDOG=1")
       }
     }))

@@ -22,7 +22,7 @@ export const violations = (reports: ReadonlyArray<Report>) =>
 
 /** Tests of one regime. */
 export const simulationSuite = (regime: Regime) => {
-  it(`${runs} runs with the hardened policy violate no property`, async () => {
+  it(`simulation, ${regime}: ${runs} hardened runs violate no property`, async () => {
     const reports = await batch(regime, "hardened", 1, runs)
     assert.deepStrictEqual(violations(reports), [])
     // The runs are not trivial: the pair has served, and states have changed.
@@ -31,7 +31,7 @@ export const simulationSuite = (regime: Regime) => {
     assert.isAbove(total(reports, ({ faults }) => faults), 2 * runs)
   }, 300_000)
 
-  it("the same seed gives the same run, and another seed another", async () => {
+  it(`simulation, ${regime}: a seed determines its run`, async () => {
     const [one] = await batch(regime, "hardened", 7, 1)
     const [same] = await batch(regime, "hardened", 7, 1)
     const [other] = await batch(regime, "hardened", 8, 1)
@@ -39,7 +39,7 @@ export const simulationSuite = (regime: Regime) => {
     assert.notStrictEqual(one!.fingerprint, other!.fingerprint)
   })
 
-  it("the classic policy violates a property", async () => {
+  it(`simulation, ${regime}: classic runs violate a property`, async () => {
     const properties = (await batch(regime, "classic", 1, 20)).flatMap(({ violations }) =>
       violations.map(({ property }) => property)
     )
