@@ -189,8 +189,8 @@ describe("bstar proxy", () => {
         const [args, code, message] of [
           [["proxy"], 64, /^Usage: bstar/m],
           [["proxy", "-p", "-b"], 64, /^Usage: bstar/m],
-          [["proxy", "-p", "--when-busy", "wait"], 64, /when-busy.*answer or drop.*"wait"/],
-          [["proxy", "-p", "--concurrency", "many"], 64, /concurrency.*"many"/],
+          [["proxy", "-p", "--when-busy", "wait"], 78, /when-busy.*"answer" or "drop".*"wait"/],
+          [["proxy", "-p", "--concurrency", "many"], 78, /concurrency.*"many"/],
           [["proxy", "-p", "--concurrency", "1000000"], 78, /concurrency/],
           [["proxy", "-p", "--backend", "here"], 78, /backend.*"here"/],
           [["proxy", "-p", "--timeout", "soon"], 78, /timeout.*"soon"/]

@@ -1,7 +1,7 @@
 // Opens members until libzmq has no socket left, closes them, and ends by itself. The first argument is libzmq's limit.
 import { Effect, Exit, Layer, Logger, Scope } from "effect"
 import * as zmq from "zeromq"
-import * as BinaryStar from "../../dist/BinaryStar.js"
+import * as BinaryStar from "../../dist/member/BinaryStar.js"
 import * as Zmq from "../../dist/zeromq/Zmq.js"
 import * as ZmqSocket from "../../dist/zeromq/ZmqSocket.js"
 
