@@ -11,7 +11,8 @@ import * as Handler from "../../src/member/Handler.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 import * as Zmq from "../../src/zeromq/Zmq.ts"
 import * as ZmqSocket from "../../src/zeromq/ZmqSocket.ts"
-import { freshEndpoint, quiet } from "../support/sockets.ts"
+import { freeEndpoints } from "../support/processes.ts"
+import { quiet } from "../support/sockets.ts"
 import { eventTimeout } from "../support/times.ts"
 
 const listeners = () => process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
@@ -26,7 +27,8 @@ describe("resources of a member", () => {
     `leaks: a member that becomes active and passive ${terms} times leaks no fiber, socket, timer or listener`,
     () =>
       Effect.gen(function*() {
-        const endpoint = yield* freshEndpoint("tcp")
+        // Not an ephemeral port: the member could connect to itself while the peer does not listen.
+        const endpoint = (yield* freeEndpoints).primary.state
         const options = {
           role: "backup",
           policy: "hardened",
