@@ -245,6 +245,7 @@ const onReply = (
       server.inactiveSince = table.sequence
       if (isLatest) {
         request.attempts = request.attempts.filter((attempt) => attempt.server !== server)
+        request.answerUntil = Number.POSITIVE_INFINITY
         deprioritize(table, server)
       }
       return undefined

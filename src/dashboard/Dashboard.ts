@@ -2,7 +2,7 @@
  * The dashboard: one page that shows both servers of a pair, live.
  *
  * The page loads nothing from elsewhere. It receives `/events` and `/history` from the status server that serves it, and sends
- * commands to it. Import this module when the page is requested: it is large.
+ * commands to it. Import this module with a status server only: it is large.
  */
 import * as crypto from "node:crypto"
 import { markup, script, styles } from "./bundle.ts"

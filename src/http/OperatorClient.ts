@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { monotonicMillis } from "../internal/Clock.ts"
+import { statusUrl } from "../settings/Address.ts"
 import * as History from "../status/History.ts"
 import { type Observation, type Reached, withPeer } from "../status/Observation.ts"
 import * as Status from "../status/Status.ts"
@@ -20,15 +21,7 @@ export { OperatorError, type OperatorReason } from "./client.ts"
  *
  * @category combinators
  */
-export const urlOf = (address: string): string | undefined => {
-  const hostAndPort = /^(?:(\[[0-9a-fA-F:.%]+\]|[^\s:/[\]@?#]+):|:?)([0-9]{1,5})$/.exec(address)
-  const text = hostAndPort === null ? address : `http://${hostAndPort[1] ?? "127.0.0.1"}:${hostAndPort[2]}`
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
-    return undefined
-  }
-  const { hash, href, password, search, username } = new URL(text)
-  return hash + search + username + password === "" ? href.replace(/\/+$/, "") : undefined
-}
+export const urlOf: (address: string) => string | undefined = statusUrl
 
 /**
  * An address that {@link urlOf} understands.

@@ -59,8 +59,11 @@ const healthCheck = (isSo: (report: Report) => boolean) =>
 const json = <A, E, R>(of: (services: ReadServices["Type"]) => Effect.Effect<A, E, R>) =>
   Effect.map(Effect.flatMap(ReadServices, of), (answer) => HttpServerResponse.unsafeJson(answer))
 
-/** The page is large, so it is loaded with the first request for it. */
-const page = Effect.map(
+/**
+ * The page. Its large module is loaded with the status server: Node keeps a failure to load for good, which a request would have at a
+ * time without free descriptors, or after an upgrade of the files.
+ */
+const loadPage = Effect.map(
   Effect.promise(() => import("../dashboard/Dashboard.ts")),
   ({ csp, html }) =>
     HttpServerResponse.text(html, { contentType: "text/html; charset=utf-8" }).pipe(
@@ -68,8 +71,11 @@ const page = Effect.map(
     )
 )
 
-/** `description` is the answer to `/openapi.json`, rendered once: it is large and never changes. */
-const readHandlers = (description: HttpServerResponse.HttpServerResponse) =>
+/** `page` and `description`, the answer to `/openapi.json`, are rendered once: they are large and never change. */
+const readHandlers = (
+  page: HttpServerResponse.HttpServerResponse,
+  description: HttpServerResponse.HttpServerResponse
+) =>
   HttpApiBuilder.group(StatusApi, "read", (handlers) =>
     handlers
       .handleRaw("live", () => healthCheck(() => true))
@@ -100,7 +106,7 @@ const readHandlers = (description: HttpServerResponse.HttpServerResponse) =>
           return HttpServerResponse.raw(body, { contentType: "text/event-stream" })
         }))
       .handleRaw("openapi", () => Effect.succeed(description))
-      .handleRaw("dashboard", () => page))
+      .handleRaw("dashboard", () => Effect.succeed(page)))
 
 const log = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, command: string, reason?: string) =>
   Effect.logInfo(
@@ -184,13 +190,14 @@ const withHeaders = HttpServerResponse.setHeaders({
 /** The API as an application. It has commands if there is a token. */
 export const make = (token: Redacted.Redacted | undefined) =>
   Effect.gen(function*() {
+    const page = yield* loadPage
     const routes = token === undefined
       ? Layer.provide(
         HttpApiBuilder.api(ReadApi),
-        readHandlers(HttpServerResponse.unsafeJson(OpenApi.fromApi(ReadApi)))
+        readHandlers(page, HttpServerResponse.unsafeJson(OpenApi.fromApi(ReadApi)))
       )
       : Layer.provide(HttpApiBuilder.api(StatusApi), [
-        readHandlers(HttpServerResponse.unsafeJson(OpenApi.fromApi(StatusApi))),
+        readHandlers(page, HttpServerResponse.unsafeJson(OpenApi.fromApi(StatusApi))),
         Layer.provide(commandHandlers, Layer.effect(Authorization, authorization(token)))
       ])
     // Two servers in one process have a router each.

@@ -1,4 +1,4 @@
-/** Addresses where an HTTP server listens. */
+/** Addresses where an HTTP server listens, and where one is reached. */
 import * as Schema from "effect/Schema"
 
 /** `HOST:PORT`, `*:PORT` or `PORT`. */
@@ -32,3 +32,14 @@ export const ListenAddress = Schema.transform(
 export const HostName = Schema.String.pipe(Schema.pattern(/^[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_.])?$/, {
   message: ({ actual }) => `expected a host name such as "primary.example", got ${JSON.stringify(actual)}`
 }))
+
+/** The URL of a status server: of a URL without a query and credentials, `HOST:PORT`, or `PORT`. `undefined` for anything else. */
+export const statusUrl = (address: string): string | undefined => {
+  const hostAndPort = /^(?:(\[[0-9a-fA-F:.%]+\]|[^\s:/[\]@?#]+):|:?)([0-9]{1,5})$/.exec(address)
+  const text = hostAndPort === null ? address : `http://${hostAndPort[1] ?? "127.0.0.1"}:${hostAndPort[2]}`
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
+    return undefined
+  }
+  const { hash, href, password, search, username } = new URL(text)
+  return hash + search + username + password === "" ? href.replace(/\/+$/, "") : undefined
+}

@@ -571,7 +571,7 @@ const budget = (fallback: number, help: string) =>
 /** Settings of `bstar verify`. */
 export const verify = group(option, {
   kills: budget(1, "How often a process is killed at most."),
-  stops: budget(1, "How often a server is stopped in order at most."),
+  stops: budget(1, "How often a server is stopped cleanly, at most."),
   pauses: budget(1, "How often a process is paused at most."),
   cuts: budget(0, "How often the link is cut at most."),
   handovers: budget(

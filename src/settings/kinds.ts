@@ -6,7 +6,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Endpoint from "../wire/Endpoint.ts"
-import { HostName, ListenAddress } from "./Address.ts"
+import { HostName, ListenAddress, statusUrl } from "./Address.ts"
 
 /** Values of one kind. `A` is the decoded value. */
 export interface Kind<A> {
@@ -213,10 +213,11 @@ export const listenAddress: Kind<string> = {
 }
 
 /** Where a status server is: `HOST:PORT` or a URL. */
-export const statusAddress: Kind<string> = checkedString("HOST:PORT", "HOST:PORT or a URL", (value) => {
-  const url = value.includes("://") ? value : `http://${value}`
-  return /^https?:/.test(url) && URL.canParse(url)
-})
+export const statusAddress: Kind<string> = checkedString(
+  "HOST:PORT",
+  "HOST:PORT or a URL",
+  (value) => statusUrl(value) !== undefined
+)
 
 /** Several values: an option that is repeated, a variable with commas, a list in a file. */
 const list = (

@@ -172,6 +172,23 @@ describe("a request", () => {
     assert.strictEqual(rig.reasonOf(once), "Replied")
   })
 
+  it("that must not be resent and was dropped waits for a connection, although another server was active", () => {
+    const rig = connected()
+    rig.behave(0, "NotActive", soonMillis / 2)
+    const [once, again] = [rig.request(false), rig.request(true)]
+    rig.advance(soonMillis / 2 - 1)
+    assert.strictEqual(rig.reasonOf(again), "Replied")
+    rig.lose(1)
+    const attempt = once.attempts[0]!.sequence
+    rig.receive(rig.peers[0]!, { id: once.id, attempt, status: "NotActive", body: [] })
+    rig.lose(0)
+    rig.advance(RequestTable.statusGraceMillis + soonMillis)
+    assert.strictEqual(rig.reasonOf(once), undefined)
+    rig.connect(1)
+    rig.advance(soonMillis)
+    assert.strictEqual(rig.reasonOf(once), "Replied")
+  })
+
   it("fails with Unanswered when its connection is lost and it must not be resent, and is resent otherwise", () => {
     const rig = connected()
     rig.behave(0, "Executed")

@@ -41,12 +41,18 @@ describe("the table of settings", () => {
     }
   })
 
-  it("is README's table", () => {
-    const readme = fs.readFileSync(new URL("../../README.md", import.meta.url), "utf8")
-    assert.strictEqual(/<!-- settings -->\n([^]*?)<!-- \/settings -->/.exec(readme)?.[1], markdown())
+  it("is README's table, which BSTAR_REWRITE=1 writes anew", () => {
+    const path = new URL("../../README.md", import.meta.url)
+    const readme = fs.readFileSync(path, "utf8")
+    const written = readme.replace(/(?<=<!-- settings -->\n)[^]*?(?=<!-- \/settings -->)/, markdown)
+    if (process.env.BSTAR_REWRITE === "1") {
+      fs.writeFileSync(path, written)
+    } else {
+      assert.strictEqual(readme, written)
+    }
   })
 
-  it("accepts the word for the default of crash detection in a file", () => {
+  it("accepts policy, the default of crash detection, in a file", () => {
     const { crashDetection } = Settings.member
     assert.deepStrictEqual(["policy", "on", false].map((value) => fileIssue(crashDetection, value)), [
       undefined,

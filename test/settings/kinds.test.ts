@@ -104,3 +104,10 @@ it("on and off may be written as true and false", () =>
     ...[false, false, false],
     undefined
   ]))
+
+it("the address of a status server is one that the status server accepts, too", () =>
+  assert.deepStrictEqual(
+    ["10.0.0.2:5011", "https://peer.example/status", "peer.example", "http://user:secret@peer.example", "peer:5011?a"]
+      .filter((address) => kinds.statusAddress.decode(address) !== undefined),
+    ["10.0.0.2:5011", "https://peer.example/status"]
+  ))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { isRefused } from "../../src/zeromq/refusalProbe.ts"
+import { isRefused } from "../../src/zeromq/crashEvidence.ts"
 import { freshEndpoint } from "../support/sockets.ts"
 import { listener } from "./peers.ts"
 
