@@ -240,7 +240,8 @@ describe("bstar run", () => {
     Effect.gen(function*() {
       const log = yield* makeLog
       const at = yield* freeEndpoints
-      const server = yield* startRun("primary", at, "1 second", [], child(log))
+      // The peer's port has to be probed within two heartbeats of the last one: time for that on a busy machine, too.
+      const server = yield* startRun("primary", at, "4 seconds", [], child(log))
       const { group } = yield* log.started(1)
       const published = yield* publications(at.primary.state)
       // The first heartbeat is published for the new subscriber.
@@ -249,7 +250,7 @@ describe("bstar run", () => {
         const from = server.lines.length
         yield* published.find(({ frames }) => String(frames[0]) === "3", published.entries.length)
         yield* server.kill("SIGSTOP")
-        yield* Effect.sleep("1600 millis")
+        yield* Effect.sleep("6400 millis")
         yield* server.kill("SIGCONT")
         yield* server.waitForLine(/^I: this process stalled, but it has no peer/, from)
       }
