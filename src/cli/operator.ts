@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as OperatorClient from "../http/OperatorClient.ts"
+import { isToken, tokenMessage } from "../http/Token.ts"
 import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Values } from "../settings/Settings.ts"
 import { validate } from "../settings/Validation.ts"
@@ -65,11 +66,8 @@ const tokenOf = (
 
 const invalidToken = (field: string, message: string) => new InvalidConfig({ issues: [{ field, message }] })
 
-/** A header can carry nothing else. */
 const checked = (token: string, field: string): Effect.Effect<Redacted.Redacted<string>, InvalidConfig> =>
-  /^[\x21-\x7e]+$/.test(token)
-    ? Effect.succeed(Redacted.make(token))
-    : invalidToken(field, "expected a token of visible ASCII characters without spaces")
+  isToken(token) ? Effect.succeed(Redacted.make(token)) : invalidToken(field, tokenMessage)
 
 /** The servers of a command, by its options or the environment. */
 export const serversOf = (

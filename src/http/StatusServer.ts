@@ -24,6 +24,7 @@ import { validate } from "../settings/Validation.ts"
 import * as handlers from "./handlers.ts"
 import * as listener from "./listener.ts"
 import { urlOf } from "./OperatorClient.ts"
+import { isToken, tokenMessage } from "./Token.ts"
 
 /**
  * Options of the status server.
@@ -57,8 +58,8 @@ const PeerAddress = Schema.UndefinedOr(Schema.String).pipe(Schema.filter(
 ))
 
 const Token = Schema.UndefinedOr(Schema.RedactedFromSelf(Schema.String)).pipe(Schema.filter(
-  (token) => token === undefined || /^[\x21-\x7e]+$/.test(Redacted.value(token)),
-  { message: () => "expected a token of visible ASCII characters without spaces" }
+  (token) => token === undefined || isToken(Redacted.value(token)),
+  { message: () => tokenMessage }
 ))
 
 const Settings = Schema.Struct({
