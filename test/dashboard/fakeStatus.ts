@@ -3,79 +3,57 @@
  */
 import type { PeerState, Role } from "../../src/protocol/StateMachine.ts"
 import type { NodeStatus, PairStatus } from "../../src/status/Status.ts"
+import { statusOf as healthy } from "../status/observations.ts"
 
 const addresses = { primary: "http://10.0.0.1:8001", backup: "http://10.0.0.2:8001" }
 const endpoints = { primary: "tcp://10.0.0.1:5003", backup: "tcp://10.0.0.2:5003" }
 
 /** The status of a server of a healthy pair, with the fields that differ. */
-export const statusOf = (role: Role, different: Partial<NodeStatus> = {}): NodeStatus => ({
-  role,
-  state: role === "primary" ? "ACTIVE" : "PASSIVE",
-  answers: role === "primary",
-  since: "2026-01-31T12:00:00.000Z",
-  cause: role === "primary" ? "PeerBackup" : "PeerActive",
-  message: role === "primary"
-    ? "connected to backup (passive), ready as active"
-    : "connected to primary (active), ready as passive",
-  explanation: null,
-  reason: null,
-  policy: "hardened",
-  takeoverBlock: null,
-  peer: {
-    endpoint: role === "primary" ? endpoints.backup : endpoints.primary,
-    state: role === "primary" ? "PASSIVE" : "ACTIVE",
-    ageMillis: 412,
-    isExpired: false
-  },
-  counters: {
-    accepted: 1_284_120,
-    rejected: 3,
-    failed: 0,
-    limited: 0,
-    heartbeats: 7204,
-    malformed: 0,
-    votes: 12,
-    missed: 1,
-    conflicts: 0,
-    failovers: 1
-  },
-  connections: { open: 1, rejected: 0, resets: 0 },
-  droppedLogLines: 0,
-  latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31, buckets: { boundsMillis: [1], counts: [1, 0] } },
-  config: {
-    frontend: "tcp://*:5001",
-    stateEndpoint: endpoints[role],
-    peerEndpoint: endpoints[role === "primary" ? "backup" : "primary"],
-    heartbeatMillis: 1000,
-    vote: "clients",
-    lone: "wait",
-    crashDetection: true,
-    concurrency: 1,
-    timeoutMillis: null,
-    drainMillis: 5000,
-    maxFailovers: 3,
-    failoverWindowMillis: 3_600_000,
-    limits: {
-      maxMessageSize: 1_048_576,
-      maxFrames: 256,
-      maxPerClient: null,
-      maxConnections: null,
-      queue: 1024,
-      handshakeTimeoutMillis: 5000,
-      pingMillis: 10_000,
-      keepAliveMillis: 60_000,
-      maxMemory: 1_073_741_824
-    }
-  },
-  versions: { bstar: "0.1.0", node: "20.20.0" },
-  host: role === "primary" ? "alpha" : "beta",
-  pid: role === "primary" ? 4242 : 4343,
-  uptimeMillis: 7_204_000,
-  now: "2026-01-31T13:00:00.000Z",
-  http: addresses[role],
-  peerHttp: addresses[role === "primary" ? "backup" : "primary"],
-  ...different
-})
+export const statusOf = (role: Role, different: Partial<NodeStatus> = {}): NodeStatus => {
+  const base = healthy(role)
+  return {
+    ...base,
+    since: "2026-01-31T12:00:00.000Z",
+    cause: role === "primary" ? "PeerBackup" : "PeerActive",
+    message: role === "primary"
+      ? "connected to backup (passive), ready as active"
+      : "connected to primary (active), ready as passive",
+    peer: {
+      endpoint: role === "primary" ? endpoints.backup : endpoints.primary,
+      state: role === "primary" ? "PASSIVE" : "ACTIVE",
+      ageMillis: 412,
+      isExpired: false
+    },
+    counters: {
+      accepted: 1_284_120,
+      rejected: 3,
+      failed: 0,
+      limited: 0,
+      heartbeats: 7204,
+      malformed: 0,
+      votes: 12,
+      missed: 1,
+      conflicts: 0,
+      failovers: 1
+    },
+    latency: { count: 1_284_120, p50Millis: 0.42, p99Millis: 2.31, buckets: { boundsMillis: [1], counts: [1, 0] } },
+    config: {
+      ...base.config,
+      stateEndpoint: endpoints[role],
+      peerEndpoint: endpoints[role === "primary" ? "backup" : "primary"],
+      concurrency: 1,
+      timeoutMillis: null,
+      maxFailovers: 3
+    },
+    host: role === "primary" ? "alpha" : "beta",
+    pid: role === "primary" ? 4242 : 4343,
+    uptimeMillis: 7_204_000,
+    now: "2026-01-31T13:00:00.000Z",
+    http: addresses[role],
+    peerHttp: addresses[role === "primary" ? "backup" : "primary"],
+    ...different
+  }
+}
 
 /** The pair as the primary sees it. */
 export const pairStatusOf = (self = statusOf("primary"), peer = statusOf("backup")): PairStatus => ({
