@@ -92,7 +92,7 @@ export interface Send<C> {
 }
 
 /** Result of a decision, to be performed in this order. The requests in `ended` have left the table. */
-export interface Actions<C> {
+interface Actions<C> {
   readonly ended: ReadonlyArray<Ended<C>>
   /** The server that has just been found active. */
   readonly activated: Server | undefined

@@ -19,13 +19,13 @@ import { machineMillis, mayRun, signalGroup } from "./ProcessGroup.ts"
 export type Ended = Extract<GuardianEvent, { readonly _tag: "Ended" | "NotStarted" }> | { readonly _tag: "Orphaned" }
 
 /** A lease, in milliseconds of the monotonic clock, and the probe that renews it without a heartbeat. */
-export interface Renewal {
+interface Renewal {
   readonly until: number
   readonly probe?: LeaseProbe | undefined
 }
 
 /** A command with its first lease. */
-export type Command = Omit<Extract<GuardianRequest, { readonly _tag: "Start" }>, "_tag" | keyof Renewal> & Renewal
+type Command = Omit<Extract<GuardianRequest, { readonly _tag: "Start" }>, "_tag" | keyof Renewal> & Renewal
 
 /** Owner of one command at a time. */
 export interface Guardian {

@@ -119,7 +119,7 @@ const send = (
 const decodeError = Schema.decodeEither(Schema.parseJson(Status.ErrorBody))
 
 /** The message in the body of an error answer. `undefined` if the body is of another kind. */
-export const messageIn = (body: string): string | undefined =>
+const messageIn = (body: string): string | undefined =>
   Either.match(decodeError(body), { onLeft: () => undefined, onRight: ({ error }) => error })
 
 export const unexpected = (target: Target, { body, code }: Answer): OperatorError =>

@@ -18,7 +18,7 @@ export interface Procedure {
  * - `Delivering`: the RPC client has not taken the last chunk yet. No message is sent meanwhile.
  * - `Ended`: neither end has anything left to report.
  */
-export type Phase = "Waiting" | "Delivering" | "Ended"
+type Phase = "Waiting" | "Delivering" | "Ended"
 
 /** A call that has no result yet. */
 export interface Call {

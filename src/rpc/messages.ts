@@ -77,7 +77,7 @@ const isFromServer = (u: unknown): u is RpcMessage.FromServerEncoded => Predicat
  * Content of a client's request. The reply to a `SerializedBatch`, several messages in one frame, is one frame as well;
  * that to a `Batch` has a frame for each message.
  */
-export type Incoming =
+type Incoming =
   | { readonly _tag: "Message"; readonly message: RpcMessage.FromClientEncoded; readonly isStream: boolean }
   | { readonly _tag: "SerializedBatch" | "Batch"; readonly messages: ReadonlyArray<RpcMessage.FromClientEncoded> }
   | { readonly _tag: "Poll" | "KeepAlive"; readonly callIds: ReadonlyArray<string> }

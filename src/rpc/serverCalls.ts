@@ -12,7 +12,7 @@ const none: ReadonlyArray<never> = []
  * - `Abandoned`: its result is not wanted any more. It stays until the RPC server reports its end.
  * - `Ended`: its last response is buffered or delivered.
  */
-export type Phase = "Running" | "Abandoned" | "Ended"
+type Phase = "Running" | "Abandoned" | "Ended"
 
 /** A call that runs, or whose last response has not been fetched yet. */
 export class Call<Waiter> {
@@ -47,7 +47,7 @@ export interface Client<Waiter> {
 }
 
 /** Consequences of time: polls to reply to, calls to interrupt, clients that are no longer connected. */
-export interface Expired<Waiter> {
+interface Expired<Waiter> {
   readonly polls: ReadonlyArray<Waiter>
   readonly calls: ReadonlyArray<Call<Waiter>>
   readonly clients: ReadonlyArray<number>

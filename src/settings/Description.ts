@@ -23,7 +23,7 @@ type Json<G> = { readonly [K in keyof G as JsonKey<K, G[K]>]: JsonValue<G[K]> }
 
 type Fields<G> = { readonly [K in keyof Json<G>]: Schema.Schema<Json<G>[K]> }
 
-const isDuration = ({ kind }: Settings.Setting): boolean => kind.placeholder === "DURATION"
+const isDuration = ({ kind }: Settings.Setting): boolean => kind.type === Schema.DurationFromSelf
 
 const nameOf = (setting: Settings.Setting): string => isDuration(setting) ? `${setting.key}Millis` : setting.key
 

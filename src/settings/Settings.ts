@@ -710,7 +710,7 @@ export const describeDefault = (
 }
 
 /** A value that needs another one. */
-export interface Conflict {
+interface Conflict {
   readonly setting: Setting
   readonly message: string
 }

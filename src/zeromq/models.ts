@@ -85,7 +85,7 @@ export type ConnectionEvent = "opened" | "connected" | "lost" | "failed" | "ende
  *
  * @category models
  */
-export interface Observable {
+interface Observable {
   /** The latest steps of its connections, in order, for one consumer at a time. A killed server is reported in 2 to 4 ms. */
   readonly connections: Stream.Stream<ConnectionEvent>
 }

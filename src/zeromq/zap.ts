@@ -12,10 +12,10 @@ import type * as Frames from "../wire/Frames.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /** Accepts a connection, rejects it for good, or makes it retry. */
-export type Verdict = "accept" | "reject" | "retry"
+type Verdict = "accept" | "reject" | "retry"
 
 /** Judges a connection by its public key, if it has one, and the address of the other host. */
-export type Check = (publicKey: string, address: string) => Effect.Effect<Verdict>
+type Check = (publicKey: string, address: string) => Effect.Effect<Verdict>
 
 type Mechanism = "CURVE" | "NULL"
 
