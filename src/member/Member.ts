@@ -6,7 +6,9 @@
  * simulation all drive the same function.
  */
 import * as StateMachine from "../protocol/StateMachine.ts"
+import * as Term from "../protocol/Term.ts"
 import type { Draft, Input, Member, Output, Rules, Wait } from "./data.ts"
+import * as Dialogue from "./Dialogue.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
@@ -43,6 +45,9 @@ export const start = (
     phase: { _tag: "Serving" },
     wait: undefined,
     peer: undefined,
+    term: undefined,
+    activeSince: undefined,
+    dialogue: Dialogue.empty,
     peerDownReason: undefined,
     endCount: 0,
     linkEpoch: 0,
@@ -192,11 +197,21 @@ const resume = (draft: Draft, wait: Wait, result: Input): void => {
   }
 }
 
-const onPeerHeartbeat = (draft: Draft, { receivedAt, state }: Extract<Input, { _tag: "PeerHeartbeat" }>): void => {
+const onPeerHeartbeat = (
+  draft: Draft,
+  { heartbeat, receivedAt, state }: Extract<Input, { _tag: "PeerHeartbeat" }>
+): void => {
   if (state === draft.member.protocol.state && (state === "ACTIVE" || state === "PASSIVE")) {
     draft.outputs.push({ _tag: "Conflict", state })
   }
-  draft.member = { ...draft.member, peer: { state, receivedAt } }
+  draft.member = {
+    ...draft.member,
+    peer: { state, receivedAt },
+    term: Term.latest(draft.member.term, heartbeat?.term),
+    dialogue: heartbeat === undefined
+      ? draft.member.dialogue
+      : Dialogue.receive(draft.member.dialogue, heartbeat) ?? draft.member.dialogue
+  }
   advance(draft, { _tag: StateMachine.eventOf[state], now: receivedAt }, { explanation: `the peer reports ${state}` })
   if (state === "ACTIVE" && draft.member.protocol.state === "ACTIVE" && draft.member.wait === undefined) {
     draft.outputs.push({

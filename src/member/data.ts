@@ -1,4 +1,7 @@
+import type { Heartbeat } from "../protocol/Heartbeat.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
+import type { Term } from "../protocol/Term.ts"
+import type { Dialogue } from "./Dialogue.ts"
 
 /**
  * Configuration of a member's decisions. Durations are in milliseconds.
@@ -18,6 +21,8 @@ export interface Rules extends StateMachine.Rules {
   /** The state ports of the peer and of this member, for messages. */
   readonly peerEndpoint: string
   readonly stateEndpoint: string
+  /** Random id of this process, new with each start. */
+  readonly life: string
 }
 
 /**
@@ -90,6 +95,11 @@ export interface Member {
   readonly wait: Wait | undefined
   /** The peer's last heartbeat. */
   readonly peer: { readonly state: StateMachine.PeerState; readonly receivedAt: number } | undefined
+  /** The largest term that this member knows: its own, or its peer's. */
+  readonly term: Term | undefined
+  /** When this member became active. */
+  readonly activeSince: number | undefined
+  readonly dialogue: Dialogue
   /** The message of the latest crash evidence. */
   readonly peerDownReason: string | undefined
   /** Number of terms that have begun to end. */
@@ -123,6 +133,7 @@ export interface Promotion extends Command {
 /**
  * Input of a member. `linkEpoch` is the epoch in which it was received.
  *
+ * - `PeerHeartbeat`: `heartbeat` is what a peer of this implementation sends beside the digit.
  * - `PeerMalformed`: a message of the peer that is not a state. It does not count as a sign of life.
  * - `LinkRead`: result of `ReadLink`. Everything that the peer had sent by `at` has been delivered.
  * - `LinkReset`: result of `ResetLink`. `refusal` is that of a connection to the peer's state port.
@@ -137,6 +148,7 @@ export type Input =
   | {
     readonly _tag: "PeerHeartbeat"
     readonly state: StateMachine.PeerState
+    readonly heartbeat?: Heartbeat | undefined
     readonly receivedAt: number
     readonly linkEpoch: number
   }
@@ -193,6 +205,8 @@ export interface Transition {
   readonly explanation?: string | undefined
   /** The reason that an operator gave. */
   readonly reason?: string | undefined
+  /** The term that begins or ends, where it has a number. */
+  readonly term?: Term | undefined
   /** Monotonic time in milliseconds. */
   readonly at: number
 }
@@ -211,7 +225,7 @@ export type TakeoverBlock =
  * Output of a member: work for the runtime, to be performed in order. Outputs that follow from a result are performed after
  * those that preceded it.
  *
- * - `Publish`: send a state message. `isFinal` closes the state port after it. `isHeartbeat` requests a `HeartbeatSent`.
+ * - `Publish`: send a state message, and beside it the heartbeat for a peer of this implementation. `isFinal` closes the state port after it. `isHeartbeat` requests a `HeartbeatSent`.
  * - `ReadLink`: deliver what the peer has sent, then `LinkRead` (H6).
  * - `ResetLink`: deliver what the peer sent during a stall, then `LinkReset`. Later messages belong to `epoch`. Probe the
  *   peer's state port first, for up to `probeMillis`, if defined.
@@ -228,6 +242,7 @@ export type Output =
   | {
     readonly _tag: "Publish"
     readonly state: StateMachine.PeerState
+    readonly heartbeat: Heartbeat
     readonly isFinal: boolean
     readonly isHeartbeat: boolean
   }

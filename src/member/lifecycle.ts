@@ -2,7 +2,7 @@
 import * as StateMachine from "../protocol/StateMachine.ts"
 import type { Command, CommandReason, Draft } from "./data.ts"
 import { interruptPromotion } from "./takeover.ts"
-import { becomeAfterTerm, describe } from "./transition.ts"
+import { becomeAfterTerm, describe, publishing } from "./transition.ts"
 
 /** Timers may fire early by this much, in milliseconds. */
 const timerSlackMillis = 2
@@ -94,11 +94,12 @@ const handOver = (draft: Draft, command: Command, since: number): void => {
 
 const stop = (draft: Draft): void => {
   const { now, rules } = draft
+  const wasActive = draft.member.protocol.state === "ACTIVE"
   const { publish, ...outcome } = StateMachine.step(rules, draft.member.protocol, { _tag: "Stopping", now })
   becomeAfterTerm(draft, { ...outcome, publish: undefined }, "Stopping")
   draft.member = { ...draft.member, phase: { _tag: "Stopped" } }
   if (publish !== undefined) {
-    draft.outputs.push({ _tag: "Publish", state: publish, isFinal: true, isHeartbeat: false })
+    draft.outputs.push(publishing(draft, publish, { isFinal: true, handsOver: wasActive }))
   }
   draft.outputs.push({ _tag: "Exit" })
 }

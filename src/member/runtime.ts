@@ -12,6 +12,7 @@ import * as FiberSet from "effect/FiberSet"
 import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { randomBytes } from "node:crypto"
 import { monotonicReader } from "../internal/Clock.ts"
 import * as LogOnce from "../internal/LogOnce.ts"
 import { nextTurn, sliceMillis } from "../internal/Scheduler.ts"
@@ -34,7 +35,7 @@ import * as Streams from "./streams.ts"
 /** A repeated message is not logged again within this time, in milliseconds. */
 const quietMillis = 10_000
 
-const rulesOf = (config: BinaryStarConfig): Member.Rules => ({
+const rulesOf = (config: BinaryStarConfig, life: string): Member.Rules => ({
   role: config.role,
   policy: Policies.policies[config.policy],
   peerTimeoutMillis: config.peerTimeoutMillis,
@@ -46,7 +47,8 @@ const rulesOf = (config: BinaryStarConfig): Member.Rules => ({
   failoverWindowMillis: Duration.toMillis(config.failoverWindow),
   crashDetection: config.crashDetection,
   peerEndpoint: config.peerEndpoint,
-  stateEndpoint: config.stateEndpoint
+  stateEndpoint: config.stateEndpoint,
+  life
 })
 
 const makeRuntime = <R>(
@@ -223,7 +225,7 @@ const end = (runtime: Runtime, ended: Deferred.Deferred<never, Failure>) => (cau
 export const make = <R>(config: BinaryStarConfig, handler: Handler<R>) =>
   Effect.gen(function*() {
     const startedAt = (yield* monotonicReader)()
-    const rules = rulesOf(config)
+    const rules = rulesOf(config, randomBytes(6).toString("hex"))
     const { member, outputs } = Member.start(rules, startedAt)
     const message = outputs.find((output) => output._tag === "Log")?.message ?? "Start"
     const to = member.protocol.state

@@ -1,18 +1,45 @@
 /** Applies outcomes of the state machine: the only place where a member's state changes. */
+import type { Heartbeat } from "../protocol/Heartbeat.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
+import * as Term from "../protocol/Term.ts"
 import type { Draft, Output, Rules, Transition } from "./data.ts"
+import * as Dialogue from "./Dialogue.ts"
 
 /** Details of a transition besides its message. */
 export type Details = Pick<Transition, "explanation" | "reason">
 
-const publication = ({ next, publish }: StateMachine.Outcome): ReadonlyArray<Output> =>
-  publish === undefined ? [] : [{
-    _tag: "Publish",
-    state: publish,
-    // A state without heartbeats also closes the port, so that the peer detects it.
-    isFinal: StateMachine.reportedState[next.state] === undefined,
-    isHeartbeat: false
-  }]
+/** What is sent beside the digit. The time counts from now, which is before it is sent. */
+const heartbeatOf = (draft: Draft, state: StateMachine.PeerState, handsOver: boolean): Heartbeat => {
+  const { member, now, rules: { life } } = draft
+  const dialogue = Dialogue.send(member.dialogue, now)
+  draft.member = { ...member, dialogue }
+  return {
+    life,
+    sequence: dialogue.sequence,
+    state,
+    received: dialogue.received,
+    term: member.term,
+    isRecorded: false,
+    question: undefined,
+    promises: false,
+    handsOver,
+    activeMillis: member.activeSince === undefined ? undefined : Math.round(now - member.activeSince),
+    witness: undefined
+  }
+}
+
+/** A state message to be published. */
+export const publishing = (
+  draft: Draft,
+  state: StateMachine.PeerState,
+  { handsOver = false, isFinal = false, isHeartbeat = false } = {}
+): Output => ({ _tag: "Publish", state, heartbeat: heartbeatOf(draft, state, handsOver), isFinal, isHeartbeat })
+
+const publication = (draft: Draft, { next, publish }: StateMachine.Outcome): ReadonlyArray<Output> => {
+  // A state without heartbeats also closes the port, so that the peer detects it.
+  const isFinal = StateMachine.reportedState[next.state] === undefined
+  return publish === undefined ? [] : [publishing(draft, publish, { isFinal, handsOver: isFinal })]
+}
 
 /** Whether requests are accepted in this state. In any other they are votes. */
 export const accepts = ({ policy, role }: Rules, state: StateMachine.State): boolean =>
@@ -24,14 +51,20 @@ export const describe = (
   outcome: StateMachine.Outcome,
   cause: StateMachine.Event["_tag"],
   details: Details = {}
-) => ({
-  from: draft.member.protocol.state,
-  to: outcome.next.state,
-  cause,
-  message: outcome.message ?? cause,
-  ...details,
-  at: draft.now
-} satisfies Transition)
+) => {
+  const from = draft.member.protocol.state
+  const to = outcome.next.state
+  const { term } = draft.member
+  return {
+    from,
+    to,
+    cause,
+    message: outcome.message ?? cause,
+    ...details,
+    ...(to === "ACTIVE" && from !== to ? { term: Term.next(term) } : from === "ACTIVE" ? { term } : {}),
+    at: draft.now
+  } satisfies Transition
+}
 
 const announce = (outcome: StateMachine.Outcome, transition: Transition): ReadonlyArray<Output> =>
   outcome.message === undefined ? [] : [{
@@ -62,17 +95,18 @@ const change = (
   draft.member = {
     ...draft.member,
     protocol: outcome.next,
+    ...(isActivated ? { term: transition.term, activeSince: draft.now } : to === "ACTIVE" ? {} : { activeSince: undefined }),
     // A term that begins while the previous one is ending has to end as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
   }
   // Published first: a server that is seen to be active has notified its peer, which would otherwise not take over from it.
-  draft.outputs.push(...(isActivated ? publication(outcome) : []), ...announce(outcome, transition))
+  draft.outputs.push(...(isActivated ? publication(draft, outcome) : []), ...announce(outcome, transition))
   return {
     transition,
     isTermOver: from !== to && to !== "ACTIVE" && accepts(draft.rules, from),
     then: [
       ...(from === to ? [] : [{ _tag: "Transitioned", transition } as const]),
-      ...(isActivated ? [{ _tag: "BeginTerm", transition } as const] : publication(outcome)),
+      ...(isActivated ? [{ _tag: "BeginTerm", transition } as const] : publication(draft, outcome)),
       ...(isTermAgain ? [{ _tag: "WakeAt", at: draft.now } as const] : [])
     ]
   }
@@ -125,7 +159,7 @@ export const advance = (draft: Draft, event: StateMachine.Event, details?: Detai
 export const publishState = (draft: Draft, isHeartbeat: boolean): boolean => {
   const state = StateMachine.reportedState[draft.member.protocol.state]
   if (state !== undefined) {
-    draft.outputs.push({ _tag: "Publish", state, isFinal: false, isHeartbeat })
+    draft.outputs.push(publishing(draft, state, { isHeartbeat }))
   }
   return state !== undefined
 }

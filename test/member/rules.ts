@@ -15,5 +15,6 @@ export const makeRules = (part: Partial<Rules> = {}): Rules => ({
   crashDetection: true,
   peerEndpoint: "tcp://peer:5003",
   stateEndpoint: "tcp://*:5004",
+  life: "a life",
   ...part
 })

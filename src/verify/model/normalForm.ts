@@ -1,5 +1,6 @@
 /** One form for members whose futures are the same: times are relative to now, and no longer than a decision can depend on them. */
 import * as Core from "../../member/Member.ts"
+import * as Dialogue from "../../member/Dialogue.ts"
 import * as StateMachine from "../../protocol/StateMachine.ts"
 import { inMillis, timing } from "../../protocol/Timing.ts"
 
@@ -68,6 +69,9 @@ export const of = (options: Options, member: Core.Member, now: number): Core.Mem
     phase: phaseOf(member, now),
     wait: undefined,
     peer: peer === undefined || !remembersPeer ? undefined : { state: peer.state, receivedAt: 0 },
+    term: undefined,
+    activeSince: undefined,
+    dialogue: Dialogue.empty,
     peerDownReason: undefined,
     endCount: 0,
     linkEpoch: 0,

@@ -144,7 +144,8 @@ const rulesOf = (
   failoverWindowMillis: Number.POSITIVE_INFINITY,
   crashDetection: evidence,
   peerEndpoint: "its peer",
-  stateEndpoint: "its state port"
+  stateEndpoint: "its state port",
+  life: "its life"
 })
 
 // One object for each message, so that equal ones need no allocation.

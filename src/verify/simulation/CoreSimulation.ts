@@ -52,7 +52,8 @@ const rulesOf = (policy: StateMachine.Policy, drainMillis: number): Omit<Core.Ru
   failoverWindowMillis: 60_000,
   crashDetection: true,
   peerEndpoint: "its peer",
-  stateEndpoint: "its state port"
+  stateEndpoint: "its state port",
+  life: "its life"
 })
 
 const clients = [0, 1].map((client) => Frames.make(String(client))[0]!)
