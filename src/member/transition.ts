@@ -95,7 +95,11 @@ const change = (
   draft.member = {
     ...draft.member,
     protocol: outcome.next,
-    ...(isActivated ? { term: transition.term, activeSince: draft.now } : to === "ACTIVE" ? {} : { activeSince: undefined }),
+    ...(isActivated
+      ? { term: transition.term, activeSince: draft.now }
+      : to === "ACTIVE"
+      ? {}
+      : { activeSince: undefined }),
     // A term that begins while the previous one is ending has to end as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
   }
