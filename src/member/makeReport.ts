@@ -23,7 +23,7 @@ export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runt
     return {
       at,
       transition,
-      answers: !state.isOver && member.phase._tag === "Serving" && Member.admission(rules, member) === "Accept",
+      answers: !state.isOver && member.phase._tag === "Serving" && Member.admission(rules, member, at) === "Accept",
       peer: {
         state: member.peer?.state,
         lastHeartbeatAt: member.peer?.receivedAt,
