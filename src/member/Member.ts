@@ -226,7 +226,7 @@ const onPeerHeartbeat = (
   }
   draft.member = {
     ...draft.member,
-    peer: { state, receivedAt },
+    peer: { state, receivedAt, heartbeat },
     term: Term.latest(draft.member.term, heartbeat?.term)
   }
   if (heartbeat !== undefined && draft.member.rights === undefined) {

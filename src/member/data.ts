@@ -101,7 +101,12 @@ export interface Member {
   readonly phase: Phase
   readonly wait: Wait | undefined
   /** The peer's last heartbeat. */
-  readonly peer: { readonly state: StateMachine.PeerState; readonly receivedAt: number } | undefined
+  readonly peer: {
+    readonly state: StateMachine.PeerState
+    readonly receivedAt: number
+    /** What came beside the digit; nothing from a peer of another implementation. */
+    readonly heartbeat: Heartbeat | undefined
+  } | undefined
   /** The largest term that this member knows: its own, or its peer's. */
   readonly term: Term | undefined
   /** Where there is a witness, the right of this member to serve. */

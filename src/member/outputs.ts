@@ -49,14 +49,8 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
       return publish(runtime, output)
     case "Reply":
       return Effect.void
-    case "AskWitness": {
-      const { expected, request } = output
-      return runtime.askWitness(
-        request,
-        expected,
-        (answer) => runtime.queue.offer({ _tag: "WitnessAnswered", id: request.id, answer })
-      )
-    }
+    case "AskWitness":
+      return Questions.askWitness(runtime, output)
     case "Probe":
       return Questions.probe(runtime)
     case "ReadLink":

@@ -52,6 +52,22 @@ export const makeAskWitness = (
       )
     }))
 
+/** Asks the witness. The answer is an input of the core. */
+export const askWitness = (
+  { askWitness, counters, now, queue }: Runtime,
+  { expected, request }: Extract<Member.Output, { _tag: "AskWitness" }>
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const askedAt = now()
+    return askWitness(request, expected, (answer) => {
+      if (answer._tag !== "NoAnswer") {
+        counters.witnessLatency.add(now() - askedAt)
+      }
+      counters.witnessConflicts += answer._tag === "Conflict" ? 1 : 0
+      queue.offer({ _tag: "WitnessAnswered", id: request.id, answer })
+    })
+  })
+
 /** A member without a witness asks none. */
 export const askNone: AskWitness = () => Effect.void
 

@@ -68,7 +68,7 @@ export const of = (options: Options, member: Core.Member, now: number): Core.Mem
     protocol,
     phase: phaseOf(member, now),
     wait: undefined,
-    peer: peer === undefined || !remembersPeer ? undefined : { state: peer.state, receivedAt: 0 },
+    peer: peer === undefined || !remembersPeer ? undefined : { state: peer.state, receivedAt: 0, heartbeat: undefined },
     term: undefined,
     rights: undefined,
     witness: { answeredAt: undefined, problem: undefined },
