@@ -73,8 +73,8 @@ export interface Report {
 export interface WitnessReport {
   /** The engine and the pair's name there, without secrets. */
   readonly endpoint: string
-  /** Identifies both: the same on both members. */
-  readonly fingerprint: string
+  /** Identifies the register: the same on both members. Unknown before the witness has answered with a record. */
+  readonly fingerprint: string | undefined
   /** That of the peer, if it has told. */
   readonly peerFingerprint: string | undefined
   /** The last answer. */

@@ -28,8 +28,6 @@ export interface Rules extends StateMachine.Rules {
   readonly rights?: Rights.Rules | undefined
   /** The witness, without secrets, for messages. */
   readonly witnessEndpoint?: string | undefined
-  /** Identifies the witness and the pair's name there. */
-  readonly witness?: string | undefined
 }
 
 /**
@@ -141,13 +139,14 @@ export interface Member {
 }
 
 /**
- * When the witness answered last, and why it does not.
+ * When the witness answered last, and why it does not; its fingerprint, once it has answered with a record.
  *
  * @category models
  */
 export interface WitnessHealth {
   readonly answeredAt: number | undefined
   readonly problem: string | undefined
+  readonly fingerprint?: string | undefined
 }
 
 /**
@@ -209,7 +208,12 @@ export type Input =
     readonly reason: string
     readonly isWithoutWitness?: boolean | undefined
   }
-  | { readonly _tag: "WitnessAnswered"; readonly id: number; readonly answer: WitnessAnswer }
+  | {
+    readonly _tag: "WitnessAnswered"
+    readonly id: number
+    readonly answer: WitnessAnswer
+    readonly fingerprint?: string | undefined
+  }
   | { readonly _tag: "Resume"; readonly id: number }
   | { readonly _tag: "Stop" | "RequestsDrained" | "Woken" }
   | { readonly _tag: "TermEnded"; readonly end: number }

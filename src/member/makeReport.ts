@@ -15,13 +15,13 @@ const isPeerSilent = (
   !(Number.isFinite(protocol.peerDeadline) && peer !== undefined && at - peer.receivedAt <= peerTimeoutMillis)
 
 const witnessOf = (
-  { witness: fingerprint = "", witnessEndpoint: endpoint = "" }: Member.Rules,
+  { witnessEndpoint: endpoint = "" }: Member.Rules,
   { peer, rights, witness }: Member.Member,
   counters: Runtime["counters"]
 ): WitnessReport | undefined =>
   rights && {
     endpoint,
-    fingerprint,
+    fingerprint: undefined,
     peerFingerprint: peer?.heartbeat?.witness,
     ...witness,
     record: rights.observed?.seen?.record,

@@ -60,15 +60,14 @@ const rulesOf = (
   life,
   ...Option.match(witness, {
     onNone: () => ({}),
-    onSome: ({ endpoint, fingerprint }) => ({
+    onSome: ({ endpoint }) => ({
       rights: {
         role: config.role,
         life,
         rightMillis: inMillis(config, timing.right),
         guardMillis: inMillis(config, timing.guard)
       },
-      witnessEndpoint: endpoint,
-      witness: fingerprint
+      witnessEndpoint: endpoint
     })
   })
 })

@@ -123,7 +123,9 @@ const warnOfWitness = (draft: Draft, problem: string): void => {
   })
 }
 
-const noteAnswer = (draft: Draft, answer: WitnessAnswer): void => {
+type WitnessAnswered = Extract<Input, { _tag: "WitnessAnswered" }>
+
+const noteAnswer = (draft: Draft, { answer, fingerprint }: WitnessAnswered): void => {
   const { witness } = draft.member
   if (answer._tag === "NoAnswer") {
     draft.member = { ...draft.member, witness: { ...witness, problem: answer.problem } }
@@ -136,7 +138,10 @@ const noteAnswer = (draft: Draft, answer: WitnessAnswer): void => {
       message: `the witness at ${draft.rules.witnessEndpoint} answers`
     })
   }
-  draft.member = { ...draft.member, witness: { answeredAt: draft.now, problem: undefined } }
+  draft.member = {
+    ...draft.member,
+    witness: { answeredAt: draft.now, problem: undefined, fingerprint: fingerprint ?? witness.fingerprint }
+  }
 }
 
 const rightsAfter = (
@@ -159,12 +164,13 @@ const rightsAfter = (
   }
 }
 
-export const onWitnessAnswered = (draft: Draft, { answer, id }: Extract<Input, { _tag: "WitnessAnswered" }>): void =>
+export const onWitnessAnswered = (draft: Draft, answered: WitnessAnswered): void =>
   withRights(draft, (rules, before) => {
+    const { answer, id } = answered
     if (before.request?.id !== id) {
       return
     }
-    noteAnswer(draft, answer)
+    noteAnswer(draft, answered)
     const rights = rightsAfter(rules, before, answer, draft.now)
     const record = rights.observed?.seen?.record
     if (Rights.isSuperseded(rights, record)) {
