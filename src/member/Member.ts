@@ -12,7 +12,7 @@ import * as Dialogue from "./Dialogue.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
-import { accepts, advance, become, publishState } from "./transition.ts"
+import { accepts, advance, become, publishState, termOf } from "./transition.ts"
 
 export type {
   Command,
@@ -29,6 +29,7 @@ export type {
 } from "./data.ts"
 export { isStalled } from "./stall.ts"
 export { blockAt, isStillWaiting } from "./takeover.ts"
+export { termOf } from "./transition.ts"
 
 /**
  * A member that has just started. Its first outputs publish its state and log its role.
@@ -91,7 +92,8 @@ export const step = (
 
 /**
  * Whether requests are accepted, rejected, or votes, which are inputs of {@link step}. Called once for many requests. While
- * the member drains, queued requests are accepted, and the data plane rejects new ones.
+ * the member drains, queued requests are accepted, and the data plane rejects new ones. With the fencing `required` an active
+ * member without a term rejects them: a vote would not give it one.
  *
  * @category guards
  */
@@ -99,7 +101,10 @@ export const admission = (rules: Rules, member: Member): "Accept" | "Reject" | "
   if (member.wait !== undefined || member.phase._tag === "EndingTerm" || member.phase._tag === "Stopped") {
     return "Reject"
   }
-  return accepts(rules, member.protocol.state) ? "Accept" : "Vote"
+  if (!accepts(rules, member.protocol.state)) {
+    return "Vote"
+  }
+  return rules.fencing === "optional" || termOf(member) !== undefined ? "Accept" : "Reject"
 }
 
 /**

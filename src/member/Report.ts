@@ -1,6 +1,7 @@
 /** Snapshot of a member: what an operator can observe. */
 import type { Connections } from "../ports/Frontend.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
+import type { Term } from "../protocol/Term.ts"
 import type { TakeoverBlock, Transition } from "./data.ts"
 import type { Histogram } from "./Histogram.ts"
 
@@ -46,6 +47,8 @@ export interface Report {
   readonly transition: Transition
   /** Whether a request that arrives now is accepted. */
   readonly answers: boolean
+  /** The term of an active member, once it has a number. */
+  readonly term: Term | undefined
   readonly peer: {
     /** The state that its last heartbeat reported. */
     readonly state: StateMachine.PeerState | undefined

@@ -23,6 +23,8 @@ export interface Rules extends StateMachine.Rules {
   readonly stateEndpoint: string
   /** Random id of this process, new with each start. */
   readonly life: string
+  /** Whether requests are accepted only in a term that has a number. */
+  readonly fencing: "optional" | "required"
 }
 
 /**

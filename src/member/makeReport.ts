@@ -24,6 +24,7 @@ export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runt
       at,
       transition,
       answers: !state.isOver && member.phase._tag === "Serving" && Member.admission(rules, member) === "Accept",
+      term: state.isOver ? undefined : Member.termOf(member),
       peer: {
         state: member.peer?.state,
         lastHeartbeatAt: member.peer?.receivedAt,

@@ -48,7 +48,8 @@ const rulesOf = (config: BinaryStarConfig, life: string): Member.Rules => ({
   crashDetection: config.crashDetection,
   peerEndpoint: config.peerEndpoint,
   stateEndpoint: config.stateEndpoint,
-  life
+  life,
+  fencing: config.fencing
 })
 
 const makeRuntime = <R>(
@@ -61,11 +62,21 @@ const makeRuntime = <R>(
   Effect.gen(function*() {
     const now = yield* monotonicReader
     const queue = EventQueue.make<Event>()
+    const state: Runtime["state"] = {
+      member,
+      pending: [],
+      linkEpoch: 0,
+      linkReadAt: Number.NEGATIVE_INFINITY,
+      isIdle: false,
+      isOver: false,
+      hasEnded: false
+    }
     const counters = Counters.make(Duration.toMillis(config.heartbeat))
     const responder = yield* Responder.make(handler, {
       timeout: config.timeout,
       quietMillis: config.peerTimeoutMillis,
       now,
+      term: () => Member.termOf(state.member),
       onCompletion: (completion) => queue.offer({ _tag: "Completed", completion })
     }, counters)
     const { concurrency, peerTimeoutMillis, maxFrames, maxPerClient = Number.POSITIVE_INFINITY } = config
@@ -89,15 +100,7 @@ const makeRuntime = <R>(
       },
       commands: new Map(),
       fork,
-      state: {
-        member,
-        pending: [],
-        linkEpoch: 0,
-        linkReadAt: Number.NEGATIVE_INFINITY,
-        isIdle: false,
-        isOver: false,
-        hasEnded: false
-      }
+      state
     }
   })
 

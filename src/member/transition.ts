@@ -2,7 +2,7 @@
 import type { Heartbeat } from "../protocol/Heartbeat.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import * as Term from "../protocol/Term.ts"
-import type { Draft, Output, Rules, Transition } from "./data.ts"
+import type { Draft, Member, Output, Rules, Transition } from "./data.ts"
 import * as Dialogue from "./Dialogue.ts"
 
 /** Details of a transition besides its message. */
@@ -45,6 +45,10 @@ const publication = (draft: Draft, { next, publish }: StateMachine.Outcome): Rea
 export const accepts = ({ policy, role }: Rules, state: StateMachine.State): boolean =>
   policy[role][state]?.ClientRequest._tag === "Stay"
 
+/** The term of an active member, once it has a number: its fencing token. */
+export const termOf = ({ protocol, term }: Member): Term.Term | undefined =>
+  protocol.state === "ACTIVE" ? term : undefined
+
 /** The transition of an outcome, for watchers and logs. */
 export const describe = (
   draft: Draft,
@@ -61,7 +65,11 @@ export const describe = (
     cause,
     message: outcome.message ?? cause,
     ...details,
-    ...(to === "ACTIVE" && from !== to ? { term: Term.next(term) } : from === "ACTIVE" ? { term } : {}),
+    ...(to === "ACTIVE" && from !== to
+      ? { term: Term.next(term) }
+      : from === "ACTIVE"
+      ? { term: termOf(draft.member) }
+      : {}),
     at: draft.now
   } satisfies Transition
 }
@@ -95,7 +103,11 @@ const change = (
   draft.member = {
     ...draft.member,
     protocol: outcome.next,
-    ...(isActivated ? { term: transition.term, activeSince: draft.now } : to === "ACTIVE" ? {} : { activeSince: undefined }),
+    ...(isActivated
+      ? { term: transition.term, activeSince: draft.now }
+      : to === "ACTIVE"
+      ? {}
+      : { activeSince: undefined }),
     // A term that begins while the previous one is ending has to end as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
   }
