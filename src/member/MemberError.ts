@@ -44,6 +44,7 @@ const sentences: { readonly [R in CommandReason]: string } = {
   PeerSilent: "the peer is not ready as passive",
   PeerAlive: "the peer is alive and has not handed over",
   Unsupported: "the policy classic does not support it",
+  NoMajority: "neither the witness nor the peer gives the right to serve",
   Interrupted: "this server was stopped, or ceased to be active, before it was complete"
 }
 

@@ -1,5 +1,6 @@
 /** Snapshot of a member: what an operator can observe. */
 import type { Connections } from "../ports/Frontend.ts"
+import type { Giver, TermRecord } from "../protocol/Rights.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
 import type { Term } from "../protocol/Term.ts"
 import type { TakeoverBlock, Transition } from "./data.ts"
@@ -63,4 +64,34 @@ export interface Report {
   /** Milliseconds from the peer's last heartbeat to the failover. */
   readonly failover: Histogram
   readonly takeoverBlock: TakeoverBlock | undefined
+  /** The third party, where there is one. */
+  readonly witness: WitnessReport | undefined
+}
+
+/**
+ * What a member knows of its witness, and its rights. Instants are monotonic, in milliseconds.
+ *
+ * @category models
+ */
+export interface WitnessReport {
+  /** The engine and the pair's name there, without secrets. */
+  readonly endpoint: string
+  /** Identifies both: the same on both members. */
+  readonly fingerprint: string
+  /** That of the peer, if it has told. */
+  readonly peerFingerprint: string | undefined
+  /** The last answer. */
+  readonly answeredAt: number | undefined
+  /** Why the latest question has no answer. */
+  readonly problem: string | undefined
+  /** The record as this member saw it last. */
+  readonly record: TermRecord | undefined
+  /** Swaps that found another record. */
+  readonly conflicts: number
+  /** Milliseconds from a question to its answer. */
+  readonly latency: Histogram
+  /** The end of each right to serve. */
+  readonly rights: { readonly [G in Giver]: number }
+  /** Until when a takeover needs evidence. */
+  readonly guardUntil: number
 }

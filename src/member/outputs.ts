@@ -11,6 +11,7 @@ import * as PeerMessage from "../wire/PeerMessage.ts"
 import type { Event, Failure, Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
 import { MemberError } from "./MemberError.ts"
+import * as Questions from "./questions.ts"
 import type { Completion } from "./Responder.ts"
 
 const decode = Schema.decodeEither(PeerMessage.PeerMessage)
@@ -48,6 +49,12 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
   switch (output._tag) {
     case "Publish":
       return publish(runtime, output)
+    case "Reply":
+      return Effect.void
+    case "AskWitness":
+      return Questions.askWitness(runtime, output)
+    case "Probe":
+      return Questions.probe(runtime)
     case "ReadLink":
       return readLink(runtime)
     case "ResetLink":

@@ -190,19 +190,19 @@ describe("fencing", () => {
 
   it("required rejects requests of an active member without a term", () => {
     const rules = makeRules({ fencing: "required" })
-    assert.strictEqual(Member.admission(rules, active(undefined)), "Reject")
-    assert.strictEqual(Member.admission(rules, active(first)), "Accept")
+    assert.strictEqual(Member.admission(rules, active(undefined), 0), "Reject")
+    assert.strictEqual(Member.admission(rules, active(first), 0), "Accept")
     assert.isFalse(Member.acceptsAtOnce(rules, active(undefined), 0))
   })
 
   it("optional accepts them", () => {
     const rules = makeRules({ fencing: "optional" })
-    assert.strictEqual(Member.admission(rules, active(undefined)), "Accept")
+    assert.strictEqual(Member.admission(rules, active(undefined), 0), "Accept")
   })
 
   it("required leaves votes as they are", () => {
     const rules = makeRules({ fencing: "required" })
-    assert.strictEqual(Member.admission(rules, Member.start(rules, 0).member), "Vote")
+    assert.strictEqual(Member.admission(rules, Member.start(rules, 0).member, 0), "Vote")
   })
 
   it.scoped("required: a classic primary rejects requests until it is active", () =>
