@@ -12,7 +12,7 @@ import * as Dialogue from "./Dialogue.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
-import { accepts, advance, become, publishState } from "./transition.ts"
+import { accepts, advance, become, publishState, reply } from "./transition.ts"
 
 export type {
   Command,
@@ -131,6 +131,7 @@ const rank: { readonly [T in Input["_tag"]]: number } = {
   Stop: 1,
   PeerDown: 2,
   SubscriberJoined: 3,
+  PeerJoined: 3,
   HeartbeatDue: 3,
   HeartbeatSent: 4,
   RequestsDrained: 4,
@@ -278,6 +279,8 @@ const react = (draft: Draft, input: Input): void => {
     case "SubscriberJoined":
       publishState(draft, false)
       return
+    case "PeerJoined":
+      return reply(draft)
     case "HeartbeatDue":
       return onHeartbeatDue(draft)
     case "HeartbeatSent":

@@ -35,6 +35,14 @@ export const publishing = (
   { handsOver = false, isFinal = false, isHeartbeat = false } = {}
 ): Output => ({ _tag: "Publish", state, heartbeat: heartbeatOf(draft, state, handsOver), isFinal, isHeartbeat })
 
+/** A heartbeat at once for a peer that understands it, if the state has heartbeats. */
+export const reply = (draft: Draft): void => {
+  const state = StateMachine.reportedState[draft.member.protocol.state]
+  if (state !== undefined) {
+    draft.outputs.push({ _tag: "Reply", heartbeat: heartbeatOf(draft, state, false) })
+  }
+}
+
 const publication = (draft: Draft, { next, publish }: StateMachine.Outcome): ReadonlyArray<Output> => {
   // A state without heartbeats also closes the port, so that the peer detects it.
   const isFinal = StateMachine.reportedState[next.state] === undefined
@@ -95,7 +103,11 @@ const change = (
   draft.member = {
     ...draft.member,
     protocol: outcome.next,
-    ...(isActivated ? { term: transition.term, activeSince: draft.now } : to === "ACTIVE" ? {} : { activeSince: undefined }),
+    ...(isActivated
+      ? { term: transition.term, activeSince: draft.now }
+      : to === "ACTIVE"
+      ? {}
+      : { activeSince: undefined }),
     // A term that begins while the previous one is ending has to end as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
   }

@@ -59,7 +59,9 @@ export class WitnessError extends Data.TaggedError("WitnessError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `the witness at ${this.endpoint} ${this.reason === "NoAnswer" ? "does not answer" : "refused"}: ${this.problem}`
+    return `the witness at ${this.endpoint} ${
+      this.reason === "NoAnswer" ? "does not answer" : "refused"
+    }: ${this.problem}`
   }
 }
 

@@ -1,6 +1,6 @@
 /** One form for members whose futures are the same: times are relative to now, and no longer than a decision can depend on them. */
-import * as Core from "../../member/Member.ts"
 import * as Dialogue from "../../member/Dialogue.ts"
+import * as Core from "../../member/Member.ts"
 import * as StateMachine from "../../protocol/StateMachine.ts"
 import { inMillis, timing } from "../../protocol/Timing.ts"
 

@@ -22,6 +22,8 @@ export const printOutput = (output: Core.Output, now: number): string => {
   switch (output._tag) {
     case "Publish":
       return `publish ${output.state}${output.isFinal ? " (final)" : ""}${output.isHeartbeat ? " (heartbeat)" : ""}`
+    case "Reply":
+      return `reply ${output.heartbeat.state}`
     case "ReadLink":
       return "read link"
     case "ResetLink":
