@@ -28,8 +28,8 @@ export interface Rules extends StateMachine.Rules {
   readonly rights?: Rights.Rules | undefined
   /** The witness, without secrets, for messages. */
   readonly witnessEndpoint?: string | undefined
-  /** Identifies the witness and the pair's name there. */
-  readonly witness?: string | undefined
+  /** Whether requests are accepted only in a term that has a number. */
+  readonly fencing: "optional" | "required"
 }
 
 /**
@@ -101,7 +101,12 @@ export interface Member {
   readonly phase: Phase
   readonly wait: Wait | undefined
   /** The peer's last heartbeat. */
-  readonly peer: { readonly state: StateMachine.PeerState; readonly receivedAt: number } | undefined
+  readonly peer: {
+    readonly state: StateMachine.PeerState
+    readonly receivedAt: number
+    /** What came beside the digit; nothing from a peer of another implementation. */
+    readonly heartbeat: Heartbeat | undefined
+  } | undefined
   /** The largest term that this member knows: its own, or its peer's. */
   readonly term: Term | undefined
   /** Where there is a witness, the right of this member to serve. */
@@ -143,6 +148,8 @@ export interface Member {
 export interface WitnessHealth {
   readonly answeredAt: number | undefined
   readonly problem: string | undefined
+  /** Identifies the register: the same on both members if they use the same one. */
+  readonly fingerprint: string | undefined
 }
 
 /**
@@ -204,7 +211,12 @@ export type Input =
     readonly reason: string
     readonly isWithoutWitness?: boolean | undefined
   }
-  | { readonly _tag: "WitnessAnswered"; readonly id: number; readonly answer: WitnessAnswer }
+  | {
+    readonly _tag: "WitnessAnswered"
+    readonly id: number
+    readonly answer: WitnessAnswer
+    readonly fingerprint?: string | undefined
+  }
   | { readonly _tag: "Resume"; readonly id: number }
   | { readonly _tag: "Stop" | "RequestsDrained" | "Woken" }
   | { readonly _tag: "TermEnded"; readonly end: number }

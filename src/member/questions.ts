@@ -46,11 +46,27 @@ export const makeAskWitness = (
             onTimeout: (): Answer => ({ _tag: "NoAnswer", problem: `no answer within ${Duration.format(timeout)}` }),
             onSuccess: (answer: Answer) => answer
           }),
-          Effect.map(onAnswer),
+          Effect.zipWith(witness.fingerprint, (answer, id) => onAnswer(answer, Option.getOrUndefined(id))),
           Effect.interruptible
         )
       )
     }))
+
+/** Asks the witness. The answer is an input of the core. */
+export const askWitness = (
+  { askWitness, counters, now, queue }: Runtime,
+  { expected, request }: Extract<Member.Output, { _tag: "AskWitness" }>
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const askedAt = now()
+    return askWitness(request, expected, (answer, fingerprint) => {
+      if (answer._tag !== "NoAnswer") {
+        counters.witnessLatency.add(now() - askedAt)
+      }
+      counters.witnessConflicts += answer._tag === "Conflict" ? 1 : 0
+      queue.offer({ _tag: "WitnessAnswered", id: request.id, answer, fingerprint })
+    })
+  })
 
 /** A member without a witness asks none. */
 export const askNone: AskWitness = () => Effect.void
