@@ -69,7 +69,7 @@ const rulesOf = (drainMillis: number) => (side: World.Side, life: string): Core.
     guardMillis: timing.guard * heartbeatMillis
   },
   witnessEndpoint: "the witness",
-  witness: "the witness"
+  fencing: "optional"
 })
 
 /** Rates of two clocks that differ as much as the guard allows. */
