@@ -272,7 +272,9 @@ const seek = (draft: Draft): void =>
     if (taken !== rights) {
       return adopt(draft, taken, { explanation: explanationOf(draft, "the peer is down") })
     }
-    if (Rights.mayTake(rules, rights, now) && !leavesItToPrimary(draft, rights)) {
+    // A witness that does not answer is only looked at: a member that has asked for a term cannot stand.
+    const isAnswering = draft.member.witness.problem === undefined
+    if (isAnswering && Rights.mayTake(rules, rights, now) && !leavesItToPrimary(draft, rights)) {
       ask(draft, Rights.take(rules, rights, draft.member.dialogue.sequence, now))
     }
   })
