@@ -331,12 +331,15 @@ const isPairIdle = ({ member: { peer, protocol }, now, rules }: Draft): boolean 
 /** The first question to the witness: what it has recorded. */
 export const onStart = (draft: Draft): void => withRights(draft, () => askWitness(draft))
 
+/** A question that was asked with the previous heartbeat is given up, even if its timer was late; in heartbeats. */
+const patience = 0.75
+
 /** Everything that is due with a heartbeat, before it is sent. */
 export const onHeartbeatDue = (draft: Draft): void =>
   withRights(draft, (_, rights) => {
     const { member, now, rules } = draft
     const { request } = rights
-    if (request === undefined || now - request.askedAt >= heartbeatMillis(rules)) {
+    if (request === undefined || now - request.askedAt >= inMillis(rules, patience)) {
       draft.member = { ...member, rights: Rights.unanswered(rights) }
       askWitness(draft)
     }
