@@ -182,7 +182,7 @@ const steadyHeartbeats = 8
 
 /** Checks that there is service soon, and that it stays. Returns how long it took. */
 const checkService = (world: World.World, ending: Faults.Ending): number => {
-  const limitMillis = Faults.limits[ending] * heartbeatMillis
+  const limitMillis = Faults.limits[ending] * heartbeatMillis / Math.min(...clockRates)
   const { answers } = world
   world.settledAt = world.now
   while (world.answers === answers && world.violation === undefined && world.now < world.settledAt + limitMillis) {

@@ -173,11 +173,11 @@ export const makeWhole = (world: World, ending: Ending): void => {
 /** Once the faults are over, processes that were told to stop start again. */
 export const settle = (world: World): void => {
   for (const side of sides) {
-    const { member, status } = world.processes[side]
+    const { isBlocked, member, status } = world.processes[side]
     if (status === "down" && world.mayRun[side]) {
       Process.start(world, side)
       world.settledAt = world.now
-    } else if (status === "running" && member.phase._tag !== "Serving") {
+    } else if (status === "running" && (isBlocked || member.phase._tag !== "Serving")) {
       world.settledAt = world.now
     }
   }
