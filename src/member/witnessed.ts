@@ -339,8 +339,11 @@ export const onHeartbeatDue = (draft: Draft): void =>
   withRights(draft, (_, rights) => {
     const { member, now, rules } = draft
     const { request } = rights
+    if (request !== undefined && now - request.askedAt >= inMillis(rules, patience)) {
+      noteAnswer(draft, { _tag: "NoAnswer", problem: "no answer within a heartbeat" })
+    }
     if (request === undefined || now - request.askedAt >= inMillis(rules, patience)) {
-      draft.member = { ...member, rights: Rights.unanswered(rights) }
+      draft.member = { ...draft.member, rights: Rights.unanswered(rights) }
       askWitness(draft)
     }
     const silentMillis = now - (member.peer?.receivedAt ?? member.startedAt)
