@@ -177,6 +177,9 @@ const runUntil = (world: World.World, end: number, isOver: () => boolean = () =>
   world.now = isOver() ? world.now : Math.max(world.now, end)
 }
 
+/** Commands of before are complete after this time. */
+const maxSettlingHeartbeats = 20
+
 /** How long service is checked for gaps. */
 const steadyHeartbeats = 8
 
@@ -185,7 +188,11 @@ const checkService = (world: World.World, ending: Faults.Ending): number => {
   const limitMillis = Faults.limits[ending] * heartbeatMillis / Math.min(...clockRates)
   const { answers } = world
   world.settledAt = world.now
-  while (world.answers === answers && world.violation === undefined && world.now < world.settledAt + limitMillis) {
+  const end = world.now + maxSettlingHeartbeats * heartbeatMillis
+  while (
+    world.answers === answers && world.violation === undefined &&
+    world.now < Math.min(end, world.settledAt + limitMillis)
+  ) {
     runUntil(world, world.settledAt + limitMillis, () => world.answers > answers)
   }
   const serviceAfterMillis = world.now - world.settledAt

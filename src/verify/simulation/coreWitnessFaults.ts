@@ -177,7 +177,9 @@ export const settle = (world: World): void => {
     if (status === "down" && world.mayRun[side]) {
       Process.start(world, side)
       world.settledAt = world.now
-    } else if (status === "running" && (isBlocked || member.phase._tag !== "Serving")) {
+    } else if (
+      status === "running" && (isBlocked || member.phase._tag !== "Serving" || member.protocol.state === "HANDING_OVER")
+    ) {
       world.settledAt = world.now
     }
   }

@@ -106,7 +106,11 @@ const printRights = (member: Core.Member, now: number): string => {
     left(until.evidence)
   }, guard ${left(guardUntil)}, follows ${left(rights.followsUntil)}, observed ${
     observed === undefined ? "nothing" : `${observed.seen?.version} for ${(now - observed.since).toFixed(0)}`
-  }${request === undefined ? "" : `, asks ${request.swap === undefined ? "look" : request.swap.isTake ? "TAKE" : "renew"}`}`
+  }${
+    request === undefined
+      ? ""
+      : `, asks ${request.swap === undefined ? "look" : request.swap.isTake ? "TAKE" : "renew"}`
+  }`
 }
 
 export const printHeartbeat = ({ handsOver, life, promises, question, received, sequence, state, term }: Heartbeat) =>
@@ -156,7 +160,9 @@ export const step = (world: World, process: Process, inputs: ReadonlyArray<Core.
 const perform = (world: World, process: Process, output: Core.Output): void => {
   if (world.lines !== undefined && output._tag !== "Log") {
     const what = output._tag === "Publish" || output._tag === "Reply"
-      ? `${output._tag} ${printHeartbeat(output.heartbeat)}${output._tag === "Publish" && output.isFinal ? " final" : ""}`
+      ? `${output._tag} ${printHeartbeat(output.heartbeat)}${
+        output._tag === "Publish" && output.isFinal ? " final" : ""
+      }`
       : output._tag === "AskWitness"
       ? `asks ${JSON.stringify(output.request.swap?.record ?? "look")} expecting ${output.expected}`
       : printOutput(output, localNow(world, process))
@@ -181,10 +187,19 @@ const perform = (world: World, process: Process, output: Core.Output): void => {
     case "EndTerm":
       return output.isSilent
         ? unblockLater(world, process, world.isWhole ? 0.05 : 2, () => ({ _tag: "TermEnded", end: output.end }))
-        : planLocally(world, process, upTo(world, 0.5), () => give(world, process, { _tag: "TermEnded", end: output.end }))
+        : planLocally(
+          world,
+          process,
+          upTo(world, 0.5),
+          () => give(world, process, { _tag: "TermEnded", end: output.end })
+        )
     case "WakeAt":
-      return planLocally(world, process, output.at - localNow(world, process), () =>
-        give(world, process, { _tag: "Woken" }))
+      return planLocally(
+        world,
+        process,
+        output.at - localNow(world, process),
+        () => give(world, process, { _tag: "Woken" })
+      )
     case "Exit":
     case "Abort":
       return end(world, process, "exits")

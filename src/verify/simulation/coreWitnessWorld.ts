@@ -145,7 +145,12 @@ export const integer = (world: World, below: number): number => Math.floor(draw(
 export const anyOf = <A>(world: World, all: ReadonlyArray<A>): A => all[integer(world, all.length)]!
 
 export const plan = (world: World, millis: number, run: () => void, isTransient = false): void => {
-  Heap.push(world.planned, { at: world.now + millis, order: world.order++, run, isTransient: isTransient && !world.isWhole })
+  Heap.push(world.planned, {
+    at: world.now + millis,
+    order: world.order++,
+    run,
+    isTransient: isTransient && !world.isWhole
+  })
 }
 
 /** Delays close to which something ends, in heartbeats. */
