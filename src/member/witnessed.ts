@@ -36,6 +36,15 @@ const wakeAtEnd = (draft: Draft): void => {
   }
 }
 
+/** Reports how long this member may serve, if that is longer than before. An operator's word is renewed with each heartbeat. */
+const lease = (draft: Draft, before: Rights.Rights | undefined): void =>
+  withRights(draft, ({ rightMillis }, rights) => {
+    const end = Rights.endOf(rights)
+    if (rights.isActive && (end === Number.POSITIVE_INFINITY || before === undefined || end > Rights.endOf(before))) {
+      draft.outputs.push({ _tag: "Leased", until: Math.min(end, draft.now + rightMillis) })
+    }
+  })
+
 /** Adopts rights. If that makes this member active, or ends its term, the state follows. */
 const adopt = (
   draft: Draft,
@@ -45,6 +54,7 @@ const adopt = (
   const before = draft.member.rights
   const { isSuperseded = false, ...rest } = details
   draft.member = { ...draft.member, rights }
+  lease(draft, before)
   if (before?.isActive === rights.isActive) {
     return wakeAtEnd(draft)
   }
@@ -339,6 +349,7 @@ export const onHeartbeatDue = (draft: Draft): void =>
   withRights(draft, (_, rights) => {
     const { member, now, rules } = draft
     const { request } = rights
+    lease(draft, rights)
     if (request !== undefined && now - request.askedAt >= inMillis(rules, patience)) {
       noteAnswer(draft, { _tag: "NoAnswer", problem: "no answer within a heartbeat" })
     }
