@@ -24,6 +24,10 @@ export const printOutput = (output: Core.Output, now: number): string => {
       return `publish ${output.state}${output.isFinal ? " (final)" : ""}${output.isHeartbeat ? " (heartbeat)" : ""}`
     case "Reply":
       return `reply ${output.heartbeat.state}`
+    case "AskWitness":
+      return `ask the witness ${output.request.swap === undefined ? "for the record" : "to swap"}`
+    case "Probe":
+      return "probe"
     case "ReadLink":
       return "read link"
     case "ResetLink":
