@@ -296,7 +296,7 @@ export type TakeoverBlock =
  *
  * - `Publish`: send a state message, and after it the heartbeat for a peer of this implementation. `isFinal` closes the state
  *   port after it. `isHeartbeat` requests a `HeartbeatSent`.
- * - `Reply`: send a heartbeat to a peer of this implementation at once, without a state message.
+ * - `Reply`: send a heartbeat to a peer of this implementation at once, without a state message: it answers one of the peer.
  * - `AskWitness`: ask, then `WitnessAnswered`. An earlier question is given up; the answer to it is ignored.
  * - `Probe`: try to connect to the peer's state port. A refusal is a `PeerDown`.
  * - `ReadLink`: deliver what the peer has sent, then `LinkRead` (H6).
