@@ -235,7 +235,7 @@ const stepAndCount = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Ef
         runtime.counters.heartbeats++
       }
     }
-    return Effect.void
+    return runtime.notices.checkEvidence(inputs, runtime.state.member)
   })
 
 const decodeOne = ({ counters }: Runtime, { at, linkEpoch }: Received, message: Frames.Frames): Member.Input => {
