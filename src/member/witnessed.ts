@@ -184,12 +184,9 @@ export const onWitnessAnswered = (draft: Draft, { answer, id }: Extract<Input, {
 
 // ---- the peer
 
-const explanationOf = ({ member, now }: Draft, how: string): string => {
-  const { rights, wish } = member
-  const term = rights?.term === undefined ? "no term yet" : `term ${Term.format(rights.term)}`
-  const vote = wish === undefined ? "" : `; ${silenceOf(member, now)}; vote by ${wish.voter}`
-  return `${how}, ${term}${vote}`
-}
+/** How a right was gained, and what made this member ask for it. */
+const explanationOf = ({ member, now }: Draft, how: string): string =>
+  member.wish === undefined ? how : `${how}; ${silenceOf(member, now)}; vote by ${member.wish.voter}`
 
 const reply = (draft: Draft, promises: boolean): void => {
   const state = StateMachine.reportedState[draft.member.protocol.state]
@@ -208,7 +205,7 @@ const onFresh = (draft: Draft, heartbeat: Heartbeat, echo: Dialogue.Sent): void 
     }
     if (heartbeat.handsOver && draft.member.paused === undefined) {
       const after = Rights.takeHandedOver(rules, rights, heartbeat.term, { echoAt: echo.at, now })
-      return adopt(draft, after, { explanation: explanationOf(draft, "handed over by the peer") })
+      return adopt(draft, after, { explanation: "handed over by the peer" })
     }
     if (heartbeat.promises) {
       const after = Rights.promised(rules, rights, echo, now)
@@ -247,7 +244,12 @@ export const onHeartbeat = (draft: Draft, heartbeat: Heartbeat | undefined): voi
 /** The peer's host has refused a connection that was attempted at `triedAt`. */
 export const onEvidence = (draft: Draft, triedAt: number): void =>
   withRights(draft, (rules, rights) => {
-    adopt(draft, Rights.witnessRefusal(rules, rights, triedAt))
+    const after = Rights.witnessRefusal(rules, rights, triedAt)
+    if (after === rights) {
+      // The peer sent a heartbeat while the attempt was made: it may have died since, or not.
+      draft.outputs.push({ _tag: "Probe" })
+    }
+    adopt(draft, after)
     claimIfWished(draft)
   })
 
