@@ -13,7 +13,7 @@ import * as Dialogue from "./Dialogue.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
-import { accepts, advance, become, publishState } from "./transition.ts"
+import { accepts, advance, become, publishState, termOf } from "./transition.ts"
 import * as Witnessed from "./witnessed.ts"
 
 export type {
@@ -51,7 +51,7 @@ export const start = (
     peer: undefined,
     term: undefined,
     rights: rules.rights && Rights.start(rules.rights, now),
-    witness: { answeredAt: undefined, problem: undefined },
+    witness: { answeredAt: undefined, problem: undefined, fingerprint: undefined },
     wish: undefined,
     rightsWakeAt: Number.NEGATIVE_INFINITY,
     activeSince: undefined,
@@ -100,7 +100,8 @@ export const step = (
 
 /**
  * Whether requests are accepted, rejected, or votes, which are inputs of {@link step}. Called once for many requests. While
- * the member drains, queued requests are accepted, and the data plane rejects new ones.
+ * the member drains, queued requests are accepted, and the data plane rejects new ones. With the fencing `required` an active
+ * member without a term rejects them: a vote would not give it one.
  *
  * @category guards
  */
@@ -108,7 +109,10 @@ export const admission = (rules: Rules, member: Member, now: number): "Accept" |
   if (member.wait !== undefined || member.phase._tag === "EndingTerm" || member.phase._tag === "Stopped") {
     return "Reject"
   }
-  return accepts(rules, member.protocol.state) && Witnessed.mayServe(member, now) ? "Accept" : "Vote"
+  if (!accepts(rules, member.protocol.state) || !Witnessed.mayServe(member, now)) {
+    return "Vote"
+  }
+  return rules.fencing === "optional" || termOf(member) !== undefined ? "Accept" : "Reject"
 }
 
 /**

@@ -2,6 +2,7 @@
 import type { Connections } from "../ports/Frontend.ts"
 import type { Giver, TermRecord } from "../protocol/Rights.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
+import type { Term } from "../protocol/Term.ts"
 import type { TakeoverBlock, Transition } from "./data.ts"
 import type { Histogram } from "./Histogram.ts"
 
@@ -51,6 +52,8 @@ export interface Report {
   readonly transition: Transition
   /** Whether a request that arrives now is accepted. */
   readonly answers: boolean
+  /** The term of an active member, once it has a number. */
+  readonly term: Term | undefined
   readonly peer: {
     /** The state that its last heartbeat reported. */
     readonly state: StateMachine.PeerState | undefined
@@ -81,8 +84,8 @@ export interface Report {
 export interface WitnessReport {
   /** The engine and the pair's name there, without secrets. */
   readonly endpoint: string
-  /** Identifies both: the same on both members. */
-  readonly fingerprint: string
+  /** Identifies the register: the same on both members if they use the same one. Unknown before the first answer. */
+  readonly fingerprint: string | undefined
   /** That of the peer, if it has told. */
   readonly peerFingerprint: string | undefined
   /** The last answer. */

@@ -42,7 +42,7 @@ export type LogKey = NonNullable<Extract<Member.Output, { _tag: "Log" }>["once"]
 export type AskWitness = (
   request: Rights.Request,
   expected: string | undefined,
-  onAnswer: (answer: Member.WitnessAnswer) => void
+  onAnswer: (answer: Member.WitnessAnswer, fingerprint: string | undefined) => void
 ) => Effect.Effect<void>
 
 /** Everything that the fiber of a member works with. */

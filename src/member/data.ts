@@ -28,8 +28,8 @@ export interface Rules extends StateMachine.Rules {
   readonly rights?: Rights.Rules | undefined
   /** The witness, without secrets, for messages. */
   readonly witnessEndpoint?: string | undefined
-  /** Identifies the witness and the pair's name there. */
-  readonly witness?: string | undefined
+  /** Whether requests are accepted only in a term that has a number. */
+  readonly fencing: "optional" | "required"
 }
 
 /**
@@ -148,6 +148,8 @@ export interface Member {
 export interface WitnessHealth {
   readonly answeredAt: number | undefined
   readonly problem: string | undefined
+  /** Identifies the register: the same on both members if they use the same one. */
+  readonly fingerprint: string | undefined
 }
 
 /**
@@ -209,7 +211,12 @@ export type Input =
     readonly reason: string
     readonly isWithoutWitness?: boolean | undefined
   }
-  | { readonly _tag: "WitnessAnswered"; readonly id: number; readonly answer: WitnessAnswer }
+  | {
+    readonly _tag: "WitnessAnswered"
+    readonly id: number
+    readonly answer: WitnessAnswer
+    readonly fingerprint?: string | undefined
+  }
   | { readonly _tag: "Resume"; readonly id: number }
   | { readonly _tag: "Stop" | "RequestsDrained" | "Woken" }
   | { readonly _tag: "TermEnded"; readonly end: number }

@@ -15,13 +15,12 @@ const isPeerSilent = (
   !(Number.isFinite(protocol.peerDeadline) && peer !== undefined && at - peer.receivedAt <= peerTimeoutMillis)
 
 const witnessOf = (
-  { witness: fingerprint = "", witnessEndpoint: endpoint = "" }: Member.Rules,
+  { witnessEndpoint: endpoint = "" }: Member.Rules,
   { peer, rights, witness }: Member.Member,
   counters: Runtime["counters"]
 ): WitnessReport | undefined =>
   rights && {
     endpoint,
-    fingerprint,
     peerFingerprint: peer?.heartbeat?.witness,
     ...witness,
     record: rights.observed?.seen?.record,
@@ -70,6 +69,7 @@ export const reportOf = ({ counters, frontend, latest, notices, now, rules, stat
       at,
       transition,
       answers: !state.isOver && member.phase._tag === "Serving" && Member.admission(rules, member, at) === "Accept",
+      term: state.isOver ? undefined : Member.termOf(member),
       peer: {
         state: member.peer?.state,
         lastHeartbeatAt: member.peer?.receivedAt,

@@ -59,17 +59,17 @@ const rulesOf = (
   peerEndpoint: config.peerEndpoint,
   stateEndpoint: config.stateEndpoint,
   life,
+  fencing: config.fencing,
   ...Option.match(witness, {
     onNone: () => ({}),
-    onSome: ({ endpoint, fingerprint }) => ({
+    onSome: ({ endpoint }) => ({
       rights: {
         role: config.role,
         life,
         rightMillis: inMillis(config, timing.right),
         guardMillis: inMillis(config, timing.guard)
       },
-      witnessEndpoint: endpoint,
-      witness: fingerprint
+      witnessEndpoint: endpoint
     })
   })
 })
@@ -101,11 +101,21 @@ const makeRuntime = <R>(
   Effect.gen(function*() {
     const now = yield* monotonicReader
     const queue = EventQueue.make<Event>()
+    const state: Runtime["state"] = {
+      member,
+      pending: [],
+      linkEpoch: 0,
+      linkReadAt: Number.NEGATIVE_INFINITY,
+      isIdle: false,
+      isOver: false,
+      hasEnded: false
+    }
     const counters = Counters.make(Duration.toMillis(config.heartbeat))
     const responder = yield* Responder.make(handler, {
       timeout: config.timeout,
       quietMillis: config.peerTimeoutMillis,
       now,
+      term: () => Member.termOf(state.member),
       onCompletion: (completion) => queue.offer({ _tag: "Completed", completion })
     }, counters)
     const { concurrency, peerTimeoutMillis, maxFrames, maxPerClient = Number.POSITIVE_INFINITY } = config
@@ -134,15 +144,7 @@ const makeRuntime = <R>(
         ? yield* Questions.makeAskWitness(witness.value, config.heartbeat)
         : Questions.askNone,
       fork,
-      state: {
-        member,
-        pending: [],
-        linkEpoch: 0,
-        linkReadAt: Number.NEGATIVE_INFINITY,
-        isIdle: false,
-        isOver: false,
-        hasEnded: false
-      }
+      state
     }
   })
 

@@ -31,7 +31,7 @@ export const heartbeatOf = (
     promises,
     handsOver,
     activeMillis: member.activeSince === undefined ? undefined : Math.round(now - member.activeSince),
-    witness: rules.witness
+    witness: member.witness.fingerprint
   }
 }
 

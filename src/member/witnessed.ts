@@ -123,7 +123,7 @@ const warnOfWitness = (draft: Draft, problem: string): void => {
   })
 }
 
-const noteAnswer = (draft: Draft, answer: WitnessAnswer): void => {
+const noteAnswer = (draft: Draft, answer: WitnessAnswer, fingerprint = draft.member.witness.fingerprint): void => {
   const { witness } = draft.member
   if (answer._tag === "NoAnswer") {
     draft.member = { ...draft.member, witness: { ...witness, problem: answer.problem } }
@@ -136,7 +136,7 @@ const noteAnswer = (draft: Draft, answer: WitnessAnswer): void => {
       message: `the witness at ${draft.rules.witnessEndpoint} answers`
     })
   }
-  draft.member = { ...draft.member, witness: { answeredAt: draft.now, problem: undefined } }
+  draft.member = { ...draft.member, witness: { answeredAt: draft.now, problem: undefined, fingerprint } }
 }
 
 const rightsAfter = (
@@ -159,12 +159,15 @@ const rightsAfter = (
   }
 }
 
-export const onWitnessAnswered = (draft: Draft, { answer, id }: Extract<Input, { _tag: "WitnessAnswered" }>): void =>
+export const onWitnessAnswered = (
+  draft: Draft,
+  { answer, fingerprint, id }: Extract<Input, { _tag: "WitnessAnswered" }>
+): void =>
   withRights(draft, (rules, before) => {
     if (before.request?.id !== id) {
       return
     }
-    noteAnswer(draft, answer)
+    noteAnswer(draft, answer, fingerprint)
     const rights = rightsAfter(rules, before, answer, draft.now)
     const record = rights.observed?.seen?.record
     if (Rights.isSuperseded(rights, record)) {

@@ -473,14 +473,14 @@ export const make = (address: {
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
     const current = yield* report
-    const { answers, at, connections, counters, latency, peer, suspension, takeoverBlock, transition } = current
+    const { answers, at, connections, counters, latency, peer, suspension, takeoverBlock, term, transition } = current
     const time = yield* wallClock(at)
-    const { at: since, cause, explanation, message, reason, term, to } = entryOf(transition, time)
+    const { at: since, cause, explanation, message, reason, to } = entryOf(transition, time)
     return {
       role,
       state: to,
       answers,
-      term: to === "ACTIVE" ? term ?? null : null,
+      term: termOf(term),
       since,
       cause,
       message,
