@@ -226,7 +226,7 @@ export const whyInactive = ({ name, status }: { readonly name: string; readonly 
   const { peer, state, takeoverBlock } = status
   switch (state) {
     case "BACKUP":
-      if (status.policy !== "witnessed") {
+      if (status.policy !== "witnessed" || !peer.isExpired) {
         return whyBackup(name, status)
       }
       break
@@ -236,7 +236,7 @@ export const whyInactive = ({ name, status }: { readonly name: string; readonly 
       return `${name} is handing over`
   }
   if (!peer.isExpired) {
-    return isRole(state) ? `${name} waits for its ${StateMachine.peerOf(status.role)}` : `${name} is ${state}`
+    return state === "PRIMARY" ? `${name} waits for its backup` : `${name} is ${state}`
   }
   if (takeoverBlock === null && status.policy === "witnessed") {
     return whyWithoutRight(name, status)
@@ -245,8 +245,6 @@ export const whyInactive = ({ name, status }: { readonly name: string; readonly 
     ? `${name} takes over with the next request`
     : `${name} is ${state} and does not take over by itself, because it is ${takeoverBlock.kind}`
 }
-
-const isRole = (state: StateMachine.State): boolean => state === "PRIMARY" || state === "BACKUP"
 
 /** A server with a witness, whose peer is silent. */
 const whyWithoutRight = (name: string, { witness }: NodeStatus): string =>
