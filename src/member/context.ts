@@ -72,6 +72,8 @@ export interface Runtime {
     linkEpoch: number
     /** Everything that had arrived from the peer at this time has been delivered. */
     linkReadAt: number
+    /** The peer's states are redundant until then: it sends heartbeats over the same connection. */
+    heartbeatsUntil: number
     /** Whether the fiber of the member is waiting for its queue. */
     isIdle: boolean
     /** Whether the fiber of the member is to end, or has ended. */

@@ -106,6 +106,7 @@ const makeRuntime = <R>(
       pending: [],
       linkEpoch: 0,
       linkReadAt: Number.NEGATIVE_INFINITY,
+      heartbeatsUntil: Number.NEGATIVE_INFINITY,
       isIdle: false,
       isOver: false,
       hasEnded: false

@@ -11,7 +11,7 @@ import type { Draft, Input, Member, Promotion, Rules, WitnessAnswer } from "./da
 import * as Dialogue from "./Dialogue.ts"
 import { blockAt, completePromotion, logBlock, recordFailover, silenceOf } from "./takeover.ts"
 import type { Details } from "./transition.ts"
-import { advance, heartbeatOf } from "./transition.ts"
+import { advance, reply } from "./transition.ts"
 
 /** The rights of a member with a witness. Every other member has none. */
 const withRights = (draft: Draft, use: (rules: Rights.Rules, rights: Rights.Rights) => void): void => {
@@ -80,6 +80,9 @@ export const checkRights = (draft: Draft): void => {
     cease(draft, { explanation: `${silenceOf(draft.member, draft.now)}; ${witness}` })
   }
 }
+
+/** The state port could not be opened again: this member may not serve before it has been for as long as a guard (R9). */
+export const onPortClosed = (draft: Draft): void => cease(draft, { explanation: "the state port is closed" })
 
 /** Tells the witness that the term is given up. */
 export const release = (draft: Draft): void =>
@@ -191,13 +194,6 @@ export const onWitnessAnswered = (
 const explanationOf = ({ member, now }: Draft, how: string): string =>
   member.wish === undefined ? how : `${how}; ${silenceOf(member, now)}; vote by ${member.wish.voter}`
 
-const reply = (draft: Draft, promises: boolean): void => {
-  const state = StateMachine.reportedState[draft.member.protocol.state]
-  if (state !== undefined) {
-    draft.outputs.push({ _tag: "Reply", heartbeat: heartbeatOf(draft, state, { promises }) })
-  }
-}
-
 /** A heartbeat that names this process and echoes one that it sent a short time ago (R4). */
 const onFresh = (draft: Draft, heartbeat: Heartbeat, echo: Dialogue.Sent): void =>
   withRights(draft, (rules, rights) => {
@@ -218,7 +214,7 @@ const onFresh = (draft: Draft, heartbeat: Heartbeat, echo: Dialogue.Sent): void 
     const { isPromised, rights: after } = Rights.promise(rules, rights, heartbeat, { echoAt: echo.at, now, sequence })
     draft.member = { ...draft.member, rights: after }
     if (isPromised) {
-      reply(draft, true)
+      reply(draft, { promises: true })
     }
   })
 
@@ -240,7 +236,7 @@ export const onHeartbeat = (draft: Draft, heartbeat: Heartbeat | undefined): voi
     }
     // An active member answers at once, so that its peer knows it to be active by an echo that is as young as possible.
     if (draft.member.rights?.isActive === true && heartbeat.question !== "Serve" && !heartbeat.promises) {
-      reply(draft, false)
+      reply(draft)
     }
   })
 

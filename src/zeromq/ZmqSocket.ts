@@ -21,7 +21,9 @@ import type {
   Router,
   RouterOptions,
   StatePublisher,
-  Subscriber
+  StatePublisherOptions,
+  Subscriber,
+  SubscriberOptions
 } from "./models.ts"
 import { batchSize, receiver } from "./receiver.ts"
 import { sendAll, sender, sendSome } from "./sender.ts"
@@ -82,7 +84,7 @@ export const makePublisher = (options?: BindingOptions): Effect.Effect<Publisher
  * @category constructors
  */
 export const makeStatePublisher = (
-  options?: BindingOptions
+  options?: StatePublisherOptions
 ): Effect.Effect<StatePublisher, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const handle = yield* open(
@@ -104,7 +106,7 @@ export const makeStatePublisher = (
       bind: (endpoint) => Effect.tap(bind(endpoint), isBound.open),
       connect,
       ...sender(handle),
-      ...(yield* Topics.read(isBound.whenOpen(receiver(handle, 1).receive)))
+      ...(yield* Topics.read(isBound.whenOpen(receiver(handle, 1).receive), options?.topics ?? []))
     }
   })
 
@@ -114,7 +116,7 @@ export const makeStatePublisher = (
  * @category constructors
  */
 export const makeSubscriber = (
-  options?: Omit<BindingOptions, "lingerMillis">
+  options?: SubscriberOptions
 ): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const handle = yield* open(
@@ -129,7 +131,7 @@ export const makeSubscriber = (
       "observed"
     )
     yield* handle.connector.observe
-    handle.socket.subscribe()
+    handle.socket.subscribe("", ...options?.topics ?? [])
     return { ...endpoints(handle), ...receiver(handle, batchSize), connections: handle.connector.events }
   })
 

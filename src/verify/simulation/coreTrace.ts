@@ -23,7 +23,7 @@ export const printOutput = (output: Core.Output, now: number): string => {
     case "Publish":
       return `publish ${output.state}${output.isFinal ? " (final)" : ""}${output.isHeartbeat ? " (heartbeat)" : ""}`
     case "Reply":
-      return "reply"
+      return `reply ${output.heartbeat.state}`
     case "AskWitness":
       return `ask the witness ${output.request.swap === undefined ? "for the record" : "to swap"}`
     case "Probe":
