@@ -318,6 +318,15 @@ const reason = Schema.String.pipe(Schema.filter((reason) => reason.trim() !== ""
 export const CommandBody = Schema.Struct({ reason }).annotations({ identifier: "CommandBody" })
 
 /**
+ * The body of `promote`: with `withoutWitness` the operator answers for the witness and the peer.
+ *
+ * @category schemas
+ */
+export const PromoteBody = Schema.Struct({ reason, withoutWitness: Schema.optional(Schema.Boolean) }).annotations({
+  identifier: "PromoteBody"
+})
+
+/**
  * The outcome of a command as a sentence.
  *
  * @category schemas
