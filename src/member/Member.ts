@@ -13,7 +13,7 @@ import * as Dialogue from "./Dialogue.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
-import { accepts, advance, become, publishState, reply, termOf } from "./transition.ts"
+import { accepts, advance, become, onBound, publishState, reply, termOf } from "./transition.ts"
 import * as Witnessed from "./witnessed.ts"
 
 export type {
@@ -334,7 +334,7 @@ const react = (draft: Draft, input: Input): void => {
         ...draft.member,
         lastHeartbeatAt: Math.max(draft.member.lastHeartbeatAt, input.startedAt)
       }
-      return input.isPortOpen ? undefined : Witnessed.onPortClosed(draft)
+      return input.isPortOpen ? onBound(draft) : Witnessed.onPortClosed(draft)
     case "Vote":
       return isSeekingRight(draft.member) ? Witnessed.claim(draft, input.voter) : Takeover.onVote(draft, input)
     case "Promote":

@@ -62,6 +62,8 @@ export interface Runtime {
   /** Callbacks of pending commands, by id. */
   readonly commands: Map<number, (rejection: Member.CommandReason | undefined, since: number) => void>
   readonly askWitness: AskWitness
+  /** Until when this member may serve, where there is a witness. */
+  readonly leasedUntil: SubscriptionRef.SubscriptionRef<number>
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly state: {
     /** Written by the fiber of the member only; read by `report`. */

@@ -306,6 +306,7 @@ export type TakeoverBlock =
  * - `Transitioned`: notify watchers.
  * - `FailedOver`: a vote has led to a failover, `silentMillis` after the peer's last heartbeat.
  * - `Conflict`: both servers are active, or both are passive.
+ * - `Leased`: this active member has the right to serve until then.
  * - `Complete`: a command is complete, or rejected.
  * - `Log`: `once` is the key of a message that is logged once in a burst.
  *
@@ -328,6 +329,7 @@ export type Output =
   | { readonly _tag: "FailedOver"; readonly silentMillis: number }
   | { readonly _tag: "Conflict"; readonly state: StateMachine.PeerState }
   | { readonly _tag: "WakeAt"; readonly at: number }
+  | { readonly _tag: "Leased"; readonly until: number }
   | {
     readonly _tag: "Complete"
     readonly id: number

@@ -76,6 +76,8 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
       return Effect.void
     case "WakeAt":
       return wakeAt(runtime, output.at)
+    case "Leased":
+      return SubscriptionRef.set(runtime.leasedUntil, output.until)
     case "Complete":
       return Effect.sync(() => runtime.commands.get(output.id)?.(output.rejection, output.since))
     case "Log":

@@ -144,6 +144,7 @@ const makeRuntime = <R>(
       askWitness: Option.isSome(witness)
         ? yield* Questions.makeAskWitness(witness.value, config.heartbeat)
         : Questions.askNone,
+      leasedUntil: yield* SubscriptionRef.make(Number.NEGATIVE_INFINITY),
       fork,
       state
     }

@@ -36,6 +36,15 @@ const wakeAtEnd = (draft: Draft): void => {
   }
 }
 
+/** Reports how long this member may serve, if that is longer than before. An operator's word is renewed with each heartbeat. */
+const lease = (draft: Draft, before: Rights.Rights | undefined): void =>
+  withRights(draft, ({ rightMillis }, rights) => {
+    const end = Rights.endOf(rights)
+    if (rights.isActive && (end === Number.POSITIVE_INFINITY || before === undefined || end > Rights.endOf(before))) {
+      draft.outputs.push({ _tag: "Leased", until: Math.min(end, draft.now + rightMillis) })
+    }
+  })
+
 /** Adopts rights. If that makes this member active, or ends its term, the state follows. */
 const adopt = (
   draft: Draft,
@@ -45,6 +54,7 @@ const adopt = (
   const before = draft.member.rights
   const { isSuperseded = false, ...rest } = details
   draft.member = { ...draft.member, rights }
+  lease(draft, before)
   if (before?.isActive === rights.isActive) {
     return wakeAtEnd(draft)
   }
@@ -82,7 +92,11 @@ export const checkRights = (draft: Draft): void => {
 }
 
 /** The state port could not be opened again: this member may not serve before it has been for as long as a guard (R9). */
-export const onPortClosed = (draft: Draft): void => cease(draft, { explanation: "the state port is closed" })
+export const onPortClosed = (draft: Draft): void =>
+  withRights(draft, (rules, rights) => {
+    const ceased = Rights.cease(rules, rights, draft.member.dialogue.sequence, draft.now)
+    adopt(draft, Rights.close(ceased), { explanation: "the state port is closed" })
+  })
 
 /** Tells the witness that the term is given up. */
 export const release = (draft: Draft): void =>
@@ -268,7 +282,9 @@ const seek = (draft: Draft): void =>
     if (taken !== rights) {
       return adopt(draft, taken, { explanation: explanationOf(draft, "the peer is down") })
     }
-    if (Rights.mayTake(rules, rights, now) && !leavesItToPrimary(draft, rights)) {
+    // A witness that does not answer is only looked at: a member that has asked for a term cannot stand.
+    const isAnswering = draft.member.witness.problem === undefined
+    if (isAnswering && Rights.mayTake(rules, rights, now) && !leavesItToPrimary(draft, rights)) {
       ask(draft, Rights.take(rules, rights, draft.member.dialogue.sequence, now))
     }
   })
@@ -325,13 +341,20 @@ const isPairIdle = ({ member: { peer, protocol }, now, rules }: Draft): boolean 
 /** The first question to the witness: what it has recorded. */
 export const onStart = (draft: Draft): void => withRights(draft, () => askWitness(draft))
 
+/** A question that was asked with the previous heartbeat is given up, even if its timer was late; in heartbeats. */
+const patience = 0.75
+
 /** Everything that is due with a heartbeat, before it is sent. */
 export const onHeartbeatDue = (draft: Draft): void =>
   withRights(draft, (_, rights) => {
     const { member, now, rules } = draft
     const { request } = rights
-    if (request === undefined || now - request.askedAt >= heartbeatMillis(rules)) {
-      draft.member = { ...member, rights: Rights.unanswered(rights) }
+    lease(draft, rights)
+    if (request !== undefined && now - request.askedAt >= inMillis(rules, patience)) {
+      noteAnswer(draft, { _tag: "NoAnswer", problem: "no answer within a heartbeat" })
+    }
+    if (request === undefined || now - request.askedAt >= inMillis(rules, patience)) {
+      draft.member = { ...draft.member, rights: Rights.unanswered(rights) }
       askWitness(draft)
     }
     const silentMillis = now - (member.peer?.receivedAt ?? member.startedAt)

@@ -133,13 +133,15 @@ export const identity = group(everywhere, {
     isFlags: true,
     help: "The server of the pair that runs."
   },
-  /** The rules by which it becomes active and passive: `classic` is the Guide's, `hardened` is for production. */
+  /** The rules by which it becomes active and passive: `classic` is the Guide's, `hardened` is for production, `witnessed` for a pair with a witness. */
   policy: {
     kind: kinds.choice(...policyNames),
     commands: [...members, "fsm", "verify"],
     default: "classic",
     commandDefaults: { proxy: "hardened", run: "hardened", verify: "hardened" },
-    help: "The rules: classic is the Guide's, hardened is for production; the same on both servers."
+    help:
+      "The rules: classic is the Guide's, hardened is for production, witnessed is for a pair with a witness; the same on " +
+      "both servers."
   }
 })
 
@@ -187,7 +189,7 @@ export const member = group(everywhere, {
   /**
    * Whether the peer counts as lost as soon as its host refuses connections to `peerEndpoint`, which takes milliseconds instead of
    * two heartbeats. A firewall that rejects instead of dropping looks the same, so a vote is required all the same. Defaults to
-   * `true` with the policy `hardened` and to `false` with `classic`.
+   * `true` with the policies `hardened` and `witnessed`, and to `false` with `classic`.
    */
   crashDetection: {
     kind: kinds.onOff,
@@ -708,7 +710,9 @@ export const defaultOf = (setting: Setting, { command, policy, role }: Situation
   if ("primary" in fallback) {
     return fallback[role === "backup" ? "backup" : "primary"]
   }
-  return "classic" in fallback ? fallback[policy === "hardened" ? "hardened" : "classic"] : fallback
+  return "classic" in fallback
+    ? fallback[policy === "hardened" || policy === "witnessed" ? "hardened" : "classic"]
+    : fallback
 }
 
 /** A value as it is printed. */
@@ -734,7 +738,7 @@ export const describeDefault = (
     return `${shown(fallback.primary)} with -p, ${shown(fallback.backup)} with -b`
   }
   return typeof fallback === "object" && "classic" in fallback
-    ? `${shown(fallback.hardened)} with hardened, ${shown(fallback.classic)} with classic`
+    ? `${shown(fallback.hardened)} with hardened and witnessed, ${shown(fallback.classic)} with classic`
     : shown(fallback)
 }
 

@@ -42,6 +42,8 @@ export const printOutput = (output: Core.Output, now: number): string => {
       return `failed over, ${Number(output.silentMillis.toFixed(3))} ms after the last heartbeat`
     case "Conflict":
       return `conflict: both report ${output.state}`
+    case "Leased":
+      return `leased until ${relative(output.until, now)}`
     case "WakeAt":
       return `wake at ${relative(output.at, now)}`
     case "Complete":
