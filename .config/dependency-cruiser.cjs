@@ -11,7 +11,7 @@ const rooms = {
   member: ["protocol", "wire", "settings", "internal", "ports"],
   client: ["wire", "settings", "internal", "ports"],
   rpc: ["protocol", "wire", "settings", "internal", "ports", "member", "client"],
-  proxy: ["wire", "settings", "internal", "ports", "member"],
+  proxy: ["protocol", "wire", "settings", "internal", "ports", "member"],
   command: ["protocol", "wire", "settings", "internal", "ports", "member"],
   security: ["protocol", "settings"],
   zeromq: ["protocol", "wire", "settings", "internal", "ports", "security"],

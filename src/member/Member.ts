@@ -13,7 +13,7 @@ import * as Dialogue from "./Dialogue.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
-import { accepts, advance, become, publishState } from "./transition.ts"
+import { accepts, advance, become, onBound, publishState, reply, termOf } from "./transition.ts"
 import * as Witnessed from "./witnessed.ts"
 
 export type {
@@ -51,7 +51,7 @@ export const start = (
     peer: undefined,
     term: undefined,
     rights: rules.rights && Rights.start(rules.rights, now),
-    witness: { answeredAt: undefined, problem: undefined },
+    witness: { answeredAt: undefined, problem: undefined, fingerprint: undefined },
     wish: undefined,
     rightsWakeAt: Number.NEGATIVE_INFINITY,
     activeSince: undefined,
@@ -100,7 +100,8 @@ export const step = (
 
 /**
  * Whether requests are accepted, rejected, or votes, which are inputs of {@link step}. Called once for many requests. While
- * the member drains, queued requests are accepted, and the data plane rejects new ones.
+ * the member drains, queued requests are accepted, and the data plane rejects new ones. With the fencing `required` an active
+ * member without a term rejects them: a vote would not give it one.
  *
  * @category guards
  */
@@ -108,7 +109,10 @@ export const admission = (rules: Rules, member: Member, now: number): "Accept" |
   if (member.wait !== undefined || member.phase._tag === "EndingTerm" || member.phase._tag === "Stopped") {
     return "Reject"
   }
-  return accepts(rules, member.protocol.state) && Witnessed.mayServe(member, now) ? "Accept" : "Vote"
+  if (!accepts(rules, member.protocol.state) || !Witnessed.mayServe(member, now)) {
+    return "Vote"
+  }
+  return rules.fencing === "optional" || termOf(member) !== undefined ? "Accept" : "Reject"
 }
 
 /**
@@ -141,6 +145,7 @@ const rank: { readonly [T in Input["_tag"]]: number } = {
   Stop: 1,
   PeerDown: 2,
   SubscriberJoined: 3,
+  PeerJoined: 3,
   HeartbeatDue: 3,
   HeartbeatSent: 4,
   RequestsDrained: 4,
@@ -320,6 +325,8 @@ const react = (draft: Draft, input: Input): void => {
     case "SubscriberJoined":
       publishState(draft, false)
       return
+    case "PeerJoined":
+      return reply(draft)
     case "HeartbeatDue":
       return onHeartbeatDue(draft)
     case "HeartbeatSent":
@@ -327,7 +334,7 @@ const react = (draft: Draft, input: Input): void => {
         ...draft.member,
         lastHeartbeatAt: Math.max(draft.member.lastHeartbeatAt, input.startedAt)
       }
-      return
+      return input.isPortOpen ? onBound(draft) : Witnessed.onPortClosed(draft)
     case "Vote":
       return isSeekingRight(draft.member) ? Witnessed.claim(draft, input.voter) : Takeover.onVote(draft, input)
     case "Promote":

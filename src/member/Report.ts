@@ -2,6 +2,7 @@
 import type { Connections } from "../ports/Frontend.ts"
 import type { Giver, TermRecord } from "../protocol/Rights.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
+import type { Term } from "../protocol/Term.ts"
 import type { TakeoverBlock, Transition } from "./data.ts"
 import type { Histogram } from "./Histogram.ts"
 
@@ -34,6 +35,10 @@ export interface Counters {
   readonly conflicts: number
   /** Takeovers by a vote because the peer was lost. */
   readonly failovers: number
+  /** Crash evidence that was wrong: a heartbeat showed that the same process of the peer had been running. */
+  readonly refuted: number
+  /** How often the machine was suspended: its boot clock was ahead of the monotonic one, which stands still meanwhile. */
+  readonly suspended: number
 }
 
 /**
@@ -47,12 +52,18 @@ export interface Report {
   readonly transition: Transition
   /** Whether a request that arrives now is accepted. */
   readonly answers: boolean
+  /** The term of an active member, once it has a number. */
+  readonly term: Term | undefined
   readonly peer: {
     /** The state that its last heartbeat reported. */
     readonly state: StateMachine.PeerState | undefined
     readonly lastHeartbeatAt: number | undefined
     readonly isExpired: boolean
+    /** Whether its last message was but a digit: then it is of another implementation, and promises nothing. */
+    readonly isLegacy: boolean | undefined
   }
+  /** The latest suspension of the machine: when it was noticed, and how long it was, in milliseconds. */
+  readonly suspension: { readonly at: number; readonly millis: number } | undefined
   readonly counters: Counters
   /** Connections of clients. */
   readonly connections: Connections
@@ -73,7 +84,7 @@ export interface Report {
 export interface WitnessReport {
   /** The engine and the pair's name there, without secrets. */
   readonly endpoint: string
-  /** Identifies the register: the same on both members. Unknown before the witness has answered with a record. */
+  /** Identifies the register: the same on both members if they use the same one. Unknown before the first answer. */
   readonly fingerprint: string | undefined
   /** That of the peer, if it has told. */
   readonly peerFingerprint: string | undefined

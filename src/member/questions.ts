@@ -46,9 +46,7 @@ export const makeAskWitness = (
             onTimeout: (): Answer => ({ _tag: "NoAnswer", problem: `no answer within ${Duration.format(timeout)}` }),
             onSuccess: (answer: Answer) => answer
           }),
-          Effect.flatMap((answer) =>
-            Effect.map(witness.fingerprint, (fingerprint) => onAnswer(answer, Option.getOrUndefined(fingerprint)))
-          ),
+          Effect.zipWith(witness.fingerprint, (answer, id) => onAnswer(answer, Option.getOrUndefined(id))),
           Effect.interruptible
         )
       )

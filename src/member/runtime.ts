@@ -31,6 +31,7 @@ import * as Counters from "./Counters.ts"
 import * as EventQueue from "./eventQueue.ts"
 import type { Handler } from "./Handler.ts"
 import * as Member from "./Member.ts"
+import * as Notices from "./notices.ts"
 import { flush, performAll, processEvents, releaseTerm, step } from "./outputs.ts"
 import * as Questions from "./questions.ts"
 import { Requests } from "./Requests.ts"
@@ -58,6 +59,7 @@ const rulesOf = (
   peerEndpoint: config.peerEndpoint,
   stateEndpoint: config.stateEndpoint,
   life,
+  fencing: config.fencing,
   ...Option.match(witness, {
     onNone: () => ({}),
     onSome: ({ endpoint }) => ({
@@ -99,11 +101,22 @@ const makeRuntime = <R>(
   Effect.gen(function*() {
     const now = yield* monotonicReader
     const queue = EventQueue.make<Event>()
+    const state: Runtime["state"] = {
+      member,
+      pending: [],
+      linkEpoch: 0,
+      linkReadAt: Number.NEGATIVE_INFINITY,
+      heartbeatsUntil: Number.NEGATIVE_INFINITY,
+      isIdle: false,
+      isOver: false,
+      hasEnded: false
+    }
     const counters = Counters.make(Duration.toMillis(config.heartbeat))
     const responder = yield* Responder.make(handler, {
       timeout: config.timeout,
       quietMillis: config.peerTimeoutMillis,
       now,
+      term: () => Member.termOf(state.member),
       onCompletion: (completion) => queue.offer({ _tag: "Completed", completion })
     }, counters)
     const { concurrency, peerTimeoutMillis, maxFrames, maxPerClient = Number.POSITIVE_INFINITY } = config
@@ -117,6 +130,7 @@ const makeRuntime = <R>(
       requests: new Requests({ concurrency, maxFrames, maxPerClient }, responder, counters),
       responder,
       counters,
+      notices: yield* Notices.make(rules, now, counters),
       terms: ActiveTerm.make<Failure>(),
       latest: yield* SubscriptionRef.make(start),
       logOnce: {
@@ -130,16 +144,9 @@ const makeRuntime = <R>(
       askWitness: Option.isSome(witness)
         ? yield* Questions.makeAskWitness(witness.value, config.heartbeat)
         : Questions.askNone,
+      leasedUntil: yield* SubscriptionRef.make(Number.NEGATIVE_INFINITY),
       fork,
-      state: {
-        member,
-        pending: [],
-        linkEpoch: 0,
-        linkReadAt: Number.NEGATIVE_INFINITY,
-        isIdle: false,
-        isOver: false,
-        hasEnded: false
-      }
+      state
     }
   })
 

@@ -42,6 +42,7 @@ const makeEvents = Effect.gen(function*() {
         cause: "ClientRequest",
         message,
         explanation: null,
+        term: { text: "0.1", token: 1 },
         reason: null
       }),
       settle

@@ -49,12 +49,13 @@ const byTime = (a: HistoryEntry, b: HistoryEntry): number => Number(a.at > b.at)
 
 const text = (entries: ReadonlyArray<ServerEntry>): string =>
   columns([
-    ["time", "server", "from", "to", "cause", "what"],
-    ...entries.map(({ at, cause, explanation, from, message, reason, server, to }) => [
+    ["time", "server", "from", "to", "term", "cause", "what"],
+    ...entries.map(({ at, cause, explanation, from, message, reason, server, term, to }) => [
       at,
       server,
       from ?? "-",
       to,
+      term?.text ?? "-",
       cause,
       `${message}${explanation === null ? "" : ` (${explanation})`}${reason === null ? "" : `, because: ${reason}`}`
     ])

@@ -53,7 +53,8 @@ const rulesOf = (policy: StateMachine.Policy, drainMillis: number): Omit<Core.Ru
   crashDetection: true,
   peerEndpoint: "its peer",
   stateEndpoint: "its state port",
-  life: "its life"
+  life: "its life",
+  fencing: "optional"
 })
 
 const clients = [0, 1].map((client) => Frames.make(String(client))[0]!)
@@ -78,6 +79,7 @@ const makeWorld = ({ heartbeats = 10, keepLines, policy, regime, seed }: Options
     isExtreme: draw() < 0.3,
     delayMillis: World.longestDelays[Math.floor(draw() * World.longestDelays.length)]!,
     hasCommands: draw() < 0.3,
+    isLegacy: draw() < 0.2,
     gapMillis: [0.3, 1, 2][Math.floor(draw() * 3)]! * heartbeatMillis,
     dual: { count: 0, lastAt: 0 },
     now: 0,
