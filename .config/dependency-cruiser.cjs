@@ -15,13 +15,14 @@ const rooms = {
   command: ["protocol", "wire", "settings", "internal", "ports", "member"],
   security: ["protocol", "settings"],
   zeromq: ["protocol", "wire", "settings", "internal", "ports", "security"],
+  witness: ["wire", "settings", "internal", "ports"],
   status: ["protocol", "wire", "settings", "internal", "ports", "member", "security"],
   dashboard: ["protocol", "wire", "status"],
   http: ["protocol", "wire", "settings", "internal", "ports", "member", "security", "status", "dashboard"],
   verify: ["protocol", "wire", "settings", "internal", "ports", "member", "client"],
   cli: [
     "protocol", "wire", "settings", "internal", "ports", "member", "client", "rpc", "proxy", "command", "security",
-    "zeromq", "status", "http", "verify"
+    "zeromq", "witness", "status", "http", "verify"
   ]
 }
 
@@ -30,8 +31,11 @@ const packages = {
   "zeromq": ["zeromq"],
   "@effect/rpc": ["rpc"],
   "@effect/cli": ["cli"],
-  "@effect/platform": ["http", "cli"],
+  "@effect/platform": ["http", "witness", "cli"],
   "@effect/platform-node": ["http", "cli"],
+  "@effect/sql": ["witness"],
+  "@effect/sql-pg": ["cli"],
+  "pg": ["cli"],
   "msgpackr": ["rpc"]
 }
 

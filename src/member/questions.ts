@@ -46,7 +46,7 @@ export const makeAskWitness = (
             onTimeout: (): Answer => ({ _tag: "NoAnswer", problem: `no answer within ${Duration.format(timeout)}` }),
             onSuccess: (answer: Answer) => answer
           }),
-          Effect.map(onAnswer),
+          Effect.zipWith(witness.fingerprint, (answer, id) => onAnswer(answer, Option.getOrUndefined(id))),
           Effect.interruptible
         )
       )
@@ -59,12 +59,12 @@ export const askWitness = (
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     const askedAt = now()
-    return askWitness(request, expected, (answer) => {
+    return askWitness(request, expected, (answer, fingerprint) => {
       if (answer._tag !== "NoAnswer") {
         counters.witnessLatency.add(now() - askedAt)
       }
       counters.witnessConflicts += answer._tag === "Conflict" ? 1 : 0
-      queue.offer({ _tag: "WitnessAnswered", id: request.id, answer })
+      queue.offer({ _tag: "WitnessAnswered", id: request.id, answer, fingerprint })
     })
   })
 

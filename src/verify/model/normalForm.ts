@@ -71,7 +71,7 @@ export const of = (options: Options, member: Core.Member, now: number): Core.Mem
     peer: peer === undefined || !remembersPeer ? undefined : { state: peer.state, receivedAt: 0, heartbeat: undefined },
     term: undefined,
     rights: undefined,
-    witness: { answeredAt: undefined, problem: undefined },
+    witness: { answeredAt: undefined, problem: undefined, fingerprint: undefined },
     wish: undefined,
     rightsWakeAt: never,
     activeSince: undefined,
