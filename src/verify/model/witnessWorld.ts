@@ -16,7 +16,17 @@ export type Side = 0 | 1
 const width = 6
 const [ST, N, WORD, ASKED, REPLY, LATE] = [0, 1, 2, 3, 4, 5] as const
 /** The record and the largest term that has served; how often each budget was used. */
-const [EXISTS, STEP, HOLDER, RELEASED, MAX, KILLS, PAUSES, HANDOVERS, STOPS] = [12, 13, 14, 15, 16, 17, 18, 19, 20] as const
+const [EXISTS, STEP, HOLDER, RELEASED, MAX, KILLS, PAUSES, HANDOVERS, STOPS] = [
+  12,
+  13,
+  14,
+  15,
+  16,
+  17,
+  18,
+  19,
+  20
+] as const
 
 export const length = 21
 
@@ -171,7 +181,8 @@ const hear = (setup: Setup, state: State, side: Side, isAnswered: boolean): bool
   }
   state[at(sender, WORD)] = 0
   const reaction = nodeAt(setup, state, side).on(Stimuli.hear(word))
-  const isAcknowledged = reaction.isPromised && (word & (Words.isVoid | Words.isSenderDead)) === 0 && state[at(sender, ST)] !== down
+  const isAcknowledged = reaction.isPromised && (word & (Words.isVoid | Words.isSenderDead)) === 0 &&
+    state[at(sender, ST)] !== down
   if (isAnswered && !isAcknowledged) {
     return false
   }
@@ -253,7 +264,8 @@ export const moves = {
     return true
   },
   bound: (setup: Setup, state: State, side: Side) =>
-    state[at(side, ST)] === running && nodeAt(setup, state, side).isClosed && doIfEffective(setup, state, side, Stimuli.code.Bound),
+    state[at(side, ST)] === running && nodeAt(setup, state, side).isClosed &&
+    doIfEffective(setup, state, side, Stimuli.code.Bound),
   leave: (setup: Setup, state: State, side: Side) =>
     state[at(side, ST)] === running && nodeAt(setup, state, side).isHandingOver &&
     doIfEffective(setup, state, side, Stimuli.code.Leave),
@@ -460,15 +472,23 @@ export const describe = (setup: Setup, state: State): ReadonlyArray<string> =>
     const { rights, member } = nodeAt(setup, state, side)
     const ticks = (until: number) => until === Number.POSITIVE_INFINITY ? "∞" : Math.max(0, until / 500)
     const { evidence, peer, witness } = rights.until
-    return `${status === paused ? "PAUSED " : ""}${member.protocol.state}${serves(setup, state, side) ? " SERVES" : ""} ${
-      member.phase._tag === "Serving" ? "" : `${member.phase._tag} `
-    }term ${rights.term === undefined ? "?" : `${rights.term.number}.${rights.term.step}`}${rights.isOwn ? " own" : ""} right ${
-      ticks(Math.max(witness, peer))
-    } evidence ${ticks(evidence)} guard ${ticks(rights.guardUntil)} follows ${ticks(rights.followsUntil)} observed ${
+    return `${status === paused ? "PAUSED " : ""}${member.protocol.state}${
+      serves(setup, state, side) ? " SERVES" : ""
+    } ${member.phase._tag === "Serving" ? "" : `${member.phase._tag} `}term ${
+      rights.term === undefined ? "?" : `${rights.term.number}.${rights.term.step}`
+    }${rights.isOwn ? " own" : ""} right ${ticks(Math.max(witness, peer))} evidence ${ticks(evidence)} guard ${
+      ticks(rights.guardUntil)
+    } follows ${ticks(rights.followsUntil)} observed ${
       rights.observed === undefined ? "-" : `${rights.observed.seen?.version ?? "none"} ${-rights.observed.since / 500}`
-    }${rights.request === undefined ? "" : ` asks${rights.request.swap!.isTake ? " TAKE" : ""}${-rights.request.askedAt / 500}`}${
-      ["", " (stale)", " (under way)"][state[at(side, ASKED)]!]
-    }${state[at(side, REPLY)] === 0 ? "" : " reply under way"}${state[at(side, LATE)] === 0 ? "" : " late swap"}${
-      state[at(side, WORD)] === 0 ? "" : ` says ${JSON.stringify(Words.saidOf(state[at(side, WORD)]!))} age ${state[at(side, WORD)]! & 7}`
+    }${
+      rights.request === undefined
+        ? ""
+        : ` asks${rights.request.swap!.isTake ? " TAKE" : ""}${-rights.request.askedAt / 500}`
+    }${["", " (stale)", " (under way)"][state[at(side, ASKED)]!]}${
+      state[at(side, REPLY)] === 0 ? "" : " reply under way"
+    }${state[at(side, LATE)] === 0 ? "" : " late swap"}${
+      state[at(side, WORD)] === 0
+        ? ""
+        : ` says ${JSON.stringify(Words.saidOf(state[at(side, WORD)]!))} age ${state[at(side, WORD)]! & 7}`
     }`
   })
