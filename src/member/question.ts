@@ -26,7 +26,7 @@ export const questionOf = (rules: Rules, member: Member, now: number): Question 
   if (rights.isActive) {
     return "Serve"
   }
-  const term = rights.isOwn ? rights.term : undefined
+  const term = rights.isOwn && !Rights.isBehind(rights) ? rights.term : undefined
   if (seeksPromise(rules, member, now) && !(term !== undefined && isKnownToPeer(member, term))) {
     return "Stand"
   }

@@ -215,6 +215,16 @@ export const hear = (rights: Rights, now: number): Rights => ({
   until: rights.isActive ? rights.until : { ...rights.until, evidence: never }
 })
 
+const isSame = (a: Term.Term, b: Term.Term | undefined): boolean => b !== undefined && Term.compare(a, b) === 0
+
+/**
+ * Whether the record is known to have a larger term than this member, which therefore does not go on with its own (R7).
+ *
+ * @category guards
+ */
+export const isBehind = ({ observed, term }: Rights): boolean =>
+  term !== undefined && observed?.seen !== undefined && Term.compare(observed.seen.record, term) > 0
+
 /** Whether a question may be promised by a member that is not active (R4, R8). */
 const mayPromise = ({ isOwn, term }: Rights, question: Question, asked: Term.Term | undefined): boolean => {
   switch (question) {
@@ -246,7 +256,9 @@ export const promise = (
     ? {
       term,
       isOwn: false,
-      followsUntil: term === undefined ? never : Math.max(rights.followsUntil, echoAt + guardMillis)
+      followsUntil: term === undefined
+        ? never
+        : Math.max(isSame(term, rights.term) && !rights.isOwn ? rights.followsUntil : never, echoAt + guardMillis)
     }
     : {}
   return {
@@ -300,7 +312,7 @@ export const promised = (
       if (rights.isActive) {
         return { ...rights, until: peer }
       }
-      return rights.isOwn && rights.term !== undefined && !isTaking(rights)
+      return rights.isOwn && rights.term !== undefined && !isTaking(rights) && !isBehind(rights)
         ? { ...rights, isActive: true, until: peer }
         : rights
   }
@@ -308,8 +320,8 @@ export const promised = (
 
 /** Whether this member follows its peer, and may go on from that term. */
 const mayGoOn = (rights: Rights, term: Term.Term | undefined): term is Term.Term =>
-  !rights.isActive && !rights.isOwn && isBound(rights) && term !== undefined && rights.term !== undefined &&
-  Term.compare(term, rights.term) === 0 && !isTaking(rights)
+  !rights.isActive && !rights.isOwn && isBound(rights) && !isTaking(rights) && !isBehind(rights) &&
+  term !== undefined && isSame(term, rights.term)
 
 const goOn = (rights: Rights, until: Partial<Rights["until"]>): Rights => ({
   ...rights,

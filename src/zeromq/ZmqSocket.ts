@@ -26,7 +26,7 @@ import type {
   SubscriberOptions
 } from "./models.ts"
 import { batchSize, receiver } from "./receiver.ts"
-import { sendAll, sender, sendSome } from "./sender.ts"
+import { sendAll, sender, sendSome, sendTogether } from "./sender.ts"
 import { binding, common, keepAlive, reconnect } from "./socketOptions.ts"
 import * as Topics from "./topics.ts"
 
@@ -106,6 +106,7 @@ export const makeStatePublisher = (
       bind: (endpoint) => Effect.tap(bind(endpoint), isBound.open),
       connect,
       ...sender(handle),
+      ...sendTogether(handle),
       ...(yield* Topics.read(isBound.whenOpen(receiver(handle, 1).receive), options?.topics ?? []))
     }
   })
@@ -132,7 +133,12 @@ export const makeSubscriber = (
     )
     yield* handle.connector.observe
     handle.socket.subscribe("", ...options?.topics ?? [])
-    return { ...endpoints(handle), ...receiver(handle, batchSize), connections: handle.connector.events }
+    return {
+      ...endpoints(handle),
+      // A state and its heartbeat.
+      ...receiver(handle, batchSize, { areTogether: true }),
+      connections: handle.connector.events
+    }
   })
 
 /**

@@ -140,6 +140,8 @@ export interface Subscription {
  * @category models
  */
 export interface StatePublisher extends Publisher {
+  /** Sends messages in order, without a pause. */
+  readonly sendTogether: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<void, SocketError>
   /**
    * The latest changes, in order, for one consumer at a time: a subscriber of a topic has `joined`, or the last one has `left`. A
    * connection subscribes to one topic after the other, a shorter one before one that begins with it.

@@ -86,11 +86,14 @@ const open = (
   })
 
 /** Sends the state, and after it the heartbeat if a peer asks for it. */
-const send = ({ isSubscribed, send }: Port, { heartbeat, state }: Publication): Effect.Effect<void, SocketError> =>
-  Effect.zipRight(
-    state === undefined ? Effect.void : send(state),
-    heartbeat === undefined || !isSubscribed(HeartbeatMessage.topic) ? Effect.void : send(heartbeat)
-  )
+const send = (
+  { isSubscribed, sendTogether }: Port,
+  { heartbeat, state }: Publication
+): Effect.Effect<void, SocketError> =>
+  sendTogether([
+    ...(state === undefined ? [] : [state]),
+    ...(heartbeat === undefined || !isSubscribed(HeartbeatMessage.topic) ? [] : [heartbeat])
+  ])
 
 /** @internal */
 export const make = (options: Options): Effect.Effect<StatePort, SocketError, Scope.Scope> =>
