@@ -395,7 +395,7 @@ const prepare = (
         inputs: [{ _tag: "Vote", voter: "a client", hasSubscriber: false }]
       }
     case "Bound":
-      return { member, inputs: [{ _tag: "HeartbeatSent", startedAt: 0 }] }
+      return { member, inputs: [{ _tag: "HeartbeatSent", startedAt: 0, isPortOpen: true }] }
     case "Stop":
       return { member, inputs: [{ _tag: "Stop" }] }
   }
