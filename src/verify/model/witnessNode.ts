@@ -131,7 +131,7 @@ export class Graph {
       request: request?.swap === undefined ? undefined : {
         id: 1,
         askedAt: Math.max(request.askedAt - now, -rightMillis),
-        swap: { isTake: request.swap.isTake, record: older(request.swap.record) }
+        swap: { isTake: request.swap.isTake, record: older(numbered(request.swap.record)) }
       },
       requestCount: 1
     }
@@ -161,6 +161,10 @@ export class Graph {
     }
   }
 }
+
+/** The first term of all, in a record that does not exist yet, follows the number of the record like every other. */
+const numbered = (record: Rights.TermRecord): Rights.TermRecord =>
+  record.number === 1 ? { ...record, number: recordNumber + 1 } : record
 
 const stale: Rights.Seen = {
   version: staleVersion,
