@@ -121,7 +121,7 @@ export class Search {
   constructor(setup: World.Setup, maxStates: number) {
     this.setup = setup
     this.#maxStates = maxStates
-    World.pack(setup, this.#base, this.store.scratch)
+    World.pack(this.#base, this.store.scratch)
     this.store.add(0, 0)
   }
 
@@ -149,14 +149,15 @@ export class Search {
         this.#depthEnd = store.size
       }
       World.unpack(store.packed, index * width, this.#base)
+      this.#work.set(this.#base)
       for (let m = 0; m < allMoves.length; m++) {
-        this.#work.set(this.#base)
         if (!apply(setup, this.#work, allMoves[m]!)) {
           continue
         }
         this.#transitions++
         const problem = World.check(setup, this.#work)
-        World.pack(setup, this.#work, store.scratch)
+        World.pack(this.#work, store.scratch)
+        this.#work.set(this.#base)
         const isNew = store.add(index, m)
         if (problem !== undefined && isNew && !this.#violations.some((violation) => violation.problem === problem)) {
           this.#violations.push({ problem, steps: this.#depth + 1, trace: this.#trace(store.size - 1) })
@@ -180,7 +181,7 @@ export class Search {
       apply(this.setup, state, move)
       World.check(this.setup, state)
       const named: Move = move.name === "tick" || !isSwapped ? move : { ...move, side: move.side === 0 ? 1 : 0 }
-      isSwapped = World.pack(this.setup, state, scratch) !== isSwapped
+      isSwapped = World.pack(state, scratch) !== isSwapped
       World.unpack(scratch, 0, state)
       return named
     })

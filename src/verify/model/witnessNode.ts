@@ -20,6 +20,9 @@ export const tickMillis = 500
 /** The number of the record's term. */
 const recordNumber = 1000
 
+/** As many as the packed states can tell apart. */
+const maxNodes = 1 << 20
+
 const never = Number.NEGATIVE_INFINITY
 const ownLife = "this life"
 const otherLife = "another life"
@@ -85,6 +88,9 @@ export class Graph {
     const known = this.#byKey.get(key)
     if (known !== undefined) {
       return known
+    }
+    if (this.nodes.length === maxNodes) {
+      throw new RangeError("the members of this model have too many states")
     }
     const node = new Node(this, this.nodes.length, this.#memberOf(form))
     this.nodes.push(node)

@@ -169,28 +169,30 @@ const hear = (setup: Setup, state: State, side: Side, isAnswered: boolean): bool
   if (state[at(side, ST)] !== running || word === 0) {
     return false
   }
-  state[at(sender, WORD)] = 0
   const reaction = nodeAt(setup, state, side).on(Stimuli.hear(word))
-  const isAcknowledged = reaction.isPromised && (word & (Words.isVoid | Words.isSenderDead)) === 0 && state[at(sender, ST)] !== down
-  if (isAnswered && !isAcknowledged) {
+  if (isAnswered && !(reaction.isPromised && isListening(setup, state, sender, word))) {
     return false
   }
+  state[at(sender, WORD)] = 0
   follow(setup, state, side, reaction)
   if (isAnswered) {
-    const node = nodeAt(setup, state, sender)
-    if (state[at(sender, ST)] === paused && node.isLapsed) {
-      return false
-    }
-    follow(setup, state, sender, node.on(Stimuli.promised(word)))
+    follow(setup, state, sender, nodeAt(setup, state, sender).on(Stimuli.promised(word)))
   }
   return true
+}
+
+/** Whether a promise of what a side has said counts there. */
+const isListening = (setup: Setup, state: State, side: Side, word: number): boolean => {
+  const status = state[at(side, ST)]
+  return (word & (Words.isVoid | Words.isSenderDead)) === 0 && status !== down &&
+    !(status === paused && nodeAt(setup, state, side).isLapsed)
 }
 
 const isRefusing = (setup: Setup, state: State, side: Side): boolean =>
   state[at(side, ST)] === down || nodeAt(setup, state, side).isClosed
 
 /**
- * What can happen, each to one side, apart from the passing of time. Each changes the state, and returns whether it was possible.
+ * What can happen, each to one side, apart from the passing of time. Each changes the state, unless it returns that it is not possible.
  */
 export const moves = {
   say: (setup: Setup, state: State, side: Side) => say(state, side, nodeAt(setup, state, side).word),
@@ -378,8 +380,6 @@ export const check = (setup: Setup, state: State): Problem | undefined => {
 
 export const packedLength = 5
 
-const maxNodes = 1 << 20
-
 const packSides = (state: State, first: Side, into: Uint32Array, offset: number): void => {
   const a = first * width
   const b = other(first) * width
@@ -395,14 +395,25 @@ const packSides = (state: State, first: Side, into: Uint32Array, offset: number)
 
 const swapped = new Uint32Array(packedLength)
 
-/** Packs a state; of it and the one with its sides swapped, the smaller. Returns whether they were swapped. */
-export const pack = (setup: Setup, state: State, into: Uint32Array): boolean => {
-  if (setup.graph.nodes.length > maxNodes) {
-    throw new RangeError("the members of this model have too many states")
+/** Whether the second side is to come first. Where that does not show at once, the packed states are compared. */
+const isSecondFirst = (state: State): boolean => {
+  const first = state[N]! | state[ST]! << 20
+  const second = state[width + N]! | state[width + ST]! << 20
+  return first > second
+}
+
+/** Packs a state; of it and the one with its sides swapped, always the same. Returns whether they were swapped. */
+export const pack = (state: State, into: Uint32Array): boolean => {
+  if (isSecondFirst(state)) {
+    packSides(state, 1, into, 0)
+    return true
   }
   packSides(state, 0, into, 0)
+  if (into[0] !== into[1]) {
+    return false
+  }
   packSides(state, 1, swapped, 0)
-  for (let i = 0; i < packedLength; i++) {
+  for (let i = 2; i < packedLength; i++) {
     if (swapped[i]! !== into[i]!) {
       if (swapped[i]! < into[i]!) {
         into.set(swapped)
