@@ -9,7 +9,7 @@ const rooms = {
   internal: [],
   ports: ["protocol", "wire", "internal"],
   member: ["protocol", "wire", "settings", "internal", "ports"],
-  client: ["wire", "settings", "internal", "ports"],
+  client: ["protocol", "wire", "settings", "internal", "ports"],
   rpc: ["protocol", "wire", "settings", "internal", "ports", "member", "client"],
   proxy: ["protocol", "wire", "settings", "internal", "ports", "member"],
   command: ["protocol", "wire", "settings", "internal", "ports", "member"],
@@ -35,6 +35,7 @@ const packages = {
   "@effect/platform-node": ["http", "cli"],
   "@effect/sql": ["witness"],
   "@effect/sql-pg": ["cli"],
+  "pg": ["cli"],
   "msgpackr": ["rpc"]
 }
 

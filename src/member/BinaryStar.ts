@@ -52,6 +52,11 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly transitions: Stream.Stream<Transition, MemberError | SocketError>
   /** The term of this member, its fencing token, while it is active. */
   readonly term: Effect.Effect<Term, NoTerm>
+  /**
+   * The end of the right to serve, in milliseconds of the monotonic clock: the current one, and with each answer of the witness or
+   * the peer a later one. Negative infinity before the first right, and where there is no witness.
+   */
+  readonly rightUntil: Stream.Stream<number>
   /** Counters since the start. */
   readonly counters: Effect.Effect<Counters>
   /** A snapshot of the member, also after it has ended. */
@@ -63,8 +68,16 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   /**
    * Makes this member active if its peer is expired or down; a lone backup waits two heartbeats more, unless there is crash
    * evidence. Completes when the member is active.
+   *
+   * With a witness the member becomes active as soon as the witness or the peer gives it the right, and is rejected with
+   * `NoMajority` if neither does within six heartbeats. With `withoutWitness` you answer for both: that the peer does not serve,
+   * and will not as long as the witness does not answer. If it does, both serve. A peer that reports `ACTIVE` rejects it all
+   * the same.
    */
-  readonly promote: (reason: string) => Effect.Effect<void, CommandRejected>
+  readonly promote: (
+    reason: string,
+    options?: { readonly withoutWitness?: boolean | undefined }
+  ) => Effect.Effect<void, CommandRejected>
   /**
    * Makes the peer active: completes accepted requests for at most `drain`, ends the term, publishes the final heartbeat and
    * closes the state port. Completes in the state `HANDING_OVER`. `since` is the monotonic time in milliseconds since when
@@ -129,6 +142,7 @@ export const make = <R = never>(
         changes: Stream.map(transitions, ({ to }) => to),
         transitions,
         term: termOf(runtime),
+        rightUntil: runtime.leasedUntil.changes,
         whileActive,
         stop,
         counters: Effect.map(report, ({ counters }) => counters),

@@ -10,6 +10,7 @@ import type * as Counters from "./Counters.ts"
 import type * as EventQueue from "./eventQueue.ts"
 import type * as Member from "./Member.ts"
 import type { MemberError } from "./MemberError.ts"
+import type { Notices } from "./notices.ts"
 import type { Requests } from "./Requests.ts"
 import type * as Responder from "./Responder.ts"
 
@@ -54,12 +55,15 @@ export interface Runtime {
   readonly requests: Requests
   readonly responder: Responder.Responder
   readonly counters: Counters.Counters
+  readonly notices: Notices
   readonly terms: ActiveTerm.Terms<Failure>
   readonly latest: SubscriptionRef.SubscriptionRef<Member.Transition>
   readonly logOnce: { readonly [K in LogKey]: (now: number) => boolean }
   /** Callbacks of pending commands, by id. */
   readonly commands: Map<number, (rejection: Member.CommandReason | undefined, since: number) => void>
   readonly askWitness: AskWitness
+  /** Until when this member may serve, where there is a witness. */
+  readonly leasedUntil: SubscriptionRef.SubscriptionRef<number>
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly state: {
     /** Written by the fiber of the member only; read by `report`. */
@@ -70,6 +74,8 @@ export interface Runtime {
     linkEpoch: number
     /** Everything that had arrived from the peer at this time has been delivered. */
     linkReadAt: number
+    /** The peer's states are redundant until then: it sends heartbeats over the same connection. */
+    heartbeatsUntil: number
     /** Whether the fiber of the member is waiting for its queue. */
     isIdle: boolean
     /** Whether the fiber of the member is to end, or has ended. */

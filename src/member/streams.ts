@@ -14,7 +14,8 @@ const linkInputs = {
   Connecting: { _tag: "LinkConnecting" },
   Connected: { _tag: "LinkConnected" },
   Lost: { _tag: "LinkLost" },
-  Joined: { _tag: "SubscriberJoined" }
+  Joined: { _tag: "SubscriberJoined" },
+  PeerJoined: { _tag: "PeerJoined" }
 } as const satisfies { readonly [E in LinkEvent]: Event }
 
 const dieOnEnd = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
@@ -24,7 +25,7 @@ export const run = (
   runtime: Runtime,
   { crashDetection, heartbeat }: BinaryStarConfig
 ): Effect.Effect<void, SocketError> => {
-  const { frontend, link, now, queue, requests, state } = runtime
+  const { frontend, link, notices, now, queue, requests, state } = runtime
   const fromFrontend = frontend.run(FastPath.make(runtime), () => requests.demand())
   const fromPeer = Stream.runForEach(
     link.messages,
@@ -38,7 +39,7 @@ export const run = (
     )
     : Effect.never
   const fromClock = Stream.fromSchedule(Schedule.fixed(Duration.decode(heartbeat))).pipe(
-    Stream.runForEach(() => queue.put({ _tag: "HeartbeatDue" })),
+    Stream.runForEach(() => Effect.zipRight(notices.checkClocks, queue.put({ _tag: "HeartbeatDue" }))),
     withMonotonicTime
   )
   return Effect.all([

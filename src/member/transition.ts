@@ -66,6 +66,14 @@ export const publishing = (
   { handsOver = false, isFinal = false, isHeartbeat = false } = {}
 ): Output => ({ _tag: "Publish", state, heartbeat: heartbeatOf(draft, state, { handsOver }), isFinal, isHeartbeat })
 
+/** A heartbeat at once for a peer that understands it, if the state has heartbeats. */
+export const reply = (draft: Draft, { promises = false } = {}): void => {
+  const state = StateMachine.reportedState[draft.member.protocol.state]
+  if (state !== undefined) {
+    draft.outputs.push({ _tag: "Reply", heartbeat: heartbeatOf(draft, state, { promises }) })
+  }
+}
+
 const publication = (draft: Draft, { next, publish }: StateMachine.Outcome): ReadonlyArray<Output> => {
   // A state without heartbeats also closes the port, so that the peer detects it.
   const isFinal = StateMachine.reportedState[next.state] === undefined

@@ -16,8 +16,19 @@ export interface Term {
   readonly step: number
 }
 
-/** Steps of one number; a power of two, so that a token can be split into number and step by eye in hexadecimal. */
-const stepsPerNumber = 65_536
+/**
+ * Steps of one number; a power of two, so that a token can be split into number and step by eye in hexadecimal.
+ *
+ * @category constants
+ */
+export const stepsPerNumber = 65_536
+
+/**
+ * Largest number of a term: every token up to it is a safe integer.
+ *
+ * @category constants
+ */
+export const maxNumber: number = 2 ** 37 - 1
 
 /**
  * Order of two terms: negative, zero or positive.
@@ -60,6 +71,22 @@ export const ofToken = (token: number): Term => ({
   number: Math.floor(token / stepsPerNumber),
   step: token % stepsPerNumber
 })
+
+/**
+ * Whether a token counts from a number that a witness has recorded. Only such tokens are never given twice: without a witness they
+ * begin again when both members are restarted, so that a smaller one need not be stale.
+ *
+ * @category guards
+ */
+export const isDurable = (token: number): boolean => token >= stepsPerNumber
+
+/**
+ * Whether a token is smaller than the largest one that is known, and so of a server that is no longer active.
+ *
+ * @category guards
+ */
+export const isStale = (token: number, latest: number | undefined): boolean =>
+  latest !== undefined && token < latest && isDurable(token)
 
 /**
  * The term for people, such as `3.1`.

@@ -83,8 +83,10 @@ export class Graph {
   /** The node of a member. `raise` is by how much the number of the record has grown since. */
   nodeOf(member: Production.Member, now: number, raise: number, isStale = false): Node {
     const form = this.#normal(member, now, raise, isStale)
-    const key = JSON.stringify(form, (_, value: unknown) =>
-      value === never ? "-I" : value === Number.POSITIVE_INFINITY ? "+I" : value)
+    const key = JSON.stringify(
+      form,
+      (_, value: unknown) => value === never ? "-I" : value === Number.POSITIVE_INFINITY ? "+I" : value
+    )
     const known = this.#byKey.get(key)
     if (known !== undefined) {
       return known
@@ -370,7 +372,7 @@ const prepare = (
         inputs: [{ _tag: "Vote", voter: "a client", hasSubscriber: false }]
       }
     case "Bound":
-      return { member, inputs: [{ _tag: "HeartbeatSent", startedAt: 0 }] }
+      return { member, inputs: [{ _tag: "HeartbeatSent", startedAt: 0, isPortOpen: true }] }
     case "Stop":
       return { member, inputs: [{ _tag: "Stop" }] }
   }

@@ -30,7 +30,6 @@ export type Stimulus =
       | "Stop"
   }
 
-
 /** Stimuli without details. */
 const simple = [
   "Refused",

@@ -12,11 +12,23 @@ import * as Words from "./witnessWords.ts"
 
 export type Side = 0 | 1
 
+export const sides = [0, 1] as const
+
 /** Fields of one side: its process, its node, the heartbeat that it said last, and its questions to the witness. */
 const width = 6
 const [ST, N, WORD, ASKED, REPLY, LATE] = [0, 1, 2, 3, 4, 5] as const
 /** The record and the largest term that has served; how often each budget was used. */
-const [EXISTS, STEP, HOLDER, RELEASED, MAX, KILLS, PAUSES, HANDOVERS, STOPS] = [12, 13, 14, 15, 16, 17, 18, 19, 20] as const
+const [EXISTS, STEP, HOLDER, RELEASED, MAX, KILLS, PAUSES, HANDOVERS, STOPS] = [
+  12,
+  13,
+  14,
+  15,
+  16,
+  17,
+  18,
+  19,
+  20
+] as const
 
 export const length = 21
 
@@ -255,7 +267,8 @@ export const moves = {
     return true
   },
   bound: (setup: Setup, state: State, side: Side) =>
-    state[at(side, ST)] === running && nodeAt(setup, state, side).isClosed && doIfEffective(setup, state, side, Stimuli.code.Bound),
+    state[at(side, ST)] === running && nodeAt(setup, state, side).isClosed &&
+    doIfEffective(setup, state, side, Stimuli.code.Bound),
   leave: (setup: Setup, state: State, side: Side) =>
     state[at(side, ST)] === running && nodeAt(setup, state, side).isHandingOver &&
     doIfEffective(setup, state, side, Stimuli.code.Leave),
@@ -348,7 +361,22 @@ export const tick = (setup: Setup, state: State): void => {
   }
 }
 
-export const sides = [0, 1] as const
+/** Questions to the witness, and its answers, are lost. */
+export const loseQuestions = (state: State, side: Side): void => {
+  state[at(side, ASKED)] = 0
+  state[at(side, REPLY)] = 0
+  state[at(side, LATE)] = 0
+}
+
+/** Lets a process run, whatever it did before, or ends it. */
+export const setUp = (setup: Setup, state: State, side: Side, isUp: boolean): void => {
+  if (!isUp) {
+    return state[at(side, ST)] === down ? undefined : end(setup, state, side)
+  }
+  if (!moves.start(setup, state, side)) {
+    moves.resume(setup, state, side)
+  }
+}
 
 export const serves = (setup: Setup, state: State, side: Side): boolean =>
   state[at(side, ST)] === running && nodeAt(setup, state, side).serves
@@ -471,15 +499,23 @@ export const describe = (setup: Setup, state: State): ReadonlyArray<string> =>
     const { rights, member } = nodeAt(setup, state, side)
     const ticks = (until: number) => until === Number.POSITIVE_INFINITY ? "∞" : Math.max(0, until / 500)
     const { evidence, peer, witness } = rights.until
-    return `${status === paused ? "PAUSED " : ""}${member.protocol.state}${serves(setup, state, side) ? " SERVES" : ""} ${
-      member.phase._tag === "Serving" ? "" : `${member.phase._tag} `
-    }term ${rights.term === undefined ? "?" : `${rights.term.number}.${rights.term.step}`}${rights.isOwn ? " own" : ""} right ${
-      ticks(Math.max(witness, peer))
-    } evidence ${ticks(evidence)} guard ${ticks(rights.guardUntil)} follows ${ticks(rights.followsUntil)} observed ${
+    return `${status === paused ? "PAUSED " : ""}${member.protocol.state}${
+      serves(setup, state, side) ? " SERVES" : ""
+    } ${member.phase._tag === "Serving" ? "" : `${member.phase._tag} `}term ${
+      rights.term === undefined ? "?" : `${rights.term.number}.${rights.term.step}`
+    }${rights.isOwn ? " own" : ""} right ${ticks(Math.max(witness, peer))} evidence ${ticks(evidence)} guard ${
+      ticks(rights.guardUntil)
+    } follows ${ticks(rights.followsUntil)} observed ${
       rights.observed === undefined ? "-" : `${rights.observed.seen?.version ?? "none"} ${-rights.observed.since / 500}`
-    }${rights.request === undefined ? "" : ` asks${rights.request.swap!.isTake ? " TAKE" : ""}${-rights.request.askedAt / 500}`}${
-      ["", " (stale)", " (under way)"][state[at(side, ASKED)]!]
-    }${state[at(side, REPLY)] === 0 ? "" : " reply under way"}${state[at(side, LATE)] === 0 ? "" : " late swap"}${
-      state[at(side, WORD)] === 0 ? "" : ` says ${JSON.stringify(Words.saidOf(state[at(side, WORD)]!))} age ${state[at(side, WORD)]! & 7}`
+    }${
+      rights.request === undefined
+        ? ""
+        : ` asks${rights.request.swap!.isTake ? " TAKE" : ""}${-rights.request.askedAt / 500}`
+    }${["", " (stale)", " (under way)"][state[at(side, ASKED)]!]}${
+      state[at(side, REPLY)] === 0 ? "" : " reply under way"
+    }${state[at(side, LATE)] === 0 ? "" : " late swap"}${
+      state[at(side, WORD)] === 0
+        ? ""
+        : ` says ${JSON.stringify(Words.saidOf(state[at(side, WORD)]!))} age ${state[at(side, WORD)]! & 7}`
     }`
   })

@@ -25,7 +25,7 @@ const planLocally = (world: World, process: Process, millis: number, run: () => 
   plan(world, Math.max(0, millis) / process.rate, () => receive(world, process, run))
 
 /** Something reaches a process: at once, once it runs again, or never. */
-export const receive = (world: World, process: Process, run: () => void): void => {
+export const receive = (_world: World, process: Process, run: () => void): void => {
   if (process.status === "running") {
     run()
   } else if (process.status === "paused") {
@@ -233,7 +233,7 @@ const publish = (world: World, process: Process, output: Extract<Core.Output, { 
     process.isBound = false
   }
   if (output.isHeartbeat) {
-    step(world, process, [{ _tag: "HeartbeatSent", startedAt: localNow(world, process) }])
+    step(world, process, [{ _tag: "HeartbeatSent", startedAt: localNow(world, process), isPortOpen: true }])
   }
 }
 
