@@ -24,7 +24,7 @@ const recordNumber = 1000
 const maxNodes = 1 << 20
 
 const never = Number.NEGATIVE_INFINITY
-const ownLife = "this life"
+export const ownLife = "this life"
 const otherLife = "another life"
 const currentVersion = "current"
 const staleVersion = "stale"
@@ -210,8 +210,9 @@ export class Node {
   /** Whether its state port is closed. */
   readonly isClosed: boolean
   readonly term: RelativeTerm | undefined
+  /** The last term that it had or followed. */
+  readonly known: RelativeTerm | undefined
   readonly put: Put | undefined
-  readonly requestAge: number
   readonly evidenceTicks: number
   readonly #graph: Graph
   readonly #reactions = new Map<number, Reaction>()
@@ -238,9 +239,9 @@ export class Node {
     this.isLapsed = rights.isActive && rights.until.witness <= 0
     this.isClosed = rights.guardUntil === Number.POSITIVE_INFINITY
     this.term = relativeOf(Production.termOf(member))
+    this.known = relativeOf(rights.term)
     const swap = rights.request?.swap
     this.put = swap && { isTake: swap.isTake, step: swap.record.step, isReleased: swap.record.isReleased }
-    this.requestAge = rights.request === undefined ? 0 : -rights.request.askedAt / tickMillis
     this.evidenceTicks = Math.max(0, rights.until.evidence / tickMillis)
     this.phase = member.phase._tag
     this.isHandingOver = member.protocol.state === "HANDING_OVER"

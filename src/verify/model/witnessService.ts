@@ -2,7 +2,7 @@
 import * as World from "./witnessWorld.ts"
 
 /** What works: which sides run, whether the witness answers, whether the link carries heartbeats, whether refusals are seen. */
-interface Situation {
+export interface Situation {
   readonly name: string
   readonly up: ReadonlyArray<World.Side>
   readonly hasWitness: boolean

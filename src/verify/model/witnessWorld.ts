@@ -61,7 +61,7 @@ export interface Setup {
 export const initial = (): State => new Int32Array(length)
 
 const at = (side: Side, field: number): number => side * width + field
-const other = (side: Side): Side => side === 0 ? 1 : 0
+export const other = (side: Side): Side => side === 0 ? 1 : 0
 
 // ---- terms of the record
 
@@ -489,33 +489,29 @@ export const swapSides = (state: State): State => {
   return result
 }
 
-/** A state for people. */
-export const describe = (setup: Setup, state: State): ReadonlyArray<string> =>
-  sides.map((side) => {
-    const status = state[at(side, ST)]!
-    if (status === down) {
-      return "down"
-    }
-    const { rights, member } = nodeAt(setup, state, side)
-    const ticks = (until: number) => until === Number.POSITIVE_INFINITY ? "∞" : Math.max(0, until / 500)
-    const { evidence, peer, witness } = rights.until
-    return `${status === paused ? "PAUSED " : ""}${member.protocol.state}${
-      serves(setup, state, side) ? " SERVES" : ""
-    } ${member.phase._tag === "Serving" ? "" : `${member.phase._tag} `}term ${
-      rights.term === undefined ? "?" : `${rights.term.number}.${rights.term.step}`
-    }${rights.isOwn ? " own" : ""} right ${ticks(Math.max(witness, peer))} evidence ${ticks(evidence)} guard ${
-      ticks(rights.guardUntil)
-    } follows ${ticks(rights.followsUntil)} observed ${
-      rights.observed === undefined ? "-" : `${rights.observed.seen?.version ?? "none"} ${-rights.observed.since / 500}`
-    }${
-      rights.request === undefined
-        ? ""
-        : ` asks${rights.request.swap!.isTake ? " TAKE" : ""}${-rights.request.askedAt / 500}`
-    }${["", " (stale)", " (under way)"][state[at(side, ASKED)]!]}${
-      state[at(side, REPLY)] === 0 ? "" : " reply under way"
-    }${state[at(side, LATE)] === 0 ? "" : " late swap"}${
-      state[at(side, WORD)] === 0
-        ? ""
-        : ` says ${JSON.stringify(Words.saidOf(state[at(side, WORD)]!))} age ${state[at(side, WORD)]! & 7}`
-    }`
-  })
+/** The member of a side, unless it has no process. */
+export const nodeOf = (setup: Setup, state: State, side: Side): Node | undefined =>
+  state[at(side, ST)] === down ? undefined : nodeAt(setup, state, side)
+
+/** The heartbeat of a side that is under way. */
+export const saidBy = (state: State, side: Side): Words.Said | undefined =>
+  state[at(side, WORD)] === 0 ? undefined : Words.saidOf(state[at(side, WORD)]!)
+
+/** The term of the record. */
+export const recorded = (state: State): Words.RelativeTerm | undefined =>
+  state[EXISTS] === 0 ? undefined : { behind: 0, step: state[STEP]! }
+
+/** Whether a move is the execution of a swap with a larger number. */
+export const willRaise = (
+  setup: Setup,
+  state: State,
+  move: { readonly name: string; readonly side?: Side }
+): boolean => {
+  const { name, side } = move
+  if (side === undefined) {
+    return false
+  }
+  return name === "execute"
+    ? nodeAt(setup, state, side).put?.isTake === true
+    : name === "executeLate" && (state[at(side, LATE)]! & 2) !== 0
+}
