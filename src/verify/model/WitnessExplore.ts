@@ -251,7 +251,7 @@ class Search {
 
   #violate(property: Property, index: number, situation?: string, isSwapped = false): void {
     if (!this.#violations.some((violation) => violation.property === property)) {
-      const trace = this.#trace(index, isSwapped)
+      const trace = this.#trace(index, situation === undefined ? undefined : isSwapped)
       this.#violations.push({
         property,
         steps: trace.length,
@@ -285,8 +285,8 @@ class Search {
     this.#services.push(result)
   }
 
-  /** The moves to a state, by the names that the sides have at its end if they are not swapped, else by the others. */
-  #trace(index: number, isEndSwapped: boolean): ReadonlyArray<Move> {
+  /** The moves to a state: by the names of its sides, or of its sides swapped, if that is given; else of those at the start. */
+  #trace(index: number, isEndSwapped: boolean | undefined): ReadonlyArray<Move> {
     const path: Array<number> = []
     for (let i = index; i !== 0; i = this.#store.parents[i]!) {
       path.push(this.#store.moves[i]!)
@@ -306,7 +306,7 @@ class Search {
       World.unpack(scratch, 0, state)
       return named
     })
-    // The names are those of the first state so far.
-    return [...this.#prefix, ...trace].map((move) => rename(move, isSwapped !== isEndSwapped))
+    const isRenamed = isEndSwapped !== undefined && isSwapped !== isEndSwapped
+    return [...this.#prefix, ...trace].map((move) => rename(move, isRenamed))
   }
 }

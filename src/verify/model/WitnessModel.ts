@@ -27,6 +27,8 @@ export interface Options {
   readonly pauses?: number | undefined
   /** How often an operator hands over. */
   readonly handovers?: number | undefined
+  /** How long a right and a guard last, in ticks. Defaults to three and four, as in production. */
+  readonly ticks?: { readonly right: number; readonly guard: number } | undefined
   /** The core to be explored. Defaults to the one that runs. */
   readonly core?: Nodes.Core | undefined
 }
@@ -43,7 +45,12 @@ const heartbeatMillis = 2 * Nodes.tickMillis
 /** The roles decide nothing that is explored: when a backup leaves it to its primary to be active is but a matter of service. */
 const role = "primary"
 
-const rules: Nodes.Options["rules"] = {
+const production = {
+  right: timing.right * heartbeatMillis / Nodes.tickMillis,
+  guard: timing.guard * heartbeatMillis / Nodes.tickMillis
+}
+
+const rulesOf = ({ guard, right }: typeof production): Nodes.Options["rules"] => ({
   role,
   policy: Policies.witnessed,
   peerTimeoutMillis: timing.peerTimeout * heartbeatMillis,
@@ -62,10 +69,10 @@ const rules: Nodes.Options["rules"] = {
   rights: {
     role,
     life: Nodes.ownLife,
-    rightMillis: timing.right * heartbeatMillis,
-    guardMillis: timing.guard * heartbeatMillis
+    rightMillis: right * Nodes.tickMillis,
+    guardMillis: guard * Nodes.tickMillis
   }
-}
+})
 
 /**
  * Makes the model. Throws a `RangeError` if an option is too large.
@@ -73,13 +80,13 @@ const rules: Nodes.Options["rules"] = {
  * @category constructors
  */
 export const make = (
-  { core = Production, handovers = 0, kills = 0, pauses = 0, stops = 0 }: Options
+  { core = Production, handovers = 0, kills = 0, pauses = 0, stops = 0, ticks = production }: Options
 ): World.Setup => {
   const budgets = { kills, pauses, handovers, stops }
   if (Math.max(...Object.values(budgets)) > maxBudget) {
     throw new RangeError(`budgets go up to ${maxBudget}`)
   }
-  return { graph: new Nodes.Graph({ rules, core }), budgets }
+  return { graph: new Nodes.Graph({ rules: rulesOf(ticks), core }), budgets }
 }
 
 /**

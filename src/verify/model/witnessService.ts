@@ -80,7 +80,8 @@ export const serviceFrom = (
   limit: number
 ): Service => {
   const state = start.slice()
-  const servedAtStart = World.serves(setup, state, 0)
+  // One that is about to stop or to hand over leaves the majority of its own will.
+  const servedAtStart = World.serves(setup, state, 0) && World.nodeOf(setup, state, 0)?.phase === "Serving"
   for (const side of World.sides) {
     World.setUp(setup, state, side, works.up.includes(side))
   }
