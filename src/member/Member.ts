@@ -316,9 +316,11 @@ const react = (draft: Draft, input: Input): void => {
         message: `malformed state message from the peer at ${draft.rules.peerEndpoint} ignored: ${input.problem}`
       })
       return
+    case "LinkLost":
+      Witnessed.onLinkLost(draft)
+      return advance(draft, { _tag: "LinkLost", now: draft.now })
     case "LinkConnecting":
     case "LinkConnected":
-    case "LinkLost":
       return advance(draft, { _tag: input._tag, now: draft.now })
     case "LinkRead":
       return Takeover.onLinkRead(draft, input)
