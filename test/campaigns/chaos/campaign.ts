@@ -11,7 +11,7 @@ import type { Choices, Disturbance, Kind, Strike, Target } from "./disturbances.
 import { disturbance, isOfNetwork } from "./disturbances.ts"
 import type { Answer, Blow, DualAnswers } from "./history.ts"
 import { dualAnswers, firstAfter } from "./history.ts"
-import type { Network } from "./network.ts"
+import type { Switched } from "./network.ts"
 import { makeNetwork } from "./network.ts"
 import type { Line, Pair, UnexpectedExit } from "./nodes.ts"
 import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
@@ -85,7 +85,7 @@ interface Struck extends Blow {
 
 interface Harness {
   readonly options: Options
-  readonly network: Network | undefined
+  readonly network: Switched | undefined
   readonly links: Links | undefined
   readonly pair: Pair
   readonly observers: Observers

@@ -13,7 +13,7 @@ import { play } from "./campaign.ts"
 import * as Commands from "./commands.ts"
 import { isOfNetwork, kinds, leastDelayHeartbeatMillis, targets } from "./disturbances.ts"
 import * as First from "./firstHeartbeats.ts"
-import { enterNetwork, hasEntered, isAvailable } from "./network.ts"
+import { enterNetwork, hasEntered, isAvailable } from "../../support/network.ts"
 import { program } from "./nodes.ts"
 import { keysOf, linkKinds } from "./parts.ts"
 import {
