@@ -80,9 +80,7 @@ export const makeNetwork = <Host extends string>(
     const namespaces = Object.fromEntries((yield* answer).split(" ").map((pair) => pair.split("=")))
     return {
       addresses,
-      enter: record((host, index) =>
-        index === 0 ? [] : ["nsenter", `--net=/proc/${child.pid}/fd/${namespaces[host]}`]
-      ),
+      enter: record((host, index) => index === 0 ? [] : ["nsenter", `--net=/proc/${child.pid}/fd/${namespaces[host]}`]),
       set: (from, to, condition) =>
         Effect.suspend(() => {
           child.stdin.write(`${from} ${to} ${condition}\n`)

@@ -5,6 +5,7 @@ import { Deferred, Effect, Fiber, Option, Stream, SubscriptionRef } from "effect
 import type { Scope } from "effect"
 import { spawnSync } from "node:child_process"
 import * as path from "node:path"
+import type { PolicyName } from "../../../src/protocol/Policies.ts"
 import { runArgs } from "../../support/commands.ts"
 import type { Links } from "../../support/links.ts"
 import type { Endpoints, Process, Role } from "../../support/processes.ts"
@@ -54,7 +55,7 @@ export interface Pair {
 }
 
 export interface Options {
-  readonly policy: "hardened" | "classic"
+  readonly policy: PolicyName
   readonly heartbeat: string
   /** The file of the command. */
   readonly program: string
