@@ -7,6 +7,7 @@ import { percentile } from "../chaos/history.ts"
 import type { Options, Round } from "./campaign.ts"
 import { describe, mostGapMillis } from "./campaign.ts"
 import { kinds } from "./disturbances.ts"
+import type { Measured, MeasureOptions } from "./measurements.ts"
 
 const strikesOf = ({ strikes }: Round): string => strikes.map(describe).join(" + ")
 
@@ -95,3 +96,15 @@ export const text = (options: Options, rounds: ReadonlyArray<Round>): string => 
     )
   ].join("\n")
 }
+
+/** The table of a measurement, in milliseconds unless a line names another unit. */
+export const textOfMeasured = (options: MeasureOptions, lines: ReadonlyArray<Measured>): string =>
+  [
+    `witness ${options.engine}, heartbeat ${options.heartbeatMillis} ms, ${options.rounds} rounds`,
+    "",
+    `${"milliseconds".padEnd(60)} count     p50     p99     max`,
+    ...lines.flatMap(({ ranks: { count, max, p50, p99 }, remark, what }) => [
+      `${what.padEnd(60)} ${String(count).padStart(5)} ${[p50, p99, max].map(millis).join(" ")}`,
+      ...remark === "" ? [] : [`    ${remark}`]
+    ])
+  ].join("\n")

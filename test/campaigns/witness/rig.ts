@@ -53,24 +53,31 @@ export const makeRig = ({ heartbeatMillis }: Options): Effect.Effect<Rig, never,
     }
   })
 
-/** An engine on the host of the witness. Without one in the options, there is one that no server uses. */
-export const startEngine = ({ network }: Rig, { engine, program }: Options, port = 2379) =>
-  Effect.gen(function*() {
-    const started = yield* makeEngine({
-      name: engine === "none" ? "etcd" : engine,
-      enter: network.enter.witness,
-      address: network.addresses.witness,
-      port,
-      pair: "chaos"
-    })
-    if (engine === "postgres") {
-      const { status, stderr } = spawnSync(process.execPath, [program, "witness", "init", "--witness", started.url])
-      if (status !== 0) {
-        return yield* Effect.dieMessage(`bstar witness init: ${stderr}`)
-      }
+/** Makes the table of the witness, where its engine has one. */
+export const initTable = ({ engine, program }: Options, { url }: Engine): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (engine !== "postgres") {
+      return
     }
-    return started
+    const { status, stderr, stdout } = spawnSync(process.execPath, [program, "witness", "init", "--witness", url])
+    if (status !== 0) {
+      throw new Error(`bstar witness init: ${stdout}${stderr}`)
+    }
   })
+
+/** An engine on the host of the witness. Without one in the options, there is one that no server uses. */
+export const startEngine = (
+  { network }: Rig,
+  options: Options,
+  port = 2379
+): Effect.Effect<Engine, never, Scope.Scope> =>
+  makeEngine({
+    name: options.engine === "none" ? "etcd" : options.engine,
+    enter: network.enter.witness,
+    address: network.addresses.witness,
+    port,
+    pair: "chaos"
+  }).pipe(Effect.tap((engine) => initTable(options, engine)))
 
 /** The servers of a pair on their hosts. `offset` makes their ports different from those of another pair. */
 export const startPair = (

@@ -10,9 +10,23 @@ import { enterNetwork, isAvailable } from "../../support/network.ts"
 import { program } from "../chaos/nodes.ts"
 import type { Options, Round } from "./campaign.ts"
 import { play } from "./campaign.ts"
+import { cost } from "./cost.ts"
 import { kinds } from "./disturbances.ts"
 import { engineNames, hasEngine } from "./engines.ts"
-import { formatFindings, json, progress, text } from "./report.ts"
+import type { Measured, Measurement } from "./measurements.ts"
+import { cutLink, failover, isolated, lone } from "./measurements.ts"
+import { formatFindings, json, machine, progress, text, textOfMeasured } from "./report.ts"
+
+/** The measurements, with their rounds and heartbeats. */
+const measurements: {
+  readonly [name: string]: { readonly measure: Measurement; readonly rounds: string; readonly heartbeat: string }
+} = {
+  failover: { measure: failover, rounds: "20", heartbeat: "1 second" },
+  cut: { measure: cutLink, rounds: "10", heartbeat: "1 second" },
+  isolation: { measure: isolated, rounds: "200", heartbeat: "200 millis" },
+  lone: { measure: lone, rounds: "10", heartbeat: "1 second" },
+  cost: { measure: cost, rounds: "12", heartbeat: "1 second" }
+}
 
 const usage = `Usage: npm run chaos:witness -- [options]
 
@@ -25,6 +39,8 @@ const usage = `Usage: npm run chaos:witness -- [options]
   --heartbeat DURATION  of both servers (default "200 millis")
   --users N             clients of this library (default 2)
   --program FILE        the command (default dist/bstar.js)
+  --measure NAME        a measurement instead of chaos: ${Object.keys(measurements).join(", ")}; with --witness,
+                        --rounds, --heartbeat and --program, which have other defaults
   --json                print one JSON object
 
 Exit code 1 if two answered, none answered for more than two heartbeats and a second while two of the three could talk, a
@@ -46,15 +62,16 @@ const wholeNumber = (name: string, given: string, least: number): number =>
 const parse = () => {
   const { values } = parseArgs({
     options: {
-      rounds: { type: "string", default: "20" },
+      rounds: { type: "string" },
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
       from: { type: "string", default: "1" },
       witness: { type: "string", default: "etcd" },
       kinds: { type: "string", default: kinds.join(",") },
       most: { type: "string", default: "3" },
-      heartbeat: { type: "string", default: "200 millis" },
+      heartbeat: { type: "string" },
       users: { type: "string", default: "2" },
       program: { type: "string", default: program },
+      measure: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false }
     }
@@ -63,24 +80,34 @@ const parse = () => {
     process.stdout.write(`${usage}\n`)
     process.exit(0)
   }
-  const heartbeat = Duration.decodeUnknown(values.heartbeat)
+  const measurement = values.measure === undefined
+    ? undefined
+    : measurements[oneOf("measure", values.measure, Object.keys(measurements))]!
+  const givenHeartbeat = values.heartbeat ?? measurement?.heartbeat ?? "200 millis"
+  const heartbeat = Duration.decodeUnknown(givenHeartbeat)
   return {
-    rounds: wholeNumber("rounds", values.rounds, 1),
+    rounds: wholeNumber("rounds", values.rounds ?? measurement?.rounds ?? "20", 1),
     seed: wholeNumber("seed", values.seed, 0),
     from: wholeNumber("from", values.from, 1),
     engine: oneOf("witness", values.witness, [...engineNames, "none"]),
     kinds: values.kinds.split(",").map((kind) => oneOf("kinds", kind, kinds)),
     most: wholeNumber("most", values.most, 1),
     heartbeatMillis: Duration.toMillis(
-      Option.getOrElse(heartbeat, () => fail(`--heartbeat ${values.heartbeat} is not a duration`))
+      Option.getOrElse(heartbeat, () => fail(`--heartbeat ${givenHeartbeat} is not a duration`))
     ),
     users: wholeNumber("users", values.users, 0),
     program: path.resolve(values.program),
+    measure: measurement?.measure,
     json: values.json
   }
 }
 
-const parseOrExit = (): Options & { readonly json: boolean } => {
+interface Arguments extends Options {
+  readonly measure: Measurement | undefined
+  readonly json: boolean
+}
+
+const parseOrExit = (): Arguments => {
   try {
     return parse()
   } catch (error) {
@@ -98,7 +125,7 @@ if (missing !== undefined) {
 }
 await enterNetwork()
 
-Effect.gen(function*() {
+const chaos = Effect.gen(function*() {
   const done: Array<Round> = []
   const rounds = yield* play(options, (round) =>
     Effect.sync(() => {
@@ -107,7 +134,24 @@ Effect.gen(function*() {
     }))
   yield* Console.log(options.json ? json(options, rounds) : text(options, rounds))
   process.exitCode = rounds.some(({ findings }) => findings.some(({ isFault }) => isFault)) ? 1 : 0
-}).pipe(
+})
+
+const measuring = (measure: Measurement) =>
+  Effect.gen(function*() {
+    const lines: ReadonlyArray<Measured> = yield* measure(
+      options,
+      (line) => Effect.sync(() => void process.stderr.write(`${line}\n`))
+    )
+    yield* Console.log(
+      options.json
+        ? JSON.stringify({ options, machine: machine(), measured: lines })
+        : textOfMeasured(options, lines)
+    )
+  })
+
+const scenario = options.measure === undefined ? chaos : measuring(options.measure)
+
+scenario.pipe(
   // Without a logger, errors would not be printed.
   Effect.tapErrorCause((cause) => Console.error(Cause.pretty(cause))),
   Effect.provide(Layer.merge(BinaryStar.layerScheduler, Logger.remove(Logger.defaultLogger))),
