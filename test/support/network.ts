@@ -9,6 +9,7 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import * as path from "node:path"
+import { tied } from "./processes.ts"
 
 /** The one-way delay in milliseconds; a direction that is cut drops packets silently, as a broken cable does. */
 export type Condition = number | "cut"
@@ -40,7 +41,7 @@ export const enterNetwork = async (): Promise<void> => {
   if (hasEntered()) {
     return
   }
-  const [program, ...args] = [...unshare, process.execPath, ...process.execArgv, ...process.argv.slice(1)]
+  const [program, ...args] = [...unshare, ...tied, process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   const child = spawn(program!, args, { stdio: "inherit", env: { ...process.env, [variable]: "1" } })
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => child.kill(signal))

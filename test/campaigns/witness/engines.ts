@@ -9,6 +9,7 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { tied } from "../../support/processes.ts"
 
 export const engineNames = ["etcd", "postgres"] as const
 
@@ -143,7 +144,7 @@ export const makeEngine = ({ address, enter, name, pair, port }: Options): Effec
     process.on("exit", atExit)
     yield* Effect.addFinalizer(() => Effect.zipRight(kill, Effect.sync(() => process.off("exit", atExit))))
     const start = Effect.promise(async () => {
-      const [program, ...args] = ["setpriv", "--pdeathsig=KILL", ...enter, ...run]
+      const [program, ...args] = [...tied, ...enter, ...run]
       const started = spawn(program!, args, { stdio: ["ignore", "ignore", "pipe"] })
       child = started
       let text = ""

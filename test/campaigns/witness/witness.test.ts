@@ -1,0 +1,47 @@
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import * as path from "node:path"
+import { isAvailable } from "../../support/network.ts"
+import { root } from "../../support/processes.ts"
+import { hasEngine } from "./engines.ts"
+
+const missing = [
+  ...isAvailable() ? [] : ["network namespaces, a TUN device or Python"],
+  ...hasEngine("etcd") ? [] : ["etcd (apt-get install etcd-server)"]
+]
+
+/** The results of a short campaign, which is a program of its own: it enters a network namespace. */
+const run = (...args: ReadonlyArray<string>) =>
+  new Promise<{ readonly rounds: ReadonlyArray<{ readonly findings: ReadonlyArray<{ readonly what: string }> }> }>(
+    (resolve, reject) =>
+      execFile(
+        process.execPath,
+        ["--import", "tsx", path.join(root, "test/campaigns/witness/run.ts"), ...args, "--json"],
+        { cwd: root, maxBuffer: 1e9, timeout: 230_000 },
+        (error, stdout, stderr) => {
+          try {
+            resolve(JSON.parse(stdout))
+          } catch {
+            reject(new Error(`${error?.message}\n${stdout}\n${stderr}`))
+          }
+        }
+      )
+  )
+
+/** The findings of a kind. How long nobody answers depends on the load of this machine. The campaign judges it. */
+const found = ({ rounds }: Awaited<ReturnType<typeof run>>, whats: ReadonlyArray<string>) =>
+  rounds.flatMap(({ findings }) => findings).filter(({ what }) => whats.includes(what))
+
+describe.skipIf(missing.length > 0)(
+  `chaos with a witness${missing.length === 0 ? "" : ` (skipped: this system has no ${missing.join(" and no ")})`}`,
+  () => {
+    it("two answering: a pair without a witness is found out when its link is cut", async () => {
+      const results = await run(
+        ..."--witness none --kinds peer --most 1 --rounds 4 --seed 4 --heartbeat".split(" "),
+        "300 millis"
+      )
+      assert.isNotEmpty(found(results, ["two answering"]))
+      assert.deepStrictEqual(found(results, ["lost request", "unexpected exit", "not whole again"]), [])
+    })
+  }
+)
