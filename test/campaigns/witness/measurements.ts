@@ -7,6 +7,7 @@ import { BinaryStarClient, ZmqClientLink } from "../../../src/index.ts"
 import type { Role } from "../../support/processes.ts"
 import { roles } from "../../support/processes.ts"
 import type { Answer } from "../chaos/history.ts"
+import { dualAnswers } from "../chaos/history.ts"
 import type { Pair } from "../chaos/nodes.ts"
 import { activeOf } from "../chaos/nodes.ts"
 import type { Observers } from "../chaos/observers.ts"
@@ -176,13 +177,18 @@ export const cutLink: Measurement = (options, progress) =>
     const forMillis = 15 * options.heartbeatMillis
     const latencies = { cut: [] as Array<Option.Option<number>>, calm: [] as Array<Option.Option<number>> }
     let takeovers = 0
+    let duals = 0
     for (let round = 1; round <= options.rounds; round++) {
       yield* mend(pair, options, progress)
-      latencies.calm.push(...yield* steady(pair, forMillis))
+      yield* observing(pair, () => Effect.map(steady(pair, forMillis), (calm) => latencies.calm.push(...calm)))
       const before = yield* active(pair)
       const cut = rig.wires.during(between("primary", ["backup"]), "cut")(Effect.sleep(10 * options.heartbeatMillis))
       const cutting = yield* Effect.forkDaemon(Effect.delay(cut, options.heartbeatMillis))
-      latencies.cut.push(...yield* steady(pair, forMillis))
+      yield* observing(pair, (observers) =>
+        Effect.gen(function*() {
+          latencies.cut.push(...yield* steady(pair, forMillis))
+          duals += dualAnswers(observers.take(), options.heartbeatMillis).length > 0 ? 1 : 0
+        }))
       yield* Fiber.join(cutting)
       yield* mend(pair, options, progress)
       takeovers += before === (yield* active(pair)) ? 0 : 1
@@ -196,7 +202,7 @@ export const cutLink: Measurement = (options, progress) =>
         what === "cut" ? "link cut, both live: latency of a steady client" : "  the same without a cut",
         answered,
         `${all.length} requests, ${all.length - answered.length} lost, ${late} late by over ${lateMillis} ms` +
-          (what === "cut" ? `; ${takeovers} takeovers` : "")
+          (what === "cut" ? `; in ${options.rounds} rounds ${takeovers} takeovers, ${duals} times two answering` : "")
       )
     })
   }).pipe(Effect.scoped)
