@@ -11,17 +11,18 @@ const rooms = {
   member: ["protocol", "wire", "settings", "internal", "ports"],
   client: ["wire", "settings", "internal", "ports"],
   rpc: ["protocol", "wire", "settings", "internal", "ports", "member", "client"],
-  proxy: ["wire", "settings", "internal", "ports", "member"],
+  proxy: ["protocol", "wire", "settings", "internal", "ports", "member"],
   command: ["protocol", "wire", "settings", "internal", "ports", "member"],
   security: ["protocol", "settings"],
   zeromq: ["protocol", "wire", "settings", "internal", "ports", "security"],
+  witness: ["wire", "settings", "internal", "ports"],
   status: ["protocol", "wire", "settings", "internal", "ports", "member", "security"],
   dashboard: ["protocol", "wire", "status"],
   http: ["protocol", "wire", "settings", "internal", "ports", "member", "security", "status", "dashboard"],
   verify: ["protocol", "wire", "settings", "internal", "ports", "member", "client"],
   cli: [
     "protocol", "wire", "settings", "internal", "ports", "member", "client", "rpc", "proxy", "command", "security",
-    "zeromq", "status", "http", "verify"
+    "zeromq", "witness", "status", "http", "verify"
   ]
 }
 
@@ -30,15 +31,17 @@ const packages = {
   "zeromq": ["zeromq"],
   "@effect/rpc": ["rpc"],
   "@effect/cli": ["cli"],
-  "@effect/platform": ["http", "cli"],
+  "@effect/platform": ["http", "witness", "cli"],
   "@effect/platform-node": ["http", "cli"],
+  "@effect/sql": ["witness"],
+  "@effect/sql-pg": ["cli"],
   "msgpackr": ["rpc"]
 }
 
 const anyOf = (names) => `(${names.join("|")})`
 
 const protocol = "^src/protocol/"
-const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|lifecycle|stall|takeover|transition)\\.ts$"
+const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|lifecycle|question|stall|takeover|transition|witnessed)\\.ts$"
 const dataPlane = "^src/member/(Requests|Responder|Counters)\\.ts$"
 const tables = "^src/(rpc/(serverCalls|clientCalls|sendBuffer)|proxy/requestTable)\\.ts$"
 const model = "^src/verify/model/"

@@ -23,6 +23,7 @@ import * as Hooks from "../command/Hooks.ts"
 import { mayRun, signalGroup } from "../command/ProcessGroup.ts"
 import { withStreams } from "../internal/Spawned.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
+import * as Term from "../protocol/Term.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Values } from "../settings/Settings.ts"
 
@@ -113,12 +114,23 @@ const start = (
 const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transition) =>
   Effect.gen(function*() {
     const { role } = yield* BinaryStar
-    const { cause, from, message, to } = transition
+    const { cause, from, message, term, to } = transition
     const at = DateTime.formatIso(yield* DateTime.now)
     const { end, lines } = yield* start(
       command,
       { ...environmentOf(role, transition), BSTAR_NODE_HOOK: hook },
-      `${JSON.stringify({ hook, role, from, to, cause, reason: message, at })}\n`
+      `${
+        JSON.stringify({
+          hook,
+          role,
+          from,
+          to,
+          cause,
+          reason: message,
+          term: term === undefined ? null : Term.toToken(term),
+          at
+        })
+      }\n`
     )
     const writing = yield* Effect.fork(
       Stream.runForEach(Mailbox.toStream(lines), ({ lines, resume }) =>

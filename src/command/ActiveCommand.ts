@@ -9,10 +9,11 @@ import * as Stream from "effect/Stream"
 import * as os from "node:os"
 import { monotonicReader, withMonotonicTime } from "../internal/Clock.ts"
 import { until } from "../internal/Until.ts"
-import type { Term } from "../member/BinaryStar.ts"
+import type { ActiveTerm } from "../member/BinaryStar.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { MemberError } from "../member/MemberError.ts"
 import type { SocketError } from "../ports/SocketError.ts"
+import type { Term } from "../protocol/Term.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { DurationInput } from "../settings/Settings.ts"
 import { run as runSettings } from "../settings/Settings.ts"
@@ -83,7 +84,8 @@ const hasEndedByItself = (ended: Ended): ended is Exclude<Ended, { readonly _tag
  * again. Exit codes are those of a shell: 128 plus the signal, 127 if the command was not found, 126 if it cannot be started.
  *
  * The command runs in its own process group, with the transition that began the term in its environment (`BSTAR_NODE_ROLE`,
- * `BSTAR_NODE_STATE`, `BSTAR_NODE_PREVIOUS`, `BSTAR_NODE_CAUSE`, `BSTAR_NODE_REASON`), an empty standard input, and the standard
+ * `BSTAR_NODE_STATE`, `BSTAR_NODE_PREVIOUS`, `BSTAR_NODE_CAUSE`, `BSTAR_NODE_REASON`), the fencing token (`BSTAR_NODE_TERM`, empty while
+ * there is none; with the fencing `required` the command starts once there is one), an empty standard input, and the standard
  * output and error of this process. When the term ends, the group receives SIGTERM, and SIGKILL after the grace. The server
  * reports another state only when no process of the group is left.
  *
@@ -117,17 +119,24 @@ export const run = (
       Effect.orDie
     )
 
+    /** The term of the command. Waits for its number if it needs one. The end of the term interrupts the command anyway. */
+    const termOf = (active: ActiveTerm): Effect.Effect<Term | undefined> =>
+      member.config.fencing === "required"
+        ? Effect.catchAll(active.term, () => Effect.never)
+        : Effect.map(Effect.option(member.term), Option.getOrUndefined)
+
     /** Runs the command until it ends by itself, again after the guardian or the lease was lost. */
-    const runOnce = (term: Term): Effect.Effect<{ readonly code: number; readonly millis: number }> =>
+    const runOnce = (active: ActiveTerm): Effect.Effect<{ readonly code: number; readonly millis: number }> =>
       Effect.gen(function*() {
         yield* lease.peerTermEnded
+        const term = yield* termOf(active)
         const until = yield* leasedUntil
         yield* Effect.logInfo(`starting ${options.command}`)
         const startedAt = now()
         const ended = yield* guardian.run({
           command: options.command,
           args: options.args ?? [],
-          env: environmentOf(member.role, term.began),
+          env: environmentOf(member.role, { ...active.began, term }),
           graceMillis: Duration.toMillis(grace),
           until,
           probe: yield* lease.probe
@@ -135,14 +144,14 @@ export const run = (
         yield* logEnd(options.command, ended)
         return hasEndedByItself(ended)
           ? { code: exitCode(ended), millis: now() - startedAt }
-          : yield* Effect.delay(runOnce(term), afterLoss)
+          : yield* Effect.delay(runOnce(active), afterLoss)
       })
 
-    const inTerm = (term: Term) =>
+    const inTerm = (active: ActiveTerm) =>
       Effect.gen(function*() {
         const schedule = yield* Schedule.driver(options.schedule ?? defaults.schedule)
         while (true) {
-          const { code, millis } = yield* runOnce(term)
+          const { code, millis } = yield* runOnce(active)
           if (millis >= healthyMillis) {
             yield* schedule.reset
           }

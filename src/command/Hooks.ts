@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { monotonicReader } from "../internal/Clock.ts"
-import type { Term } from "../member/BinaryStar.ts"
+import type { ActiveTerm } from "../member/BinaryStar.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Transition } from "../member/Report.ts"
 import type { Role, State } from "../protocol/StateMachine.ts"
@@ -132,10 +132,10 @@ const makeSession = (member: BinaryStar["Type"], now: () => number, run: Call) =
         }))
       ),
     /** Runs in each term: the end of a term for which `onActive` has run waits for the next hook. */
-    untilTermEnds: (term: Term) =>
+    untilTermEnds: (active: ActiveTerm) =>
       Effect.onExit(Effect.never, () =>
         Effect.gen(function*() {
-          const ending = yield* Deferred.poll(term.ending)
+          const ending = yield* Deferred.poll(active.ending)
           if (Option.isNone(ending)) {
             return
           }
@@ -146,12 +146,19 @@ const makeSession = (member: BinaryStar["Type"], now: () => number, run: Call) =
           yield* state.last === "onActive" ? call(hookOfEnd(transition), transition) : Effect.void
         })),
     /** Runs `onStop`, unless it has run. */
-    stop: Effect.suspend(() => {
+    stop: Effect.flatMap(Effect.option(member.term), (term) => {
       const { last, latest } = state
       const to = initialState[member.role]
       const transition: Transition = latest?.cause === "Stopping"
         ? latest
-        : { from: latest?.to ?? to, to, cause: "Stopping", message: "stopping", at: now() }
+        : {
+          from: latest?.to ?? to,
+          to,
+          cause: "Stopping",
+          message: "stopping",
+          term: Option.getOrUndefined(term),
+          at: now()
+        }
       return last === "onStop" ? Effect.void : call("onStop", transition)
     })
   }

@@ -19,17 +19,21 @@ import type { Frontend } from "../ports/Frontend.ts"
 import type { PeerLink } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
+import type { Term } from "../protocol/Term.ts"
 import * as BinaryStarConfig from "../settings/BinaryStarConfig.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import type { Term } from "./activeTerm.ts"
+import type { ActiveTerm } from "./activeTerm.ts"
 import * as Commands from "./commands.ts"
+import type { Runtime } from "./context.ts"
 import type { Handler } from "./Handler.ts"
 import { reportOf } from "./makeReport.ts"
+import * as Member from "./Member.ts"
 import type { CommandRejected, MemberError } from "./MemberError.ts"
+import { NoTerm } from "./MemberError.ts"
 import type { Counters, Report, Transition } from "./Report.ts"
-import * as Runtime from "./runtime.ts"
+import * as MemberRuntime from "./runtime.ts"
 
-export type { Term } from "./activeTerm.ts"
+export type { ActiveTerm } from "./activeTerm.ts"
 
 /**
  * A running member of a pair.
@@ -46,6 +50,8 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly changes: Stream.Stream<StateMachine.State, MemberError | SocketError>
   /** The latest transition and all later ones. Fails when the member ends. */
   readonly transitions: Stream.Stream<Transition, MemberError | SocketError>
+  /** The term of this member, its fencing token, while it is active. */
+  readonly term: Effect.Effect<Term, NoTerm>
   /** Counters since the start. */
   readonly counters: Effect.Effect<Counters>
   /** A snapshot of the member, also after it has ended. */
@@ -67,13 +73,22 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly handOver: (reason: string) => Effect.Effect<{ readonly since: number }, CommandRejected>
   /** Runs an effect in each term; see {@link whileActive}. */
   readonly whileActive: <A, E, R>(
-    effect: Effect.Effect<A, E, R> | ((term: Term) => Effect.Effect<A, E, R>)
+    effect: Effect.Effect<A, E, R> | ((active: ActiveTerm) => Effect.Effect<A, E, R>)
   ) => Effect.Effect<never, E | MemberError | SocketError, R>
   /** Stops the member, as closing its scope does, and waits for its final heartbeat. */
   readonly stop: Effect.Effect<void>
   /** Waits for the end of the member: fails with its failure, or is interrupted if it was stopped. */
   readonly join: Effect.Effect<never, MemberError | SocketError>
 }>() {}
+
+const termOf = ({ state }: Pick<Runtime, "state">): Effect.Effect<Term, NoTerm> =>
+  Effect.suspend(() => {
+    const { isOver, member } = state
+    const term = isOver ? undefined : Member.termOf(member)
+    return term === undefined
+      ? new NoTerm({ reason: isOver || member.protocol.state !== "ACTIVE" ? "NotActive" : "NotRecorded" })
+      : Effect.succeed(term)
+  })
 
 /**
  * Starts a member in the current scope. When the scope closes, the member completes accepted requests for at most the configured
@@ -84,13 +99,17 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
 export const make = <R = never>(
   options: BinaryStarConfig.Options,
   handler: Handler<R>
-): Effect.Effect<BinaryStar["Type"], InvalidConfig, Frontend | PeerLink | Scope.Scope | R> =>
+): Effect.Effect<BinaryStar["Type"], InvalidConfig, Frontend | PeerLink | Scope.Scope | Exclude<R, BinaryStar>> =>
   Effect.gen(function*() {
     const config = yield* BinaryStarConfig.make(options)
-    const { ended, run, runtime, stop } = yield* Runtime.make(config, handler)
+    // Handlers may use the member, which is complete before the first request.
+    const member = {} as BinaryStar["Type"]
+    const { ended, run, runtime, stop } = yield* Effect.provideService(
+      MemberRuntime.make(config, handler),
+      BinaryStar,
+      member
+    )
     const { latest, terms: { whileActive } } = runtime
-    yield* Effect.forkScoped(Effect.interruptible(run))
-    yield* Effect.addFinalizer(() => stop)
     const report = reportOf(runtime)
     const transitions = Stream.unwrap(Effect.map(
       Deferred.isDone(ended),
@@ -98,22 +117,29 @@ export const make = <R = never>(
         isOver ? Stream.fromEffect(Deferred.await(ended)) : Stream.interruptWhenDeferred(latest.changes, ended)
     ))
 
-    return BinaryStar.of({
-      role: config.role,
-      config,
-      state: Effect.flatMap(
-        Deferred.poll(ended),
-        Option.getOrElse(() => Effect.map(SubscriptionRef.get(latest), ({ to }) => to))
-      ),
-      changes: Stream.map(transitions, ({ to }) => to),
-      transitions,
-      whileActive,
-      stop,
-      counters: Effect.map(report, ({ counters }) => counters),
-      report,
-      ...Commands.make(runtime),
-      join: Deferred.await(ended)
-    })
+    Object.assign(
+      member,
+      BinaryStar.of({
+        role: config.role,
+        config,
+        state: Effect.flatMap(
+          Deferred.poll(ended),
+          Option.getOrElse(() => Effect.map(SubscriptionRef.get(latest), ({ to }) => to))
+        ),
+        changes: Stream.map(transitions, ({ to }) => to),
+        transitions,
+        term: termOf(runtime),
+        whileActive,
+        stop,
+        counters: Effect.map(report, ({ counters }) => counters),
+        report,
+        ...Commands.make(runtime),
+        join: Deferred.await(ended)
+      })
+    )
+    yield* Effect.forkScoped(Effect.interruptible(run))
+    yield* Effect.addFinalizer(() => stop)
+    return member
   })
 
 /**
@@ -124,8 +150,12 @@ export const make = <R = never>(
 export const layer = <R = never>(
   options: BinaryStarConfig.Options,
   handler: Handler<R>
-): Layer.Layer<BinaryStar, InvalidConfig, Frontend | PeerLink | R> =>
-  Layer.scoped(BinaryStar, make(options, handler)) as Layer.Layer<BinaryStar, InvalidConfig, Frontend | PeerLink | R>
+): Layer.Layer<BinaryStar, InvalidConfig, Frontend | PeerLink | Exclude<R, BinaryStar>> =>
+  Layer.scoped(BinaryStar, make(options, handler)) as Layer.Layer<
+    BinaryStar,
+    InvalidConfig,
+    Frontend | PeerLink | Exclude<R, BinaryStar>
+  >
 
 /**
  * {@link layer} with options from a `Config`, for instance {@link BinaryStarConfig.config}.
@@ -135,7 +165,7 @@ export const layer = <R = never>(
 export const layerConfig = <R = never>(
   options: Config.Config.Wrap<BinaryStarConfig.Options>,
   handler: Handler<R>
-): Layer.Layer<BinaryStar, ConfigError.ConfigError | InvalidConfig, Frontend | PeerLink | R> =>
+): Layer.Layer<BinaryStar, ConfigError.ConfigError | InvalidConfig, Frontend | PeerLink | Exclude<R, BinaryStar>> =>
   Layer.unwrapEffect(Effect.map(Config.unwrap(options), (options) => layer(options, handler)))
 
 /**
@@ -154,31 +184,43 @@ export const layerConfig = <R = never>(
  * @category combinators
  */
 export const whileActive = <A, E, R>(
-  effect: Effect.Effect<A, E, R> | ((term: Term) => Effect.Effect<A, E, R>)
+  effect: Effect.Effect<A, E, R> | ((active: ActiveTerm) => Effect.Effect<A, E, R>)
 ): Effect.Effect<never, E | MemberError | SocketError, R | BinaryStar> =>
   Effect.flatMap(BinaryStar, (member) => member.whileActive(effect))
+
+/**
+ * The term of this member, its fencing token, while it is active. In a handler, an RPC handler, or anything else that runs beside the
+ * member. `Term.toToken` makes the integer of it.
+ *
+ * @category combinators
+ */
+export const term: Effect.Effect<Term, NoTerm, BinaryStar> = Effect.flatMap(BinaryStar, ({ term }) => term)
+
+const isFunction = <A, B>(u: A | ((active: ActiveTerm) => B)): u is (active: ActiveTerm) => B => typeof u === "function"
 
 /** Default schedule to build a failed layer again. */
 const rebuildSchedule = Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("10 seconds"))
 
 /**
- * Builds a layer in each term, and releases it as {@link whileActive} does. A failure of the layer is logged, and the layer is
+ * Builds a layer in each term, from the term if it is a function, and releases it as {@link whileActive} does. A failure of the layer is logged, and the layer is
  * built again by the schedule `retry`, or in the next term once the schedule has ended. Defaults to 0.1 seconds, doubled each
  * time up to 10 seconds.
  *
  * @category layers
  */
 export const layerWhileActive = <A, E, R, R2 = never>(
-  layer: Layer.Layer<A, E, R>,
+  layer: Layer.Layer<A, E, R> | ((active: ActiveTerm) => Layer.Layer<A, E, R>),
   options?: { readonly retry?: Schedule.Schedule<unknown, unknown, R2> | undefined }
 ): Layer.Layer<never, never, BinaryStar | R | R2> =>
-  Layer.launch(layer).pipe(
-    Effect.sandbox,
-    Effect.tapError((cause) => Effect.logError("a layer that runs while this server is active failed", cause)),
-    Effect.retry(options?.retry ?? rebuildSchedule),
-    // Once the schedule has ended, the next attempt is in the next term.
-    Effect.ignore,
-    whileActive,
+  whileActive((active) =>
+    Effect.suspend(() => Layer.launch(isFunction(layer) ? layer(active) : layer)).pipe(
+      Effect.sandbox,
+      Effect.tapError((cause) => Effect.logError("a layer that runs while this server is active failed", cause)),
+      Effect.retry(options?.retry ?? rebuildSchedule),
+      // Once the schedule has ended, the next attempt is in the next term.
+      Effect.ignore
+    )
+  ).pipe(
     // The end of the member is reported by its `join`.
     Effect.ignore,
     Effect.interruptible,

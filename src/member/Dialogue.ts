@@ -1,10 +1,11 @@
 /** What this member and its peer have sent each other: numbers, echoes, and when a heartbeat was sent that the peer echoes. */
-import type { Echo } from "../protocol/Heartbeat.ts"
+import type { Echo, Question } from "../protocol/Heartbeat.ts"
 
 /** A heartbeat that this member has sent, at a monotonic time in milliseconds. */
-interface Sent {
+export interface Sent {
   readonly sequence: number
   readonly at: number
+  readonly question: Question | undefined
 }
 
 export interface Dialogue {
@@ -21,9 +22,13 @@ export const empty: Dialogue = { sequence: 0, sent: [], received: undefined }
 /** Heartbeats that are remembered: more than a member sends within a peer timeout. */
 const capacity = 32
 
-export const send = ({ received, sent, sequence }: Dialogue, at: number): Dialogue => ({
+export const send = (
+  { received, sent, sequence }: Dialogue,
+  question: Question | undefined,
+  at: number
+): Dialogue => ({
   sequence: sequence + 1,
-  sent: [...sent.slice(1 - capacity), { sequence: sequence + 1, at }],
+  sent: [...sent.slice(1 - capacity), { sequence: sequence + 1, at, question }],
   received
 })
 
@@ -33,6 +38,6 @@ export const receive = (dialogue: Dialogue, { life, sequence }: Echo): Dialogue 
     ? undefined
     : { ...dialogue, received: { life, sequence } }
 
-/** When the heartbeat was sent that the peer echoes; `undefined` if it is forgotten, or another life's. */
-export const sentAt = ({ sent }: Dialogue, life: string, echo: Echo | undefined): number | undefined =>
-  echo?.life === life ? sent.find(({ sequence }) => sequence === echo.sequence)?.at : undefined
+/** The heartbeat that the peer echoes; `undefined` if it is forgotten, or another life's. */
+export const echoed = ({ sent }: Dialogue, life: string, echo: Echo | undefined): Sent | undefined =>
+  echo?.life === life ? sent.find(({ sequence }) => sequence === echo.sequence) : undefined

@@ -2,7 +2,9 @@
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Option from "effect/Option"
 import type { State } from "../protocol/StateMachine.ts"
+import type { Term } from "../protocol/Term.ts"
 import type * as Frames from "../wire/Frames.ts"
 
 /**
@@ -16,6 +18,11 @@ export interface Request {
   readonly client: string
   /** State in which the request was accepted: `ACTIVE`, or with the policy `classic` also `PRIMARY`. */
   readonly state: State
+  /**
+   * The term in which the request was accepted: the fencing token, of which `Term.toToken` makes an integer. `None` while there is
+   * none, which is never so with the fencing `required`.
+   */
+  readonly term: Option.Option<Term>
 }
 
 /**

@@ -5,6 +5,7 @@
  * votes, commands, draining, handing over, stopping. No clock, no socket, no Effect: the runtime, the model checker and the
  * simulation all drive the same function.
  */
+import * as Rights from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import * as Term from "../protocol/Term.ts"
 import type { Draft, Input, Member, Output, Rules, Wait } from "./data.ts"
@@ -12,7 +13,8 @@ import * as Dialogue from "./Dialogue.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
-import { accepts, advance, become, publishState } from "./transition.ts"
+import { accepts, advance, become, publishState, termOf } from "./transition.ts"
+import * as Witnessed from "./witnessed.ts"
 
 export type {
   Command,
@@ -25,10 +27,12 @@ export type {
   Rules,
   TakeoverBlock,
   Transition,
-  Wait
+  Wait,
+  WitnessAnswer
 } from "./data.ts"
 export { isStalled } from "./stall.ts"
 export { blockAt, isStillWaiting } from "./takeover.ts"
+export { termOf } from "./transition.ts"
 
 /**
  * A member that has just started. Its first outputs publish its state and log its role.
@@ -46,6 +50,10 @@ export const start = (
     wait: undefined,
     peer: undefined,
     term: undefined,
+    rights: rules.rights && Rights.start(rules.rights, now),
+    witness: { answeredAt: undefined, problem: undefined, fingerprint: undefined },
+    wish: undefined,
+    rightsWakeAt: Number.NEGATIVE_INFINITY,
     activeSince: undefined,
     dialogue: Dialogue.empty,
     peerDownReason: undefined,
@@ -62,6 +70,7 @@ export const start = (
   }
   const draft: Draft = { rules, now, member, outputs: [] }
   publishState(draft, false)
+  Witnessed.onStart(draft)
   draft.outputs.push({ _tag: "Log", level: "Info", message: message! })
   return draft
 }
@@ -81,7 +90,7 @@ export const step = (
   const draft: Draft = { rules, now, member, outputs: [] }
   const { wait } = member
   if (wait === undefined) {
-    Stall.checkStall(draft)
+    checkSelf(draft)
     process(draft, inputs)
   } else {
     processResult(draft, wait, inputs)
@@ -91,15 +100,19 @@ export const step = (
 
 /**
  * Whether requests are accepted, rejected, or votes, which are inputs of {@link step}. Called once for many requests. While
- * the member drains, queued requests are accepted, and the data plane rejects new ones.
+ * the member drains, queued requests are accepted, and the data plane rejects new ones. With the fencing `required` an active
+ * member without a term rejects them: a vote would not give it one.
  *
  * @category guards
  */
-export const admission = (rules: Rules, member: Member): "Accept" | "Reject" | "Vote" => {
+export const admission = (rules: Rules, member: Member, now: number): "Accept" | "Reject" | "Vote" => {
   if (member.wait !== undefined || member.phase._tag === "EndingTerm" || member.phase._tag === "Stopped") {
     return "Reject"
   }
-  return accepts(rules, member.protocol.state) ? "Accept" : "Vote"
+  if (!accepts(rules, member.protocol.state) || !Witnessed.mayServe(member, now)) {
+    return "Vote"
+  }
+  return rules.fencing === "optional" || termOf(member) !== undefined ? "Accept" : "Reject"
 }
 
 /**
@@ -109,14 +122,15 @@ export const admission = (rules: Rules, member: Member): "Accept" | "Reject" | "
  * @category guards
  */
 export const acceptsAtOnce = (rules: Rules, member: Member, now: number): boolean =>
-  !StateMachine.isStalled(rules, member.lastHeartbeatAt, now) && admission(rules, member) === "Accept"
+  !StateMachine.isStalled(rules, member.lastHeartbeatAt, now) && admission(rules, member, now) === "Accept"
 
 /**
- * Whether completed replies may be sent. After a stall they may not: the peer may have taken over.
+ * Whether completed replies may be sent. After a stall, or without a right to serve, they may not: the peer may have taken over.
  *
  * @category guards
  */
-export const mayReply = (rules: Rules, member: Member, now: number): boolean => !Stall.isStalled(rules, member, now)
+export const mayReply = (rules: Rules, member: Member, now: number): boolean =>
+  !Stall.isStalled(rules, member, now) && (member.protocol.state !== "ACTIVE" || Witnessed.mayServe(member, now))
 
 const rank: { readonly [T in Input["_tag"]]: number } = {
   PeerHeartbeat: 1,
@@ -136,6 +150,7 @@ const rank: { readonly [T in Input["_tag"]]: number } = {
   RequestsDrained: 4,
   TermEnded: 4,
   Woken: 4,
+  WitnessAnswered: 4,
   LinkReset: 4,
   LinkRead: 4,
   Vote: 4
@@ -146,6 +161,14 @@ const inOrder = (inputs: ReadonlyArray<Input>): ReadonlyArray<Input> =>
 
 const defer = (draft: Draft, wait: Wait, inputs: ReadonlyArray<Input>): void => {
   draft.member = { ...draft.member, wait: { ...wait, deferred: [...wait.deferred, ...inputs] } }
+}
+
+/** Steps down without a right, and restarts after a stall. */
+const checkSelf = (draft: Draft): void => {
+  Witnessed.checkRights(draft)
+  if (draft.member.wait === undefined) {
+    Stall.checkStall(draft)
+  }
 }
 
 /** Processes inputs up to one that makes the member wait. The rest is deferred: it cannot contain the result of the wait. */
@@ -190,10 +213,11 @@ const resume = (draft: Draft, wait: Wait, result: Input): void => {
       Stall.onStalledTermEnded(draft)
     } else {
       // Finalizing the term may have taken long enough to be a stall.
-      Stall.checkStall(draft)
+      checkSelf(draft)
     }
   } else if (result._tag === "LinkReset") {
     Stall.onLinkReset(draft, wait, result)
+    Witnessed.checkRights(draft)
   }
 }
 
@@ -206,11 +230,16 @@ const onPeerHeartbeat = (
   }
   draft.member = {
     ...draft.member,
-    peer: { state, receivedAt },
-    term: Term.latest(draft.member.term, heartbeat?.term),
-    dialogue: heartbeat === undefined
-      ? draft.member.dialogue
-      : Dialogue.receive(draft.member.dialogue, heartbeat) ?? draft.member.dialogue
+    peer: { state, receivedAt, heartbeat },
+    term: Term.latest(draft.member.term, heartbeat?.term)
+  }
+  if (heartbeat !== undefined && draft.member.rights === undefined) {
+    const { dialogue } = draft.member
+    draft.member = { ...draft.member, dialogue: Dialogue.receive(dialogue, heartbeat) ?? dialogue }
+  }
+  Witnessed.onHeartbeat(draft, heartbeat)
+  if (draft.member.wait !== undefined) {
+    return
   }
   advance(draft, { _tag: StateMachine.eventOf[state], now: receivedAt }, { explanation: `the peer reports ${state}` })
   if (state === "ACTIVE" && draft.member.protocol.state === "ACTIVE" && draft.member.wait === undefined) {
@@ -229,15 +258,28 @@ const onPeerDown = (draft: Draft, evidence: StateMachine.CrashEvidence): void =>
   const outcome = StateMachine.step(draft.rules, draft.member.protocol, { _tag: "PeerDown", now: draft.now, evidence })
   draft.member = { ...draft.member, peerDownReason: outcome.message ?? draft.member.peerDownReason }
   become(draft, outcome, "PeerDown")
-  Takeover.voteForItself(draft)
+  Witnessed.onEvidence(draft, evidence.asOf)
+  voteForItself(draft)
+}
+
+/** Votes on the member's own behalf. One with a witness asks for the right to serve instead, unless it is handing over. */
+const voteForItself = (draft: Draft): void => {
+  const { protocol, rights } = draft.member
+  if (rights === undefined || protocol.state === "HANDING_OVER") {
+    return Takeover.voteForItself(draft)
+  }
+  if (draft.rules.isSelfVoting) {
+    Witnessed.claim(draft, "this server")
+  }
 }
 
 const onHeartbeatDue = (draft: Draft): void => {
   Stall.checkBriefStall(draft)
+  Witnessed.onHeartbeatDue(draft)
   if (!publishState(draft, true)) {
     draft.member = { ...draft.member, lastHeartbeatAt: draft.now }
   }
-  Takeover.voteForItself(draft)
+  voteForItself(draft)
   // The timer of a drain may have fired too early.
   Lifecycle.onWoken(draft)
 }
@@ -251,6 +293,10 @@ const pause = (draft: Draft, id: number, paused: Member["paused"]): void => {
     { _tag: "Complete", id, rejection: undefined, since: draft.now }
   )
 }
+
+/** Whether a vote makes this member ask for the right to serve. One that is handing over waits for its peer. */
+const isSeekingRight = ({ protocol, rights }: Member): boolean =>
+  rights !== undefined && protocol.state !== "HANDING_OVER"
 
 const react = (draft: Draft, input: Input): void => {
   if (draft.member.phase._tag === "Stopped") {
@@ -287,9 +333,13 @@ const react = (draft: Draft, input: Input): void => {
       }
       return
     case "Vote":
-      return Takeover.onVote(draft, input)
+      return isSeekingRight(draft.member) ? Witnessed.claim(draft, input.voter) : Takeover.onVote(draft, input)
     case "Promote":
-      return Takeover.onPromote(draft, input.id, input.reason)
+      return draft.member.rights === undefined
+        ? Takeover.onPromote(draft, input.id, input.reason)
+        : Witnessed.onPromote(draft, input)
+    case "WitnessAnswered":
+      return Witnessed.onWitnessAnswered(draft, input)
     case "HandOver":
       return Lifecycle.onHandOver(draft, input)
     case "Stop":

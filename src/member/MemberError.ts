@@ -23,11 +23,28 @@ export class MemberError extends Data.TaggedError("MemberError")<{
   }
 }
 
+/**
+ * A member has no term, and so no fencing token.
+ *
+ * - `NotActive`: it is not active, or has ended.
+ * - `NotRecorded`: it is active, but the witness has not recorded its term yet.
+ *
+ * @category errors
+ */
+export class NoTerm extends Data.TaggedError("NoTerm")<{
+  readonly reason: "NotActive" | "NotRecorded"
+}> {
+  override get message(): string {
+    return this.reason === "NotActive" ? "this server is not active" : "the witness has not recorded the term yet"
+  }
+}
+
 const sentences: { readonly [R in CommandReason]: string } = {
   NotActive: "this server is not active",
   PeerSilent: "the peer is not ready as passive",
   PeerAlive: "the peer is alive and has not handed over",
   Unsupported: "the policy classic does not support it",
+  NoMajority: "neither the witness nor the peer gives the right to serve",
   Interrupted: "this server was stopped, or ceased to be active, before it was complete"
 }
 

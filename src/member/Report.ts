@@ -1,6 +1,8 @@
 /** Snapshot of a member: what an operator can observe. */
 import type { Connections } from "../ports/Frontend.ts"
+import type { Giver, TermRecord } from "../protocol/Rights.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
+import type { Term } from "../protocol/Term.ts"
 import type { TakeoverBlock, Transition } from "./data.ts"
 import type { Histogram } from "./Histogram.ts"
 
@@ -46,6 +48,8 @@ export interface Report {
   readonly transition: Transition
   /** Whether a request that arrives now is accepted. */
   readonly answers: boolean
+  /** The term of an active member, once it has a number. */
+  readonly term: Term | undefined
   readonly peer: {
     /** The state that its last heartbeat reported. */
     readonly state: StateMachine.PeerState | undefined
@@ -60,4 +64,34 @@ export interface Report {
   /** Milliseconds from the peer's last heartbeat to the failover. */
   readonly failover: Histogram
   readonly takeoverBlock: TakeoverBlock | undefined
+  /** The third party, where there is one. */
+  readonly witness: WitnessReport | undefined
+}
+
+/**
+ * What a member knows of its witness, and its rights. Instants are monotonic, in milliseconds.
+ *
+ * @category models
+ */
+export interface WitnessReport {
+  /** The engine and the pair's name there, without secrets. */
+  readonly endpoint: string
+  /** Identifies the register: the same on both members if they use the same one. Unknown before the first answer. */
+  readonly fingerprint: string | undefined
+  /** That of the peer, if it has told. */
+  readonly peerFingerprint: string | undefined
+  /** The last answer. */
+  readonly answeredAt: number | undefined
+  /** Why the latest question has no answer. */
+  readonly problem: string | undefined
+  /** The record as this member saw it last. */
+  readonly record: TermRecord | undefined
+  /** Swaps that found another record. */
+  readonly conflicts: number
+  /** Milliseconds from a question to its answer. */
+  readonly latency: Histogram
+  /** The end of each right to serve. */
+  readonly rights: { readonly [G in Giver]: number }
+  /** Until when a takeover needs evidence. */
+  readonly guardUntil: number
 }

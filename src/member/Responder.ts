@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as LogOnce from "../internal/LogOnce.ts"
 import type { State } from "../protocol/StateMachine.ts"
+import type { Term } from "../protocol/Term.ts"
 import * as Envelope from "../wire/Envelope.ts"
 import * as Frames from "../wire/Frames.ts"
 import { clientOf } from "./fairQueue.ts"
@@ -18,7 +19,8 @@ import * as Tasks from "./tasks.ts"
 export interface Accepted {
   readonly message: Frames.Frames
   readonly envelopeLength: number
-  readonly term: number
+  /** The period of being active in which it was accepted, counted from the start of the process. */
+  readonly period: number
   /** When it was received. */
   readonly at: number
 }
@@ -64,6 +66,8 @@ export interface Options {
   /** A repeated message is logged again only after this time without it. */
   readonly quietMillis: number
   readonly now: () => number
+  /** The term of the member. */
+  readonly term: () => Term | undefined
   readonly onCompletion: (completion: Completion) => void
 }
 
@@ -77,10 +81,12 @@ export interface Counting {
 class Incoming implements Request {
   readonly body: Frames.Frames
   readonly state: State
+  readonly term: Option.Option<Term>
   readonly #from: Uint8Array
-  constructor(message: Frames.Frames, envelopeLength: number, state: State) {
+  constructor(message: Frames.Frames, envelopeLength: number, state: State, term: Option.Option<Term>) {
     this.body = message.slice(envelopeLength)
     this.state = state
+    this.term = term
     this.#from = message[0]!
   }
   get client() {
@@ -126,6 +132,20 @@ const makeClientCounts = () => {
       }
     },
     of: (request: Frames.Frames): number => counts.get(clientOf(request)) ?? 0
+  }
+}
+
+/** The term of the member as requests receive it, made once for each term. */
+const makeTermOption = (termOf: () => Term | undefined): () => Option.Option<Term> => {
+  let last: Term | undefined
+  let option = Option.none<Term>()
+  return () => {
+    const term = termOf()
+    if (term !== last) {
+      last = term
+      option = Option.fromNullable(term)
+    }
+    return option
   }
 }
 
@@ -193,24 +213,25 @@ export const make = <R>(
     const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
     const clients = makeClientCounts()
     const failures = makeFailures(options, counting)
+    const termOption = makeTermOption(options.term)
     const tasks = yield* Tasks.make<Accepted, Frames.Input, R>(options.timeout, (task, exit) => {
       clients.add(task.owner.message, -1)
       options.onCompletion({ task, exit })
     })
-    let term = 0
+    let period = 0
 
     const handle = (message: Frames.Frames, state: State, at: number, outbox: Outbox): void => {
       const envelopeLength = Frames.envelopeLength(message)
-      const reply = handler(new Incoming(message, envelopeLength, state))
+      const reply = handler(new Incoming(message, envelopeLength, state, termOption()))
       if (reply instanceof DeferredReply) {
         clients.add(message, 1)
-        return tasks.startDeferred({ message, envelopeLength, term, at }, reply.start)
+        return tasks.startDeferred({ message, envelopeLength, period, at }, reply.start)
       }
       if (!Effect.isEffect(reply)) {
         outbox.replies.push(envelop(message, envelopeLength, reply))
         return
       }
-      const exit = tasks.start({ message, envelopeLength, term, at }, inSpan(isTraced, message, reply))
+      const exit = tasks.start({ message, envelopeLength, period, at }, inSpan(isTraced, message, reply))
       if (exit === undefined) {
         clients.add(message, 1)
       } else if (Exit.isFailure(exit)) {
@@ -230,7 +251,7 @@ export const make = <R>(
       },
       complete: ({ exit, task }, outbox) => {
         const { at, envelopeLength, message } = task.owner
-        if (task.owner.term !== term) {
+        if (task.owner.period !== period) {
           replyStatus(outbox, message, requestFailureOf(exit)?.reason === "Busy" ? "NotActive" : "Interrupted")
         } else if (Exit.isSuccess(exit)) {
           counting.latency.add(options.now() - at)
@@ -246,7 +267,7 @@ export const make = <R>(
       running: tasks.size,
       runningOf: clients.of,
       endTerm: Effect.suspend(() => {
-        term++
+        period++
         return tasks.interruptAll
       })
     }

@@ -3,6 +3,7 @@ import type * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Frontend } from "../ports/Frontend.ts"
 import type { PeerLink } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
+import type * as Rights from "../protocol/Rights.ts"
 import type * as Frames from "../wire/Frames.ts"
 import type * as ActiveTerm from "./activeTerm.ts"
 import type * as Counters from "./Counters.ts"
@@ -36,6 +37,13 @@ export type Event =
 /** Keys of messages that are logged once in a burst. */
 export type LogKey = NonNullable<Extract<Member.Output, { _tag: "Log" }>["once"]>
 
+/** Asks the witness, and gives up the question before. */
+export type AskWitness = (
+  request: Rights.Request,
+  expected: string | undefined,
+  onAnswer: (answer: Member.WitnessAnswer, fingerprint: string | undefined) => void
+) => Effect.Effect<void>
+
 /** Everything that the fiber of a member works with. */
 export interface Runtime {
   readonly rules: Member.Rules
@@ -51,6 +59,7 @@ export interface Runtime {
   readonly logOnce: { readonly [K in LogKey]: (now: number) => boolean }
   /** Callbacks of pending commands, by id. */
   readonly commands: Map<number, (rejection: Member.CommandReason | undefined, since: number) => void>
+  readonly askWitness: AskWitness
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly state: {
     /** Written by the fiber of the member only; read by `report`. */

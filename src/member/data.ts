@@ -1,4 +1,5 @@
 import type { Heartbeat } from "../protocol/Heartbeat.ts"
+import type * as Rights from "../protocol/Rights.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
 import type { Term } from "../protocol/Term.ts"
 import type { Dialogue } from "./Dialogue.ts"
@@ -23,6 +24,12 @@ export interface Rules extends StateMachine.Rules {
   readonly stateEndpoint: string
   /** Random id of this process, new with each start. */
   readonly life: string
+  /** Where there is a witness, that of its rights. */
+  readonly rights?: Rights.Rules | undefined
+  /** The witness, without secrets, for messages. */
+  readonly witnessEndpoint?: string | undefined
+  /** Whether requests are accepted only in a term that has a number. */
+  readonly fencing: "optional" | "required"
 }
 
 /**
@@ -94,9 +101,21 @@ export interface Member {
   readonly phase: Phase
   readonly wait: Wait | undefined
   /** The peer's last heartbeat. */
-  readonly peer: { readonly state: StateMachine.PeerState; readonly receivedAt: number } | undefined
+  readonly peer: {
+    readonly state: StateMachine.PeerState
+    readonly receivedAt: number
+    /** What came beside the digit; nothing from a peer of another implementation. */
+    readonly heartbeat: Heartbeat | undefined
+  } | undefined
   /** The largest term that this member knows: its own, or its peer's. */
   readonly term: Term | undefined
+  /** Where there is a witness, the right of this member to serve. */
+  readonly rights: Rights.Rights | undefined
+  readonly witness: WitnessHealth
+  /** The latest wish to become active, where that needs an answer first. */
+  readonly wish: Wish | undefined
+  /** The time of the latest `WakeAt` for the end of a right. */
+  readonly rightsWakeAt: number
   /** When this member became active. */
   readonly activeSince: number | undefined
   readonly dialogue: Dialogue
@@ -122,11 +141,34 @@ export interface Member {
 }
 
 /**
+ * When the witness answered last, and why it does not.
+ *
+ * @category models
+ */
+export interface WitnessHealth {
+  readonly answeredAt: number | undefined
+  readonly problem: string | undefined
+  /** Identifies the register: the same on both members if they use the same one. */
+  readonly fingerprint: string | undefined
+}
+
+/**
+ * A wish to become active: a vote, or a promotion.
+ *
+ * @category models
+ */
+export interface Wish {
+  readonly voter: string
+  readonly at: number
+}
+
+/**
  * A pending promotion. `waiting` is the state to which it has led so far; if a heartbeat changes that, the promotion fails.
  *
  * @category models
  */
 export interface Promotion extends Command {
+  readonly since: number
   readonly waiting: StateMachine.ProtocolState | undefined
 }
 
@@ -137,6 +179,8 @@ export interface Promotion extends Command {
  * - `PeerMalformed`: a message of the peer that is not a state. It does not count as a sign of life.
  * - `LinkRead`: result of `ReadLink`. Everything that the peer had sent by `at` has been delivered.
  * - `LinkReset`: result of `ResetLink`. `refusal` is that of a connection to the peer's state port.
+ * - `Promote`: with `isWithoutWitness` the operator answers for the witness and the peer.
+ * - `WitnessAnswered`: result of the `AskWitness` with the same id.
  * - `Vote`: a request that this member does not accept.
  * - `RequestsDrained`: all accepted requests are complete.
  * - `TermEnded`: result of the `EndTerm` with the same number. Everything that ran in the term is finalized.
@@ -160,10 +204,32 @@ export type Input =
   | { readonly _tag: "SubscriberJoined" | "HeartbeatDue" }
   | { readonly _tag: "HeartbeatSent"; readonly startedAt: number }
   | { readonly _tag: "Vote"; readonly voter: string; readonly hasSubscriber: boolean }
-  | { readonly _tag: "Promote" | "HandOver" | "Pause"; readonly id: number; readonly reason: string }
+  | { readonly _tag: "HandOver" | "Pause"; readonly id: number; readonly reason: string }
+  | {
+    readonly _tag: "Promote"
+    readonly id: number
+    readonly reason: string
+    readonly isWithoutWitness?: boolean | undefined
+  }
+  | {
+    readonly _tag: "WitnessAnswered"
+    readonly id: number
+    readonly answer: WitnessAnswer
+    readonly fingerprint?: string | undefined
+  }
   | { readonly _tag: "Resume"; readonly id: number }
   | { readonly _tag: "Stop" | "RequestsDrained" | "Woken" }
   | { readonly _tag: "TermEnded"; readonly end: number }
+
+/**
+ * Answer of a witness. `Conflict` has what the register contains instead.
+ *
+ * @category models
+ */
+export type WitnessAnswer =
+  | { readonly _tag: "Seen" | "Conflict"; readonly seen: Rights.Seen | undefined }
+  | { readonly _tag: "Swapped"; readonly version: string }
+  | { readonly _tag: "NoAnswer"; readonly problem: string }
 
 /**
  * The peer's host refused a connection to the peer's state port, at some time between these instants.
@@ -182,11 +248,12 @@ export interface ConnectionRefusal {
  * - `PeerSilent`: the peer is expired, or is not passive.
  * - `PeerAlive`: the peer sends heartbeats and has not handed over, so both would be active.
  * - `Unsupported`: the policy has no hand-over.
+ * - `NoMajority`: neither the witness nor the peer gives the right to serve.
  * - `Interrupted`: the server was stopped, or ceased to be active, before the command was complete.
  *
  * @category models
  */
-export type CommandReason = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "Interrupted"
+export type CommandReason = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "NoMajority" | "Interrupted"
 
 /**
  * A change of a member's state and its cause: an event of the state machine, the `Start` of the member, or its `End` by a
@@ -226,6 +293,9 @@ export type TakeoverBlock =
  * those that preceded it.
  *
  * - `Publish`: send a state message, and beside it the heartbeat for a peer of this implementation. `isFinal` closes the state port after it. `isHeartbeat` requests a `HeartbeatSent`.
+ * - `Reply`: send a heartbeat at once, without the digit: it answers one of the peer.
+ * - `AskWitness`: ask, then `WitnessAnswered`. An earlier question is given up; the answer to it is ignored.
+ * - `Probe`: try to connect to the peer's state port. A refusal is a `PeerDown`.
  * - `ReadLink`: deliver what the peer has sent, then `LinkRead` (H6).
  * - `ResetLink`: deliver what the peer sent during a stall, then `LinkReset`. Later messages belong to `epoch`. Probe the
  *   peer's state port first, for up to `probeMillis`, if defined.
@@ -246,7 +316,9 @@ export type Output =
     readonly isFinal: boolean
     readonly isHeartbeat: boolean
   }
-  | { readonly _tag: "ReadLink" }
+  | { readonly _tag: "Reply"; readonly heartbeat: Heartbeat }
+  | { readonly _tag: "AskWitness"; readonly request: Rights.Request; readonly expected: string | undefined }
+  | { readonly _tag: "ReadLink" | "Probe" }
   | { readonly _tag: "ResetLink"; readonly epoch: number; readonly probeMillis: number | undefined }
   | { readonly _tag: "BeginTerm" | "Transitioned"; readonly transition: Transition }
   | { readonly _tag: "EndTerm"; readonly end: number; readonly transition: Transition; readonly isSilent: boolean }
@@ -264,7 +336,7 @@ export type Output =
     readonly level: "Info" | "Warning" | "Error"
     readonly message: string
     readonly transition?: Transition
-    readonly once?: "Blocked" | "Malformed" | "TwoActive" | "Silent"
+    readonly once?: "Blocked" | "Malformed" | "TwoActive" | "Silent" | "Witness"
   }
   | { readonly _tag: "Abort"; readonly reason: StateMachine.FatalReason }
   | { readonly _tag: "Exit" }

@@ -3,7 +3,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import type { Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
-import type { Report } from "./Report.ts"
+import type { Report, WitnessReport } from "./Report.ts"
 
 /** Whether the peer is expired and sends no heartbeats, not even such that the state machine ignores (H9). */
 const isPeerSilent = (
@@ -14,6 +14,22 @@ const isPeerSilent = (
   StateMachine.isPeerExpired(protocol, at) &&
   !(Number.isFinite(protocol.peerDeadline) && peer !== undefined && at - peer.receivedAt <= peerTimeoutMillis)
 
+const witnessOf = (
+  { witnessEndpoint: endpoint = "" }: Member.Rules,
+  { peer, rights, witness }: Member.Member,
+  counters: Runtime["counters"]
+): WitnessReport | undefined =>
+  rights && {
+    endpoint,
+    peerFingerprint: peer?.heartbeat?.witness,
+    ...witness,
+    record: rights.observed?.seen?.record,
+    conflicts: counters.witnessConflicts,
+    latency: counters.witnessLatency.get(),
+    rights: rights.until,
+    guardUntil: rights.guardUntil
+  }
+
 /** Snapshot of a member. */
 export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runtime): Effect.Effect<Report> =>
   Effect.zipWith(SubscriptionRef.get(latest), frontend.connections, (transition, connections): Report => {
@@ -23,7 +39,8 @@ export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runt
     return {
       at,
       transition,
-      answers: !state.isOver && member.phase._tag === "Serving" && Member.admission(rules, member) === "Accept",
+      answers: !state.isOver && member.phase._tag === "Serving" && Member.admission(rules, member, at) === "Accept",
+      term: state.isOver ? undefined : Member.termOf(member),
       peer: {
         state: member.peer?.state,
         lastHeartbeatAt: member.peer?.receivedAt,
@@ -33,6 +50,7 @@ export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runt
       connections,
       latency: counters.latency.get(),
       failover: counters.failover.get(),
-      takeoverBlock: Member.blockAt(rules, member, at)
+      takeoverBlock: Member.blockAt(rules, member, at),
+      witness: witnessOf(rules, member, counters)
     }
   })

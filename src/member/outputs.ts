@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Term from "../protocol/Term.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
 import * as Envelope from "../wire/Envelope.ts"
 import type * as Frames from "../wire/Frames.ts"
@@ -10,6 +11,7 @@ import * as PeerMessage from "../wire/PeerMessage.ts"
 import type { Event, Failure, Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
 import { MemberError } from "./MemberError.ts"
+import * as Questions from "./questions.ts"
 import type { Completion } from "./Responder.ts"
 
 const decode = Schema.decodeEither(PeerMessage.PeerMessage)
@@ -18,9 +20,10 @@ const encode = Schema.encodeSync(PeerMessage.PeerMessage)
 /** Steps the core, and performs the outputs. */
 export const step = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Effect.Effect<void, Failure> =>
   Effect.suspend(() => {
-    const { rules, state } = runtime
+    const { rules, state, terms } = runtime
     const { member, outputs } = Member.step(rules, state.member, inputs, runtime.now())
     state.member = member
+    terms.onNumber(Member.termOf(member))
     return performAll(runtime, outputs)
   })
 
@@ -46,6 +49,12 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
   switch (output._tag) {
     case "Publish":
       return publish(runtime, output)
+    case "Reply":
+      return Effect.void
+    case "AskWitness":
+      return Questions.askWitness(runtime, output)
+    case "Probe":
+      return Questions.probe(runtime)
     case "ReadLink":
       return readLink(runtime)
     case "ResetLink":
@@ -260,11 +269,12 @@ export const flush = (runtime: Runtime): Effect.Effect<void, Failure> => {
 }
 
 /** Log annotations of a transition. */
-const annotationsOf = ({ cause, explanation, from, reason, to }: Member.Transition) => ({
+const annotationsOf = ({ cause, explanation, from, reason, term, to }: Member.Transition) => ({
   event: "transition",
   from,
   to,
   cause,
+  ...(term === undefined ? {} : { term: Term.format(term) }),
   ...(explanation === undefined ? {} : { explanation }),
   ...(reason === undefined ? {} : { reason })
 })

@@ -10,6 +10,7 @@ import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as FiberSet from "effect/FiberSet"
 import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomBytes } from "node:crypto"
@@ -18,8 +19,11 @@ import * as LogOnce from "../internal/LogOnce.ts"
 import { nextTurn, sliceMillis } from "../internal/Scheduler.ts"
 import { Frontend } from "../ports/Frontend.ts"
 import { PeerLink } from "../ports/PeerLink.ts"
+import { Witness } from "../ports/Witness.ts"
 import * as Policies from "../protocol/Policies.ts"
+import { inMillis, timing } from "../protocol/Timing.ts"
 import type { BinaryStarConfig } from "../settings/BinaryStarConfig.ts"
+import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as ActiveTerm from "./activeTerm.ts"
 import * as Commands from "./commands.ts"
 import type { Event, Failure, Runtime } from "./context.ts"
@@ -28,6 +32,7 @@ import * as EventQueue from "./eventQueue.ts"
 import type { Handler } from "./Handler.ts"
 import * as Member from "./Member.ts"
 import { flush, performAll, processEvents, releaseTerm, step } from "./outputs.ts"
+import * as Questions from "./questions.ts"
 import { Requests } from "./Requests.ts"
 import * as Responder from "./Responder.ts"
 import * as Streams from "./streams.ts"
@@ -35,7 +40,11 @@ import * as Streams from "./streams.ts"
 /** A repeated message is not logged again within this time, in milliseconds. */
 const quietMillis = 10_000
 
-const rulesOf = (config: BinaryStarConfig, life: string): Member.Rules => ({
+const rulesOf = (
+  config: BinaryStarConfig,
+  life: string,
+  witness: Option.Option<Witness["Type"]>
+): Member.Rules => ({
   role: config.role,
   policy: Policies.policies[config.policy],
   peerTimeoutMillis: config.peerTimeoutMillis,
@@ -48,24 +57,64 @@ const rulesOf = (config: BinaryStarConfig, life: string): Member.Rules => ({
   crashDetection: config.crashDetection,
   peerEndpoint: config.peerEndpoint,
   stateEndpoint: config.stateEndpoint,
-  life
+  life,
+  fencing: config.fencing,
+  ...Option.match(witness, {
+    onNone: () => ({}),
+    onSome: ({ endpoint }) => ({
+      rights: {
+        role: config.role,
+        life,
+        rightMillis: inMillis(config, timing.right),
+        guardMillis: inMillis(config, timing.guard)
+      },
+      witnessEndpoint: endpoint
+    })
+  })
 })
+
+/** The witness, which the policy `witnessed` needs, and no other may have. */
+const witnessOf = ({ policy }: BinaryStarConfig): Effect.Effect<Option.Option<Witness["Type"]>, InvalidConfig> =>
+  Effect.flatMap(Effect.serviceOption(Witness), (witness) => {
+    if (Option.isSome(witness) === (policy === "witnessed")) {
+      return Effect.succeed(witness)
+    }
+    return new InvalidConfig({
+      issues: [{
+        field: "policy",
+        message: policy === "witnessed"
+          ? "witnessed needs a witness: provide the layer of one"
+          : `${policy} has no use for the witness that is provided: choose witnessed`
+      }]
+    })
+  })
 
 const makeRuntime = <R>(
   config: BinaryStarConfig,
   handler: Handler<R>,
   rules: Member.Rules,
   start: Member.Transition,
-  member: Member.Member
+  member: Member.Member,
+  witness: Option.Option<Witness["Type"]>
 ): Effect.Effect<Runtime, never, Frontend | PeerLink | Scope.Scope | R> =>
   Effect.gen(function*() {
     const now = yield* monotonicReader
     const queue = EventQueue.make<Event>()
+    const state: Runtime["state"] = {
+      member,
+      pending: [],
+      linkEpoch: 0,
+      linkReadAt: Number.NEGATIVE_INFINITY,
+      isIdle: false,
+      isOver: false,
+      hasEnded: false
+    }
     const counters = Counters.make(Duration.toMillis(config.heartbeat))
     const responder = yield* Responder.make(handler, {
       timeout: config.timeout,
       quietMillis: config.peerTimeoutMillis,
       now,
+      term: () => Member.termOf(state.member),
       onCompletion: (completion) => queue.offer({ _tag: "Completed", completion })
     }, counters)
     const { concurrency, peerTimeoutMillis, maxFrames, maxPerClient = Number.POSITIVE_INFINITY } = config
@@ -85,19 +134,15 @@ const makeRuntime = <R>(
         Blocked: LogOnce.make(peerTimeoutMillis),
         Malformed: LogOnce.make(peerTimeoutMillis),
         TwoActive: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
-        Silent: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis))
+        Silent: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
+        Witness: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis))
       },
       commands: new Map(),
+      askWitness: Option.isSome(witness)
+        ? yield* Questions.makeAskWitness(witness.value, config.heartbeat)
+        : Questions.askNone,
       fork,
-      state: {
-        member,
-        pending: [],
-        linkEpoch: 0,
-        linkReadAt: Number.NEGATIVE_INFINITY,
-        isIdle: false,
-        isOver: false,
-        hasEnded: false
-      }
+      state
     }
   })
 
@@ -116,11 +161,11 @@ const vote = (runtime: Runtime): Effect.Effect<void, Failure> =>
 const serve = (runtime: Runtime): Effect.Effect<void, Failure> =>
   Effect.gen(function*() {
     const { counters, now, requests, rules, state } = runtime
-    const wasVote = Member.admission(rules, state.member) === "Vote"
+    const wasVote = Member.admission(rules, state.member, now()) === "Vote"
     if (wasVote) {
       yield* vote(runtime)
     }
-    const isAccepted = Member.admission(rules, state.member) === "Accept"
+    const isAccepted = Member.admission(rules, state.member, now()) === "Accept"
     const before = counters.rejected
     requests.serve({ isAccepted, state: state.member.protocol.state }, now, now() + sliceMillis)
     counters.votes += wasVote ? isAccepted ? 1 : counters.rejected - before : 0
@@ -181,12 +226,12 @@ const followPhase = (runtime: Runtime): Effect.Effect<void, Failure> => {
 /** The event loop of a member. */
 const loop = (runtime: Runtime, outputs: ReadonlyArray<Member.Output>): Effect.Effect<never, Failure> =>
   Effect.gen(function*() {
-    const { requests, rules, state } = runtime
+    const { now, requests, rules, state } = runtime
     yield* performAll(runtime, outputs)
     while (!state.isOver) {
       requests.gather()
       yield* flush(runtime)
-      yield* requests.isReady(Member.admission(rules, state.member) === "Accept")
+      yield* requests.isReady(Member.admission(rules, state.member, now()) === "Accept")
         ? serveFresh(runtime)
         : takeAll(runtime)
       yield* followPhase(runtime)
@@ -225,17 +270,25 @@ const end = (runtime: Runtime, ended: Deferred.Deferred<never, Failure>) => (cau
 export const make = <R>(config: BinaryStarConfig, handler: Handler<R>) =>
   Effect.gen(function*() {
     const startedAt = (yield* monotonicReader)()
-    const rules = rulesOf(config, randomBytes(6).toString("hex"))
+    const witness = yield* witnessOf(config)
+    const rules = rulesOf(config, randomBytes(6).toString("hex"), witness)
     const { member, outputs } = Member.start(rules, startedAt)
     const message = outputs.find((output) => output._tag === "Log")?.message ?? "Start"
     const to = member.protocol.state
-    const runtime = yield* makeRuntime(config, handler, rules, {
-      from: undefined,
-      to,
-      cause: "Start",
-      message,
-      at: startedAt
-    }, member)
+    const runtime = yield* makeRuntime(
+      config,
+      handler,
+      rules,
+      {
+        from: undefined,
+        to,
+        cause: "Start",
+        message,
+        at: startedAt
+      },
+      member,
+      witness
+    )
     const ended = yield* Deferred.make<never, Failure>()
     const stopped = yield* Deferred.make<void>()
     const run: Effect.Effect<never, Failure> = Effect.all([

@@ -1,7 +1,7 @@
 /** Votes and promotions: when a member that is not active may become active. */
 import * as StateMachine from "../protocol/StateMachine.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
-import type { CommandReason, Draft, Input, Member, Promotion, Rules, TakeoverBlock } from "./data.ts"
+import type { Command, CommandReason, Draft, Input, Member, Promotion, Rules, TakeoverBlock } from "./data.ts"
 import * as FailoverLimit from "./failoverLimit.ts"
 import { become } from "./transition.ts"
 
@@ -30,7 +30,7 @@ const silenceIsUnproven = (rules: Rules, { briefStallAt, lastHeartbeatAt, protoc
   (StateMachine.isBriefStall(rules, lastHeartbeatAt, at) || at - briefStallAt < inMillis(rules, timing.unproven))
 
 /** Explanation of a takeover: the silence of the peer, or the crash evidence. */
-const silenceOf = ({ peer, peerDownReason, protocol }: Member, at: number): string => {
+export const silenceOf = ({ peer, peerDownReason, protocol }: Member, at: number): string => {
   if (!Number.isFinite(protocol.peerDeadline) && peerDownReason !== undefined) {
     return peerDownReason
   }
@@ -116,7 +116,7 @@ const formatMillis = (millis: number): string => {
   return `${millis / size} ${unit}`
 }
 
-const logBlock = (draft: Draft, block: TakeoverBlock, at: number): void => {
+export const logBlock = (draft: Draft, block: TakeoverBlock, at: number): void => {
   draft.outputs.push(
     block._tag === "Paused"
       ? {
@@ -134,6 +134,12 @@ const logBlock = (draft: Draft, block: TakeoverBlock, at: number): void => {
         }: votes are rejected for ${Math.ceil((block.until - at) / 1000)} s more; bstar promote overrides`
       }
   )
+}
+
+/** Counts a failover, from the peer's last heartbeat. */
+export const recordFailover = (draft: Draft, at: number, receivedAt: number): void => {
+  draft.member = { ...draft.member, failovers: FailoverLimit.record(draft.rules, draft.member.failovers, at) }
+  draft.outputs.push({ _tag: "FailedOver", silentMillis: at - receivedAt })
 }
 
 const elect = (draft: Draft, voter: string, at: number, hasSubscriber: boolean): void => {
@@ -155,8 +161,7 @@ const elect = (draft: Draft, voter: string, at: number, hasSubscriber: boolean):
   become(draft, outcome, "ClientRequest", { explanation: `${silenceOf(member, at)}; vote by ${voter}` })
   // After a final heartbeat the takeover was planned, and is not a failover.
   if (isTakeover && peer?.state === "ACTIVE" && protocol.state !== "PRIMARY") {
-    draft.member = { ...draft.member, failovers: FailoverLimit.record(rules, member.failovers, at) }
-    draft.outputs.push({ _tag: "FailedOver", silentMillis: at - peer.receivedAt })
+    recordFailover(draft, at, peer.receivedAt)
   }
 }
 
@@ -166,11 +171,11 @@ export const onPromote = (draft: Draft, id: number, reason: string): void => {
     draft.outputs.push({ _tag: "Complete", id, rejection: "Interrupted", since: draft.now })
     return
   }
-  draft.member = { ...draft.member, promotion: { id, reason, waiting: undefined } }
+  draft.member = { ...draft.member, promotion: { id, reason, since: draft.now, waiting: undefined } }
   readLink(draft)
 }
 
-const completePromotion = (draft: Draft, { id }: Promotion, rejection: CommandReason | undefined): void => {
+export const completePromotion = (draft: Draft, { id }: Command, rejection: CommandReason | undefined): void => {
   draft.member = { ...draft.member, promotion: undefined }
   draft.outputs.push({ _tag: "Complete", id, rejection, since: draft.now })
 }

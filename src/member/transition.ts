@@ -1,30 +1,52 @@
 /** Applies outcomes of the state machine: the only place where a member's state changes. */
 import type { Heartbeat } from "../protocol/Heartbeat.ts"
+import * as Rights from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import * as Term from "../protocol/Term.ts"
-import type { Draft, Output, Rules, Transition } from "./data.ts"
+import type { Draft, Member, Output, Rules, Transition } from "./data.ts"
 import * as Dialogue from "./Dialogue.ts"
+import { questionOf } from "./question.ts"
 
 /** Details of a transition besides its message. */
 export type Details = Pick<Transition, "explanation" | "reason">
 
 /** What is sent beside the digit. The time counts from now, which is before it is sent. */
-const heartbeatOf = (draft: Draft, state: StateMachine.PeerState, handsOver: boolean): Heartbeat => {
-  const { member, now, rules: { life } } = draft
-  const dialogue = Dialogue.send(member.dialogue, now)
+export const heartbeatOf = (
+  draft: Draft,
+  state: StateMachine.PeerState,
+  { handsOver = false, promises = false } = {}
+): Heartbeat => {
+  const { member, now, rules } = draft
+  const question = promises || handsOver ? undefined : questionOf(rules, member, now)
+  const dialogue = Dialogue.send(member.dialogue, question, now)
   draft.member = { ...member, dialogue }
   return {
-    life,
+    life: rules.life,
     sequence: dialogue.sequence,
     state,
     received: dialogue.received,
-    term: member.term,
-    isRecorded: false,
-    question: undefined,
-    promises: false,
+    term: knownTerm(member),
+    isRecorded: member.rights !== undefined && Rights.isRecorded(member.rights),
+    question,
+    promises,
     handsOver,
     activeMillis: member.activeSince === undefined ? undefined : Math.round(now - member.activeSince),
-    witness: undefined
+    witness: member.witness.fingerprint
+  }
+}
+
+/** The largest term that a member knows. */
+const knownTerm = ({ rights, term }: Member): Term.Term | undefined => rights === undefined ? term : rights.term
+
+/** The term of a member that is active; none where the witness has yet to record one. */
+export const termOf = (member: Member): Term.Term | undefined =>
+  member.protocol.state === "ACTIVE" ? knownTerm(member) : undefined
+
+/** The guard starts: this member ceases to be active of its own will, or its state port is bound again (R2, R9). */
+export const startGuard = (draft: Draft): void => {
+  const { member, now, rules } = draft
+  if (member.rights !== undefined && rules.rights !== undefined) {
+    draft.member = { ...member, rights: Rights.cease(rules.rights, member.rights, member.dialogue.sequence, now) }
   }
 }
 
@@ -33,7 +55,7 @@ export const publishing = (
   draft: Draft,
   state: StateMachine.PeerState,
   { handsOver = false, isFinal = false, isHeartbeat = false } = {}
-): Output => ({ _tag: "Publish", state, heartbeat: heartbeatOf(draft, state, handsOver), isFinal, isHeartbeat })
+): Output => ({ _tag: "Publish", state, heartbeat: heartbeatOf(draft, state, { handsOver }), isFinal, isHeartbeat })
 
 const publication = (draft: Draft, { next, publish }: StateMachine.Outcome): ReadonlyArray<Output> => {
   // A state without heartbeats also closes the port, so that the peer detects it.
@@ -45,6 +67,18 @@ const publication = (draft: Draft, { next, publish }: StateMachine.Outcome): Rea
 export const accepts = ({ policy, role }: Rules, state: StateMachine.State): boolean =>
   policy[role][state]?.ClientRequest._tag === "Stay"
 
+/** The term that a transition begins or ends. The rights of a member with a witness precede its state. */
+const termOfTransition = (
+  { rights, term }: Member,
+  from: StateMachine.State,
+  to: StateMachine.State
+): Pick<Transition, "term"> => {
+  if (to === "ACTIVE" && from !== to) {
+    return { term: rights === undefined ? Term.next(term) : rights.term }
+  }
+  return from === "ACTIVE" ? { term: rights === undefined ? term : rights.term } : {}
+}
+
 /** The transition of an outcome, for watchers and logs. */
 export const describe = (
   draft: Draft,
@@ -54,14 +88,13 @@ export const describe = (
 ) => {
   const from = draft.member.protocol.state
   const to = outcome.next.state
-  const { term } = draft.member
   return {
     from,
     to,
     cause,
     message: outcome.message ?? cause,
     ...details,
-    ...(to === "ACTIVE" && from !== to ? { term: Term.next(term) } : from === "ACTIVE" ? { term } : {}),
+    ...termOfTransition(draft.member, from, to),
     at: draft.now
   } satisfies Transition
 }
@@ -95,9 +128,16 @@ const change = (
   draft.member = {
     ...draft.member,
     protocol: outcome.next,
-    ...(isActivated ? { term: transition.term, activeSince: draft.now } : to === "ACTIVE" ? {} : { activeSince: undefined }),
+    ...(isActivated
+      ? { term: transition.term, activeSince: draft.now }
+      : to === "ACTIVE"
+      ? {}
+      : { activeSince: undefined }),
     // A term that begins while the previous one is ending has to end as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
+  }
+  if (from === "HANDING_OVER" && from !== to) {
+    startGuard(draft)
   }
   // Published first: a server that is seen to be active has notified its peer, which would otherwise not take over from it.
   draft.outputs.push(...(isActivated ? publication(draft, outcome) : []), ...announce(outcome, transition))

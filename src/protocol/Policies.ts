@@ -296,12 +296,79 @@ export const hardened: Policy = {
   }
 }
 
+const gained = (message: string): Cell => ({ _tag: "Become", state: "ACTIVE", message, rule: "R1" })
+const lapsed: Cell = {
+  _tag: "Become",
+  state: "REJOINING",
+  message: "no right to serve is left, neither the witness nor the peer answers, rejoining",
+  rule: "R1"
+}
+const superseded: Cell = {
+  _tag: "Become",
+  state: "REJOINING",
+  message: "a later term has begun, rejoining",
+  rule: "R7"
+}
+
+/** A member that is not active. Requests make it ask for the right to serve; whether it is given decides `Rights.ts`. */
+const inactive = (role: Extract<State, PeerState>, ready: string): Row => ({
+  PeerPrimary: stay,
+  PeerBackup: stay,
+  PeerActive: { ...become("PASSIVE", "the peer is active, ready as passive"), rule: "R4" },
+  PeerPassive: stay,
+  ClientRequest: reject,
+  PeerDown: { ...expire, rule: "R6" },
+  ...noteLink,
+  BrieflyStalled: stay,
+  Stalled: stay,
+  Stopping: stop(role),
+  HandOver: stay,
+  Promote: reject,
+  RightGained: gained(ready),
+  RightLapsed: stay,
+  Superseded: stay
+})
+
+const witnessedRole = (role: Extract<State, PeerState>) => {
+  const standby = inactive(role, "failover successful, ready as active")
+  return {
+    [role]: inactive(role, "ready as active"),
+    PASSIVE: { ...standby, PeerActive: stay },
+    REJOINING: standby,
+    ACTIVE: {
+      ...standby,
+      PeerActive: stay,
+      ClientRequest: stay,
+      HandOver: handOver(role),
+      Promote: stay,
+      RightGained: stay,
+      RightLapsed: lapsed,
+      Superseded: superseded
+    },
+    HANDING_OVER: {
+      ...standby,
+      ...handingOver(role),
+      Stalled: stay,
+      RightGained: stay
+    }
+  }
+}
+
+/**
+ * The rules of a pair with a witness: a member serves only while the witness, the peer or the peer's host has given it the right;
+ * see `Rights.ts`. Never two servers accept requests, whatever is cut or delayed, as long as each has its own state port and the
+ * clocks run.
+ *
+ * @category constants
+ */
+export const witnessed: Policy = { primary: witnessedRole("PRIMARY"), backup: witnessedRole("BACKUP") }
+
 /**
  * Every policy by its name.
  *
  * @category constants
  */
-export const policies = { classic, hardened } as const satisfies { readonly [name: string]: Policy }
+export const policies = { classic, hardened, witnessed } as const satisfies { readonly [name: string]: Policy }
 
 /**
  * Name of a policy in a configuration.

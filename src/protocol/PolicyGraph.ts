@@ -82,15 +82,26 @@ const transitionOf = (
   const now = peer === "alive" ? peerDeadline : peerDeadline + 1
   const before: StateMachine.ProtocolState = { ...probed, state, hasReceived: peer !== "unknown" }
   const { message, next, publish, verdict } = StateMachine.step(rules, before, eventOf(event, now, peer))
-  const rule = policy[role][state]?.[event].rule
+  const rule = policy[role][state]?.[event]?.rule
   return { role, state, event, peer, verdict: verdict._tag, next: next.state, publish, rule, message }
 }
+
+const allTags = [...StateMachine.eventTags, ...StateMachine.rightEventTags]
+
+/** The events that a policy knows in a state. */
+const eventsOf = (
+  { policy, role }: StateMachine.Rules,
+  state: StateMachine.State
+): ReadonlyArray<StateMachine.Event["_tag"]> => [
+  ...StateMachine.eventTags,
+  ...StateMachine.rightEventTags.filter((event) => policy[role][state]?.[event] !== undefined)
+]
 
 /** The states that a member can reach, in the order of `StateMachine.states`. */
 const reachable = (rules: StateMachine.Rules): ReadonlyArray<StateMachine.State> => {
   const found = new Set([StateMachine.start(rules, 0).next.state])
   for (const state of found) {
-    for (const event of StateMachine.eventTags) {
+    for (const event of eventsOf(rules, state)) {
       found.add(transitionOf(rules, state, event, "expired").next)
     }
   }
@@ -110,7 +121,7 @@ export const transitions = (
   roles.flatMap((role) => {
     const rules = { role, policy, peerTimeoutMillis, handshakeMillis: 4 * peerTimeoutMillis, lone }
     return reachable(rules).flatMap((state) =>
-      StateMachine.eventTags.flatMap((event) => {
+      eventsOf(rules, state).flatMap((event) => {
         const of = (peer: Peer) => transitionOf(rules, state, event, peer)
         const expired = of("expired")
         const special = [of("unknown"), of("absent")].filter((other) => keyOf(other, "peer") !== keyOf(expired, "peer"))
@@ -168,7 +179,7 @@ export const edges = (policy: StateMachine.Policy): ReadonlyArray<Edge> => {
   return StateMachine.states.flatMap((from) =>
     StateMachine.states.flatMap((to) => {
       const causes = new Set(moves.filter(({ next, state }) => state === from && next === to).map(({ event }) => event))
-      const events = StateMachine.eventTags.filter((event) => causes.has(event))
+      const events = allTags.filter((event) => causes.has(event))
       return events.length === 0 ? [] : [{ from, to, events }]
     })
   )

@@ -115,6 +115,8 @@ export interface CrashEvidence {
  * - `Stopping`: the server is to stop, and its accepted requests are complete.
  * - `HandOver`: an operator's command to make the peer active. The accepted requests are complete.
  * - `Promote`: an operator's command to make this server active. Counts as a vote.
+ * - `RightGained`, `RightLapsed`: a member of a pair with a witness has gained the right to serve, or has none left.
+ * - `Superseded`: an active member has learned of a larger term.
  *
  * @category models
  */
@@ -133,13 +135,21 @@ export type Event =
   | { readonly _tag: "Stopping"; readonly now: number }
   | { readonly _tag: "HandOver"; readonly now: number }
   | { readonly _tag: "Promote"; readonly now: number }
+  | { readonly _tag: RightEvent; readonly now: number }
 
 /**
- * Tags of all events, in the order of the documentation.
+ * Events that only members of a pair with a witness have.
+ *
+ * @category models
+ */
+export type RightEvent = "RightGained" | "RightLapsed" | "Superseded"
+
+/**
+ * Tags of the events of every member, in the order of the documentation.
  *
  * @category constants
  */
-export const eventTags: ReadonlyArray<Event["_tag"]> = [
+export const eventTags: ReadonlyArray<Exclude<Event["_tag"], RightEvent>> = [
   "PeerPrimary",
   "PeerBackup",
   "PeerActive",
@@ -155,6 +165,13 @@ export const eventTags: ReadonlyArray<Event["_tag"]> = [
   "HandOver",
   "Promote"
 ]
+
+/**
+ * Tags of the events that only members of a pair with a witness have.
+ *
+ * @category constants
+ */
+export const rightEventTags: ReadonlyArray<RightEvent> = ["RightGained", "RightLapsed", "Superseded"]
 
 /**
  * Event of a heartbeat, by the state that it reports.
@@ -255,11 +272,27 @@ export interface Outcome {
  *   never received any rejects requests, unless it may serve alone and no subscriber is connected.
  *
  * `H6`, fresh evidence first, is in no table: for every policy, the caller of {@link step} passes all that the peer has sent
- * before it passes a request.
+ * before it passes a request. The rules `R1` to `R9` of `witnessed` are listed in `Rights.ts`.
  *
  * @category models
  */
-export type Rule = "H1" | "H2" | "H3" | "H4" | "H5" | "H7" | "H8" | "H9" | "H10" | "H11" | "H12"
+export type Rule =
+  | "H1"
+  | "H2"
+  | "H3"
+  | "H4"
+  | "H5"
+  | "H7"
+  | "H8"
+  | "H9"
+  | "H10"
+  | "H11"
+  | "H12"
+  | "R1"
+  | "R4"
+  | "R6"
+  | "R7"
+  | "R9"
 
 /**
  * Entry of a policy: the effect of an event in a state. `rule` is the rule of `hardened` that the cell implements, if it
@@ -317,11 +350,13 @@ export type Cell =
   )
 
 /**
- * Cells of one state, by event.
+ * Cells of one state, by event. An event without a cell is rejected.
  *
  * @category models
  */
-export type Row = { readonly [E in Event["_tag"]]: Cell }
+export type Row =
+  & { readonly [E in Exclude<Event["_tag"], RightEvent>]: Cell }
+  & { readonly [E in RightEvent]?: Cell }
 
 /**
  * A policy is data: for each role a table of cells by state and event. In a state without a row every event is rejected.

@@ -31,6 +31,10 @@ export interface Timing {
   readonly linkReset: number
   /** Maximum time of a probe of the peer's state port after a stall. */
   readonly probe: number
+  /** How long a right to serve lasts, from before the question (R1). */
+  readonly right: number
+  /** How long a challenger waits (R2, R3). */
+  readonly guard: number
   /** A heartbeat of the peer that has not arrived after this long is counted as missed, for people. */
   readonly missed: number
 }
@@ -52,6 +56,8 @@ export const timing: Timing = {
   handOver: 4,
   linkReset: 0.5,
   probe: 0.25,
+  right: 1.5,
+  guard: 2,
   missed: 1.5
 }
 
@@ -61,6 +67,9 @@ export const timing: Timing = {
  * @category constants
  */
 export const handshakeRoundTrips = 3
+
+/** By how much the rate of a clock may differ from true time. */
+const clockRate = 1 / 7
 
 /**
  * Inequalities of the timing, each with its reason.
@@ -127,6 +136,22 @@ export const inequalities: ReadonlyArray<{
   {
     sentence: "a stall leaves time for a probe before the peer could be active",
     isKept: ({ peerTimeout, probe, stall }) => probe > 0 && stall + probe < peerTimeout
+  },
+  {
+    sentence: "a right ends before the guard of who gave it, even if the clocks of both differ in rate by a seventh",
+    isKept: ({ guard, right }) => right * (1 + clockRate) <= guard * (1 - clockRate) + Number.EPSILON
+  },
+  {
+    sentence: "a challenger waits no longer than for a peer that is silent",
+    isKept: ({ guard, peerTimeout }) => guard <= peerTimeout
+  },
+  {
+    sentence: "a right that is renewed with each heartbeat survives an answer that takes almost half a heartbeat",
+    isKept: ({ messageDelay, right }) => right >= 1 + messageDelay
+  },
+  {
+    sentence: "a member without a right has stopped before a stall would be detected",
+    isKept: ({ right, stall }) => right <= stall
   },
   {
     sentence: "a heartbeat counts as missed once it is later than the maximum delay, and before the peer is lost",

@@ -74,6 +74,11 @@ export interface Options extends BinaryStarConfig.Options {
    * no reply. With `drop` no client receives a reply, and clients of this library repeat the request. Defaults to `answer`.
    */
   readonly whenBusy?: "answer" | "drop" | undefined
+  /**
+   * Whether each request to a worker begins with a frame of its own: the fencing token in decimal digits, empty while there is none.
+   * The reply has no such frame. Defaults to `false`.
+   */
+  readonly termFrame?: boolean | undefined
 }
 
 /**
@@ -84,8 +89,9 @@ export interface Options extends BinaryStarConfig.Options {
 export const defaults = {
   concurrency: Settings.member.concurrency.commandDefaults.proxy,
   timeout: Settings.member.timeout.commandDefaults.proxy,
-  whenBusy: Settings.proxy.whenBusy.default
-} as const satisfies Pick<Options, "concurrency" | "timeout" | "whenBusy">
+  whenBusy: Settings.proxy.whenBusy.default,
+  termFrame: Settings.proxy.termFrame.default
+} as const satisfies Pick<Options, "concurrency" | "timeout" | "whenBusy" | "termFrame">
 
 /**
  * Makes the handler of a proxy. `timeout` is the limit for a request in all, and is enforced by the member that runs the
@@ -95,7 +101,7 @@ export const defaults = {
  */
 export const make = (
   timeout: Duration.Duration,
-  whenBusy: "answer" | "drop" = defaults.whenBusy
+  { termFrame = defaults.termFrame, whenBusy = defaults.whenBusy }: Pick<Options, "whenBusy" | "termFrame"> = {}
 ): Effect.Effect<
   { readonly handler: Handler } & Pick<Proxy["Type"], "counters" | "load"> & {
     /** Waits for the connection to the workers to end, and fails with the error that ended it. */
@@ -112,6 +118,7 @@ export const make = (
       backend,
       timeoutMillis: Duration.toMillis(timeout),
       whenBusy,
+      termFrame,
       now: yield* monotonicReader,
       logWarning: (message) => fork(Effect.logWarning(message))
     })
@@ -145,7 +152,7 @@ export const layer = (
       timeout: options.timeout ?? defaults.timeout
     }
     const { timeout } = yield* BinaryStarConfig.make(settings)
-    const proxy = yield* make(timeout, options.whenBusy)
+    const proxy = yield* make(timeout, options)
     // Made after the proxy, so that the member ends before it.
     const member = yield* BinaryStar.make(settings, proxy.handler)
     // Without workers the peer takes over, which may have them still.

@@ -1,12 +1,14 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as LogOnce from "../internal/LogOnce.ts"
 import type { Handler } from "../member/Handler.ts"
 import { DeferredReply, RequestFailure } from "../member/Handler.ts"
 import type { Backend } from "../ports/Backend.ts"
 import type { SocketError } from "../ports/SocketError.ts"
-import type * as Frames from "../wire/Frames.ts"
+import * as Term from "../protocol/Term.ts"
+import * as Frames from "../wire/Frames.ts"
 import type { Request } from "./requestTable.ts"
 import { makePrefix, RequestTable } from "./requestTable.ts"
 
@@ -31,9 +33,17 @@ export interface Options {
   readonly backend: Backend["Type"]
   readonly timeoutMillis: number
   readonly whenBusy: "answer" | "drop"
+  /** Whether requests to workers begin with a frame that carries the term. */
+  readonly termFrame: boolean
   readonly now: () => number
   readonly logWarning: (message: string) => void
 }
+
+const frameOf = (term: Option.Option<Term.Term>): Uint8Array =>
+  Option.match(term, {
+    onNone: () => Frames.delimiter,
+    onSome: (term) => Frames.make(String(Term.toToken(term)))[0]!
+  })
 
 /** Moves requests and replies between a member and the workers. */
 export class ProxySession {
@@ -51,9 +61,10 @@ export class ProxySession {
     this.table = new RequestTable(makePrefix(), this.#queueMillis)
   }
 
-  readonly handler: Handler = ({ body }) =>
+  readonly handler: Handler = ({ body, term }) =>
     new DeferredReply((waiter) => {
-      const request = this.table.add(body, waiter, this.#options.now())
+      const forWorker = this.#options.termFrame ? [frameOf(term), ...body] : body
+      const request = this.table.add(forWorker, waiter, this.#options.now())
       this.#isQueued.unsafeOpen()
       return () => this.#cancel(request)
     })

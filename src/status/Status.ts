@@ -16,6 +16,7 @@ import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Histogram, Report, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
+import * as Term from "../protocol/Term.ts"
 import type * as Rejected from "../security/RejectedConnections.ts"
 import { describe, Description } from "../settings/Description.ts"
 
@@ -35,7 +36,9 @@ const Millis = Schema.Finite
 const State = Schema.Literal(...StateMachine.states).annotations({ identifier: "State" })
 const Role = Schema.Literal("primary", "backup").annotations({ identifier: "Role" })
 const PeerState = Schema.Literal(...StateMachine.peerStates).annotations({ identifier: "PeerState" })
-const Cause = Schema.Literal(...StateMachine.eventTags, "Start", "End").annotations({ identifier: "Cause" })
+const Cause = Schema.Literal(...StateMachine.eventTags, ...StateMachine.rightEventTags, "Start", "End").annotations({
+  identifier: "Cause"
+})
 
 /** The cause of a transition. */
 const why = {
@@ -188,6 +191,8 @@ export const HistoryEntry = Schema.Struct({
   /** `null`: the server has started. */
   from: Schema.NullOr(State),
   to: State,
+  /** The fencing token of the term that begins or ends, if it has one. */
+  term: Schema.NullOr(Count),
   ...why
 }).annotations({ identifier: "HistoryEntry" })
 
@@ -283,12 +288,13 @@ export const wallClock = (now: number): Effect.Effect<(at: number) => string> =>
  * @category constructors
  */
 export const entryOf = (
-  { at, cause, explanation, from, message, reason, to }: Transition,
+  { at, cause, explanation, from, message, reason, term, to }: Transition,
   time: (at: number) => string
 ): HistoryEntry => ({
   at: time(at),
   from: from ?? null,
   to,
+  term: term === undefined ? null : Term.toToken(term),
   cause,
   message,
   explanation: explanation ?? null,

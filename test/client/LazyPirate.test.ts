@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -408,6 +409,9 @@ describe("a client over ZeroMQ", () => {
     }))
 
   it("Handler.echo replies with the body of the request", () => {
-    assert.deepStrictEqual(Handler.echo({ client: "", state: "ACTIVE", body: Frames.make("x") }), Frames.make("x"))
+    assert.deepStrictEqual(
+      Handler.echo({ client: "", state: "ACTIVE", term: Option.none(), body: Frames.make("x") }),
+      Frames.make("x")
+    )
   })
 })

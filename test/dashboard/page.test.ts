@@ -28,7 +28,7 @@ const withPage = <A, E>(
   })
 
 const at = "2026-01-31T12:59:50.000Z"
-const entry = { cause: "PeerBackup", message: "moved", explanation: null, reason: null } as const
+const entry = { cause: "PeerBackup", message: "moved", explanation: null, reason: null, term: null } as const
 const often = Schedule.spaced("10 millis")
 
 describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {

@@ -12,6 +12,7 @@ const transition = {
   cause: "HandOver",
   message: "handing over",
   explanation: null,
+  term: null,
   reason: "ticket 7"
 } as const
 

@@ -42,6 +42,7 @@ const makeEvents = Effect.gen(function*() {
         cause: "ClientRequest",
         message,
         explanation: null,
+        term: 1,
         reason: null
       }),
       settle

@@ -155,7 +155,7 @@ export class Rig {
 
   checkAdmission(): void {
     const { phase, protocol, wait } = this.member
-    if (Core.admission(this.rules, this.member) === "Accept") {
+    if (Core.admission(this.rules, this.member, this.now) === "Accept") {
       assert.isUndefined(wait)
       assert.notInclude(["EndingTerm", "Stopped"], phase._tag)
       assert.isTrue(this.isTermRunning || (this.rules.policy === Policies.classic && protocol.state === "PRIMARY"))

@@ -16,5 +16,6 @@ export const makeRules = (part: Partial<Rules> = {}): Rules => ({
   peerEndpoint: "tcp://peer:5003",
   stateEndpoint: "tcp://*:5004",
   life: "a life",
+  fencing: "optional",
   ...part
 })

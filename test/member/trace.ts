@@ -36,7 +36,7 @@ export const printMember = (rules: Rules, member: Member, now: number): string =
   return [
     `= ${state}`,
     printPhase(member, now),
-    admission(rules, member),
+    admission(rules, member, now),
     `peer deadline ${Number.isFinite(peerDeadline) ? relative(peerDeadline, now) : "over: it is down"}`,
     ...(Number.isFinite(connectionDeadline) ? [`connection deadline ${relative(connectionDeadline, now)}`] : []),
     ...(link === "Down" ? [] : [`link ${link}`]),

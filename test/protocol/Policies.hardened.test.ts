@@ -204,7 +204,7 @@ describe("hardened", () => {
       assert.strictEqual(outcome.verdict._tag.toLowerCase(), verdict)
       assert.strictEqual(outcome.next.state, next)
       assert.strictEqual(outcome.publish ?? "-", publish)
-      const cell = Policies.hardened[role][state]![event]
+      const cell = Policies.hardened[role][state]![event]!
       const chosen = cell._tag === "ByReceived" ? (hasReceived ? cell.received : cell.unreceived) : cell
       assert.strictEqual(chosen.rule ?? cell.rule ?? "-", rule)
       const expiries: Record<string, number> = {

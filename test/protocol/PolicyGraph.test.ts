@@ -33,7 +33,8 @@ for (const [name, policy] of Object.entries(Policies.policies)) {
       assert.strictEqual(new Set(keys).size, keys.length)
       const pairs = new Set(all.map(({ role, state }) => `${role} ${state}`))
       const common = all.filter(({ peer }) => peer === "alive" || peer === "expired")
-      assert.strictEqual(common.length, pairs.size * StateMachine.eventTags.length * 2)
+      const events = [...StateMachine.eventTags, ...(name === "witnessed" ? StateMachine.rightEventTags : [])]
+      assert.strictEqual(common.length, pairs.size * events.length * 2)
     })
 
     it("condense: exactly one row has each transition", () => {
@@ -50,8 +51,8 @@ for (const [name, policy] of Object.entries(Policies.policies)) {
     it("edges: are the changes of state that the cells of the policy can make", () => {
       const expected = [policy.primary, policy.backup].flatMap((table) =>
         Object.entries<StateMachine.Row>(table).flatMap(([from, row]) =>
-          StateMachine.eventTags.flatMap((event) =>
-            targetsOf(row[event]).filter((to) => to !== from).map((to) => textOf(from, event, to))
+          [...StateMachine.eventTags, ...StateMachine.rightEventTags].flatMap((event) =>
+            targetsOf(row[event] ?? { _tag: "Reject" }).filter((to) => to !== from).map((to) => textOf(from, event, to))
           )
         )
       )

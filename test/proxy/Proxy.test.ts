@@ -23,7 +23,7 @@ import * as Frames from "../../src/wire/Frames.ts"
 import { foreignPeer, settle } from "../support/nodes.ts"
 import { listen, message, open, texts } from "../support/sockets.ts"
 
-type Options = Pick<Proxy.Options, "concurrency" | "drain" | "policy" | "timeout" | "whenBusy">
+type Options = Pick<Proxy.Options, "concurrency" | "drain" | "policy" | "termFrame" | "timeout" | "whenBusy">
 
 /** A proxy in memory that can be stopped, its ports, and its log lines. */
 const makeProxy = (
@@ -122,6 +122,23 @@ describe("a proxy", () => {
       const client = yield* connect
       yield* client.send([Frames.delimiter])
       assert.deepStrictEqual(texts((yield* worker.work.take).slice(1)), ["", ""])
+    }))
+
+  it.scoped("with termFrame, workers receive the fencing token before the body; the reply has none", () =>
+    Effect.gen(function*() {
+      const links = yield* PeerLink.makeMemory
+      const { backend, connect } = yield* makeProxy({ termFrame: true }, "primary", links.primary)
+      const worker = yield* join(backend)
+      const client = yield* connect
+      yield* ask(client, "not active yet, as classic permits")
+      const early = yield* worker.work.take
+      assert.deepStrictEqual(bodyOf(early), ["", "not active yet, as classic permits"])
+      yield* reply(worker, early, "done")
+      assert.deepStrictEqual(texts(yield* client.replies.take), ["", "done"])
+      const backup = yield* foreignPeer(links.backup)
+      yield* backup.reports("2")
+      yield* ask(client, "work")
+      assert.deepStrictEqual(bodyOf(yield* worker.work.take), ["1", "work"])
     }))
 
   it.scoped("workers take turns, and each client receives its own reply, in any order", () =>

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import { RequestError } from "../../src/client/RequestError.ts"
@@ -24,7 +25,7 @@ const schemas = {
 const served = (handler: Handler.Handler) =>
   Layer.succeed(BinaryStarClient.BinaryStarClient, {
     request: (request) => {
-      const reply = handler({ body: Frames.make(request), client: "", state: "ACTIVE" })
+      const reply = handler({ body: Frames.make(request), client: "", state: "ACTIVE", term: Option.none() })
       assert(!(reply instanceof Handler.DeferredReply))
       return (Effect.isEffect(reply) ? reply : Effect.succeed(reply)).pipe(
         Effect.map(Frames.make),
@@ -84,7 +85,12 @@ describe.each([["JSON", Contract.json], ["MessagePack", MsgPack.msgPack]] as con
       FastCheck.assert(
         FastCheck.asyncProperty(FastCheck.array(FastCheck.uint8Array(), { maxLength: 3 }), async (body) => {
           const outcome = await Effect.runPromise(
-            Effect.either(handler({ body, client: "", state: "ACTIVE" }) as Effect.Effect<Frames.Input, unknown>)
+            Effect.either(
+              handler({ body, client: "", state: "ACTIVE", term: Option.none() }) as Effect.Effect<
+                Frames.Input,
+                unknown
+              >
+            )
           )
           assert.isTrue(Either.isLeft(outcome) && outcome.left instanceof RequestFailure)
         })

@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
 import { RequestError } from "../../src/client/RequestError.ts"
 import { DeferredReply } from "../../src/member/Handler.ts"
 import type { Call, Step } from "../../src/rpc/clientCalls.ts"
@@ -108,7 +109,7 @@ class Simulation {
 
   /** A request arrives at the server. */
   arrive(request: Request): void {
-    const reply = this.server.handle({ body: request.body, client: "client", state: "ACTIVE" })
+    const reply = this.server.handle({ body: request.body, client: "client", state: "ACTIVE", term: Option.none() })
     if (reply instanceof DeferredReply) {
       reply.start((exit) => {
         assert.isTrue(Exit.isSuccess(exit), String(exit))

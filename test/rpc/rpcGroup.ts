@@ -14,6 +14,8 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as BinaryStar from "../../src/member/BinaryStar.ts"
+import * as Term from "../../src/protocol/Term.ts"
 import * as BinaryStarRpc from "../../src/rpc/BinaryStarRpc.ts"
 
 export class User extends Schema.Class<User>("User")({ id: Schema.String, name: Schema.String }) {
@@ -58,6 +60,7 @@ export class Group extends RpcGroup.make(
   Rpc.make("Endless", { payload: { name: Schema.String }, success: Schema.Number, stream: true }),
   Rpc.make("Idle", { payload: { name: Schema.String }, success: Schema.String, stream: true }),
   Rpc.make("Mailbox", { payload: { count: Schema.Number }, success: Schema.Number, stream: true }),
+  Rpc.make("Term", { success: Schema.Number }),
   Rpc.make("Clients", { success: Schema.Number }),
   Rpc.make("nested.Double", { payload: { n: Schema.Number }, success: Schema.Number })
 ) {}
@@ -148,6 +151,7 @@ export const handlers = (seen: Seen) => {
       )
       return mailbox
     }),
+    Term: () => Effect.map(Effect.orDie(BinaryStar.term), Term.toToken),
     Clients: (_, { clientId }) => Effect.sync(() => clients.add(clientId).size),
     "nested.Double": ({ n }) => Effect.succeed(2 * n)
   }).pipe(

@@ -72,6 +72,12 @@ export const rpcSuite = (name: string, place: Effect.Effect<Place, never, Scope.
         return { ...server, ...yield* connect(), connect }
       })
 
+      itLive("a handler has the term of its server, the fencing token", () =>
+        Effect.gen(function*() {
+          const { call } = yield* connected
+          assert.strictEqual(yield* call.Term(), 1)
+        }))
+
       itLive("values, class instances and failures arrive unchanged", () =>
         Effect.gen(function*() {
           const { call, seen } = yield* connected

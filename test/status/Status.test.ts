@@ -226,6 +226,7 @@ describe("the status server", () => {
         "null Start BACKUP"
       ])
       assert.include(history[0]!.explanation, "vote")
+      assert.deepStrictEqual(history.map(({ term }) => term), [1, ...history.slice(1).map(() => null)])
       assert.deepStrictEqual(yield* get(`${backup.url}/history?limit=1`), history.slice(0, 1))
     }), 30_000)
 

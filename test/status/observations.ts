@@ -58,6 +58,7 @@ export const statusOf = (role: StateMachine.Role): NodeStatus => ({
     heartbeatMillis: 1000,
     vote: "clients",
     lone: "wait",
+    fencing: "optional",
     crashDetection: true,
     concurrency: 16,
     timeoutMillis: 30_000,

@@ -191,7 +191,7 @@ const isFree = async (port: number): Promise<boolean> => {
 }
 
 /** Free ports of this machine. No two calls in this process return the same one. */
-const freePorts = async (count: number): Promise<Array<number>> => {
+export const freePorts = async (count: number): Promise<Array<number>> => {
   const ports: Array<number> = []
   while (ports.length < count) {
     const port = randomInt(firstPort, firstPort + rangeSize)

@@ -29,7 +29,8 @@ const makeBackup = (
     return { backup, primary }
   })
 
-const variables = "$BSTAR_NODE_HOOK $BSTAR_NODE_ROLE $BSTAR_NODE_PREVIOUS $BSTAR_NODE_STATE $BSTAR_NODE_CAUSE"
+const variables = "$BSTAR_NODE_HOOK $BSTAR_NODE_ROLE $BSTAR_NODE_PREVIOUS $BSTAR_NODE_STATE $BSTAR_NODE_CAUSE" +
+  "${BSTAR_NODE_TERM:+ term $BSTAR_NODE_TERM}"
 
 /** A hook that writes its environment and its input to a file. */
 const recording = (file: string) => `echo "${variables}" >> ${file}; cat >> ${file}; echo >> ${file}`
@@ -89,7 +90,8 @@ describe("hooks as commands", () => {
         from: "BACKUP",
         to: "PASSIVE",
         cause: "PeerActive",
-        reason: "connected to primary (active), ready as passive"
+        reason: "connected to primary (active), ready as passive",
+        term: null
       })
       assert.isBelow(Math.abs(Date.now() - Date.parse(at)), 60_000)
 
@@ -100,8 +102,8 @@ describe("hooks as commands", () => {
       const all = yield* recorded
       assert.deepStrictEqual(all.filter((line) => line.startsWith("on-")), [
         "on-passive backup BACKUP PASSIVE PeerActive",
-        "on-active backup PASSIVE ACTIVE PeerBackup",
-        "on-stop backup ACTIVE BACKUP Stopping"
+        "on-active backup PASSIVE ACTIVE PeerBackup term 1",
+        "on-stop backup ACTIVE BACKUP Stopping term 1"
       ])
       assert.deepStrictEqual(
         backup.lines.filter((line) => /stopped cleanly|interrupted/.test(line)),

@@ -148,7 +148,8 @@ describe("bstar run", () => {
     Effect.gen(function*() {
       const { file } = yield* makeLog
       const at = yield* freeEndpoints
-      const script = `echo $BSTAR_NODE_ROLE >> ${file}; while ! test -e ${file}.go; do sleep 0.02; done; ` +
+      const script =
+        `echo $BSTAR_NODE_ROLE $BSTAR_NODE_TERM >> ${file}; while ! test -e ${file}.go; do sleep 0.02; done; ` +
         "test $BSTAR_NODE_ROLE = backup"
       const backup = yield* startRun("backup", at, heartbeat, [], ["sh", "-c", script])
       const primary = yield* startRun("primary", at, heartbeat, [], ["sh", "-c", script])
@@ -156,7 +157,7 @@ describe("bstar run", () => {
       fs.writeFileSync(`${file}.go`, "")
       assert.strictEqual((yield* primary.exit).code, 1)
       assert.strictEqual((yield* backup.exit).code, 0)
-      assert.strictEqual(fs.readFileSync(file, "utf8"), "primary\nbackup\n")
+      assert.strictEqual(fs.readFileSync(file, "utf8"), "primary 1\nbackup 1\n")
     }))
 
   it.scopedLive("bstar run: --restart on-failure restarts a failed command", () =>

@@ -6,6 +6,7 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { OperatorError } from "../../http/OperatorClient.ts"
+import * as Term from "../../protocol/Term.ts"
 import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
 import type { Values } from "../../settings/Settings.ts"
 import { distinct, namesOf, type Observation } from "../../status/Observation.ts"
@@ -49,12 +50,13 @@ const byTime = (a: HistoryEntry, b: HistoryEntry): number => Number(a.at > b.at)
 
 const text = (entries: ReadonlyArray<ServerEntry>): string =>
   columns([
-    ["time", "server", "from", "to", "cause", "what"],
-    ...entries.map(({ at, cause, explanation, from, message, reason, server, to }) => [
+    ["time", "server", "from", "to", "term", "cause", "what"],
+    ...entries.map(({ at, cause, explanation, from, message, reason, server, term, to }) => [
       at,
       server,
       from ?? "-",
       to,
+      term === null ? "-" : Term.format(Term.ofToken(term)),
       cause,
       `${message}${explanation === null ? "" : ` (${explanation})`}${reason === null ? "" : `, because: ${reason}`}`
     ])

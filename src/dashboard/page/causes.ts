@@ -21,5 +21,8 @@ export const causes: { readonly [C in Cause]: string } = {
   Stalled: "a stall of this process",
   Stopping: "the process is stopping",
   HandOver: "an operator hands over",
-  Promote: "an operator promotes it"
+  Promote: "an operator promotes it",
+  RightGained: "it has gained the right to serve",
+  RightLapsed: "its right to serve has ended",
+  Superseded: "a later term has begun"
 }

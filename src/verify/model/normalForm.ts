@@ -1,6 +1,6 @@
 /** One form for members whose futures are the same: times are relative to now, and no longer than a decision can depend on them. */
-import * as Core from "../../member/Member.ts"
 import * as Dialogue from "../../member/Dialogue.ts"
+import * as Core from "../../member/Member.ts"
 import * as StateMachine from "../../protocol/StateMachine.ts"
 import { inMillis, timing } from "../../protocol/Timing.ts"
 
@@ -68,8 +68,12 @@ export const of = (options: Options, member: Core.Member, now: number): Core.Mem
     protocol,
     phase: phaseOf(member, now),
     wait: undefined,
-    peer: peer === undefined || !remembersPeer ? undefined : { state: peer.state, receivedAt: 0 },
+    peer: peer === undefined || !remembersPeer ? undefined : { state: peer.state, receivedAt: 0, heartbeat: undefined },
     term: undefined,
+    rights: undefined,
+    witness: { answeredAt: undefined, problem: undefined, fingerprint: undefined },
+    wish: undefined,
+    rightsWakeAt: never,
     activeSince: undefined,
     dialogue: Dialogue.empty,
     peerDownReason: undefined,

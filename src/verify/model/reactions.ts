@@ -115,7 +115,7 @@ const react = (graph: Graph, node: ReactionNode, stimulus: Stimulus): Reaction =
     isAborted,
     isExited,
     logs,
-    isAccepted: Production.admission(rules, member) === "Accept",
+    isAccepted: Production.admission(rules, member, 0) === "Accept",
     isEffective: after !== node || published.length > 0,
     outdatesEvidence: member.protocol.silentSince !== NormalForm.before
   }

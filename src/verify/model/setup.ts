@@ -145,7 +145,8 @@ const rulesOf = (
   crashDetection: evidence,
   peerEndpoint: "its peer",
   stateEndpoint: "its state port",
-  life: "its life"
+  life: "its life",
+  fencing: "optional"
 })
 
 // One object for each message, so that equal ones need no allocation.

@@ -53,7 +53,8 @@ const rulesOf = (policy: StateMachine.Policy, drainMillis: number): Omit<Core.Ru
   crashDetection: true,
   peerEndpoint: "its peer",
   stateEndpoint: "its state port",
-  life: "its life"
+  life: "its life",
+  fencing: "optional"
 })
 
 const clients = [0, 1].map((client) => Frames.make(String(client))[0]!)

@@ -222,7 +222,7 @@ const runOnce = (world: World, server: Server): boolean => {
   offer(world, server)
   requests.gather()
   flush(world, server)
-  if (requests.isReady(Core.admission(server.rules, server.member) === "Accept")) {
+  if (requests.isReady(Core.admission(server.rules, server.member, world.now) === "Accept")) {
     serveFresh(world, server)
     return true
   }

@@ -71,12 +71,12 @@ export const offer = (world: World, server: Server): void => {
 /** Serves requests that are ready, by what the core decides of them now. */
 const serve = (world: World, server: Server): void => {
   const { member, requests, rules } = server
-  if (Core.admission(rules, member) === "Vote") {
+  if (Core.admission(rules, member, world.now) === "Vote") {
     const hasSubscriber = member.protocol.state === "BACKUP" && Link.hasSubscriber(world, server)
     step(world, server, [{ _tag: "Vote", voter: "a client", hasSubscriber }])
   }
   if (performAll(world, server)) {
-    const isAccepted = Core.admission(rules, server.member) === "Accept"
+    const isAccepted = Core.admission(rules, server.member, world.now) === "Accept"
     requests.serve({ isAccepted, state: server.member.protocol.state }, () => world.now, Number.POSITIVE_INFINITY)
     flush(world, server)
   }

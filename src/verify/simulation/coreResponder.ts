@@ -11,7 +11,7 @@ export class PlainResponder implements Omit<Responder, "endTerm"> {
   readonly #latency: () => number | undefined
   readonly #later: (millis: number, completion: Completion) => void
   #running = 0
-  #term = 0
+  #period = 0
 
   constructor(latency: () => number | undefined, later: (millis: number, completion: Completion) => void) {
     this.#latency = latency
@@ -25,24 +25,24 @@ export class PlainResponder implements Omit<Responder, "endTerm"> {
       return
     }
     this.#running++
-    const owner = { message, envelopeLength: 1, term: this.#term, at }
+    const owner = { message, envelopeLength: 1, period: this.#period, at }
     this.#later(millis, { task: { owner, fiber: undefined, interrupt: none, isLate: false }, exit })
   }
 
-  complete({ task: { owner: { message, term } } }: Completion, { replies }: Outbox): void {
-    if (term === this.#term) {
+  complete({ task: { owner: { message, period } } }: Completion, { replies }: Outbox): void {
+    if (period === this.#period) {
       replies.push(message)
     }
   }
 
   /** A handler has completed. Those of an earlier term were interrupted. */
-  end({ task: { owner: { term } } }: Completion): void {
-    this.#running -= term === this.#term ? 1 : 0
+  end({ task: { owner: { period } } }: Completion): void {
+    this.#running -= period === this.#period ? 1 : 0
   }
 
   /** Interrupts all handlers. A new term begins. */
   endTerm(): void {
-    this.#term++
+    this.#period++
     this.#running = 0
   }
 

@@ -22,6 +22,12 @@ export const printOutput = (output: Core.Output, now: number): string => {
   switch (output._tag) {
     case "Publish":
       return `publish ${output.state}${output.isFinal ? " (final)" : ""}${output.isHeartbeat ? " (heartbeat)" : ""}`
+    case "Reply":
+      return "reply"
+    case "AskWitness":
+      return `ask the witness ${output.request.swap === undefined ? "for the record" : "to swap"}`
+    case "Probe":
+      return "probe"
     case "ReadLink":
       return "read link"
     case "ResetLink":

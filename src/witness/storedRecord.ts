@@ -1,0 +1,35 @@
+/** The record as an engine keeps it: JSON. */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Seen, TermRecord, Version } from "../ports/Witness.ts"
+
+const Stored = Schema.parseJson(Schema.Struct({
+  number: Schema.NonNegativeInt,
+  step: Schema.NonNegativeInt,
+  holder: Schema.Literal("primary", "backup"),
+  life: Schema.String,
+  released: Schema.Boolean,
+  /** Random id of the register, kept by every swap. */
+  register: Schema.String
+}))
+
+/** A record, and the id of its register. */
+export interface Content extends Seen {
+  readonly register: string
+}
+
+const decodeStored = Schema.decodeOption(Stored)
+
+/** The content of a register; none if somebody else has written it. */
+export const decode = (version: Version, json: string): Option.Option<Content> =>
+  Option.map(decodeStored(json), ({ register, released, ...record }) => ({
+    version,
+    register,
+    record: { ...record, isReleased: released }
+  }))
+
+export const encode = ({ holder, isReleased, life, number, step }: TermRecord, register: string): string =>
+  JSON.stringify({ number, step, holder, life, released: isReleased, register })
+
+/** Whether two records are the same. */
+export const isSame = (a: TermRecord, b: TermRecord): boolean => encode(a, "") === encode(b, "")
