@@ -19,7 +19,7 @@ import type { Change, Gap, Span } from "./availability.ts"
 import { longestGap } from "./availability.ts"
 import type { Choices, Kind, Strike } from "./disturbances.ts"
 import { disturbance, isOfLink, wiresOf } from "./disturbances.ts"
-import type { Engine } from "./engines.ts"
+import type { WitnessEngine } from "./engines.ts"
 import type { Options as RigOptions, Rig } from "./rig.ts"
 import { calmMillis, isWholeAgain, makeRig, makeStalls, restart, startEngine, startPair } from "./rig.ts"
 
@@ -72,7 +72,7 @@ interface Struck {
 interface Harness {
   readonly options: Options
   readonly rig: Rig
-  readonly engine: Engine
+  readonly engine: WitnessEngine
   readonly pair: Pair
   readonly observers: Observers
   readonly users: Users
@@ -210,9 +210,9 @@ const perform = ({ engine, observers, pair, rig }: Harness, strike: Strike, role
     case "delay":
       return cut(Effect.sleep(lastsMillis))
     case "witness-stop":
-      return whileStopped("witness", engine.signal("SIGSTOP"), engine.signal("SIGCONT"))
+      return whileStopped("witness", engine.pause, engine.resume)
     case "witness-kill":
-      return whileStopped("witness", engine.signal("SIGKILL"), engine.start)
+      return whileStopped("witness", engine.kill, Effect.orDie(engine.start))
   }
 }
 

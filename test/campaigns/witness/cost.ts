@@ -5,9 +5,10 @@ import { Effect } from "effect"
 import { median } from "../../bench/figures.ts"
 import * as proc from "../../bench/proc.ts"
 import { startLoad } from "../../bench/servers.ts"
+import { thisHost } from "../../support/engine.ts"
 import type { Pair } from "../chaos/nodes.ts"
 import { makePair } from "../chaos/nodes.ts"
-import { makeEngine } from "./engines.ts"
+import { startWitness } from "./engines.ts"
 import type { Measurement } from "./measurements.ts"
 import { ranks } from "./report.ts"
 import { initTable, isWholeAgain } from "./rig.ts"
@@ -33,13 +34,7 @@ export const cost: Measurement = (options, progress) =>
     if (options.engine === "none") {
       return yield* Effect.dieMessage("the cost of a witness needs a witness")
     }
-    const engine = yield* makeEngine({
-      name: options.engine,
-      enter: [],
-      address: "127.0.0.1",
-      port: 2379,
-      pair: "chaos"
-    })
+    const engine = yield* startWitness(options.engine, thisHost)
     yield* initTable(options, engine)
     const start = (witness: ReadonlyArray<string>) =>
       makePair({
@@ -47,7 +42,8 @@ export const cost: Measurement = (options, progress) =>
         heartbeat: `${heartbeatMillis} millis`,
         program: options.program,
         network: undefined,
-        behind: { primary: witness, backup: witness }
+        behind: { primary: witness, backup: witness },
+        env: engine.env
       })
     const pairs = { plain: yield* start([]), witnessed: yield* start(["--witness", engine.url]) }
     yield* Effect.forEach(Object.values(pairs), (pair) => isWholeAgain(pair, { ...options, heartbeatMillis }))

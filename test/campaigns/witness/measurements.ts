@@ -108,7 +108,7 @@ export const failover: Measurement = (options, progress) =>
     const rig = yield* makeRig(options)
     const start = (offset: number, hasWitness: boolean) =>
       Effect.gen(function*() {
-        const engine = hasWitness ? yield* startEngine(rig, options, 2379 + offset) : undefined
+        const engine = hasWitness ? yield* startEngine(rig, options) : undefined
         return { engine, pair: yield* startPair(rig, options, engine, offset) }
       })
     const cases = {
@@ -122,7 +122,7 @@ export const failover: Measurement = (options, progress) =>
     for (const { engine, pair } of Object.values(cases)) {
       yield* mend(pair, options, progress)
       if (cases["witness dead"]?.engine === engine) {
-        yield* engine?.signal("SIGKILL") ?? Effect.void
+        yield* engine?.kill ?? Effect.void
       }
     }
     for (let round = 1; round <= options.rounds; round++) {

@@ -11,8 +11,8 @@ import { endpoints } from "../chaos/network.ts"
 import type { Pair } from "../chaos/nodes.ts"
 import { makePair, whole } from "../chaos/nodes.ts"
 import type { Change, Span } from "./availability.ts"
-import type { Engine, EngineName } from "./engines.ts"
-import { makeEngine } from "./engines.ts"
+import type { EngineName, WitnessEngine } from "./engines.ts"
+import { startWitness } from "./engines.ts"
 import type { Host, Wires } from "./wires.ts"
 import { hosts, makeWires } from "./wires.ts"
 
@@ -54,12 +54,13 @@ export const makeRig = ({ heartbeatMillis }: Options): Effect.Effect<Rig, never,
   })
 
 /** Makes the table of the witness, where its engine has one. */
-export const initTable = ({ engine, program }: Options, { url }: Engine): Effect.Effect<void> =>
+export const initTable = ({ engine, program }: Options, { env, url }: WitnessEngine): Effect.Effect<void> =>
   Effect.sync(() => {
     if (engine !== "postgres") {
       return
     }
-    const { status, stderr, stdout } = spawnSync(process.execPath, [program, "witness", "init", "--witness", url])
+    const args = [program, "witness", "init", "--witness", url]
+    const { status, stderr, stdout } = spawnSync(process.execPath, args, { env: { ...process.env, ...env } })
     if (status !== 0) {
       throw new Error(`bstar witness init: ${stdout}${stderr}`)
     }
@@ -67,23 +68,19 @@ export const initTable = ({ engine, program }: Options, { url }: Engine): Effect
 
 /** An engine on the host of the witness. Without one in the options, there is one that no server uses. */
 export const startEngine = (
-  { network }: Rig,
-  options: Options,
-  port = 2379
-): Effect.Effect<Engine, never, Scope.Scope> =>
-  makeEngine({
-    name: options.engine === "none" ? "etcd" : options.engine,
-    enter: network.enter.witness,
-    address: network.addresses.witness,
-    port,
-    pair: "chaos"
+  { network: { addresses, enter } }: Rig,
+  options: Options
+): Effect.Effect<WitnessEngine, never, Scope.Scope> =>
+  startWitness(options.engine === "none" ? "etcd" : options.engine, {
+    enter: enter.witness,
+    address: addresses.witness
   }).pipe(Effect.tap((engine) => initTable(options, engine)))
 
 /** The servers of a pair on their hosts. `offset` makes their ports different from those of another pair. */
 export const startPair = (
   { network }: Rig,
   { engine, heartbeatMillis, program }: Options,
-  witness: Engine | undefined,
+  witness: WitnessEngine | undefined,
   offset = 0
 ): Effect.Effect<Pair, never, Scope.Scope> => {
   const behind = witness === undefined || engine === "none" ? [] : ["--witness", witness.url]
@@ -92,7 +89,8 @@ export const startPair = (
     heartbeat: `${heartbeatMillis} millis`,
     program,
     network: { at: endpoints(network.addresses, offset), enter: network.enter },
-    behind: { primary: behind, backup: behind }
+    behind: { primary: behind, backup: behind },
+    env: witness?.env
   })
 }
 

@@ -12,7 +12,7 @@ import type { Options, Round } from "./campaign.ts"
 import { play } from "./campaign.ts"
 import { cost } from "./cost.ts"
 import { kinds } from "./disturbances.ts"
-import { engineNames, hasEngine } from "./engines.ts"
+import { engineNames, missing } from "./engines.ts"
 import type { Measured, Measurement } from "./measurements.ts"
 import { cutLink, failover, isolated, lone } from "./measurements.ts"
 import { formatFindings, json, machine, progress, text, textOfMeasured } from "./report.ts"
@@ -118,9 +118,9 @@ const parseOrExit = (): Arguments => {
 
 const options = parseOrExit()
 const engine = options.engine === "none" ? "etcd" : options.engine
-const missing = !isAvailable() ? "network namespaces, a TUN device or Python" : hasEngine(engine) ? undefined : engine
-if (missing !== undefined) {
-  process.stderr.write(`skipped: this system has no ${missing}\n`)
+const problem = isAvailable() ? missing[engine] : "this system has no network namespaces, TUN device or Python"
+if (problem !== undefined) {
+  process.stderr.write(`skipped: ${problem}\n`)
   process.exit(0)
 }
 await enterNetwork()

@@ -3,12 +3,9 @@ import { execFile } from "node:child_process"
 import * as path from "node:path"
 import { isAvailable } from "../../support/network.ts"
 import { root } from "../../support/processes.ts"
-import { hasEngine } from "./engines.ts"
+import { missing } from "./engines.ts"
 
-const missing = [
-  ...isAvailable() ? [] : ["network namespaces, a TUN device or Python"],
-  ...hasEngine("etcd") ? [] : ["etcd (apt-get install etcd-server)"]
-]
+const problem = isAvailable() ? missing.etcd : "this system has no network namespaces, TUN device or Python"
 
 /** The results of a short campaign, which is a program of its own: it enters a network namespace. */
 const run = (...args: ReadonlyArray<string>) =>
@@ -32,8 +29,8 @@ const run = (...args: ReadonlyArray<string>) =>
 const found = ({ rounds }: Awaited<ReturnType<typeof run>>, whats: ReadonlyArray<string>) =>
   rounds.flatMap(({ findings }) => findings).filter(({ what }) => whats.includes(what))
 
-describe.skipIf(missing.length > 0)(
-  `chaos with a witness${missing.length === 0 ? "" : ` (skipped: this system has no ${missing.join(" and no ")})`}`,
+describe.skipIf(problem !== undefined)(
+  `chaos with a witness${problem === undefined ? "" : ` (skipped: ${problem})`}`,
   () => {
     it("two answering: a pair without a witness is found out when its link is cut", async () => {
       const results = await run(
