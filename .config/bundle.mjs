@@ -25,7 +25,8 @@ const { metafile } = await build({
   platform: "node",
   format: "esm",
   target: "node20",
-  external: ["zeromq"],
+  // The driver of PostgreSQL has an optional native twin, which is not used.
+  external: ["zeromq", "pg-native"],
   plugins: [bundledPage],
   // CommonJS packages of the HTTP server load modules of Node by this name.
   banner: { js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url)' },

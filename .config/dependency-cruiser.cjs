@@ -35,6 +35,7 @@ const packages = {
   "@effect/platform-node": ["http", "cli"],
   "@effect/sql": ["witness"],
   "@effect/sql-pg": ["cli"],
+  "pg": ["cli"],
   "msgpackr": ["rpc"]
 }
 

@@ -29,7 +29,7 @@ const isEnding = (error: unknown): error is { readonly code: number } =>
 /**
  * 0 done or stopped by a signal, 1 anything else, 3 dual actives, 4 dual passives, 5 a broken promise was found, 64 a command line
  * that cannot be parsed, 78 an invalid value; the code of the command that has ended `bstar run`; of `bstar status`: 0 healthy,
- * 1 degraded, 2 none is active, 3 both are.
+ * 1 degraded, 2 none is active, 3 both are; of `bstar witness status`: 0 it answers, 1 it does not.
  */
 const exitCodeOf = (error: unknown): number => {
   if (error instanceof MemberError) {
@@ -52,12 +52,15 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number =>
     ? 0
     : exitCodeOf(Option.getOrUndefined(Cause.failureOption(exit.cause)))
 
+/** A password does not belong into a URL, but may be in one. */
+const withoutPasswords = (text: string): string => text.replaceAll(/(:\/\/[^\s/@:]*):.*?@/g, "$1:...@")
+
 const complain = (message: string) => Console.error(`E: ${printable(message)}`)
 
 /** Writes an error. Those of the command line parser, and fatal verdicts, are written already. */
 const reportError = (error: Effect.Effect.Error<ReturnType<typeof bstar.run>>): Effect.Effect<void> => {
   if (ValidationError.isValidationError(error)) {
-    return Console.error(`bstar ${printable(process.argv.slice(2).join(" "))}\n${bstar.usage}`)
+    return Console.error(`bstar ${withoutPasswords(printable(process.argv.slice(2).join(" ")))}\n${bstar.usage}`)
   }
   if (error._tag === "MemberError" || isEnding(error)) {
     return Effect.void

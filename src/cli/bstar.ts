@@ -17,9 +17,14 @@ const load = <M>(module: () => Promise<M>): Effect.Effect<M> => Effect.promise(m
 const tool = <const C extends Settings.Command, E, R>(
   name: C,
   description: string,
-  run: (values: Settings.Values<C>) => Effect.Effect<void, E, R>
+  run: (values: Settings.Values<C>) => Effect.Effect<void, E, R>,
+  typedName: string = name
 ) =>
-  Command.make(name, { typed: options.of(name) }, ({ typed }) => Effect.flatMap(configuration.of(name, typed), run))
+  Command.make(
+    typedName,
+    { typed: options.of(name) },
+    ({ typed }) => Effect.flatMap(configuration.of(name, typed), run)
+  )
     .pipe(
       Command.withDescription(description)
     )
@@ -149,6 +154,25 @@ const promote = tool(
   (values) => Effect.flatMap(control, ({ promote }) => promote(values))
 )
 
+const witnessStatus = tool(
+  "witnessStatus",
+  "Print whether the witness answers, how soon, and the record of the pair. Exit code: 0 it answers, 1 it does not.",
+  (values) => Effect.flatMap(load(() => import("./commands/witness.ts")), ({ status }) => status(values)),
+  "status"
+)
+
+const witnessInit = tool(
+  "witnessInit",
+  "Prepare the witness: create the table in a database, and find out whether the record may be written.",
+  (values) => Effect.flatMap(load(() => import("./commands/witness.ts")), ({ init }) => init(values)),
+  "init"
+)
+
+const witness = Command.make("witness").pipe(
+  Command.withDescription("Check or prepare the third party of a pair: bstar witness status, bstar witness init."),
+  Command.withSubcommands([witnessStatus, witnessInit])
+)
+
 const proxy = Command.make("proxy", { typed: options.of("proxy") }, ({ typed }) =>
   Effect.gen(function*() {
     const values = yield* valuesOf("proxy", typed)
@@ -198,7 +222,8 @@ const root = Command.make("bstar", { typed: options.of("server") }, ({ typed }) 
       switchover,
       pause,
       resume,
-      promote
+      promote,
+      witness
     ])
   )
 

@@ -84,6 +84,9 @@ export const ofServer = <C extends "server" | "proxy" | "run">(
     return Sources.valuesOf<C>(resolved)
   })
 
+/** Commands without a role whose settings are those of servers: of both, so they are above the tables. */
+const isOfServers = (command: Settings.Command): boolean => command === "witnessStatus" || command === "witnessInit"
+
 /** The values for any other command. */
 export const of = <C extends Settings.Command>(
   command: C,
@@ -94,7 +97,7 @@ export const of = <C extends Settings.Command>(
     const resolved = Sources.resolveAll(command, undefined, {
       options: typed,
       environment,
-      file: file && { name: file.name, entries: file.client }
+      file: file && { name: file.name, entries: isOfServers(command) ? file.shared : file.client }
     })
     yield* failWith([...file?.issues ?? [], ...Sources.issuesOf(resolved)])
     return Sources.valuesOf<C>(resolved)

@@ -91,7 +91,8 @@ const hasEndedByItself = (ended: Ended): ended is Exclude<Ended, { readonly _tag
  *
  * A guardian process kills the group as well if this process dies, or stalls for one and a half heartbeats, half a heartbeat before
  * the peer may take over. It does not while the peer is silent and its host refuses connections to its state port: then no peer
- * can take over. A process that leaves the group is out of reach.
+ * can take over. With a witness, the lease of the command is the right of the server to serve: the guardian kills the group when
+ * that ends. A process that leaves the group is out of reach.
  *
  * @category constructors
  */
@@ -106,13 +107,14 @@ export const run = (
     const guardian = yield* Guardian.make
     const now = yield* monotonicReader
     const over = yield* Deferred.make<number>()
+    const leases = member.config.policy === "witnessed" ? member.rightUntil : lease.until
     yield* Stream.runForEach(
-      lease.until,
+      leases,
       (until) => Effect.map(lease.probe, (probe) => guardian.renew({ until, probe }))
     ).pipe(Effect.forkScoped)
 
     /** Expiry of the current lease, or of the next one. */
-    const leasedUntil = lease.until.pipe(
+    const leasedUntil = leases.pipe(
       Stream.filter((until) => until > now()),
       Stream.runHead,
       Effect.flatten,

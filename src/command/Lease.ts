@@ -80,11 +80,15 @@ export const layer = (
 
     return Context.make(PeerLink, {
       ...link,
-      publish: (message) =>
+      publish: (publication) =>
         Effect.suspend(() => {
           // Taken before sending: the lease must end before the peer's deadline.
           const at = now()
-          return Effect.zipRight(link.publish(message), SubscriptionRef.set(until, at + leaseMillis))
+          return Effect.tap(
+            link.publish(publication),
+            (isOpen) =>
+              isOpen && publication.state !== undefined ? SubscriptionRef.set(until, at + leaseMillis) : Effect.void
+          )
         }),
       reset: Effect.zipRight(link.reset, Effect.flatMap(unknownUntil, (at) => SubscriptionRef.set(peerTermEndsAt, at))),
       messages: Stream.tap(link.messages, (batch) => {

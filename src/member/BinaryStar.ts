@@ -52,6 +52,11 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly transitions: Stream.Stream<Transition, MemberError | SocketError>
   /** The term of this member, its fencing token, while it is active. */
   readonly term: Effect.Effect<Term, NoTerm>
+  /**
+   * The end of the right to serve, in milliseconds of the monotonic clock: the current one, and with each answer of the witness or
+   * the peer a later one. Negative infinity before the first right, and where there is no witness.
+   */
+  readonly rightUntil: Stream.Stream<number>
   /** Counters since the start. */
   readonly counters: Effect.Effect<Counters>
   /** A snapshot of the member, also after it has ended. */
@@ -129,6 +134,7 @@ export const make = <R = never>(
         changes: Stream.map(transitions, ({ to }) => to),
         transitions,
         term: termOf(runtime),
+        rightUntil: runtime.leasedUntil.changes,
         whileActive,
         stop,
         counters: Effect.map(report, ({ counters }) => counters),

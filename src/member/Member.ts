@@ -13,7 +13,7 @@ import * as Dialogue from "./Dialogue.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
-import { accepts, advance, become, publishState, termOf } from "./transition.ts"
+import { accepts, advance, become, onBound, publishState, reply, termOf } from "./transition.ts"
 import * as Witnessed from "./witnessed.ts"
 
 export type {
@@ -145,6 +145,7 @@ const rank: { readonly [T in Input["_tag"]]: number } = {
   Stop: 1,
   PeerDown: 2,
   SubscriberJoined: 3,
+  PeerJoined: 3,
   HeartbeatDue: 3,
   HeartbeatSent: 4,
   RequestsDrained: 4,
@@ -324,6 +325,8 @@ const react = (draft: Draft, input: Input): void => {
     case "SubscriberJoined":
       publishState(draft, false)
       return
+    case "PeerJoined":
+      return reply(draft)
     case "HeartbeatDue":
       return onHeartbeatDue(draft)
     case "HeartbeatSent":
@@ -331,7 +334,7 @@ const react = (draft: Draft, input: Input): void => {
         ...draft.member,
         lastHeartbeatAt: Math.max(draft.member.lastHeartbeatAt, input.startedAt)
       }
-      return
+      return input.isPortOpen ? onBound(draft) : Witnessed.onPortClosed(draft)
     case "Vote":
       return isSeekingRight(draft.member) ? Witnessed.claim(draft, input.voter) : Takeover.onVote(draft, input)
     case "Promote":

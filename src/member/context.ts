@@ -60,6 +60,8 @@ export interface Runtime {
   /** Callbacks of pending commands, by id. */
   readonly commands: Map<number, (rejection: Member.CommandReason | undefined, since: number) => void>
   readonly askWitness: AskWitness
+  /** Until when this member may serve, where there is a witness. */
+  readonly leasedUntil: SubscriptionRef.SubscriptionRef<number>
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly state: {
     /** Written by the fiber of the member only; read by `report`. */
@@ -70,6 +72,8 @@ export interface Runtime {
     linkEpoch: number
     /** Everything that had arrived from the peer at this time has been delivered. */
     linkReadAt: number
+    /** The peer's states are redundant until then: it sends heartbeats over the same connection. */
+    heartbeatsUntil: number
     /** Whether the fiber of the member is waiting for its queue. */
     isIdle: boolean
     /** Whether the fiber of the member is to end, or has ended. */

@@ -176,7 +176,9 @@ export interface Promotion extends Command {
  * Input of a member. `linkEpoch` is the epoch in which it was received.
  *
  * - `PeerHeartbeat`: `heartbeat` is what a peer of this implementation sends beside the digit.
- * - `PeerMalformed`: a message of the peer that is not a state. It does not count as a sign of life.
+ * - `PeerMalformed`: a message of the peer that is neither a state nor a heartbeat. It does not count as a sign of life.
+ * - `SubscriberJoined`: somebody has subscribed to this member's states. `PeerJoined`: also to its heartbeats.
+ * - `HeartbeatSent`: result of a `Publish` that is a heartbeat. `isPortOpen` is whether the state port is.
  * - `LinkRead`: result of `ReadLink`. Everything that the peer had sent by `at` has been delivered.
  * - `LinkReset`: result of `ResetLink`. `refusal` is that of a connection to the peer's state port.
  * - `Promote`: with `isWithoutWitness` the operator answers for the witness and the peer.
@@ -201,8 +203,8 @@ export type Input =
   | { readonly _tag: "LinkConnecting" | "LinkConnected" | "LinkLost" }
   | { readonly _tag: "LinkRead"; readonly at: number; readonly hasSubscriber: boolean }
   | { readonly _tag: "LinkReset"; readonly refusal: ConnectionRefusal | undefined }
-  | { readonly _tag: "SubscriberJoined" | "HeartbeatDue" }
-  | { readonly _tag: "HeartbeatSent"; readonly startedAt: number }
+  | { readonly _tag: "SubscriberJoined" | "PeerJoined" | "HeartbeatDue" }
+  | { readonly _tag: "HeartbeatSent"; readonly startedAt: number; readonly isPortOpen: boolean }
   | { readonly _tag: "Vote"; readonly voter: string; readonly hasSubscriber: boolean }
   | { readonly _tag: "HandOver" | "Pause"; readonly id: number; readonly reason: string }
   | {
@@ -292,8 +294,9 @@ export type TakeoverBlock =
  * Output of a member: work for the runtime, to be performed in order. Outputs that follow from a result are performed after
  * those that preceded it.
  *
- * - `Publish`: send a state message, and beside it the heartbeat for a peer of this implementation. `isFinal` closes the state port after it. `isHeartbeat` requests a `HeartbeatSent`.
- * - `Reply`: send a heartbeat at once, without the digit: it answers one of the peer.
+ * - `Publish`: send a state message, and after it the heartbeat for a peer of this implementation. `isFinal` closes the state
+ *   port after it. `isHeartbeat` requests a `HeartbeatSent`.
+ * - `Reply`: send a heartbeat to a peer of this implementation at once, without a state message: it answers one of the peer.
  * - `AskWitness`: ask, then `WitnessAnswered`. An earlier question is given up; the answer to it is ignored.
  * - `Probe`: try to connect to the peer's state port. A refusal is a `PeerDown`.
  * - `ReadLink`: deliver what the peer has sent, then `LinkRead` (H6).
@@ -303,6 +306,7 @@ export type TakeoverBlock =
  * - `Transitioned`: notify watchers.
  * - `FailedOver`: a vote has led to a failover, `silentMillis` after the peer's last heartbeat.
  * - `Conflict`: both servers are active, or both are passive.
+ * - `Leased`: this active member has the right to serve until then.
  * - `Complete`: a command is complete, or rejected.
  * - `Log`: `once` is the key of a message that is logged once in a burst.
  *
@@ -325,6 +329,7 @@ export type Output =
   | { readonly _tag: "FailedOver"; readonly silentMillis: number }
   | { readonly _tag: "Conflict"; readonly state: StateMachine.PeerState }
   | { readonly _tag: "WakeAt"; readonly at: number }
+  | { readonly _tag: "Leased"; readonly until: number }
   | {
     readonly _tag: "Complete"
     readonly id: number

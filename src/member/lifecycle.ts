@@ -2,7 +2,7 @@
 import * as StateMachine from "../protocol/StateMachine.ts"
 import type { Command, CommandReason, Draft } from "./data.ts"
 import { interruptPromotion } from "./takeover.ts"
-import { becomeAfterTerm, describe, publishing, startGuard } from "./transition.ts"
+import { becomeAfterTerm, describe, leavePort, publishing } from "./transition.ts"
 import { release } from "./witnessed.ts"
 
 /** Timers may fire early by this much, in milliseconds. */
@@ -87,7 +87,7 @@ const handOver = (draft: Draft, command: Command, since: number): void => {
   const isActive = draft.member.protocol.state === "ACTIVE"
   if (isActive) {
     const outcome = StateMachine.step(draft.rules, draft.member.protocol, { _tag: "HandOver", now: draft.now })
-    startGuard(draft)
+    leavePort(draft)
     becomeAfterTerm(draft, outcome, "HandOver", { reason: command.reason })
     release(draft)
   }
@@ -99,7 +99,7 @@ const stop = (draft: Draft): void => {
   const { now, rules } = draft
   const wasActive = draft.member.protocol.state === "ACTIVE"
   const { publish, ...outcome } = StateMachine.step(rules, draft.member.protocol, { _tag: "Stopping", now })
-  startGuard(draft)
+  leavePort(draft)
   becomeAfterTerm(draft, { ...outcome, publish: undefined }, "Stopping")
   draft.member = { ...draft.member, phase: { _tag: "Stopped" } }
   if (publish !== undefined) {

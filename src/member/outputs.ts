@@ -3,10 +3,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import type { Publication } from "../ports/PeerLink.ts"
 import * as Term from "../protocol/Term.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
 import * as Envelope from "../wire/Envelope.ts"
 import type * as Frames from "../wire/Frames.ts"
+import * as HeartbeatMessage from "../wire/HeartbeatMessage.ts"
 import * as PeerMessage from "../wire/PeerMessage.ts"
 import type { Event, Failure, Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
@@ -50,7 +52,7 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
     case "Publish":
       return publish(runtime, output)
     case "Reply":
-      return Effect.void
+      return Effect.asVoid(runtime.link.publish({ heartbeat: HeartbeatMessage.encode(output.heartbeat) }))
     case "AskWitness":
       return Questions.askWitness(runtime, output)
     case "Probe":
@@ -74,6 +76,8 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
       return Effect.void
     case "WakeAt":
       return wakeAt(runtime, output.at)
+    case "Leased":
+      return SubscriptionRef.set(runtime.leasedUntil, output.until)
     case "Complete":
       return Effect.sync(() => runtime.commands.get(output.id)?.(output.rejection, output.since))
     case "Log":
@@ -89,15 +93,18 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
 
 const publish = (
   runtime: Runtime,
-  { isFinal, isHeartbeat, state }: Extract<Member.Output, { _tag: "Publish" }>
+  { heartbeat, isFinal, isHeartbeat, state }: Extract<Member.Output, { _tag: "Publish" }>
 ): Effect.Effect<void, Failure> => {
-  const message = encode(state)
+  const publication: Publication = { state: encode(state), heartbeat: HeartbeatMessage.encode(heartbeat) }
   if (!isHeartbeat) {
-    return isFinal ? runtime.link.publishFinal(message) : runtime.link.publish(message)
+    return isFinal ? runtime.link.publishFinal(publication) : Effect.asVoid(runtime.link.publish(publication))
   }
   const startedAt = runtime.now()
   runtime.counters.heartbeat(startedAt, runtime.state.member.peer?.receivedAt)
-  return Effect.zipRight(runtime.link.publish(message), step(runtime, [{ _tag: "HeartbeatSent", startedAt }]))
+  return Effect.flatMap(
+    runtime.link.publish(publication),
+    (isPortOpen) => step(runtime, [{ _tag: "HeartbeatSent", startedAt, isPortOpen }])
+  )
 }
 
 /** Delivers everything that the peer has sent before now, batch by batch, then `LinkRead`. */
@@ -204,12 +211,18 @@ export const processEvents = (
   for (const event of events) {
     switch (event._tag) {
       case "Received":
-        inputs.push(...event.messages.map((message) => decodeOne(runtime, event, message)))
+        inputs.push(...event.messages.flatMap((message) => decodeOne(runtime, event, message)))
         break
       case "Completed":
         completions.push(event.completion)
         break
       case "Pending":
+        break
+      case "LinkConnecting":
+      case "LinkLost":
+        // The next connection may be one to a peer without heartbeats.
+        runtime.state.heartbeatsUntil = Number.NEGATIVE_INFINITY
+        inputs.push(event)
         break
       default:
         inputs.push(event)
@@ -240,13 +253,34 @@ const stepAndCount = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Ef
     return Effect.void
   })
 
-const decodeOne = ({ counters }: Runtime, { at, linkEpoch }: Received, message: Frames.Frames): Member.Input => {
-  const decoded = decode(message)
-  if (Either.isRight(decoded)) {
-    return { _tag: "PeerHeartbeat", state: decoded.right, receivedAt: at, linkEpoch }
+/**
+ * The input of a message. A state is redundant where a heartbeat reports it, too: after one over the same connection, until the
+ * next is missing for a peer timeout, or is malformed.
+ */
+const decodeOne = (
+  { counters, rules, state }: Runtime,
+  { at, linkEpoch }: Received,
+  message: Frames.Frames
+): ReadonlyArray<Member.Input> => {
+  const malformed = (problem: string): ReadonlyArray<Member.Input> => {
+    counters.malformed++
+    return [{ _tag: "PeerMalformed", problem }]
   }
-  counters.malformed++
-  return { _tag: "PeerMalformed", problem: decoded.left.message }
+  if (HeartbeatMessage.isHeartbeat(message)) {
+    const decoded = HeartbeatMessage.decode(message)
+    state.heartbeatsUntil = Either.isRight(decoded) ? at + rules.peerTimeoutMillis : Number.NEGATIVE_INFINITY
+    return Either.match(decoded, {
+      onLeft: malformed,
+      onRight: (heartbeat) => [
+        { _tag: "PeerHeartbeat", state: heartbeat.state, heartbeat, receivedAt: at, linkEpoch }
+      ]
+    })
+  }
+  return Either.match(decode(message), {
+    onLeft: ({ message }) => malformed(message),
+    onRight: (reported) =>
+      at <= state.heartbeatsUntil ? [] : [{ _tag: "PeerHeartbeat", state: reported, receivedAt: at, linkEpoch }]
+  })
 }
 
 /** Replies, or after a stall, when the peer may have taken over, the status that makes clients retry. */

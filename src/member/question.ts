@@ -1,6 +1,7 @@
 /** What a member with a witness asks of its peer with each heartbeat. */
 import type { Question } from "../protocol/Heartbeat.ts"
 import * as Rights from "../protocol/Rights.ts"
+import * as Term from "../protocol/Term.ts"
 import type { Member, Rules } from "./data.ts"
 
 /** Guards for which the backup leaves it to the primary to seek a promise. */
@@ -13,6 +14,10 @@ const seeksPromise = ({ rights: rules, role }: Rules, { rights, wish, witness }:
     Rights.mayStand(rights, now - patience)
 }
 
+/** Whether the peer knows this very term, as far as it has reported: it does not promise to resume any other. */
+const isKnownToPeer = ({ peer }: Member, term: Term.Term): boolean =>
+  peer?.heartbeat?.term !== undefined && Term.compare(peer.heartbeat.term, term) === 0
+
 export const questionOf = (rules: Rules, member: Member, now: number): Question | undefined => {
   const { protocol, rights } = member
   if (rights === undefined || protocol.state === "HANDING_OVER") {
@@ -21,8 +26,9 @@ export const questionOf = (rules: Rules, member: Member, now: number): Question 
   if (rights.isActive) {
     return "Serve"
   }
-  if (rights.isOwn && rights.term !== undefined) {
-    return "Resume"
+  const term = rights.isOwn && !Rights.isBehind(rights) ? rights.term : undefined
+  if (seeksPromise(rules, member, now) && !(term !== undefined && isKnownToPeer(member, term))) {
+    return "Stand"
   }
-  return seeksPromise(rules, member, now) ? "Stand" : undefined
+  return term === undefined ? undefined : "Resume"
 }

@@ -105,6 +105,7 @@ const makeRuntime = <R>(
       pending: [],
       linkEpoch: 0,
       linkReadAt: Number.NEGATIVE_INFINITY,
+      heartbeatsUntil: Number.NEGATIVE_INFINITY,
       isIdle: false,
       isOver: false,
       hasEnded: false
@@ -141,6 +142,7 @@ const makeRuntime = <R>(
       askWitness: Option.isSome(witness)
         ? yield* Questions.makeAskWitness(witness.value, config.heartbeat)
         : Questions.askNone,
+      leasedUntil: yield* SubscriptionRef.make(Number.NEGATIVE_INFINITY),
       fork,
       state
     }

@@ -14,7 +14,8 @@ const linkInputs = {
   Connecting: { _tag: "LinkConnecting" },
   Connected: { _tag: "LinkConnected" },
   Lost: { _tag: "LinkLost" },
-  Joined: { _tag: "SubscriberJoined" }
+  Joined: { _tag: "SubscriberJoined" },
+  PeerJoined: { _tag: "PeerJoined" }
 } as const satisfies { readonly [E in LinkEvent]: Event }
 
 const dieOnEnd = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)

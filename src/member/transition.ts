@@ -42,11 +42,20 @@ const knownTerm = ({ rights, term }: Member): Term.Term | undefined => rights ==
 export const termOf = (member: Member): Term.Term | undefined =>
   member.protocol.state === "ACTIVE" ? knownTerm(member) : undefined
 
-/** The guard starts: this member ceases to be active of its own will, or its state port is bound again (R2, R9). */
-export const startGuard = (draft: Draft): void => {
+/** This member ceases to be active of its own will, and closes its state port (R2, R9). */
+export const leavePort = (draft: Draft): void => {
   const { member, now, rules } = draft
   if (member.rights !== undefined && rules.rights !== undefined) {
-    draft.member = { ...member, rights: Rights.cease(rules.rights, member.rights, member.dialogue.sequence, now) }
+    const ceased = Rights.cease(rules.rights, member.rights, member.dialogue.sequence, now)
+    draft.member = { ...member, rights: Rights.close(ceased) }
+  }
+}
+
+/** A heartbeat was sent, so that the state port is bound: the guard starts (R9). */
+export const onBound = (draft: Draft): void => {
+  const { member, now, rules } = draft
+  if (member.rights !== undefined && rules.rights !== undefined && member.protocol.state !== "HANDING_OVER") {
+    draft.member = { ...member, rights: Rights.bind(rules.rights, member.rights, now) }
   }
 }
 
@@ -57,10 +66,21 @@ export const publishing = (
   { handsOver = false, isFinal = false, isHeartbeat = false } = {}
 ): Output => ({ _tag: "Publish", state, heartbeat: heartbeatOf(draft, state, { handsOver }), isFinal, isHeartbeat })
 
+/** A heartbeat at once for a peer that understands it, if the state has heartbeats. */
+export const reply = (draft: Draft, { promises = false } = {}): void => {
+  const state = StateMachine.reportedState[draft.member.protocol.state]
+  if (state !== undefined) {
+    draft.outputs.push({ _tag: "Reply", heartbeat: heartbeatOf(draft, state, { promises }) })
+  }
+}
+
 const publication = (draft: Draft, { next, publish }: StateMachine.Outcome): ReadonlyArray<Output> => {
   // A state without heartbeats also closes the port, so that the peer detects it.
   const isFinal = StateMachine.reportedState[next.state] === undefined
-  return publish === undefined ? [] : [publishing(draft, publish, { isFinal, handsOver: isFinal })]
+  const { rights } = draft.member
+  // The guard of a member whose port is closed starts once that is open again.
+  const isHeartbeat = !isFinal && rights !== undefined && !Rights.isBound(rights)
+  return publish === undefined ? [] : [publishing(draft, publish, { isFinal, handsOver: isFinal, isHeartbeat })]
 }
 
 /** Whether requests are accepted in this state. In any other they are votes. */
@@ -135,9 +155,6 @@ const change = (
       : { activeSince: undefined }),
     // A term that begins while the previous one is ending has to end as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
-  }
-  if (from === "HANDING_OVER" && from !== to) {
-    startGuard(draft)
   }
   // Published first: a server that is seen to be active has notified its peer, which would otherwise not take over from it.
   draft.outputs.push(...(isActivated ? publication(draft, outcome) : []), ...announce(outcome, transition))

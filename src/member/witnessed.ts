@@ -11,7 +11,7 @@ import type { Draft, Input, Member, Promotion, Rules, WitnessAnswer } from "./da
 import * as Dialogue from "./Dialogue.ts"
 import { blockAt, completePromotion, logBlock, recordFailover, silenceOf } from "./takeover.ts"
 import type { Details } from "./transition.ts"
-import { advance, heartbeatOf } from "./transition.ts"
+import { advance, reply } from "./transition.ts"
 
 /** The rights of a member with a witness. Every other member has none. */
 const withRights = (draft: Draft, use: (rules: Rights.Rules, rights: Rights.Rights) => void): void => {
@@ -36,6 +36,15 @@ const wakeAtEnd = (draft: Draft): void => {
   }
 }
 
+/** Reports how long this member may serve, if that is longer than before. An operator's word is renewed with each heartbeat. */
+const lease = (draft: Draft, before: Rights.Rights | undefined): void =>
+  withRights(draft, ({ rightMillis }, rights) => {
+    const end = Rights.endOf(rights)
+    if (rights.isActive && (end === Number.POSITIVE_INFINITY || before === undefined || end > Rights.endOf(before))) {
+      draft.outputs.push({ _tag: "Leased", until: Math.min(end, draft.now + rightMillis) })
+    }
+  })
+
 /** Adopts rights. If that makes this member active, or ends its term, the state follows. */
 const adopt = (
   draft: Draft,
@@ -45,6 +54,7 @@ const adopt = (
   const before = draft.member.rights
   const { isSuperseded = false, ...rest } = details
   draft.member = { ...draft.member, rights }
+  lease(draft, before)
   if (before?.isActive === rights.isActive) {
     return wakeAtEnd(draft)
   }
@@ -80,6 +90,13 @@ export const checkRights = (draft: Draft): void => {
     cease(draft, { explanation: `${silenceOf(draft.member, draft.now)}; ${witness}` })
   }
 }
+
+/** The state port could not be opened again: this member may not serve before it has been for as long as a guard (R9). */
+export const onPortClosed = (draft: Draft): void =>
+  withRights(draft, (rules, rights) => {
+    const ceased = Rights.cease(rules, rights, draft.member.dialogue.sequence, draft.now)
+    adopt(draft, Rights.close(ceased), { explanation: "the state port is closed" })
+  })
 
 /** Tells the witness that the term is given up. */
 export const release = (draft: Draft): void =>
@@ -191,13 +208,6 @@ export const onWitnessAnswered = (
 const explanationOf = ({ member, now }: Draft, how: string): string =>
   member.wish === undefined ? how : `${how}; ${silenceOf(member, now)}; vote by ${member.wish.voter}`
 
-const reply = (draft: Draft, promises: boolean): void => {
-  const state = StateMachine.reportedState[draft.member.protocol.state]
-  if (state !== undefined) {
-    draft.outputs.push({ _tag: "Reply", heartbeat: heartbeatOf(draft, state, { promises }) })
-  }
-}
-
 /** A heartbeat that names this process and echoes one that it sent a short time ago (R4). */
 const onFresh = (draft: Draft, heartbeat: Heartbeat, echo: Dialogue.Sent): void =>
   withRights(draft, (rules, rights) => {
@@ -218,7 +228,7 @@ const onFresh = (draft: Draft, heartbeat: Heartbeat, echo: Dialogue.Sent): void 
     const { isPromised, rights: after } = Rights.promise(rules, rights, heartbeat, { echoAt: echo.at, now, sequence })
     draft.member = { ...draft.member, rights: after }
     if (isPromised) {
-      reply(draft, true)
+      reply(draft, { promises: true })
     }
   })
 
@@ -240,7 +250,7 @@ export const onHeartbeat = (draft: Draft, heartbeat: Heartbeat | undefined): voi
     }
     // An active member answers at once, so that its peer knows it to be active by an echo that is as young as possible.
     if (draft.member.rights?.isActive === true && heartbeat.question !== "Serve" && !heartbeat.promises) {
-      reply(draft, false)
+      reply(draft)
     }
   })
 
@@ -272,7 +282,9 @@ const seek = (draft: Draft): void =>
     if (taken !== rights) {
       return adopt(draft, taken, { explanation: explanationOf(draft, "the peer is down") })
     }
-    if (Rights.mayTake(rules, rights, now) && !leavesItToPrimary(draft, rights)) {
+    // A witness that does not answer is only looked at: a member that has asked for a term cannot stand.
+    const isAnswering = draft.member.witness.problem === undefined
+    if (isAnswering && Rights.mayTake(rules, rights, now) && !leavesItToPrimary(draft, rights)) {
       ask(draft, Rights.take(rules, rights, draft.member.dialogue.sequence, now))
     }
   })
@@ -329,13 +341,20 @@ const isPairIdle = ({ member: { peer, protocol }, now, rules }: Draft): boolean 
 /** The first question to the witness: what it has recorded. */
 export const onStart = (draft: Draft): void => withRights(draft, () => askWitness(draft))
 
+/** A question that was asked with the previous heartbeat is given up, even if its timer was late; in heartbeats. */
+const patience = 0.75
+
 /** Everything that is due with a heartbeat, before it is sent. */
 export const onHeartbeatDue = (draft: Draft): void =>
   withRights(draft, (_, rights) => {
     const { member, now, rules } = draft
     const { request } = rights
-    if (request === undefined || now - request.askedAt >= heartbeatMillis(rules)) {
-      draft.member = { ...member, rights: Rights.unanswered(rights) }
+    lease(draft, rights)
+    if (request !== undefined && now - request.askedAt >= inMillis(rules, patience)) {
+      noteAnswer(draft, { _tag: "NoAnswer", problem: "no answer within a heartbeat" })
+    }
+    if (request === undefined || now - request.askedAt >= inMillis(rules, patience)) {
+      draft.member = { ...draft.member, rights: Rights.unanswered(rights) }
       askWitness(draft)
     }
     const silentMillis = now - (member.peer?.receivedAt ?? member.startedAt)

@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { monotonicMillis } from "../internal/Clock.ts"
@@ -14,16 +15,28 @@ import type * as Frames from "../wire/Frames.ts"
 import type { SocketError } from "./SocketError.ts"
 
 /**
+ * What a member publishes at one time. `state` is for every subscriber; `heartbeat` follows it, and is sent only while a peer that
+ * understands it is subscribed. Without a state it is sent alone.
+ *
+ * @category models
+ */
+export interface Publication {
+  readonly state?: Frames.Frames | undefined
+  readonly heartbeat?: Frames.Frames | undefined
+}
+
+/**
  * A step of the two connections of a link.
  *
  * - `Connecting`: the host of the peer has accepted the connection to its state port; the handshake is under way.
  * - `Connected`: the handshake is done, and the subscription is on its way.
  * - `Lost`: the connection, or the attempt to make it, has ended.
- * - `Joined`: a subscriber has connected to this server's own state port. It receives every message published from now on.
+ * - `Joined`: a subscriber has connected to this server's own state port. It receives every state published from now on.
+ * - `PeerJoined`: a subscriber asks for heartbeats, and receives them from now on. It follows the `Joined` of that subscriber.
  *
  * @category models
  */
-export type LinkEvent = "Connecting" | "Connected" | "Lost" | "Joined"
+export type LinkEvent = "Connecting" | "Connected" | "Lost" | "Joined" | "PeerJoined"
 
 /**
  * Carries messages between two servers unchanged, and does not interpret them. Messages published while the peer is away are lost.
@@ -35,12 +48,13 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
   /** Delivers what has arrived from the peer. Whether `messages` then has something to emit. Must not wait for the peer. */
   readonly poll: Effect.Effect<boolean>
-  /** Publishes a message to the peer, if it is connected. Opens the port again after a final message. */
-  readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
   /**
-   * Publishes a final message and closes the port, so that connections of the peer are refused. Does nothing after a final message.
+   * Publishes to the peer, if it is connected. A state opens the port again after a final publication; a heartbeat alone does not.
+   * Whether the port is open: it is not if that fails for want of descriptors, which the next publication tries again.
    */
-  readonly publishFinal: (message: Frames.Frames) => Effect.Effect<void, SocketError>
+  readonly publish: (publication: Publication) => Effect.Effect<boolean, SocketError>
+  /** Publishes and closes the port, so that connections of the peer are refused. Does nothing while the port is closed. */
+  readonly publishFinal: (publication: Publication) => Effect.Effect<void, SocketError>
   /**
    * Waits until everything that the peer has sent before has arrived, because it is to be dropped. What `messages` emits later was
    * sent later, or is already delivered by `poll`.
@@ -71,59 +85,86 @@ const refused = (peer: Role, asOf: number): CrashEvidence => ({
   asOf
 })
 
+/** An end of a link in memory: away, or there, with or without an interest in heartbeats. */
+type Presence = "away" | "legacy" | "member"
+
+const eventsOf: { readonly [P in Presence]: ReadonlyArray<LinkEvent> } = {
+  away: ["Lost"],
+  legacy: ["Connected", "Joined"],
+  member: ["Connected", "Joined", "PeerJoined"]
+}
+
+/** One direction of a link in memory: what is published, whether its publisher is there, and what its subscriber asks for. */
+interface Direction {
+  readonly messages: PubSub.PubSub<Frames.Frames>
+  readonly publisher: SubscriptionRef.SubscriptionRef<Presence>
+  wantsHeartbeats: boolean
+}
+
+const makeDirection: Effect.Effect<Direction> = Effect.map(
+  Effect.all([PubSub.dropping<Frames.Frames>(capacity), SubscriptionRef.make<Presence>("away")]),
+  ([messages, publisher]) => ({ messages, publisher, wantsHeartbeats: false })
+)
+
+const isThere = ({ publisher }: Direction): Effect.Effect<boolean> =>
+  Effect.map(SubscriptionRef.get(publisher), (presence) => presence !== "away")
+
+/** One end of a link in memory, for the lifetime of the scope. */
+const join = (
+  peer: Role,
+  incoming: Direction,
+  outgoing: Direction,
+  presence: Presence
+): Effect.Effect<PeerLink["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const subscription = yield* PubSub.subscribe(incoming.messages)
+    incoming.wantsHeartbeats = presence === "member"
+    const enter = SubscriptionRef.set(outgoing.publisher, presence)
+    const leave = SubscriptionRef.set(outgoing.publisher, "away")
+    yield* Effect.acquireRelease(enter, () => leave)
+    const send = ({ heartbeat, state }: Publication) =>
+      Effect.suspend(() =>
+        PubSub.publishAll(
+          outgoing.messages,
+          [state, outgoing.wantsHeartbeats ? heartbeat : undefined].filter((message) => message !== undefined)
+        )
+      )
+    return {
+      messages: Stream.repeatEffect(Effect.map(Queue.takeBetween(subscription, 1, capacity), Chunk.toReadonlyArray)),
+      poll: Effect.zipRight(Effect.yieldNow(), Effect.map(Queue.isEmpty(subscription), (empty) => !empty)),
+      publish: (publication) =>
+        (publication.state === undefined ? Effect.void : enter).pipe(
+          Effect.zipRight(isThere(outgoing)),
+          Effect.tap((isOpen) => isOpen ? send(publication) : Effect.void)
+        ),
+      publishFinal: (publication) => Effect.whenEffect(Effect.zipRight(send(publication), leave), isThere(outgoing)),
+      reset: Effect.asVoid(afterMessages),
+      events: Stream.mapConcat(Stream.changes(incoming.publisher.changes), (presence) => eventsOf[presence]),
+      hasSubscriber: isThere(incoming),
+      isRefused: () => Effect.zipRight(afterMessages, Effect.map(isThere(incoming), (isThere) => !isThere)),
+      peerDown: Stream.filterMapEffect(
+        incoming.publisher.changes,
+        (presence) =>
+          presence === "away" ? Option.some(Effect.map(afterMessages, (asOf) => refused(peer, asOf))) : Option.none()
+      )
+    }
+  })
+
+/** The layers of both ends of a link in memory. */
+type Ends = { readonly [R in Role]: Layer.Layer<PeerLink> }
+
 /**
- * A link in memory: the ends of both servers, each a layer. To build an end again is to restart its server.
+ * A link in memory: the ends of both servers, each a layer. To build an end again is to restart its server. `legacy` are ends of
+ * servers that know only states: they receive no heartbeats.
  *
  * @category layers
  */
-export const makeMemory: Effect.Effect<{ readonly [R in Role]: Layer.Layer<PeerLink> }> = Effect.gen(function*() {
-  const fromPrimary = yield* PubSub.dropping<Frames.Frames>(capacity)
-  const fromBackup = yield* PubSub.dropping<Frames.Frames>(capacity)
-  const there = {
-    primary: yield* SubscriptionRef.make(false),
-    backup: yield* SubscriptionRef.make(false)
-  }
-  const end = (
-    role: Role,
-    peer: Role,
-    incoming: PubSub.PubSub<Frames.Frames>,
-    outgoing: PubSub.PubSub<Frames.Frames>
-  ) =>
-    Layer.scoped(
-      PeerLink,
-      Effect.gen(function*() {
-        const subscription = yield* PubSub.subscribe(incoming)
-        yield* Effect.acquireRelease(
-          SubscriptionRef.set(there[role], true),
-          () => SubscriptionRef.set(there[role], false)
-        )
-        return PeerLink.of({
-          messages: Stream.repeatEffect(
-            Effect.map(Queue.takeBetween(subscription, 1, capacity), Chunk.toReadonlyArray)
-          ),
-          poll: Effect.zipRight(Effect.yieldNow(), Effect.map(Queue.isEmpty(subscription), (empty) => !empty)),
-          publish: (message) =>
-            Effect.zipRight(SubscriptionRef.set(there[role], true), Effect.asVoid(PubSub.publish(outgoing, message))),
-          publishFinal: (message) =>
-            Effect.whenEffect(
-              Effect.zipRight(PubSub.publish(outgoing, message), SubscriptionRef.set(there[role], false)),
-              SubscriptionRef.get(there[role])
-            ),
-          reset: Effect.asVoid(afterMessages),
-          events: Stream.mapConcat(
-            Stream.changes(there[peer].changes),
-            (isThere): ReadonlyArray<LinkEvent> => isThere ? ["Connected", "Joined"] : ["Lost"]
-          ),
-          hasSubscriber: SubscriptionRef.get(there[peer]),
-          isRefused: () =>
-            Effect.zipRight(afterMessages, Effect.map(SubscriptionRef.get(there[peer]), (isThere) => !isThere)),
-          peerDown: Stream.filterMapEffect(there[peer].changes, (isThere) =>
-            isThere ? Option.none() : Option.some(Effect.map(afterMessages, (asOf) => refused(peer, asOf))))
-        })
-      })
-    )
-  return {
-    primary: end("primary", "backup", fromBackup, fromPrimary),
-    backup: end("backup", "primary", fromPrimary, fromBackup)
-  }
+export const makeMemory: Effect.Effect<Ends & { readonly legacy: Ends }> = Effect.gen(function*() {
+  const fromPrimary = yield* makeDirection
+  const fromBackup = yield* makeDirection
+  const ends = (presence: Presence): Ends => ({
+    primary: Layer.scoped(PeerLink, join("backup", fromBackup, fromPrimary, presence)),
+    backup: Layer.scoped(PeerLink, join("primary", fromPrimary, fromBackup, presence))
+  })
+  return { ...ends("member"), legacy: ends("legacy") }
 })

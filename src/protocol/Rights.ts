@@ -20,7 +20,7 @@
  * - `R7` record: an active member that learns of a larger term steps down.
  * - `R8` without the witness: a member outside its guard may stand; the peer's promise makes it active, without a term. One that was
  *   active last, and whose peer knows no later term, resumes its own.
- * - `R9` port: a member serves only while its state port is bound. Binding it starts the guard.
+ * - `R9` port: a member serves only while its state port is bound. Its guard starts once that is so, and has no end before.
  */
 import type { Heartbeat, Question } from "./Heartbeat.ts"
 import type { Role } from "./StateMachine.ts"
@@ -155,14 +155,31 @@ export const isRecorded = ({ observed, term }: Rights): boolean =>
  */
 export const mayServe = (rights: Rights, now: number): boolean => rights.isActive && now < endOf(rights)
 
+const isTaking = ({ request }: Rights): boolean => request?.swap?.isTake === true
+
+/** The answer to a pending question does not count any more (R5). */
+const forget = (rights: Rights): Rights => ({ ...rights, request: undefined })
+
+/** A term that was asked for is given up. */
+const forgetTake = (rights: Rights): Rights => isTaking(rights) ? forget(rights) : rights
+
+/** While its state port is closed, the guard of a member has no end (R9). */
+const closed = Number.POSITIVE_INFINITY
+
 /**
- * The member ceases to be active (R2), or its state port is bound again (R9). `sequence` is that of its last heartbeat: promises
- * for it and for earlier ones are void.
+ * Whether the state port is bound, as far as this member knows (R9).
+ *
+ * @category guards
+ */
+export const isBound = ({ guardUntil }: Rights): boolean => guardUntil !== closed
+
+/**
+ * The member ceases to be active (R2). `sequence` is that of its last heartbeat: promises for it and for earlier ones are void.
  *
  * @category transitions
  */
 export const cease = ({ guardMillis }: Rules, rights: Rights, sequence: number, now: number): Rights => ({
-  ...rights,
+  ...forgetTake(rights),
   isActive: false,
   until: none,
   guardUntil: now + guardMillis,
@@ -170,10 +187,20 @@ export const cease = ({ guardMillis }: Rules, rights: Rights, sequence: number, 
   promisesAfter: sequence
 })
 
-const isTaking = ({ request }: Rights): boolean => request?.swap?.isTake === true
+/**
+ * The state port of a member that is not active is about to be closed (R9).
+ *
+ * @category transitions
+ */
+export const close = (rights: Rights): Rights => ({ ...rights, guardUntil: closed })
 
-/** The answer to a pending question does not count any more (R5). */
-const forget = (rights: Rights): Rights => ({ ...rights, request: undefined })
+/**
+ * The state port is bound again (R9). That has to be so already: the guard starts now.
+ *
+ * @category transitions
+ */
+export const bind = ({ guardMillis }: Rules, rights: Rights, now: number): Rights =>
+  isBound(rights) ? rights : { ...rights, guardUntil: now + guardMillis, evidenceAfter: now }
 
 /**
  * A heartbeat of the peer was received that is not for this process, is too old, or has nothing but a digit: it only outdates
@@ -187,6 +214,16 @@ export const hear = (rights: Rights, now: number): Rights => ({
   // An active member keeps its evidence: a peer that has started since then is in its guard (R2).
   until: rights.isActive ? rights.until : { ...rights.until, evidence: never }
 })
+
+const isSame = (a: Term.Term, b: Term.Term | undefined): boolean => b !== undefined && Term.compare(a, b) === 0
+
+/**
+ * Whether the record is known to have a larger term than this member, which therefore does not go on with its own (R7).
+ *
+ * @category guards
+ */
+export const isBehind = ({ observed, term }: Rights): boolean =>
+  term !== undefined && observed?.seen !== undefined && Term.compare(observed.seen.record, term) > 0
 
 /** Whether a question may be promised by a member that is not active (R4, R8). */
 const mayPromise = ({ isOwn, term }: Rights, question: Question, asked: Term.Term | undefined): boolean => {
@@ -219,16 +256,18 @@ export const promise = (
     ? {
       term,
       isOwn: false,
-      followsUntil: term === undefined ? never : Math.max(rights.followsUntil, echoAt + guardMillis)
+      followsUntil: term === undefined
+        ? never
+        : Math.max(isSame(term, rights.term) && !rights.isOwn ? rights.followsUntil : never, echoAt + guardMillis)
     }
     : {}
   return {
     isPromised: true,
     rights: {
-      ...(isTaking(rights) ? forget(rights) : rights),
+      ...forgetTake(rights),
       ...follows,
       until: none,
-      guardUntil: now + guardMillis,
+      guardUntil: Math.max(rights.guardUntil, now + guardMillis),
       evidenceAfter: now,
       promisesAfter: sequence
     }
@@ -259,7 +298,7 @@ export const promised = (
   now: number
 ): Rights => {
   const until = at + rightMillis
-  if (sequence <= rights.promisesAfter || question === undefined || until <= now) {
+  if (sequence <= rights.promisesAfter || question === undefined || until <= now || !isBound(rights)) {
     return rights
   }
   const peer = { ...rights.until, peer: Math.max(rights.until.peer, until), operator: never }
@@ -273,7 +312,7 @@ export const promised = (
       if (rights.isActive) {
         return { ...rights, until: peer }
       }
-      return rights.isOwn && rights.term !== undefined && !isTaking(rights)
+      return rights.isOwn && rights.term !== undefined && !isTaking(rights) && !isBehind(rights)
         ? { ...rights, isActive: true, until: peer }
         : rights
   }
@@ -281,8 +320,8 @@ export const promised = (
 
 /** Whether this member follows its peer, and may go on from that term. */
 const mayGoOn = (rights: Rights, term: Term.Term | undefined): term is Term.Term =>
-  !rights.isActive && !rights.isOwn && term !== undefined && rights.term !== undefined &&
-  Term.compare(term, rights.term) === 0 && !isTaking(rights)
+  !rights.isActive && !rights.isOwn && isBound(rights) && !isTaking(rights) && !isBehind(rights) &&
+  term !== undefined && isSame(term, rights.term)
 
 const goOn = (rights: Rights, until: Partial<Rights["until"]>): Rights => ({
   ...rights,
@@ -311,7 +350,7 @@ export const takeHandedOver = (
  * @category transitions
  */
 export const witnessRefusal = ({ rightMillis }: Rules, rights: Rights, triedAt: number): Rights =>
-  triedAt <= rights.evidenceAfter
+  triedAt <= rights.evidenceAfter || !isBound(rights)
     ? rights
     : { ...rights, until: { ...rights.until, evidence: Math.max(rights.until.evidence, triedAt + rightMillis) } }
 

@@ -16,8 +16,19 @@ export interface Term {
   readonly step: number
 }
 
-/** Steps of one number; a power of two, so that a token can be split into number and step by eye in hexadecimal. */
-const stepsPerNumber = 65_536
+/**
+ * Steps of one number; a power of two, so that a token can be split into number and step by eye in hexadecimal.
+ *
+ * @category constants
+ */
+export const stepsPerNumber = 65_536
+
+/**
+ * Largest number of a term: every token up to it is a safe integer.
+ *
+ * @category constants
+ */
+export const maxNumber: number = 2 ** 37 - 1
 
 /**
  * Order of two terms: negative, zero or positive.

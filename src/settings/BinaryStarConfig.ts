@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import type { PolicyName } from "../protocol/Policies.ts"
 import type { Role } from "../protocol/StateMachine.ts"
 import { timing } from "../protocol/Timing.ts"
+import { conflicts } from "./conflicts.ts"
 import { InvalidConfig } from "./InvalidConfig.ts"
 import { mismatch } from "./kinds.ts"
 import * as Settings from "./Settings.ts"
@@ -66,7 +67,7 @@ export const make = (options: Options): Effect.Effect<BinaryStarConfig, InvalidC
   )
 
 const conflictsOf = (config: BinaryStarConfig) =>
-  Settings.conflicts(Object.values(settings), ({ key }) => config[key as keyof typeof settings]).map(
+  conflicts(Object.values(settings), ({ key }) => config[key as keyof typeof settings]).map(
     ({ message, setting }) => ({ field: setting.key, message })
   )
 

@@ -19,7 +19,9 @@ const names: { readonly [C in Command]: string } = {
   switchover: "`switchover`",
   pause: "`pause`",
   resume: "`resume`",
-  promote: "`promote`"
+  promote: "`promote`",
+  witnessStatus: "`witness status`",
+  witnessInit: "`witness init`"
 }
 
 /** Stands for a value of a setting. */

@@ -28,6 +28,8 @@ export type Command =
   | "pause"
   | "resume"
   | "promote"
+  | "witnessStatus"
+  | "witnessInit"
 
 /** Places where a setting can be given. */
 export type Source = "library" | "option" | "environment" | "file"
@@ -122,6 +124,7 @@ const withClients = ["server", "proxy"] as const
 const clients = ["client", "legacy"] as const
 const commanding = ["doctor", "switchover", "pause", "resume", "promote"] as const
 const reporting = ["status", "history", "doctor"] as const
+const ofWitness = ["witnessStatus", "witnessInit"] as const
 
 /** Options of the library that have no default there. */
 export const identity = group(everywhere, {
@@ -133,13 +136,18 @@ export const identity = group(everywhere, {
     isFlags: true,
     help: "The server of the pair that runs."
   },
-  /** The rules by which it becomes active and passive: `classic` is the Guide's, `hardened` is for production. */
+  /**
+   * The rules by which it becomes active and passive: `classic` is the Guide's, `hardened` is for production, and `witnessed` is for
+   * production with a third party, the layer of a `Witness`.
+   */
   policy: {
     kind: kinds.choice(...policyNames),
     commands: [...members, "fsm", "verify"],
     default: "classic",
     commandDefaults: { proxy: "hardened", run: "hardened", verify: "hardened" },
-    help: "The rules: classic is the Guide's, hardened is for production; the same on both servers."
+    help:
+      "The rules: classic is the Guide's, hardened is for production, witnessed is for production with --witness, which " +
+      "implies it; the same on both servers."
   }
 })
 
@@ -187,7 +195,7 @@ export const member = group(everywhere, {
   /**
    * Whether the peer counts as lost as soon as its host refuses connections to `peerEndpoint`, which takes milliseconds instead of
    * two heartbeats. A firewall that rejects instead of dropping looks the same, so a vote is required all the same. Defaults to
-   * `true` with the policy `hardened` and to `false` with `classic`.
+   * `false` with the policy `classic`, and to `true` with the others.
    */
   crashDetection: {
     kind: kinds.onOff,
@@ -223,18 +231,6 @@ export const member = group(everywhere, {
       "What a backup does that has received no heartbeat since it started: wait rejects requests; serve takes over after " +
       "two heartbeats on a request, unless a subscriber is connected to its state port. With serve two servers answer if the " +
       "network is cut while both start. serve needs the policy hardened."
-  },
-  /**
-   * Whether this server accepts requests while its term has no number, so that there is no fencing token: with `required` it
-   * rejects them until it has one, and `bstar run` starts its command only then. Defaults to `optional`.
-   */
-  fencing: {
-    kind: kinds.choice("optional", "required"),
-    commands: members,
-    default: "optional",
-    help:
-      "Whether an active server works while its term has no number yet, so that there is no fencing token; with required it " +
-      "rejects requests until then, and run starts its command only then."
   },
   /** How long a server that stops or hands over may take to complete the requests that it has accepted. Defaults to `5 seconds`. */
   drain: {
@@ -442,6 +438,45 @@ export const operations = group(program, {
   }
 })
 
+/** Settings of the third party of a pair. */
+export const witness = group(program, {
+  witness: {
+    kind: kinds.witness,
+    commands: [...members, ...ofWitness],
+    help:
+      "The third party of the pair, the same on both servers: etcd://[USER@]HOST:PORT[,HOST:PORT]/NAME, with TLS etcds://, or " +
+      "postgres://USER@HOST[:PORT]/DB?pair=NAME[&sslmode=MODE]. With it never two servers answer, whatever is cut."
+  },
+  witnessPasswordFile: {
+    kind: kinds.string("FILE", "/etc/bstar/witness-password"),
+    commands: [...members, ...ofWitness],
+    help: "A file with the password of the witness's user. BSTAR_WITNESS_PASSWORD is the password itself."
+  },
+  witnessPassword: {
+    kind: kinds.secret,
+    from: ["environment"],
+    commands: [...members, ...ofWitness],
+    isSecret: true,
+    help: "The password itself, where there is no file."
+  },
+  witnessCa: {
+    kind: kinds.string("FILE", "/etc/bstar/witness-ca.pem"),
+    commands: [...members, ...ofWitness],
+    none: "none: the authorities of Node",
+    help: "The certificates of the authorities that may sign the witness's certificate, for TLS."
+  },
+  witnessCert: {
+    kind: kinds.string("FILE", "/etc/bstar/witness.pem"),
+    commands: [...members, ...ofWitness],
+    help: "This server's certificate for the witness, for TLS."
+  },
+  witnessKey: {
+    kind: kinds.string("FILE", "/etc/bstar/witness.key"),
+    commands: [...members, ...ofWitness],
+    help: "The key of that certificate."
+  }
+})
+
 /** Settings of the program itself. */
 export const common = group(program, {
   logFormat: {
@@ -453,7 +488,7 @@ export const common = group(program, {
   config: {
     kind: kinds.string("FILE", "pair.toml"),
     from: ["option", "environment"],
-    commands: [...members, ...clients, "check"],
+    commands: [...members, ...clients, ...ofWitness, "check"],
     help: "A configuration file, TOML or JSON. Options and the environment override it."
   }
 })
@@ -473,14 +508,6 @@ export const proxy = group(program, {
     help:
       "What happens to a request for which no worker is free in time: answer rejects it, which clients of this library " +
       "receive; drop sends nothing."
-  },
-  termFrame: {
-    kind: kinds.onOff,
-    commands: ["proxy"],
-    default: false,
-    help:
-      "Whether each request to a worker begins with a frame of its own, the fencing token in decimal digits, which is empty " +
-      "while there is none."
   }
 })
 
@@ -634,9 +661,16 @@ export const operator = group(["option", "environment"], {
   json: {
     kind: kinds.flag,
     from: option,
-    commands: reporting,
+    commands: [...reporting, "witnessStatus"],
     default: false,
     help: "Write JSON; with --watch one line each time."
+  },
+  print: {
+    kind: kinds.flag,
+    from: option,
+    commands: ["witnessInit"],
+    default: false,
+    help: "Only print the statements that the owner of the database runs."
   },
   watch: {
     kind: kinds.flag,
@@ -653,7 +687,21 @@ export const operator = group(["option", "environment"], {
   }
 })
 
-const table = { identity, member, limits, operations, common, proxy, run, client, tools, fsm, verify, operator }
+const table = {
+  identity,
+  member,
+  limits,
+  operations,
+  witness,
+  common,
+  proxy,
+  run,
+  client,
+  tools,
+  fsm,
+  verify,
+  operator
+}
 
 /** All settings, in the order of help and README. */
 export const all: ReadonlyArray<Setting> = Object.values(table).flatMap((group): ReadonlyArray<Setting> =>
@@ -688,10 +736,15 @@ export interface Situation {
   readonly command?: Command | undefined
   readonly role?: unknown
   readonly policy?: unknown
+  /** Whether there is a witness. */
+  readonly isWitnessed?: boolean
 }
 
 /** The default of a setting as a user would write it; `undefined` if there is none. */
-export const defaultOf = (setting: Setting, { command, policy, role }: Situation): unknown => {
+export const defaultOf = (setting: Setting, { command, isWitnessed, policy, role }: Situation): unknown => {
+  if (setting === identity.policy && isWitnessed === true) {
+    return "witnessed"
+  }
   const fallback = (command && setting.commandDefaults?.[command]) ?? setting.default
   if (typeof fallback !== "object") {
     return fallback
@@ -699,7 +752,9 @@ export const defaultOf = (setting: Setting, { command, policy, role }: Situation
   if ("primary" in fallback) {
     return fallback[role === "backup" ? "backup" : "primary"]
   }
-  return "classic" in fallback ? fallback[policy === "hardened" ? "hardened" : "classic"] : fallback
+  return "classic" in fallback
+    ? fallback[policy === undefined || policy === "classic" ? "classic" : "hardened"]
+    : fallback
 }
 
 /** A value as it is printed. */
@@ -725,34 +780,8 @@ export const describeDefault = (
     return `${shown(fallback.primary)} with -p, ${shown(fallback.backup)} with -b`
   }
   return typeof fallback === "object" && "classic" in fallback
-    ? `${shown(fallback.hardened)} with hardened, ${shown(fallback.classic)} with classic`
+    ? `${shown(fallback.classic)} with classic, else ${shown(fallback.hardened)}`
     : shown(fallback)
 }
-
-/** A value that needs another one. */
-interface Conflict {
-  readonly setting: Setting
-  readonly message: string
-}
-
-/** Finds values that need the policy `hardened`, where it is another one. Both settings are named. */
-export const conflicts = (
-  settings: ReadonlyArray<Setting>,
-  valueOf: (setting: Setting) => unknown
-): ReadonlyArray<Conflict> =>
-  valueOf(identity.policy) === "hardened" || valueOf(identity.policy) === undefined ?
-    [] :
-    settings.flatMap((setting) => {
-      const value = valueOf(setting)
-      return setting.hardenedOnly?.includes(value) !== true ? [] : [
-        { setting, message: `${kinds.quoted(value)} needs the policy "hardened"` },
-        {
-          setting: identity.policy,
-          message: `expected "hardened" where ${setting.flag} is ${kinds.quoted(value)}, got ${
-            kinds.quoted(valueOf(identity.policy))
-          }`
-        }
-      ]
-    })
 
 export type { Kind, UnboundedDuration }

@@ -3,6 +3,7 @@
  * file the default.
  */
 import type { Role } from "../protocol/StateMachine.ts"
+import { conflicts } from "./conflicts.ts"
 import type { ConfigIssue } from "./InvalidConfig.ts"
 import { mismatch } from "./kinds.ts"
 import * as Settings from "./Settings.ts"
@@ -50,6 +51,10 @@ export const fileIssue = (setting: Settings.Setting, value: unknown): string | u
 }
 
 const complaint = ({ isSecret, kind, unset }: Settings.Setting, value: unknown): string => {
+  const problem = kind.problemOf?.(value)
+  if (problem !== undefined) {
+    return problem
+  }
   const expected = unset === undefined ? kind.expected : `"${unset}" or ${kind.expected}`
   return isSecret === true ? `expected ${expected}` : mismatch({ expected }, value)
 }
@@ -118,14 +123,17 @@ export const resolveAll = (
   role: Role | undefined,
   sources: Sources
 ): ReadonlyArray<Resolved> => {
-  const policy = resolve(Settings.identity.policy, { command }, sources).value
-  return Settings.of(command).map((setting) => resolve(setting, { command, role, policy }, sources))
+  const settings = Settings.of(command)
+  const { witness } = Settings.witness
+  const isWitnessed = settings.includes(witness) && !resolve(witness, {}, sources).isDefault
+  const policy = resolve(Settings.identity.policy, { command, isWitnessed }, sources).value
+  return settings.map((setting) => resolve(setting, { command, role, policy, isWitnessed }, sources))
 }
 
 /** What is wrong with resolved values, each by itself and together. */
 export const issuesOf = (resolved: ReadonlyArray<Resolved>): ReadonlyArray<ConfigIssue> => [
   ...resolved.flatMap(({ issue }) => issue === undefined ? [] : [issue]),
-  ...Settings.conflicts(
+  ...conflicts(
     resolved.map(({ setting }) => setting),
     (setting) => resolved.find((one) => one.setting === setting)?.value
   ).map(({ message, setting }) => ({ field: setting.flag, message }))

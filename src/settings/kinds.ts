@@ -6,6 +6,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Endpoint from "../wire/Endpoint.ts"
+import * as WitnessEndpoint from "../wire/WitnessEndpoint.ts"
 import { HostName, ListenAddress, statusUrl } from "./Address.ts"
 
 /** Values of one kind. `A` is the decoded value. */
@@ -16,6 +17,8 @@ export interface Kind<A> {
   readonly placeholder: string
   /** The bounds, for people; empty if there are none. */
   readonly range: string
+  /** Why a value is not valid, where its text may have to be kept secret, or more can be said than what is expected. */
+  readonly problemOf?: (input: unknown) => string | undefined
   /** The decoded value of what the library or a configuration file gives, or `undefined` if that is not valid. */
   readonly decode: (input: unknown) => A | undefined
   /** The text of an option or a variable, as the value that would stand in a configuration file. */
@@ -218,6 +221,25 @@ export const statusAddress: Kind<string> = checkedString(
   "HOST:PORT or a URL",
   (value) => statusUrl(value) !== undefined
 )
+
+const parseWitness = (input: unknown): WitnessEndpoint.WitnessEndpoint | WitnessEndpoint.Invalid =>
+  typeof input === "string" ? WitnessEndpoint.parse(input) : { problem: mismatch(WitnessEndpoint, input) }
+
+/** Where a witness is. An invalid value may contain a password. */
+export const witness: Kind<WitnessEndpoint.WitnessEndpoint> = {
+  ...text,
+  expected: WitnessEndpoint.expected,
+  placeholder: "URL",
+  problemOf: (input) => {
+    const parsed = parseWitness(input)
+    return WitnessEndpoint.isInvalid(parsed) ? parsed.problem : undefined
+  },
+  decode: (input) => {
+    const parsed = parseWitness(input)
+    return WitnessEndpoint.isInvalid(parsed) ? undefined : parsed
+  },
+  type: Schema.Any
+}
 
 /** Several values: an option that is repeated, a variable with commas, a list in a file. */
 const list = (

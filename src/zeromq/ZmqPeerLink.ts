@@ -56,7 +56,7 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         publish: port.publish,
         publishFinal: port.publishFinal,
         reset: Effect.sleep(arrival),
-        events: Stream.merge(subscription.events, Stream.as(port.joined, "Joined" as const)),
+        events: Stream.merge(subscription.events, port.joined),
         hasSubscriber: port.hasSubscriber,
         isRefused: (timeoutMillis) => isRefused(options.peerEndpoint, timeoutMillis),
         peerDown: Mailbox.toStream(subscription.evidence)

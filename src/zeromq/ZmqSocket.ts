@@ -21,10 +21,12 @@ import type {
   Router,
   RouterOptions,
   StatePublisher,
-  Subscriber
+  StatePublisherOptions,
+  Subscriber,
+  SubscriberOptions
 } from "./models.ts"
 import { batchSize, receiver } from "./receiver.ts"
-import { sendAll, sender, sendSome } from "./sender.ts"
+import { sendAll, sender, sendSome, sendTogether } from "./sender.ts"
 import { binding, common, keepAlive, reconnect } from "./socketOptions.ts"
 import * as Topics from "./topics.ts"
 
@@ -82,7 +84,7 @@ export const makePublisher = (options?: BindingOptions): Effect.Effect<Publisher
  * @category constructors
  */
 export const makeStatePublisher = (
-  options?: BindingOptions
+  options?: StatePublisherOptions
 ): Effect.Effect<StatePublisher, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const handle = yield* open(
@@ -104,7 +106,8 @@ export const makeStatePublisher = (
       bind: (endpoint) => Effect.tap(bind(endpoint), isBound.open),
       connect,
       ...sender(handle),
-      ...(yield* Topics.read(isBound.whenOpen(receiver(handle, 1).receive)))
+      ...sendTogether(handle),
+      ...(yield* Topics.read(isBound.whenOpen(receiver(handle, 1).receive), options?.topics ?? []))
     }
   })
 
@@ -114,7 +117,7 @@ export const makeStatePublisher = (
  * @category constructors
  */
 export const makeSubscriber = (
-  options?: Omit<BindingOptions, "lingerMillis">
+  options?: SubscriberOptions
 ): Effect.Effect<Subscriber, SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const handle = yield* open(
@@ -129,8 +132,13 @@ export const makeSubscriber = (
       "observed"
     )
     yield* handle.connector.observe
-    handle.socket.subscribe()
-    return { ...endpoints(handle), ...receiver(handle, batchSize), connections: handle.connector.events }
+    handle.socket.subscribe("", ...options?.topics ?? [])
+    return {
+      ...endpoints(handle),
+      // A state and its heartbeat.
+      ...receiver(handle, batchSize, { areTogether: true }),
+      connections: handle.connector.events
+    }
   })
 
 /**

@@ -125,19 +125,36 @@ export interface Router extends Socket, Sender, Receiver, Runnable {
 export interface Publisher extends Socket, Sender {}
 
 /**
+ * A change of the subscribers of a topic.
+ *
+ * @category models
+ */
+export interface Subscription {
+  readonly topic: string
+  readonly change: "joined" | "left"
+}
+
+/**
  * An XPUB socket: a publisher that knows its subscribers. To subscribers it is like a PUB.
  *
  * @category models
  */
 export interface StatePublisher extends Publisher {
-  /** The latest changes, in order, for one consumer at a time: a subscriber `joined`, or the last one of a topic `left`. */
-  readonly subscriptions: Stream.Stream<"joined" | "left">
-  /** Number of topics with a subscriber: 0 without one. Members of a pair share one topic, the empty one. */
+  /** Sends messages in order, without a pause. */
+  readonly sendTogether: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<void, SocketError>
+  /**
+   * The latest changes, in order, for one consumer at a time: a subscriber of a topic has `joined`, or the last one has `left`. A
+   * connection subscribes to one topic after the other, a shorter one before one that begins with it.
+   */
+  readonly subscriptions: Stream.Stream<Subscription>
+  /** Number of topics with a subscriber: 0 without one. */
   readonly subscribers: Effect.Effect<number>
+  /** Whether a topic has a subscriber. */
+  readonly isSubscribed: (topic: string) => boolean
 }
 
 /**
- * A SUB socket, subscribed to everything.
+ * A SUB socket, subscribed to everything, and to further topics where a publisher is to know of it.
  *
  * @category models
  */
@@ -222,6 +239,26 @@ export interface BindingOptions extends Options {
   readonly maxMessageSize?: number | undefined
   /** How long, in whole milliseconds, a handshake may take. Defaults to ZeroMQ's 30 seconds. */
   readonly handshakeMillis?: number | undefined
+}
+
+/**
+ * Options of an XPUB.
+ *
+ * @category models
+ */
+export interface StatePublisherOptions extends BindingOptions {
+  /** Topics that are distinguished although there are a thousand others. The empty one always is. Defaults to none. */
+  readonly topics?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * Options of a SUB.
+ *
+ * @category models
+ */
+export interface SubscriberOptions extends Omit<BindingOptions, "lingerMillis"> {
+  /** Topics to subscribe to beside everything, which changes nothing but what the publisher knows. Defaults to none. */
+  readonly topics?: ReadonlyArray<string> | undefined
 }
 
 /**

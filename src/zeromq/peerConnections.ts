@@ -8,6 +8,9 @@
 import type { LinkEvent } from "../ports/PeerLink.ts"
 import type { ConnectionEvent } from "./models.ts"
 
+/** A step of the link to the peer's state port. */
+export type ConnectionStep = Exclude<LinkEvent, "Joined" | "PeerJoined">
+
 /** A connection on which nothing arrived for this many heartbeats is silent. */
 const silentHeartbeats = 3
 
@@ -40,7 +43,7 @@ export interface PeerConnections {
   readonly current: PeerConnection
   readonly candidate: PeerConnection | undefined
   /** The step of the link that was reported last. */
-  readonly reported: Exclude<LinkEvent, "Joined">
+  readonly reported: ConnectionStep
 }
 
 export type Input =
@@ -53,7 +56,7 @@ export type Output =
   | { readonly _tag: "Close"; readonly id: number }
   /** Probes for crash evidence until there is some, or no longer. */
   | { readonly _tag: "Probe" | "StopProbe"; readonly id: number }
-  | { readonly _tag: "Report"; readonly step: Exclude<LinkEvent, "Joined"> }
+  | { readonly _tag: "Report"; readonly step: ConnectionStep }
   /** The handshake shows that a round trip takes longer than a heartbeat. */
   | { readonly _tag: "SlowRoundTrip"; readonly millis: number }
 

@@ -36,13 +36,16 @@ class Batches {
   hasArrived = false
   readonly #socket: Receiving
   readonly #size: number
+  /** Whether messages are sent several at a time, so that more can be expected after the first. */
+  readonly #areTogether: boolean
   #pending: Promise<Batch> | undefined
   #lastSize = 0
   #timeoutMillis = Number.NaN
 
-  constructor(socket: Receiving, size: number) {
+  constructor(socket: Receiving, size: number, areTogether: boolean) {
     this.#socket = socket
     this.#size = size
+    this.#areTogether = areTogether
   }
 
   /** The next batch, the same one until it is taken. */
@@ -78,7 +81,7 @@ class Batches {
     if (isIdle) {
       beginSlice()
       // Asking for more costs as much as a receive. Single messages are no burst.
-      if (this.#lastSize < 2) {
+      if (this.#lastSize < 2 && !this.#areTogether) {
         return [first]
       }
     }
@@ -111,9 +114,16 @@ const toEffect = (cause: unknown, failed: Handle<zmq.Socket>["failed"]): Effect.
   return cause instanceof Error && "code" in cause ? Effect.fail(failed("receive", cause)) : Effect.die(cause)
 }
 
-/** Reads a socket in batches of at most `size` messages. A `size` of 1 never reads ahead. */
-export const receiver = ({ failed, socket }: Handle<Receiving>, size: number): Receiver & Runnable => {
-  const batches = new Batches(socket, size)
+/**
+ * Reads a socket in batches of at most `size` messages. A `size` of 1 never reads ahead. `areTogether` is whether messages are sent
+ * several at a time. Defaults to `false`.
+ */
+export const receiver = (
+  { failed, socket }: Handle<Receiving>,
+  size: number,
+  { areTogether = false } = {}
+): Receiver & Runnable => {
+  const batches = new Batches(socket, size, areTogether)
   const receive = Effect.tap(
     Effect.tryPromise({ try: () => batches.next(fullBatch), catch: (cause) => failed("receive", cause) }),
     () => Effect.sync(() => batches.taken())

@@ -4,7 +4,7 @@ import type * as zmq from "zeromq"
 import type { SocketError } from "../ports/SocketError.ts"
 import type * as Frames from "../wire/Frames.ts"
 import type { Handle } from "./handle.ts"
-import type { Dealer, Router, Sender } from "./models.ts"
+import type { Dealer, Router, Sender, StatePublisher } from "./models.ts"
 
 /** A socket of the binding that sends. */
 export type Sending = zmq.Socket & { readonly send: (message: Array<Uint8Array>) => Promise<void> }
@@ -18,6 +18,15 @@ const sendOne = ({ failed, socket }: Handle<Sending>, message: Frames.Frames): E
   })
 
 export const sender = (handle: Handle<Sending>): Sender => ({ send: (message) => sendOne(handle, message) })
+
+/** The messages reach libzmq within one call, and often leave in one packet. */
+export const sendTogether = ({ failed, socket }: Handle<Sending>): Pick<StatePublisher, "sendTogether"> => ({
+  sendTogether: (messages) =>
+    Effect.asVoid(Effect.tryPromise({
+      try: () => Promise.all(messages.map((message) => socket.send(message as Array<Uint8Array>))),
+      catch: (cause) => failed("send", cause)
+    }))
+})
 
 /** A ROUTER drops without an error what it cannot send. */
 export const sendAll = ({ failed, socket }: Handle<Sending>): Pick<Router, "sendAll" | "sendNow"> => {

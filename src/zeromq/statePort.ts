@@ -7,18 +7,19 @@ import * as Stream from "effect/Stream"
 import { monotonicReader } from "../internal/Clock.ts"
 import * as LogOnce from "../internal/LogOnce.ts"
 import { nextTurn } from "../internal/Scheduler.ts"
+import type { Publication } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
-import type * as Frames from "../wire/Frames.ts"
+import * as HeartbeatMessage from "../wire/HeartbeatMessage.ts"
 import { logPort } from "./logPort.ts"
-import type { SocketSecurity, StatePublisher } from "./models.ts"
+import type { SocketSecurity, StatePublisher, Subscription } from "./models.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
 
 /**
- * Largest frame on the link to the peer, in bytes. State messages, subscriptions and CURVE handshakes are shorter.
+ * Largest frame on the link to the peer, in bytes. Heartbeats, subscriptions and CURVE handshakes are no longer.
  *
  * @internal
  */
-export const maxMessageSize = 512
+export const maxMessageSize = HeartbeatMessage.maxBytes
 
 /** How long, in milliseconds, a final heartbeat may be sent after the server has stopped. */
 const lingerMillis = 200
@@ -35,11 +36,12 @@ const quietMillis = 10_000
  * @internal
  */
 export interface StatePort {
-  readonly publish: (message: Frames.Frames) => Effect.Effect<void, SocketError>
-  /** Publishes a final message and closes the port. Does nothing if it is closed. */
-  readonly publishFinal: (message: Frames.Frames) => Effect.Effect<void, SocketError>
-  /** Subscribers that have connected. Those of one moment count once. */
-  readonly joined: Stream.Stream<void>
+  /** Publishes, and opens the port for a state if it is closed. Whether it is open. */
+  readonly publish: (publication: Publication) => Effect.Effect<boolean, SocketError>
+  /** Publishes and closes the port. Does nothing if it is closed. */
+  readonly publishFinal: (publication: Publication) => Effect.Effect<void, SocketError>
+  /** Subscribers that have connected, in order. Those of one moment count once. */
+  readonly joined: Stream.Stream<"Joined" | "PeerJoined">
   readonly hasSubscriber: Effect.Effect<boolean>
 }
 
@@ -54,24 +56,44 @@ interface Port extends StatePublisher {
   readonly close: Effect.Effect<void>
 }
 
+/** A subscriber that has connected. One that asks for heartbeats has subscribed to everything before. */
+const joinedBy = ({ change, topic }: Subscription): "Joined" | "PeerJoined" | undefined =>
+  change === "left" ? undefined : topic === HeartbeatMessage.topic ? "PeerJoined" : "Joined"
+
 const open = (
   endpoint: string,
   { security }: Options,
   scope: Scope.Scope,
-  joined: Mailbox.Mailbox<void>
+  joined: Mailbox.Mailbox<"Joined" | "PeerJoined">
 ): Effect.Effect<Port & { readonly endpoint: string }, SocketError> =>
   Effect.gen(function*() {
     const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
     const close = Scope.close(own, Exit.void)
     return yield* Effect.gen(function*() {
-      const publisher = yield* ZmqSocket.makeStatePublisher({ lingerMillis, maxMessageSize, handshakeMillis, security })
-      yield* Stream.runForEach(
-        publisher.subscriptions,
-        (change) => change === "joined" ? joined.offer(undefined) : Effect.void
-      ).pipe(Effect.interruptible, Effect.forkScoped)
+      const publisher = yield* ZmqSocket.makeStatePublisher({
+        lingerMillis,
+        maxMessageSize,
+        handshakeMillis,
+        topics: [HeartbeatMessage.topic],
+        security
+      })
+      yield* Stream.runForEach(publisher.subscriptions, (subscription) => {
+        const step = joinedBy(subscription)
+        return step === undefined ? Effect.void : joined.offer(step)
+      }).pipe(Effect.interruptible, Effect.forkScoped)
       return { ...publisher, endpoint: yield* publisher.bind(endpoint), close }
     }).pipe(Scope.extend(own), Effect.tapError(() => close))
   })
+
+/** Sends the state, and after it the heartbeat if a peer asks for it. */
+const send = (
+  { isSubscribed, sendTogether }: Port,
+  { heartbeat, state }: Publication
+): Effect.Effect<void, SocketError> =>
+  sendTogether([
+    ...(state === undefined ? [] : [state]),
+    ...(heartbeat === undefined || !isSubscribed(HeartbeatMessage.topic) ? [] : [heartbeat])
+  ])
 
 /** @internal */
 export const make = (options: Options): Effect.Effect<StatePort, SocketError, Scope.Scope> =>
@@ -79,34 +101,39 @@ export const make = (options: Options): Effect.Effect<StatePort, SocketError, Sc
     const scope = yield* Effect.scope
     const now = yield* monotonicReader
     const isFirstFailure = LogOnce.make(quietMillis)
-    const joined = yield* Mailbox.make<void>({ capacity: 1, strategy: "sliding" })
+    const joined = yield* Mailbox.make<"Joined" | "PeerJoined">({ capacity: 2, strategy: "sliding" })
     const { endpoint, ...first } = yield* open(options.endpoint, options, scope, joined)
     yield* logPort(options.endpoint, endpoint)
     let port: Port | undefined = first
 
-    const publish = (message: Frames.Frames) =>
+    const publish = (publication: Publication) =>
       Effect.gen(function*() {
+        if (port === undefined && publication.state === undefined) {
+          return false
+        }
         port ??= yield* open(endpoint, options, scope, joined)
-        yield* port.send(message)
+        yield* send(port, publication)
         // libzmq's own thread passes the message to the network within this turn of the event loop.
         yield* nextTurn
+        return true
       })
 
     return {
       // Descriptors may be used up for a while. The next heartbeat opens the port.
-      publish: (message) =>
+      publish: (publication) =>
         Effect.catchIf(
-          publish(message),
+          publish(publication),
           (error) => error.reason === "TooManySockets",
-          (error) => isFirstFailure(now()) ? Effect.logWarning(`${error.message}; trying again`) : Effect.void
+          (error) =>
+            Effect.as(isFirstFailure(now()) ? Effect.logWarning(`${error.message}; trying again`) : Effect.void, false)
         ),
-      publishFinal: (message) =>
+      publishFinal: (publication) =>
         Effect.suspend(() => {
           const before = port
           // Subscribers do not find a closed endpoint of inproc again.
           port = endpoint.startsWith("inproc:") ? before : undefined
           const close = before === port ? Effect.void : before?.close ?? Effect.void
-          return before === undefined ? Effect.void : Effect.zipRight(before.send(message), close)
+          return before === undefined ? Effect.void : Effect.zipRight(send(before, publication), close)
         }),
       joined: Mailbox.toStream(joined),
       hasSubscriber: Effect.suspend(() =>

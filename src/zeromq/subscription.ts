@@ -9,13 +9,14 @@ import * as Stream from "effect/Stream"
 import { monotonicReader } from "../internal/Clock.ts"
 import * as LogOnce from "../internal/LogOnce.ts"
 import { nextTurn } from "../internal/Scheduler.ts"
-import type { LinkEvent } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type { CrashEvidence } from "../protocol/StateMachine.ts"
 import type * as Frames from "../wire/Frames.ts"
+import * as HeartbeatMessage from "../wire/HeartbeatMessage.ts"
 import * as Addresses from "./addresses.ts"
 import { isRefused } from "./crashEvidence.ts"
 import type { SocketSecurity, Subscriber as Socket } from "./models.ts"
+import type { ConnectionStep } from "./peerConnections.ts"
 import * as PeerConnections from "./peerConnections.ts"
 import { maxMessageSize } from "./statePort.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
@@ -36,7 +37,7 @@ export interface Options {
 export interface Subscription {
   readonly receive: Effect.Effect<ReadonlyArray<Frames.Frames>, SocketError>
   readonly poll: Effect.Effect<boolean>
-  readonly events: Stream.Stream<Exclude<LinkEvent, "Joined">>
+  readonly events: Stream.Stream<ConnectionStep>
   readonly evidence: Mailbox.ReadonlyMailbox<CrashEvidence>
 }
 
@@ -67,7 +68,7 @@ interface Session extends Options {
   readonly now: () => number
   readonly scope: Scope.Scope
   readonly inputs: Mailbox.Mailbox<PeerConnections.Input>
-  readonly events: Mailbox.Mailbox<Exclude<LinkEvent, "Joined">>
+  readonly events: Mailbox.Mailbox<ConnectionStep>
   readonly evidence: Mailbox.Mailbox<CrashEvidence>
   readonly isFirstFailure: (now: number) => boolean
   readonly isFirstSlow: (now: number) => boolean
@@ -108,6 +109,7 @@ const open = (session: Session): Effect.Effect<number, SocketError> =>
         connectMillis,
         handshakeMillis: Math.ceil(Math.max(handshakeHeartbeats * heartbeatMillis, connectMillis)),
         maxMessageSize,
+        topics: [HeartbeatMessage.topic],
         security
       })
       const subscriber: Subscriber = { socket, search: yield* FiberHandle.make(), close }
@@ -197,7 +199,7 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
       now,
       scope: yield* Effect.scope,
       inputs: yield* Mailbox.make<PeerConnections.Input>(eventCapacity),
-      events: yield* Mailbox.make<Exclude<LinkEvent, "Joined">>(eventCapacity),
+      events: yield* Mailbox.make<ConnectionStep>(eventCapacity),
       evidence: yield* Mailbox.make<CrashEvidence>({ capacity: 1, strategy: "sliding" }),
       isFirstFailure: LogOnce.make(quietMillis),
       isFirstSlow: LogOnce.make(quietMillis),

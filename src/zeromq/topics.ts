@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
-import type { StatePublisher } from "./models.ts"
+import type { StatePublisher, Subscription } from "./models.ts"
 import { eventCapacity } from "./socketOptions.ts"
 
 /** Topics that are distinguished. Subscribers choose them, and each costs libzmq up to 20 KB. */
@@ -17,9 +17,19 @@ const pauseMillis = { usual: 10, flooded: 1000 }
 /** Topics with a subscriber, by subscription messages: a byte, 1 to subscribe and 0 to unsubscribe, and the topic. */
 export class Topics {
   readonly #topics = new Set<string>()
+  readonly #known: ReadonlySet<string>
+
+  /** `known` topics are distinguished however many others there are. */
+  constructor(known: ReadonlyArray<string>) {
+    this.#known = new Set(known)
+  }
 
   get count(): number {
     return this.#topics.size
+  }
+
+  has(topic: string): boolean {
+    return this.#topics.has(topic)
   }
 
   /** How long to wait until the next subscription is read. */
@@ -28,17 +38,17 @@ export class Topics {
   }
 
   /** Takes a subscription message. Other messages change nothing. */
-  take(frame: Uint8Array): "joined" | "left" | undefined {
+  take(frame: Uint8Array): Subscription | undefined {
     const topic = Buffer.from(frame.subarray(1)).toString("latin1")
     switch (frame[0]) {
       case 0:
         this.#topics.delete(topic)
-        return "left"
+        return { topic, change: "left" }
       case 1:
-        if (this.count < maxTopics || topic === "") {
+        if (this.count < maxTopics || this.#known.has(topic)) {
           this.#topics.add(topic)
         }
-        return "joined"
+        return { topic, change: "joined" }
       default:
         return undefined
     }
@@ -47,14 +57,15 @@ export class Topics {
 
 /** Reads subscription messages for the lifetime of the scope, until `receive` fails. */
 export const read = (
-  receive: Effect.Effect<ReadonlyArray<ReadonlyArray<Uint8Array>>, unknown>
-): Effect.Effect<Pick<StatePublisher, "subscribers" | "subscriptions">, never, Scope.Scope> =>
+  receive: Effect.Effect<ReadonlyArray<ReadonlyArray<Uint8Array>>, unknown>,
+  known: ReadonlyArray<string>
+): Effect.Effect<Pick<StatePublisher, "subscribers" | "isSubscribed" | "subscriptions">, never, Scope.Scope> =>
   Effect.gen(function*() {
     const changes = yield* Effect.acquireRelease(
-      Mailbox.make<"joined" | "left">({ capacity: eventCapacity, strategy: "sliding" }),
+      Mailbox.make<Subscription>({ capacity: eventCapacity, strategy: "sliding" }),
       (mailbox) => mailbox.shutdown
     )
-    const topics = new Topics()
+    const topics = new Topics(["", ...known])
     yield* receive.pipe(
       Effect.flatMap(([message]) => {
         const change = topics.take(message![0]!)
@@ -68,5 +79,9 @@ export const read = (
       Effect.interruptible,
       Effect.forkScoped
     )
-    return { subscriptions: Mailbox.toStream(changes), subscribers: Effect.sync(() => topics.count) }
+    return {
+      subscriptions: Mailbox.toStream(changes),
+      subscribers: Effect.sync(() => topics.count),
+      isSubscribed: (topic) => topics.has(topic)
+    }
   })

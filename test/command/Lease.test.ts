@@ -14,7 +14,7 @@ import { foreignPeer, settle } from "../support/nodes.ts"
 /** The end of a primary with a lease, whose messages are taken, and its peer. The heartbeat is a second. */
 const makeLease = Effect.fnUntraced(function*(options: Partial<BinaryStarConfig.Options> = {}) {
   const links = yield* PeerLink.makeMemory
-  const peer = yield* foreignPeer(links.backup)
+  const peer = yield* foreignPeer(links.legacy.backup)
   const context = yield* Layer.build(
     Layer.provide(Lease.layer({ role: "primary", policy: "hardened", ...options }), links.primary)
   )
@@ -39,7 +39,7 @@ const makeLease = Effect.fnUntraced(function*(options: Partial<BinaryStarConfig.
   return { probe, isOver, left, link, peer, peerTermEnded }
 })
 
-const active = [Buffer.from("3")]
+const active = { state: [Buffer.from("3")] }
 
 describe("a lease", () => {
   it.scoped("lasts for one and a half heartbeats from each heartbeat", () =>

@@ -143,8 +143,8 @@ describe("hooks at the start and at the end", () => {
       const inTurns = ["onActive", "onActive done", "onPassive"]
       for (let term = 0; term < 2; term++) {
         // The first is taken at once, the others together.
-        yield* primary.publish([Buffer.from("4")])
-        yield* primary.publish([Buffer.from("2")])
+        yield* primary.publish({ state: [Buffer.from("4")] })
+        yield* primary.publish({ state: [Buffer.from("2")] })
         yield* primary.reports("3")
         assert.strictEqual(yield* member.state, "CONTESTED")
         assert.strictEqual(events.at(-1), "onActive")

@@ -185,7 +185,7 @@ describe("a pair in memory", () => {
       assert.strictEqual(yield* member.state, "PASSIVE")
       assert.strictEqual((yield* member.counters).rejected, 1)
       yield* TestClock.setTime(20_000)
-      yield* peer.publish([Buffer.from("3")])
+      yield* peer.publish({ state: [Buffer.from("3")] })
       assert.strictEqual(yield* backup.request("vote"), undefined)
       assert.strictEqual(yield* member.state, "PASSIVE")
     }))
@@ -215,7 +215,7 @@ const silentPeer = (onHeartbeat: () => void) =>
     hasSubscriber: Effect.succeed(false),
     isRefused: () => Effect.succeed(false),
     peerDown: Stream.never,
-    publish: () => Effect.sync(onHeartbeat)
+    publish: () => Effect.as(Effect.sync(onHeartbeat), true)
   })
 
 describe("time", () => {

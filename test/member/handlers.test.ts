@@ -196,7 +196,7 @@ describe("a handler", () => {
         { policy: "hardened", vote: "self", role: "backup" } as {}
       )
       yield* Stream.runForEach(member.changes, (state) => Effect.sync(() => events.push(state))).pipe(Effect.forkScoped)
-      const primary = yield* foreignPeer(links.backup)
+      const primary = yield* foreignPeer(links.legacy.backup)
       yield* primary.reports("3")
       yield* TestClock.adjust("4 seconds")
       yield* askOurs("1")
@@ -288,7 +288,7 @@ describe("a handler", () => {
         settle(Exit.fail(new Handler.RequestFailure({ reason: "Busy", body: "not begun" })))
       )
       const { answers, askOurs, links } = yield* serve(() => notBegun)
-      const peer = yield* foreignPeer(links.backup)
+      const peer = yield* foreignPeer(links.legacy.backup)
       yield* peer.reports("2")
       yield* askOurs("1")
       yield* peer.reports("3")
@@ -298,7 +298,7 @@ describe("a handler", () => {
   it.scoped("a handler is interrupted when its member aborts, and its client is notified", () =>
     Effect.gen(function*() {
       const { answers, askOurs, links, member } = yield* serve(() => Effect.never)
-      const peer = yield* foreignPeer(links.backup)
+      const peer = yield* foreignPeer(links.legacy.backup)
       yield* peer.reports("2")
       yield* askOurs("1")
       yield* peer.reports("3")
@@ -312,7 +312,7 @@ describe("a handler", () => {
     Effect.gen(function*() {
       const finalized = yield* Deferred.make<void>()
       const { answers, askOurs, links, member } = yield* serve(({ body }) => body)
-      const peer = yield* foreignPeer(links.backup)
+      const peer = yield* foreignPeer(links.legacy.backup)
       yield* peer.reports("2")
       yield* Effect.forkDaemon(member.whileActive(Effect.onInterrupt(Effect.never, () => Deferred.await(finalized))))
       yield* settle

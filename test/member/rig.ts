@@ -42,7 +42,7 @@ const heartbeat: Draft = () => ({ _tag: "HeartbeatDue" })
 const answerTo = (rig: Rig, { at, output }: Question): Input => {
   switch (output._tag) {
     case "Publish":
-      return { _tag: "HeartbeatSent", startedAt: at }
+      return { _tag: "HeartbeatSent", startedAt: at, isPortOpen: true }
     case "ReadLink":
       return { _tag: "LinkRead", at, hasSubscriber: rig.now % 2 === 1 }
     case "ResetLink":

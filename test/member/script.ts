@@ -72,7 +72,7 @@ const answer = (session: Session, tokens: ReadonlyArray<string>): Input | undefi
     case "term ended":
       return { _tag: "TermEnded", end: numberAfter(tokens, "of") ?? endOf(session.member) }
     case "heartbeat sent":
-      return { _tag: "HeartbeatSent", startedAt: numberAfter(tokens, "as-of") ?? now }
+      return { _tag: "HeartbeatSent", startedAt: numberAfter(tokens, "as-of") ?? now, isPortOpen: true }
     case "link connecting":
       return { _tag: "LinkConnecting" }
     case "link connected":
@@ -127,7 +127,7 @@ const answerTo = (session: Session, output: Output): ReadonlyArray<Input> | unde
   const { hasSubscriber, now, unread } = session
   switch (output._tag) {
     case "Publish":
-      return output.isHeartbeat ? [{ _tag: "HeartbeatSent", startedAt: now }] : undefined
+      return output.isHeartbeat ? [{ _tag: "HeartbeatSent", startedAt: now, isPortOpen: true }] : undefined
     case "EndTerm":
       return [{ _tag: "TermEnded", end: output.end }]
     case "ReadLink":

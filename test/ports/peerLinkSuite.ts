@@ -31,11 +31,11 @@ type End = Effect.Effect.Success<ReturnType<typeof join>>
 /** A subscriber joins slowly: publishes until the other end has received a message, and drops the rest of them. */
 const connect = (from: End, to: End) =>
   Effect.gen(function*() {
-    yield* from.publish(message("connecting")).pipe(
+    yield* from.publish({ state: message("connecting") }).pipe(
       Effect.repeat(Schedule.spaced("5 millis")),
       Effect.raceFirst(to.received)
     )
-    yield* from.publish(message("connected"))
+    yield* from.publish({ state: message("connected") })
     yield* Effect.repeat(to.received, { until: ([text]) => text === "connected" })
   })
 
@@ -63,7 +63,7 @@ export const peerLinkSuite = (
         ]
         for (const [from, to] of [[primary, backup], [backup, primary]] as const) {
           yield* connect(from, to)
-          yield* Effect.forEach(sent, (text) => from.publish(message(...text)), { discard: true })
+          yield* Effect.forEach(sent, (text) => from.publish({ state: message(...text) }), { discard: true })
           assert.deepStrictEqual(yield* Effect.replicateEffect(to.received, sent.length), sent)
         }
       }))
@@ -72,11 +72,11 @@ export const peerLinkSuite = (
       Effect.gen(function*() {
         const ends = yield* make
         const primary = yield* join(ends.primary)
-        yield* Effect.replicateEffect(primary.publish(message("lost")), 10)
+        yield* Effect.replicateEffect(primary.publish({ state: message("lost") }), 10)
         const { messages, publish } = yield* build(ends.backup)
         const received = yield* listen(messages)
         const first = yield* Effect.raceFirst(
-          Effect.repeat(primary.publish(message("found")), Schedule.spaced("5 millis")),
+          Effect.repeat(primary.publish({ state: message("found") }), Schedule.spaced("5 millis")),
           received.take
         )
         assert.deepStrictEqual(first, message("found"))
@@ -94,7 +94,7 @@ export const peerLinkSuite = (
         )
         yield* Effect.scoped(Effect.flatMap(backup, (backup) => connect(primary, backup)))
         assert.isFalse(yield* poll)
-        yield* primary.publish(message("unread"))
+        yield* primary.publish({ state: message("unread") })
         yield* eventually(poll)
         const { received } = yield* backup
         assert.deepStrictEqual(yield* received, ["unread"])
@@ -108,12 +108,41 @@ export const peerLinkSuite = (
         const { reset, messages, publish } = yield* build(ends.backup)
         const received = yield* listen(messages)
         yield* connect(primary, { publish, received: Effect.map(received.take, texts) })
-        yield* Effect.replicateEffect(primary.publish(message("before")), 20)
+        yield* Effect.replicateEffect(primary.publish({ state: message("before") }), 20)
         yield* reset
         const inHand = [...yield* received.clear].map(texts)
         assert.deepStrictEqual(inHand, Array.from({ length: 20 }, () => ["before"]))
-        yield* primary.publish(message("after"))
+        yield* primary.publish({ state: message("after") })
         assert.deepStrictEqual(texts(yield* received.take), ["after"])
+      }))
+
+    it.scopedLive("sends a heartbeat after a state, and alone, once a peer asks for it, which is reported once", () =>
+      Effect.gen(function*() {
+        const ends = yield* make
+        const { events, messages, publish } = yield* build(ends.primary)
+        yield* listen(messages)
+        const reported = yield* Mailbox.fromStream(events)
+        const backup = yield* join(ends.backup)
+        const steps = Effect.repeat(reported.take, { until: (event) => event === "PeerJoined" })
+        yield* steps
+        assert.isTrue(yield* publish({ state: message("state"), heartbeat: message("heartbeat") }))
+        assert.isTrue(yield* publish({ heartbeat: message("alone") }))
+        assert.isTrue(yield* publish({ state: message("last") }))
+        const received = yield* Effect.replicateEffect(backup.received, 4)
+        assert.deepStrictEqual(received, [["state"], ["heartbeat"], ["alone"], ["last"]])
+        assert.notInclude([...yield* reported.clear], "PeerJoined")
+      }))
+
+    it.scopedLive.runIf(reports)("a heartbeat alone does not open a port that a final publication has closed", () =>
+      Effect.gen(function*() {
+        const ends = yield* make
+        const { publish, publishFinal } = yield* build(ends.primary)
+        const { isRefused } = yield* build(ends.backup)
+        yield* publishFinal({ state: message("final"), heartbeat: message("final") })
+        assert.isFalse(yield* publish({ heartbeat: message("alone") }))
+        assert.isTrue(yield* isRefused(1000))
+        assert.isTrue(yield* publish({ state: message("again") }))
+        assert.isFalse(yield* isRefused(1000))
       }))
 
     it.scopedLive.runIf(reports)("reports when the connection is made and lost, and when a subscriber joins", () =>
@@ -154,7 +183,10 @@ export const peerLinkSuite = (
           const primary = { publish, received: Effect.map(received.take, texts) }
           const evidence = yield* Mailbox.fromStream(peerDown)
           const proven = (since: number) =>
-            Effect.repeat(evidence.take, { until: ({ asOf }) => asOf > since })
+            Effect.repeat(evidence.take, {
+              until: ({ asOf }) =>
+                asOf > since
+            })
           assert.strictEqual((yield* proven(0))._tag, "ConnectionRefused")
           assert.isTrue(yield* isRefused(1000))
           for (let life = 0; life < 3; life++) {
@@ -163,7 +195,12 @@ export const peerLinkSuite = (
             yield* connect(backup, primary)
             const since = yield* monotonicMillis
             yield* Effect.replicateEffect(Effect.zipRight(connect(primary, backup), connect(backup, primary)), 5)
-            assert.deepStrictEqual([...yield* evidence.clear].filter(({ asOf }) => asOf > since), [])
+            assert.deepStrictEqual(
+              [...yield* evidence.clear].filter(({ asOf }) =>
+                asOf > since
+              ),
+              []
+            )
             assert.isFalse(yield* isRefused(1000))
             const before = yield* monotonicMillis
             yield* Scope.close(scope, Exit.void)
@@ -187,11 +224,14 @@ export const peerLinkSuite = (
             yield* connect(primary, backup)
             yield* connect(backup, primary)
             const before = yield* monotonicMillis
-            yield* publishFinal(message("final"))
-            yield* publishFinal(message("after the final one"))
-            yield* Effect.repeat(evidence.take, { until: ({ asOf }) => asOf >= before })
+            yield* publishFinal({ state: message("final") })
+            yield* publishFinal({ state: message("after the final one") })
+            yield* Effect.repeat(evidence.take, {
+              until: ({ asOf }) =>
+                asOf >= before
+            })
             assert.deepStrictEqual(yield* backup.received, ["final"])
-            yield* peer.publish(message("still received"))
+            yield* peer.publish({ state: message("still received") })
             assert.deepStrictEqual(yield* primary.received, ["still received"])
           }
           yield* connect(primary, backup)
@@ -209,7 +249,7 @@ export const peerLinkSuite = (
             yield* connect(again, stays)
             yield* connect(stays, again)
             yield* Scope.close(scope, Exit.void)
-            yield* stays.publish(message("lost"))
+            yield* stays.publish({ state: message("lost") })
           }
         }))
     }

@@ -148,7 +148,7 @@ export const makePair = (
             connections: frontend.connections
           }).pipe(Context.add(PeerLink.PeerLink, {
             ...link,
-            publish: (message) => unlessMute(link.publish(message)),
+            publish: (publication) => Effect.suspend(() => isMute ? Effect.succeed(true) : link.publish(publication)),
             publishFinal: (message) => unlessMute(link.publishFinal(message))
           }))
         })

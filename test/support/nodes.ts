@@ -65,8 +65,8 @@ const makeNode = (
         ...link,
         ...altered,
         poll: awake.whenOpen(link.poll),
-        publish: (message) => isMute || isCut() ? Effect.void : link.publish(message),
-        publishFinal: (message) => isMute || isCut() ? Effect.void : link.publishFinal(message)
+        publish: (publication) => isMute || isCut() ? Effect.succeed(true) : link.publish(publication),
+        publishFinal: (publication) => isMute || isCut() ? Effect.void : link.publishFinal(publication)
       }))
     )
     const send: Node["send"] = (request) =>
@@ -136,7 +136,9 @@ export const makePair = (
         altered[role] ?? {}
       )
     return {
-      links,
+      /** The ends of foreign servers, and of those of this implementation. */
+      links: links.legacy,
+      richLinks: { primary: links.primary, backup: links.backup },
       primary: yield* node("primary"),
       backup: yield* node("backup"),
       /** Drops all heartbeats until `heal`, while the connections stay. */
@@ -162,6 +164,6 @@ export const foreignPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
       received,
       publish: peer.publish,
       reports: (...frames: Array<string>) =>
-        Effect.zipRight(peer.publish(frames.map((frame) => Buffer.from(frame))), settle)
+        Effect.zipRight(peer.publish({ state: frames.map((frame) => Buffer.from(frame)) }), settle)
     }
   })

@@ -31,13 +31,13 @@ describe("a state publisher", () => {
           yield* Effect.scoped(Effect.gen(function*() {
             for (const text of ["1", "2"]) {
               const subscriber = yield* subscribe(endpoint)
-              assert.strictEqual(yield* changes.take, "joined")
+              assert.strictEqual((yield* changes.take).change, "joined")
               yield* publisher.send(message(text))
               assert.strictEqual(String((yield* Effect.promise(() => subscriber.receive()))[0]), text)
               assert.strictEqual(yield* publisher.subscribers, 1)
             }
           }))
-          assert.strictEqual(yield* changes.take, "left")
+          assert.strictEqual((yield* changes.take).change, "left")
           assert.strictEqual(yield* publisher.subscribers, 0)
         }
       }))
@@ -53,7 +53,7 @@ describe("a state publisher", () => {
         subscriber.subscribe()
         yield* Effect.repeatN(changes.take, 1)
       }))
-      assert.strictEqual(yield* changes.take, "left")
+      assert.strictEqual((yield* changes.take).change, "left")
       assert.strictEqual(yield* publisher.subscribers, 0)
     }))
 
@@ -68,8 +68,8 @@ describe("a state publisher", () => {
       for (const frame of [[], [2], Buffer.from("hello"), [1], Buffer.alloc(513, 1)]) {
         yield* Effect.promise(() => subscriber.send(Buffer.from(frame)))
       }
-      assert.strictEqual(yield* changes.take, "joined")
-      assert.strictEqual(yield* changes.take, "left")
+      assert.strictEqual((yield* changes.take).change, "joined")
+      assert.strictEqual((yield* changes.take).change, "left")
       assert.strictEqual(yield* publisher.subscribers, 0)
     }))
 

@@ -13,6 +13,7 @@ import * as Zmq from "../../zeromq/Zmq.ts"
 import * as ZmqBackend from "../../zeromq/ZmqBackend.ts"
 import * as logging from "../logging.ts"
 import type { Output } from "../output.ts"
+import * as witness from "../witness.ts"
 import { securityOf, withOperations } from "./server.ts"
 
 export const run = (
@@ -23,7 +24,7 @@ export const run = (
     const backend: Layer.Layer<Backend, InvalidConfig | SocketError> = security === undefined
       ? ZmqBackend.layer(values)
       : ZmqBackend.layerCurve({ ...values, security })
-    const ports = Layer.merge(Zmq.layer({ ...values, security }), backend)
+    const ports = Layer.mergeAll(Zmq.layer({ ...values, security }), backend, yield* witness.layerOf(values))
     return yield* Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(
       Effect.provide(withOperations(values, security, Layer.provide(Proxy.layer(values), ports)))
     )

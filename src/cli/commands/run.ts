@@ -16,6 +16,7 @@ import type { Values } from "../../settings/Settings.ts"
 import * as Zmq from "../../zeromq/Zmq.ts"
 import * as logging from "../logging.ts"
 import type { Output } from "../output.ts"
+import * as witness from "../witness.ts"
 import { securityOf, withOperations } from "./server.ts"
 
 /** The command has ended by itself with an error. Its exit code is that of `bstar`, too. */
@@ -29,7 +30,8 @@ export const run = (
     const options = { ...values, vote: "self" } as const
     const security = yield* securityOf(values)
     const link = Layer.provide(Lease.layer(options), Zmq.layerWithoutClients({ ...options, security }))
-    const member = Layer.provideMerge(BinaryStar.layer(options, Handler.echo), Layer.merge(Frontend.none, link))
+    const ports = Layer.mergeAll(Frontend.none, link, yield* witness.layerOf(values))
+    const member = Layer.provideMerge(BinaryStar.layer(options, Handler.echo), ports)
     const code = yield* ActiveCommand.run({ command, args, grace: values.grace, restart: values.restart }).pipe(
       Effect.provide(withOperations(values, security, member))
     )

@@ -13,6 +13,7 @@ import type { Values } from "../../settings/Settings.ts"
 import * as Zmq from "../../zeromq/Zmq.ts"
 import * as logging from "../logging.ts"
 import type { Output } from "../output.ts"
+import * as witness from "../witness.ts"
 import * as systemd from "./systemd.ts"
 
 /** What every server of a pair is configured with. */
@@ -76,7 +77,8 @@ export const run = (
 ): Effect.Effect<never, MemberError | InvalidConfig | SocketError, Output> =>
   Effect.gen(function*() {
     const security = yield* securityOf(values)
-    const member = Layer.provide(BinaryStar.layer(values, Handler.echo), Zmq.layer({ ...values, security }))
+    const ports = Layer.merge(Zmq.layer({ ...values, security }), yield* witness.layerOf(values))
+    const member = Layer.provide(BinaryStar.layer(values, Handler.echo), ports)
     return yield* Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join).pipe(
       Effect.provide(withOperations(values, security, member))
     )

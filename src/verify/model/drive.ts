@@ -113,7 +113,7 @@ export const drive = (
         run.published.push(output.state)
         run.isPortClosed ||= output.isFinal
         if (output.isHeartbeat) {
-          give([{ _tag: "HeartbeatSent", startedAt: 0 }])
+          give([{ _tag: "HeartbeatSent", startedAt: 0, isPortOpen: true }])
         }
         break
       case "ReadLink":

@@ -79,6 +79,7 @@ const makeWorld = ({ heartbeats = 10, keepLines, policy, regime, seed }: Options
     isExtreme: draw() < 0.3,
     delayMillis: World.longestDelays[Math.floor(draw() * World.longestDelays.length)]!,
     hasCommands: draw() < 0.3,
+    isLegacy: draw() < 0.2,
     gapMillis: [0.3, 1, 2][Math.floor(draw() * 3)]! * heartbeatMillis,
     dual: { count: 0, lastAt: 0 },
     now: 0,

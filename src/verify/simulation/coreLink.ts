@@ -3,6 +3,7 @@
  * as `peerLinks.ts`, and besides a final heartbeat closes the port.
  */
 import type * as Core from "../../member/Member.ts"
+import type { Heartbeat } from "../../protocol/Heartbeat.ts"
 import type * as StateMachine from "../../protocol/StateMachine.ts"
 import {
   chance,
@@ -130,9 +131,15 @@ export const hasSubscriber = (world: World, { port, side }: Server): boolean => 
 const longDelays = 10
 
 /** Carries a message to the peer, as the conditions are. */
-const carry = (world: World, to: Side, state: StateMachine.PeerState): void => {
+const carry = (world: World, to: Side, state: StateMachine.PeerState, heartbeat: Heartbeat): void => {
   const peer = world.servers[to]
-  const event = { _tag: "Message", to, connection: peer.connection.id, state } as const
+  const event = {
+    _tag: "Message",
+    to,
+    connection: peer.connection.id,
+    state,
+    heartbeat: world.isLegacy ? undefined : heartbeat
+  } as const
   if (!world.isFaulty) {
     peer.busyUntil = Math.max(peer.busyUntil, world.now + delay(world))
     return plan(world, peer.busyUntil - world.now, event)
@@ -149,17 +156,32 @@ const drawCopies = (world: World): number => {
   return chance(world, 0.1) ? 2 : 1
 }
 
-/** Publishes a state. A port that was closed is opened; a final message closes it. */
-export const publish = (world: World, server: Server, state: StateMachine.PeerState, isFinal: boolean): void => {
+const send = (world: World, server: Server, state: StateMachine.PeerState, heartbeat: Heartbeat): void => {
+  if (hasSubscriber(world, server) && !world.cut[server.side]) {
+    carry(world, other(server.side), state, heartbeat)
+  }
+}
+
+/** Publishes a state and the heartbeat behind it. A port that was closed is opened; a final message closes it. */
+export const publish = (
+  world: World,
+  server: Server,
+  { heartbeat, isFinal, state }: Extract<Core.Output, { _tag: "Publish" }>
+): void => {
   if (server.port === 0 && isFinal) {
     return
   }
   openPort(world, server)
-  if (hasSubscriber(world, server) && !world.cut[server.side]) {
-    carry(world, other(server.side), state)
-  }
+  send(world, server, state, heartbeat)
   if (isFinal) {
     closePort(world, server)
+  }
+}
+
+/** Sends a heartbeat without a state. */
+export const reply = (world: World, server: Server, heartbeat: Heartbeat): void => {
+  if (!world.isLegacy) {
+    send(world, server, heartbeat.state, heartbeat)
   }
 }
 

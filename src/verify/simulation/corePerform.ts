@@ -87,8 +87,12 @@ const perform = (world: World, server: Server, output: Core.Output): void => {
   }
   switch (output._tag) {
     case "Publish":
-      Link.publish(world, server, output.state, output.isFinal)
-      return output.isHeartbeat ? step(world, server, [{ _tag: "HeartbeatSent", startedAt: world.now }]) : undefined
+      Link.publish(world, server, output)
+      return output.isHeartbeat
+        ? step(world, server, [{ _tag: "HeartbeatSent", startedAt: world.now, isPortOpen: true }])
+        : undefined
+    case "Reply":
+      return Link.reply(world, server, output.heartbeat)
     case "ReadLink":
       readSocket(world, server)
       server.linkReadAt = world.now
@@ -138,9 +142,10 @@ const finalizing = (world: World): number => {
   return Math.min(millis, Math.max(0.1 * heartbeatMillis, world.end - world.now))
 }
 
-export const receiveMessage = (world: World, server: Server, { connection, state }: Message): void => {
+export const receiveMessage = (world: World, server: Server, message: Message): void => {
+  const { connection, heartbeat, state } = message
   if (world.isFaulty || connection === server.connection.id) {
-    server.inputs.push({ _tag: "PeerHeartbeat", state, receivedAt: world.now, linkEpoch: server.linkEpoch })
+    server.inputs.push({ _tag: "PeerHeartbeat", state, heartbeat, receivedAt: world.now, linkEpoch: server.linkEpoch })
   }
 }
 

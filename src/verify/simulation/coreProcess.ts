@@ -71,6 +71,7 @@ export const start = (world: World, server: Server): void => {
   if (server.status !== "down") {
     return
   }
+  server.rules = { ...server.rules, life: `${server.side}x${++server.processId}` }
   const { member, outputs } = Core.start(server.rules, world.now)
   trace(world, `${server.rules.role} starts`)
   const responder = new PlainResponder(
@@ -80,7 +81,6 @@ export const start = (world: World, server: Server): void => {
   // Field by field, which is many times faster than to assign an object.
   server.responder = responder
   server.requests = new Requests(limitsOf(anyOf(world, [1, 2, 64])), responder, counters)
-  server.processId++
   server.status = "running"
   server.member = member
   server.backlog = emptyBacklog()

@@ -23,7 +23,7 @@ export const printOutput = (output: Core.Output, now: number): string => {
     case "Publish":
       return `publish ${output.state}${output.isFinal ? " (final)" : ""}${output.isHeartbeat ? " (heartbeat)" : ""}`
     case "Reply":
-      return "reply"
+      return `reply ${output.heartbeat.state}`
     case "AskWitness":
       return `ask the witness ${output.request.swap === undefined ? "for the record" : "to swap"}`
     case "Probe":
@@ -42,6 +42,8 @@ export const printOutput = (output: Core.Output, now: number): string => {
       return `failed over, ${Number(output.silentMillis.toFixed(3))} ms after the last heartbeat`
     case "Conflict":
       return `conflict: both report ${output.state}`
+    case "Leased":
+      return `leased until ${relative(output.until, now)}`
     case "WakeAt":
       return `wake at ${relative(output.at, now)}`
     case "Complete":

@@ -3,6 +3,7 @@ import type { ConnectionRefusal } from "../../member/Member.ts"
 import type * as Core from "../../member/Member.ts"
 import type { Requests } from "../../member/Requests.ts"
 import type { Completion } from "../../member/Responder.ts"
+import type { Heartbeat } from "../../protocol/Heartbeat.ts"
 import type * as StateMachine from "../../protocol/StateMachine.ts"
 import type * as Frames from "../../wire/Frames.ts"
 import type * as Challenge from "./challenge.ts"
@@ -30,12 +31,13 @@ export type Timer =
   | { readonly _tag: "Probed"; readonly triedAt: number; readonly isRefused: boolean }
   | { readonly _tag: "Completed"; readonly completion: Completion }
 
-/** A state message of the peer. */
+/** A state message of the peer, with the heartbeat behind it. */
 export interface Message {
   readonly _tag: "Message"
   readonly to: Side
   readonly connection: number
   readonly state: StateMachine.PeerState
+  readonly heartbeat: Heartbeat | undefined
 }
 
 /** An event that a running process receives, each kind from its own source. */
@@ -97,7 +99,7 @@ export interface Backlog {
 /** One side of the pair, with its process while it has one. */
 export interface Server extends Challenge.Challenge {
   readonly side: Side
-  readonly rules: Core.Rules
+  rules: Core.Rules
   readonly connection: Connection
   /** The number of the latest process. */
   processId: number
@@ -140,6 +142,8 @@ export interface World {
   /** The longest time that a message takes in this run. */
   readonly delayMillis: number
   readonly hasCommands: boolean
+  /** Whether only states are carried, as between servers of other implementations. */
+  readonly isLegacy: boolean
   readonly gapMillis: number
   readonly dual: { count: number; lastAt: number }
   now: number

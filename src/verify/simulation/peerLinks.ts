@@ -3,9 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Batches from "../../internal/Batches.ts"
-import type { PeerLink } from "../../ports/PeerLink.ts"
+import type { PeerLink, Publication } from "../../ports/PeerLink.ts"
 import { peerOf } from "../../protocol/StateMachine.ts"
-import type * as Frames from "../../wire/Frames.ts"
 import { carry, delay, type Endpoint, type Medium, type ProcessRun } from "./medium.ts"
 
 /** The time between two attempts to connect, in milliseconds. */
@@ -44,6 +43,7 @@ export const connect = (medium: Medium, run: ProcessRun): void => {
       after(1, isWhole, () => {
         subscribed.add(role)
         peer!.events.unsafeOffer("Joined")
+        peer!.events.unsafeOffer("PeerJoined")
       })
     })
   })
@@ -94,11 +94,16 @@ export const probe = (medium: Medium, run: ProcessRun): void => {
 export const makePort = (medium: Medium, { events, evidence, messages, run }: Endpoint): PeerLink["Type"] => {
   const { conditions, connections, endpoints, stateLinks, subscribed } = medium
   const peer = peerOf(run.role)
-  const publish = (message: Frames.Frames) =>
+  const publish = ({ heartbeat, state }: Publication) =>
     Effect.sync(() => {
       if (run.isCurrent() && subscribed.has(peer) && !conditions.cut.has(run.role)) {
-        carry(medium, stateLinks[run.role], message, () => connections[peer])
+        for (const message of [state, heartbeat]) {
+          if (message !== undefined) {
+            carry(medium, stateLinks[run.role], message, () => connections[peer])
+          }
+        }
       }
+      return true
     })
   return {
     messages: Batches.batches(messages),

@@ -21,6 +21,8 @@ const known = [
   "bstar/1 x.1",
   "bstar/1 .",
   "bstar/1 9.9",
+  "bstar/2 ",
+  "bstar/2 {}",
   "!NotActive",
   "!Busy",
   "!__proto__",
@@ -48,6 +50,35 @@ export const request = FastCheck.oneof(
   frames,
   FastCheck.tuple(FastCheck.nat(3), frames).map(([id, rest]) => [latin(`bstar/1 ${id}.1`), latin(""), ...rest])
 )
+
+const heartbeatFields = {
+  life: ["a1", "", 1],
+  sequence: [1, 2 ** 53 - 1, -1, "1"],
+  state: ["ACTIVE", "PASSIVE", "REJOINING", 3],
+  received: [{ life: "b2", sequence: 9 }, {}, null, "b2"],
+  term: [{ number: 1, step: 2 }, { number: 1e300, step: -1 }, 65_537],
+  isRecorded: [false, true, 0],
+  question: ["Serve", "serve"],
+  promises: [false, true, null],
+  handsOver: [false, true, "yes"],
+  activeMillis: [0, 1e12, 0.5],
+  witness: ["etcd", "\"", 7]
+}
+
+/** A heartbeat: each field is most often valid, or missing, or wrong. */
+export const heartbeat = FastCheck.tuple(
+  ...Object.entries(heartbeatFields).map(([name, values]) =>
+    FastCheck.oneof(
+      { weight: 16, arbitrary: FastCheck.constant({ [name]: values[0] as unknown }) },
+      {
+        weight: 1,
+        arbitrary: FastCheck.constantFrom(...values as ReadonlyArray<unknown>).map((value) => ({ [name]: value }))
+      },
+      { weight: 1, arbitrary: FastCheck.jsonValue().map((value) => ({ [name]: value as unknown })) },
+      { weight: 1, arbitrary: FastCheck.constant({}) }
+    )
+  )
+).map((fields) => [Buffer.from(`bstar/2 ${JSON.stringify(Object.assign({}, ...fields))}`)])
 
 export const text = FastCheck.oneof(
   FastCheck.string(),

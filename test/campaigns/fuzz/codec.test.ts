@@ -8,6 +8,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as bstar from "../../../src/cli/bstar.ts"
@@ -19,6 +20,7 @@ import * as Settings from "../../../src/settings/Settings.ts"
 import * as Endpoint from "../../../src/wire/Endpoint.ts"
 import * as Envelope from "../../../src/wire/Envelope.ts"
 import * as Frames from "../../../src/wire/Frames.ts"
+import * as HeartbeatMessage from "../../../src/wire/HeartbeatMessage.ts"
 import * as PeerMessage from "../../../src/wire/PeerMessage.ts"
 import * as Arbitrary from "./arbitrary.ts"
 
@@ -32,6 +34,22 @@ describe("the wire", () => {
   it.prop("codec: only one frame of one digit is a state message", { frames: Arbitrary.frames }, ({ frames }) => {
     assert.strictEqual(Either.isRight(decode(frames)), isDigit(frames))
   }, { fastCheck: runs })
+
+  it.prop(
+    "codec: an arbitrary heartbeat is decoded or malformed, and one that is decoded is encoded",
+    { frames: FastCheck.oneof(Arbitrary.frames, Arbitrary.heartbeat) },
+    ({ frames }) => {
+      const decoded = HeartbeatMessage.decode(frames)
+      if (Either.isRight(decoded)) {
+        const encoded = HeartbeatMessage.encode(decoded.right)
+        assert.isAtMost(encoded[0]!.length, HeartbeatMessage.maxBytes)
+        assert.deepStrictEqual(HeartbeatMessage.decode(encoded), decoded)
+      } else {
+        assert.match(decoded.left, /^[\x20-\x7e]{1,100}$/)
+      }
+    },
+    { fastCheck: runs }
+  )
 
   it.prop(
     "codec: an arbitrary envelope is parsed, reported and withdrawn",

@@ -92,7 +92,7 @@ describe("H2 dual actives and H3 dual passives", () => {
         for (const one of messages) {
           for (const two of messages) {
             for (const three of messages) {
-              yield* Effect.forEach([one, two, three], (message) => peer.publish([Buffer.from(message)]))
+              yield* Effect.forEach([one, two, three], (message) => peer.publish({ state: [Buffer.from(message)] }))
               yield* settle
             }
           }
