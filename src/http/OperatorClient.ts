@@ -60,8 +60,14 @@ export interface OperatorClient {
   /** Votes do not make the server take over any more, until it is resumed or restarted. */
   readonly pause: (reason: string) => Effect.Effect<typeof Status.Done.Type, Client.OperatorError>
   readonly resume: Effect.Effect<typeof Status.Done.Type, Client.OperatorError>
-  /** Makes the server active if its peer is lost or has handed over. */
-  readonly promote: (reason: string) => Effect.Effect<typeof Status.Done.Type, Client.OperatorError>
+  /**
+   * Makes the server active if its peer is lost or has handed over. With `withoutWitness` the operator answers for the witness and
+   * the peer; see `promote` of `BinaryStar`.
+   */
+  readonly promote: (
+    reason: string,
+    options?: { readonly withoutWitness?: boolean | undefined }
+  ) => Effect.Effect<typeof Status.Done.Type, Client.OperatorError>
 }
 
 /** More than the second within which a server requests the status of its peer. */
@@ -105,7 +111,7 @@ export const make = (options: {
   Effect.map(HttpClient.HttpClient, (http): OperatorClient => {
     const address = urlOf(options.address) ?? options.address
     const target: Client.Target = { http, address, token: options.token, maxBytes }
-    const command = (path: string, body: { readonly reason?: string }) =>
+    const command = (path: string, body: Partial<typeof Status.PromoteBody.Type>) =>
       Client.command(target, path, body, Status.Done, commandTimeout)
     return {
       address,
@@ -122,7 +128,8 @@ export const make = (options: {
         Client.command(target, "/switchover", { reason }, Status.SwitchedOver, Duration.decode(timeout)),
       pause: (reason) => command("/pause", { reason }),
       resume: command("/resume", {}),
-      promote: (reason) => command("/promote", { reason })
+      promote: (reason, { withoutWitness = false } = {}) =>
+        command("/promote", withoutWitness ? { reason, withoutWitness } : { reason })
     }
   })
 

@@ -130,9 +130,14 @@ const commands = HttpApiGroup.make("commands", { topLevel: true })
       .annotate(OpenApi.Summary, "Take over by votes again")
   )
   .add(
-    HttpApiEndpoint.post("promote", "/promote").setPayload(Status.CommandBody).addSuccess(Status.Done)
+    HttpApiEndpoint.post("promote", "/promote").setPayload(Status.PromoteBody).addSuccess(Status.Done)
       .addError(BadRequest).addError(TooLarge).addError(Conflict)
       .annotate(OpenApi.Summary, "Become active, if the peer is lost or has handed over")
+      .annotate(
+        OpenApi.Description,
+        "With a witness: if that or the peer gives the right to serve. With `withoutWitness` the operator answers for both: the " +
+          "other server does not serve, and will not as long as the witness does not answer. If it does, both serve."
+      )
   )
   .middleware(Authorization)
 

@@ -169,7 +169,7 @@ export const post = (
 export const command = <A, I>(
   target: Target,
   path: string,
-  body: Partial<typeof Status.CommandBody.Type>,
+  body: Partial<typeof Status.PromoteBody.Type>,
   schema: Schema.Schema<A, I>,
   timeout: Duration.Duration
 ): Effect.Effect<A, OperatorError> =>

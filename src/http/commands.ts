@@ -20,7 +20,7 @@ export interface Commands {
   readonly switchover: (reason: string) => Effect.Effect<typeof Status.SwitchedOver.Type, Conflict | Unfinished>
   readonly pause: (reason: string) => Effect.Effect<typeof Status.Done.Type>
   readonly resume: Effect.Effect<typeof Status.Done.Type>
-  readonly promote: (reason: string) => Effect.Effect<typeof Status.Done.Type, Conflict>
+  readonly promote: (body: typeof Status.PromoteBody.Type) => Effect.Effect<typeof Status.Done.Type, Conflict>
 }
 
 type Service = BinaryStar["Type"]
@@ -114,7 +114,9 @@ export const make = (peer: Peer | undefined): Effect.Effect<Commands, never, Bin
       pause: (reason) =>
         Effect.as(member.pause(reason), { message: "paused: votes do not make this server take over any more" }),
       resume: Effect.as(member.resume, { message: "resumed: votes make this server take over again" }),
-      promote: (reason) =>
-        Effect.as(Effect.mapError(member.promote(reason), conflict), { message: "this server is active" })
+      promote: ({ reason, withoutWitness = false }) =>
+        Effect.as(Effect.mapError(member.promote(reason, { withoutWitness }), conflict), {
+          message: "this server is active"
+        })
     }
   })

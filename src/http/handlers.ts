@@ -116,6 +116,8 @@ const log = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, command: st
 
 const decodeBody = RequestBody.decode(Status.CommandBody)
 
+const decodePromotion = RequestBody.decode(Status.PromoteBody)
+
 /** The reason in the body of a command, which is logged. */
 const reasonOf = (request: HttpServerRequest.HttpServerRequest, command: string) =>
   decodeBody(request).pipe(
@@ -143,7 +145,9 @@ const commandHandlers = HttpApiBuilder.group(StatusApi, "commands", (handlers) =
       }))
     .handleRaw("promote", ({ request }) =>
       Effect.gen(function*() {
-        return yield* (yield* CommandServices).promote(yield* reasonOf(request, "promote"))
+        const body = yield* decodePromotion(request)
+        yield* log(request, body.withoutWitness === true ? "promote without the witness" : "promote", body.reason)
+        return yield* (yield* CommandServices).promote(body)
       })))
 
 const hashOf = (token: Redacted.Redacted): Buffer => crypto.createHash("sha256").update(Redacted.value(token)).digest()

@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import { monotonicReader } from "../internal/Clock.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { RejectedConnections } from "../security/RejectedConnections.ts"
+import * as Hosts from "../status/Hosts.ts"
 import * as Status from "../status/Status.ts"
 import type { Peer } from "./peer.ts"
 
@@ -36,8 +37,9 @@ export const make = (
     const now = yield* monotonicReader
     // A request goes on when its client disconnects, because others may wait for the same answer.
     const fork = yield* FiberSet.makeRuntime<never, void>()
+    const hosts = yield* Hosts.make
     const self = Effect.provideService(
-      Status.make({ http, peerHttp: peer?.url, rejectedConnections }),
+      Effect.suspend(() => Status.make({ http, peerHttp: peer?.url, rejectedConnections, hosts: hosts() })),
       BinaryStar,
       member
     )

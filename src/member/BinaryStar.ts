@@ -68,8 +68,16 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   /**
    * Makes this member active if its peer is expired or down; a lone backup waits two heartbeats more, unless there is crash
    * evidence. Completes when the member is active.
+   *
+   * With a witness the member becomes active as soon as the witness or the peer gives it the right, and is rejected with
+   * `NoMajority` if neither does within six heartbeats. With `withoutWitness` you answer for both: that the peer does not serve,
+   * and will not as long as the witness does not answer. If it does, both serve. A peer that reports `ACTIVE` rejects it all
+   * the same.
    */
-  readonly promote: (reason: string) => Effect.Effect<void, CommandRejected>
+  readonly promote: (
+    reason: string,
+    options?: { readonly withoutWitness?: boolean | undefined }
+  ) => Effect.Effect<void, CommandRejected>
   /**
    * Makes the peer active: completes accepted requests for at most `drain`, ends the term, publishes the final heartbeat and
    * closes the state port. Completes in the state `HANDING_OVER`. `since` is the monotonic time in milliseconds since when

@@ -16,6 +16,8 @@ export const make = (heartbeatMillis: number) => ({
   missed: 0,
   conflicts: 0,
   failovers: 0,
+  refuted: 0,
+  suspended: 0,
   witnessConflicts: 0,
   witnessLatency: Histogram.make(latencyBounds),
   latency: Histogram.make(latencyBounds),

@@ -42,9 +42,11 @@ export class NoTerm extends Data.TaggedError("NoTerm")<{
 const sentences: { readonly [R in CommandReason]: string } = {
   NotActive: "this server is not active",
   PeerSilent: "the peer is not ready as passive",
-  PeerAlive: "the peer is alive and has not handed over",
+  PeerAlive: "the peer is alive and has not handed over (bstar switchover makes it hand over)",
   Unsupported: "the policy classic does not support it",
-  NoMajority: "neither the witness nor the peer gives the right to serve",
+  NoMajority:
+    "neither the witness nor the peer gives the right to serve: start one of them; if the other server certainly does not run, " +
+    "bstar promote --without-witness",
   Interrupted: "this server was stopped, or ceased to be active, before it was complete"
 }
 

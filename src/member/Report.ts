@@ -35,6 +35,10 @@ export interface Counters {
   readonly conflicts: number
   /** Takeovers by a vote because the peer was lost. */
   readonly failovers: number
+  /** Crash evidence that was wrong: a heartbeat showed that the same process of the peer had been running. */
+  readonly refuted: number
+  /** How often the machine was suspended: its boot clock was ahead of the monotonic one, which stands still meanwhile. */
+  readonly suspended: number
 }
 
 /**
@@ -55,7 +59,11 @@ export interface Report {
     readonly state: StateMachine.PeerState | undefined
     readonly lastHeartbeatAt: number | undefined
     readonly isExpired: boolean
+    /** Whether its last message was but a digit: then it is of another implementation, and promises nothing. */
+    readonly isLegacy: boolean | undefined
   }
+  /** The latest suspension of the machine: when it was noticed, and how long it was, in milliseconds. */
+  readonly suspension: { readonly at: number; readonly millis: number } | undefined
   readonly counters: Counters
   /** Connections of clients. */
   readonly connections: Connections

@@ -10,6 +10,7 @@ import type * as Counters from "./Counters.ts"
 import type * as EventQueue from "./eventQueue.ts"
 import type * as Member from "./Member.ts"
 import type { MemberError } from "./MemberError.ts"
+import type { Notices } from "./notices.ts"
 import type { Requests } from "./Requests.ts"
 import type * as Responder from "./Responder.ts"
 
@@ -54,6 +55,7 @@ export interface Runtime {
   readonly requests: Requests
   readonly responder: Responder.Responder
   readonly counters: Counters.Counters
+  readonly notices: Notices
   readonly terms: ActiveTerm.Terms<Failure>
   readonly latest: SubscriptionRef.SubscriptionRef<Member.Transition>
   readonly logOnce: { readonly [K in LogKey]: (now: number) => boolean }

@@ -3,7 +3,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import type { Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
-import type { Report, WitnessReport } from "./Report.ts"
+import type { Counters, Report, WitnessReport } from "./Report.ts"
 
 /** Whether the peer is expired and sends no heartbeats, not even such that the state machine ignores (H9). */
 const isPeerSilent = (
@@ -30,12 +30,41 @@ const witnessOf = (
     guardUntil: rights.guardUntil
   }
 
+const countsOf = (
+  {
+    accepted,
+    conflicts,
+    failed,
+    failovers,
+    heartbeats,
+    limited,
+    malformed,
+    missed,
+    refuted,
+    rejected,
+    suspended,
+    votes
+  }: Runtime["counters"]
+): Counters => ({
+  accepted,
+  rejected,
+  failed,
+  limited,
+  heartbeats,
+  malformed,
+  votes,
+  missed,
+  conflicts,
+  failovers,
+  refuted,
+  suspended
+})
+
 /** Snapshot of a member. */
-export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runtime): Effect.Effect<Report> =>
+export const reportOf = ({ counters, frontend, latest, notices, now, rules, state }: Runtime): Effect.Effect<Report> =>
   Effect.zipWith(SubscriptionRef.get(latest), frontend.connections, (transition, connections): Report => {
     const at = now()
     const { member } = state
-    const { accepted, conflicts, failed, failovers, heartbeats, limited, malformed, missed, rejected, votes } = counters
     return {
       at,
       transition,
@@ -44,9 +73,11 @@ export const reportOf = ({ counters, frontend, latest, now, rules, state }: Runt
       peer: {
         state: member.peer?.state,
         lastHeartbeatAt: member.peer?.receivedAt,
-        isExpired: isPeerSilent(rules, member, at)
+        isExpired: isPeerSilent(rules, member, at),
+        isLegacy: member.peer && member.peer.heartbeat === undefined
       },
-      counters: { accepted, rejected, failed, limited, heartbeats, malformed, votes, missed, conflicts, failovers },
+      suspension: notices.suspension(),
+      counters: countsOf(counters),
       connections,
       latency: counters.latency.get(),
       failover: counters.failover.get(),

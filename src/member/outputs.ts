@@ -250,7 +250,7 @@ const stepAndCount = (runtime: Runtime, inputs: ReadonlyArray<Member.Input>): Ef
         runtime.counters.heartbeats++
       }
     }
-    return Effect.void
+    return runtime.notices.checkEvidence(inputs, runtime.state.member)
   })
 
 /**

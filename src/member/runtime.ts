@@ -31,6 +31,7 @@ import * as Counters from "./Counters.ts"
 import * as EventQueue from "./eventQueue.ts"
 import type { Handler } from "./Handler.ts"
 import * as Member from "./Member.ts"
+import * as Notices from "./notices.ts"
 import { flush, performAll, processEvents, releaseTerm, step } from "./outputs.ts"
 import * as Questions from "./questions.ts"
 import { Requests } from "./Requests.ts"
@@ -129,6 +130,7 @@ const makeRuntime = <R>(
       requests: new Requests({ concurrency, maxFrames, maxPerClient }, responder, counters),
       responder,
       counters,
+      notices: yield* Notices.make(rules, now, counters),
       terms: ActiveTerm.make<Failure>(),
       latest: yield* SubscriptionRef.make(start),
       logOnce: {

@@ -25,7 +25,7 @@ export const run = (
   runtime: Runtime,
   { crashDetection, heartbeat }: BinaryStarConfig
 ): Effect.Effect<void, SocketError> => {
-  const { frontend, link, now, queue, requests, state } = runtime
+  const { frontend, link, notices, now, queue, requests, state } = runtime
   const fromFrontend = frontend.run(FastPath.make(runtime), () => requests.demand())
   const fromPeer = Stream.runForEach(
     link.messages,
@@ -39,7 +39,7 @@ export const run = (
     )
     : Effect.never
   const fromClock = Stream.fromSchedule(Schedule.fixed(Duration.decode(heartbeat))).pipe(
-    Stream.runForEach(() => queue.put({ _tag: "HeartbeatDue" })),
+    Stream.runForEach(() => Effect.zipRight(notices.checkClocks, queue.put({ _tag: "HeartbeatDue" }))),
     withMonotonicTime
   )
   return Effect.all([

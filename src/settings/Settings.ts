@@ -658,6 +658,15 @@ export const operator = group(["option", "environment"], {
     isRequired: true,
     help: "Why. It is in the logs, the status and the history."
   },
+  withoutWitness: {
+    kind: kinds.flag,
+    from: option,
+    commands: ["promote"],
+    default: false,
+    help:
+      "Promote the server although neither the witness nor its peer gives it the right: you answer for both, the other server " +
+      "does not serve and is not started until the witness answers. If that is wrong, both serve."
+  },
   json: {
     kind: kinds.flag,
     from: option,

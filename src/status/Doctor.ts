@@ -7,6 +7,7 @@ import { activeRules, addressRules, unreached } from "./doctor/pair.ts"
 import { apply, type Finding, type Named, type Severity } from "./doctor/rule.ts"
 import { serverRules } from "./doctor/server.ts"
 import { pairRules } from "./doctor/settings.ts"
+import { witnessPairRules, witnessRules } from "./doctor/witness.ts"
 import { current, knownOf, namesOf, type Observation } from "./Observation.ts"
 
 export type { Finding, Severity } from "./doctor/rule.ts"
@@ -30,10 +31,14 @@ export const examine = (observations: ReadonlyArray<Observation>): ReadonlyArray
   return [
     ...unreached(observations),
     ...apply(addressRules, observations),
-    ...reached.flatMap((self) => apply(serverRules, self, self === a ? b : a)),
+    ...reached.flatMap((self) => apply([...serverRules, ...witnessRules], self, self === a ? b : a)),
     ...(a === undefined || b === undefined
       ? []
-      : [...apply(pairRules, a, b), ...apply(connectionRules, a, b), ...apply(connectionRules, b, a)]),
+      : [
+        ...apply([...pairRules, ...witnessPairRules], a, b),
+        ...apply(connectionRules, a, b),
+        ...apply(connectionRules, b, a)
+      ]),
     ...(a === undefined ? [] : apply(activeRules, reached, knownOf(observations).filter(({ answers }) => answers)))
   ].sort((one, other) => severities.indexOf(one.severity) - severities.indexOf(other.severity))
 }

@@ -15,7 +15,9 @@ import * as Stream from "effect/Stream"
 import { isSliceOver, nextTurn } from "../internal/Scheduler.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Histogram, Report } from "../member/Report.ts"
+import type { Giver } from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
+import * as Term from "../protocol/Term.ts"
 
 /**
  * The metrics of the member. All have the label `role`.
@@ -128,7 +130,41 @@ const gauges: ReadonlyArray<Definition> = [
     help: "1 while votes are rejected because of the limit of failovers.",
     of: ({ takeoverBlock }) => Number(takeoverBlock?._tag === "Limited")
   },
-  { name: "bstar_connections", help: "Connections of clients.", of: ({ connections }) => connections.open }
+  { name: "bstar_connections", help: "Connections of clients.", of: ({ connections }) => connections.open },
+  {
+    name: "bstar_term",
+    help: "The fencing token of the term in which the server is active, or 0.",
+    of: ({ term }) => term === undefined ? 0 : Term.toToken(term)
+  }
+]
+
+const givers: ReadonlyArray<Giver> = ["witness", "peer", "evidence", "operator"]
+
+const ofWitness =
+  (of: (witness: NonNullable<Report["witness"]>, at: number) => number): Definition["of"] => ({ at, witness }) =>
+    witness === undefined ? undefined : of(witness, at)
+
+/** Those of a member with a witness. */
+const witnessGauges: ReadonlyArray<Definition> = [
+  {
+    name: "bstar_witness_up",
+    help: "1 while the witness answers.",
+    of: ofWitness(({ answeredAt, problem }) => Number(answeredAt !== undefined && problem === undefined))
+  },
+  ...givers.map((giver): Definition => ({
+    name: "bstar_right_seconds",
+    help: "How long a right to serve lasts yet, by who has given it; 0 without one.",
+    labels: { of: giver },
+    of: ofWitness(({ rights }, at) => Math.max(0, rights[giver] - at) / 1000)
+  }))
+]
+
+const witnessCounters: ReadonlyArray<Definition> = [
+  {
+    name: "bstar_witness_conflicts_total",
+    help: "Records that the witness did not replace, because it had another one than expected.",
+    of: ofWitness(({ conflicts }) => conflicts)
+  }
 ]
 
 const counted = (name: string, help: string, count: keyof Report["counters"], labels: Labels = {}): Definition => ({
@@ -147,6 +183,12 @@ const counters: ReadonlyArray<Definition> = [
   counted("bstar_votes_total", "Requests received while the server was not active.", "votes"),
   counted("bstar_failovers_total", "Takeovers by votes.", "failovers"),
   counted("bstar_conflicts_total", "Heartbeats of a peer that was active, or passive, like this server.", "conflicts"),
+  counted(
+    "bstar_refuted_evidence_total",
+    "Crash evidence that was wrong: the same process of the peer had been running.",
+    "refuted"
+  ),
+  counted("bstar_suspensions_total", "Suspensions of the machine, while its monotonic clock stood still.", "suspended"),
   ...(["accepted", "rejected", "failed", "limited"] as const).map((verdict) =>
     counted("bstar_requests_total", "Requests by their outcome.", verdict, { verdict })
   ),
@@ -167,7 +209,17 @@ const counters: ReadonlyArray<Definition> = [
 const makeUpdate = (role: StateMachine.Role, first: Report) => {
   const register = (make: typeof gauge, definitions: ReadonlyArray<Definition>) =>
     definitions.map(({ help, labels, name, of }) => ({ of, set: make(name, help, { role, ...labels }) }))
-  const metrics = [...register(gauge, gauges), ...register(counter, counters)]
+  const { witness } = first
+  const metrics = [
+    ...register(gauge, witness === undefined ? gauges : [...gauges, ...witnessGauges]),
+    ...register(counter, witness === undefined ? counters : [...counters, ...witnessCounters])
+  ]
+  const questions = witness && histogram(
+    "bstar_witness_request_seconds",
+    "From a question to the witness to its answer.",
+    { role },
+    witness.latency
+  )
   const latency = histogram(
     "bstar_request_seconds",
     "From the arrival of a request to its reply.",
@@ -189,6 +241,9 @@ const makeUpdate = (role: StateMachine.Role, first: Report) => {
     })
     yield* latency(report.latency)
     yield* failover(report.failover)
+    if (questions !== undefined && report.witness !== undefined) {
+      yield* questions(report.witness.latency)
+    }
   }
 }
 

@@ -215,7 +215,7 @@ const freshPeerState = (status: NodeStatus): StateMachine.PeerState | undefined 
  * @category guards
  */
 export const waitsForPrimary = ({ config, peer, policy }: NodeStatus): boolean =>
-  policy === "classic" || (peer.state === null && config.lone === "wait")
+  policy !== "witnessed" && (policy === "classic" || (peer.state === null && config.lone === "wait"))
 
 /**
  * Why a server is not active, and when it would be.
@@ -226,7 +226,10 @@ export const whyInactive = ({ name, status }: { readonly name: string; readonly 
   const { peer, state, takeoverBlock } = status
   switch (state) {
     case "BACKUP":
-      return whyBackup(name, status)
+      if (status.policy !== "witnessed" || !peer.isExpired) {
+        return whyBackup(name, status)
+      }
+      break
     case "CONTESTED":
       return `${name} was active when its peer was, and decides within two heartbeats`
     case "HANDING_OVER":
@@ -235,10 +238,19 @@ export const whyInactive = ({ name, status }: { readonly name: string; readonly 
   if (!peer.isExpired) {
     return state === "PRIMARY" ? `${name} waits for its backup` : `${name} is ${state}`
   }
+  if (takeoverBlock === null && status.policy === "witnessed") {
+    return whyWithoutRight(name, status)
+  }
   return takeoverBlock === null
     ? `${name} takes over with the next request`
     : `${name} is ${state} and does not take over by itself, because it is ${takeoverBlock.kind}`
 }
+
+/** A server with a witness, whose peer is silent. */
+const whyWithoutRight = (name: string, { witness }: NodeStatus): string =>
+  witness?.isUp === true
+    ? `${name} takes over with a request, once the witness has seen no other server for two heartbeats`
+    : `${name} must not take over: neither the witness nor its peer answers, and one of three must not decide alone`
 
 const whyBackup = (name: string, status: NodeStatus): string => {
   if (receivesHeartbeats(status)) {

@@ -15,10 +15,12 @@ import { version } from "../internal/Version.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Histogram, Report, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
+import type { Giver } from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
-import * as Term from "../protocol/Term.ts"
+import * as Terms from "../protocol/Term.ts"
 import type * as Rejected from "../security/RejectedConnections.ts"
 import { describe, Description } from "../settings/Description.ts"
+import type { Hosts } from "./Hosts.ts"
 
 /**
  * A time of the wall clock, such as `2026-01-31T12:00:00.000Z`.
@@ -39,6 +41,20 @@ const PeerState = Schema.Literal(...StateMachine.peerStates).annotations({ ident
 const Cause = Schema.Literal(...StateMachine.eventTags, ...StateMachine.rightEventTags, "Start", "End").annotations({
   identifier: "Cause"
 })
+
+/**
+ * A term: as text, such as `3.1`, and as the integer that a store compares, the fencing token.
+ *
+ * @category schemas
+ */
+export const Term = Schema.Struct({ text: Schema.String, token: Count }).annotations({ identifier: "Term" })
+
+/**
+ * A term.
+ *
+ * @category models
+ */
+export interface Term extends Schema.Schema.Type<typeof Term> {}
 
 /** The cause of a transition. */
 const why = {
@@ -77,7 +93,9 @@ export const Counters = Schema.Struct({
   votes: Count,
   missed: Count,
   conflicts: Count,
-  failovers: Count
+  failovers: Count,
+  refuted: Schema.optional(Count),
+  suspended: Schema.optional(Count)
 }).annotations({ identifier: "Counters" })
 
 const RejectedAtPort = Schema.Struct({
@@ -100,8 +118,68 @@ export const RejectedConnections = Schema.Struct({
   backend: RejectedAtPort
 }).annotations({ identifier: "RejectedConnections" })
 
+const Latency = Schema.Struct({
+  count: Count,
+  p50Millis: Schema.NullOr(Millis),
+  p99Millis: Schema.NullOr(Millis),
+  /** The histogram; differences of two give the quantiles of a shorter time. The last bucket has no bound. */
+  buckets: Schema.Struct({ boundsMillis: Schema.Array(Millis), counts: Schema.Array(Count) })
+})
+
 /**
- * The status of a server.
+ * A right to serve that a server holds, and how long it lasts; `null`: until the witness or the peer gives one.
+ *
+ * @category schemas
+ */
+export const Right = Schema.Struct({
+  of: Schema.Literal("witness", "peer", "evidence", "operator"),
+  leftMillis: Schema.NullOr(Millis)
+}).annotations({ identifier: "Right" })
+
+/**
+ * The witness as a server sees it, and the rights of that server.
+ *
+ * @category schemas
+ */
+export const Witness = Schema.Struct({
+  /** The engine and the pair's name there, without secrets. */
+  endpoint: Schema.String,
+  /** Identifies the register: the same on both servers if both use the same one. `null` before its first answer. */
+  fingerprint: Schema.NullOr(Schema.String),
+  /** That of the peer, as its heartbeats report it. */
+  peerFingerprint: Schema.NullOr(Schema.String),
+  /** Whether the latest question was answered, and why not. */
+  isUp: Schema.Boolean,
+  problem: Schema.NullOr(Schema.String),
+  /** How long ago the witness answered last. */
+  answeredMillisAgo: Schema.NullOr(Millis),
+  /** The latest term that it has recorded, as this server saw it last. */
+  record: Schema.NullOr(Schema.Struct({
+    term: Term,
+    holder: Role,
+    /** Random id of the holder's process. */
+    life: Schema.String,
+    isReleased: Schema.Boolean
+  })),
+  /** The rights that this server holds now. */
+  rights: Schema.Array(Right),
+  /** How long a takeover still needs crash evidence. */
+  guardMillis: Millis,
+  /** Swaps that found another record. */
+  conflicts: Count,
+  /** From a question to its answer. */
+  latency: Latency
+}).annotations({ identifier: "Witness" })
+
+/**
+ * The witness as a server sees it.
+ *
+ * @category models
+ */
+export interface Witness extends Schema.Schema.Type<typeof Witness> {}
+
+/**
+ * The status of a server. Optional fields are absent from servers of an earlier version.
  *
  * @category schemas
  */
@@ -110,6 +188,8 @@ export const NodeStatus = Schema.Struct({
   state: State,
   /** Whether requests are answered now. */
   answers: Schema.Boolean,
+  /** The term of an active server, once it has a number. */
+  term: Schema.optional(Schema.NullOr(Term)),
   /** The time of the latest transition. */
   since: Time,
   ...why,
@@ -121,8 +201,20 @@ export const NodeStatus = Schema.Struct({
     state: Schema.NullOr(PeerState),
     ageMillis: Schema.NullOr(Millis),
     /** Whether the peer timeout has passed or there is crash evidence: then a vote makes this server take over, unless takeovers are blocked. */
-    isExpired: Schema.Boolean
+    isExpired: Schema.Boolean,
+    /** Whether it sends nothing but digits: then it is of another implementation, and promises nothing. */
+    isLegacy: Schema.optional(Schema.NullOr(Schema.Boolean))
   }),
+  /** `null`: the pair has none. */
+  witness: Schema.optional(Schema.NullOr(Witness)),
+  /** The latest suspension of the machine, by which its clock stood still. */
+  suspension: Schema.optional(Schema.NullOr(Schema.Struct({ noticed: Time, millis: Millis }))),
+  /** Addresses of this machine, of the host of `--peer`, and of the hosts of the witness, as far as they are known. */
+  hosts: Schema.optional(Schema.Struct({
+    own: Schema.Array(Schema.String),
+    peer: Schema.Array(Schema.String),
+    witness: Schema.Array(Schema.String)
+  })),
   counters: Counters,
   /** Absent without keys. */
   rejectedConnections: Schema.optional(RejectedConnections),
@@ -131,13 +223,7 @@ export const NodeStatus = Schema.Struct({
   /** Log lines of `bstar` that could not be written. */
   droppedLogLines: Count,
   /** From the arrival of a request to its reply, estimated from a histogram. */
-  latency: Schema.Struct({
-    count: Count,
-    p50Millis: Schema.NullOr(Millis),
-    p99Millis: Schema.NullOr(Millis),
-    /** The histogram; differences of two give the quantiles of a shorter time. The last bucket has no bound. */
-    buckets: Schema.Struct({ boundsMillis: Schema.Array(Millis), counts: Schema.Array(Count) })
-  }),
+  latency: Latency,
   config: Description,
   versions: Schema.Struct({ bstar: Schema.String, node: Schema.String }),
   host: Schema.String,
@@ -191,8 +277,8 @@ export const HistoryEntry = Schema.Struct({
   /** `null`: the server has started. */
   from: Schema.NullOr(State),
   to: State,
-  /** The fencing token of the term that begins or ends, if it has one. */
-  term: Schema.NullOr(Count),
+  /** The term that begins or ends, if it has a number. */
+  term: Schema.optional(Schema.NullOr(Term)),
   ...why
 }).annotations({ identifier: "HistoryEntry" })
 
@@ -230,6 +316,15 @@ const reason = Schema.String.pipe(Schema.filter((reason) => reason.trim() !== ""
  * @category schemas
  */
 export const CommandBody = Schema.Struct({ reason }).annotations({ identifier: "CommandBody" })
+
+/**
+ * The body of `promote`: with `withoutWitness` the operator answers for the witness and the peer.
+ *
+ * @category schemas
+ */
+export const PromoteBody = Schema.Struct({ reason, withoutWitness: Schema.optional(Schema.Boolean) }).annotations({
+  identifier: "PromoteBody"
+})
 
 /**
  * The outcome of a command as a sentence.
@@ -282,6 +377,16 @@ export const quantile = ({ bounds, counts, sums }: Histogram, part: number): num
 export const wallClock = (now: number): Effect.Effect<(at: number) => string> =>
   Effect.map(Clock.currentTimeMillis, (wall) => (at) => DateTime.formatIso(DateTime.unsafeMake(wall - (now - at))))
 
+const latencyOf = (histogram: Histogram): Schema.Schema.Type<typeof Latency> => ({
+  count: histogram.counts.reduce((sum, count) => sum + count, 0),
+  p50Millis: quantile(histogram, 0.5) ?? null,
+  p99Millis: quantile(histogram, 0.99) ?? null,
+  buckets: { boundsMillis: histogram.bounds, counts: histogram.counts }
+})
+
+const termOf = (term: Terms.Term | undefined): Term | null =>
+  term === undefined ? null : { text: Terms.format(term), token: Terms.toToken(term) }
+
 /**
  * A transition as JSON.
  *
@@ -294,7 +399,7 @@ export const entryOf = (
   at: time(at),
   from: from ?? null,
   to,
-  term: term === undefined ? null : Term.toToken(term),
+  term: termOf(term),
   cause,
   message,
   explanation: explanation ?? null,
@@ -315,9 +420,56 @@ const blockOf = (
   }
 }
 
+const givers: ReadonlyArray<Giver> = ["witness", "peer", "evidence", "operator"]
+
+const rightsOf = (
+  until: NonNullable<Report["witness"]>["rights"],
+  at: number
+): ReadonlyArray<Schema.Schema.Type<typeof Right>> =>
+  givers.filter((giver) => until[giver] > at).map((giver) => ({
+    of: giver,
+    leftMillis: until[giver] === Number.POSITIVE_INFINITY ? null : until[giver] - at
+  }))
+
+const witnessOf = ({ at, witness }: Report): Witness | null => {
+  if (witness === undefined) {
+    return null
+  }
+  const {
+    answeredAt,
+    conflicts,
+    endpoint,
+    fingerprint,
+    guardUntil,
+    latency,
+    peerFingerprint,
+    problem,
+    record,
+    rights
+  } = witness
+  return {
+    endpoint,
+    fingerprint: fingerprint ?? null,
+    peerFingerprint: peerFingerprint ?? null,
+    isUp: answeredAt !== undefined && problem === undefined,
+    problem: problem ?? null,
+    answeredMillisAgo: answeredAt === undefined ? null : at - answeredAt,
+    record: record === undefined ? null : {
+      term: { text: Terms.format(record), token: Terms.toToken(record) },
+      holder: record.holder,
+      life: record.life,
+      isReleased: record.isReleased
+    },
+    rights: rightsOf(rights, at),
+    guardMillis: Math.max(0, guardUntil - at),
+    conflicts,
+    latency: latencyOf(latency)
+  }
+}
+
 /**
  * The status of the member now. `address` has the URLs of its status server and of its peer's, and `rejectedConnections` the counters of
- * a server with keys.
+ * a server with keys. `hosts` are the addresses of {@link Hosts}.
  *
  * @category constructors
  */
@@ -325,16 +477,19 @@ export const make = (address: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly rejectedConnections?: Rejected.RejectedConnections | undefined
+  readonly hosts?: Hosts | undefined
 }): Effect.Effect<NodeStatus, never, BinaryStar> =>
   Effect.gen(function*() {
     const { config, report, role } = yield* BinaryStar
-    const { answers, at, connections, counters, latency, peer, takeoverBlock, transition } = yield* report
+    const current = yield* report
+    const { answers, at, connections, counters, latency, peer, suspension, takeoverBlock, term, transition } = current
     const time = yield* wallClock(at)
     const { at: since, cause, explanation, message, reason, to } = entryOf(transition, time)
     return {
       role,
       state: to,
       answers,
+      term: termOf(term),
       since,
       cause,
       message,
@@ -346,20 +501,19 @@ export const make = (address: {
         endpoint: config.peerEndpoint,
         state: peer.state ?? null,
         ageMillis: peer.lastHeartbeatAt === undefined ? null : at - peer.lastHeartbeatAt,
-        isExpired: peer.isExpired
+        isExpired: peer.isExpired,
+        isLegacy: peer.isLegacy ?? null
       },
+      witness: witnessOf(current),
+      suspension: suspension === undefined ? null : { noticed: time(suspension.at), millis: suspension.millis },
+      ...(address.hosts === undefined ? {} : { hosts: address.hosts }),
       counters,
       ...(address.rejectedConnections === undefined
         ? {}
         : { rejectedConnections: address.rejectedConnections.counts() }),
       connections,
       droppedLogLines: (yield* Metric.value(droppedLogLines)).count,
-      latency: {
-        count: latency.counts.reduce((sum, count) => sum + count, 0),
-        p50Millis: quantile(latency, 0.5) ?? null,
-        p99Millis: quantile(latency, 0.99) ?? null,
-        buckets: { boundsMillis: latency.bounds, counts: latency.counts }
-      },
+      latency: latencyOf(latency),
       config: describe(config),
       versions: { bstar: version, node: process.versions.node },
       host: os.hostname(),

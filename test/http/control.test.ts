@@ -114,7 +114,10 @@ describe("commands over HTTP", () => {
       const { backup } = yield* startPair({ token })
       const promotion = yield* post(`${backup.url}/promote`, { reason })
       assert.strictEqual(promotion.status, 409)
-      assert.strictEqual(promotion.answer.error, "not promoted: the peer is alive and has not handed over")
+      assert.strictEqual(
+        promotion.answer.error,
+        "not promoted: the peer is alive and has not handed over (bstar switchover makes it hand over)"
+      )
       const switchover = yield* post(`${backup.url}/switchover`, { reason })
       assert.strictEqual(switchover.status, 409)
       assert.strictEqual(switchover.answer.error, "not handed over: this server is not active")

@@ -42,7 +42,7 @@ const makeEvents = Effect.gen(function*() {
         cause: "ClientRequest",
         message,
         explanation: null,
-        term: 1,
+        term: { text: "0.1", token: 1 },
         reason: null
       }),
       settle

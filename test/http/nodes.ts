@@ -14,6 +14,7 @@ import * as BinaryStar from "../../src/member/BinaryStar.ts"
 import * as Handler from "../../src/member/Handler.ts"
 import * as Frontend from "../../src/ports/Frontend.ts"
 import * as PeerLink from "../../src/ports/PeerLink.ts"
+import type * as Witness from "../../src/ports/Witness.ts"
 import type { Role, State } from "../../src/protocol/StateMachine.ts"
 import type { Options } from "../../src/settings/BinaryStarConfig.ts"
 import type * as Status from "../../src/status/Status.ts"
@@ -27,6 +28,7 @@ export interface Settings extends Omit<Partial<Options>, "role"> {
   readonly token?: string | undefined
   /** Whether the servers know each other's status servers. */
   readonly acquainted?: boolean
+  readonly witness?: Witness.Memory
 }
 
 const freeAddress = Effect.map(freshEndpoint("tcp"), (endpoint) => endpoint.replace("tcp://", ""))
@@ -59,7 +61,9 @@ export const post = (url: string, body: unknown, authorization: string | null = 
   })
 
 /** The two servers of a pair, not started yet. */
-export const makePair = ({ acquainted = true, handler = Handler.echo, token: secret, ...options }: Settings = {}) =>
+export const makePair = (
+  { acquainted = true, handler = Handler.echo, token: secret, witness, ...options }: Settings = {}
+) =>
   Effect.gen(function*() {
     const links = yield* PeerLink.makeMemory
     const addresses = { primary: yield* freeAddress, backup: yield* freeAddress }
@@ -67,7 +71,10 @@ export const makePair = ({ acquainted = true, handler = Handler.echo, token: sec
       Effect.gen(function*() {
         const frontend = yield* Frontend.makeMemory
         const url = `http://${addresses[role]}`
-        const member = BinaryStar.layer({ policy: "hardened", heartbeat: "1 second", ...options, role }, handler)
+        const policy = witness === undefined ? "hardened" : "witnessed"
+        const member = BinaryStar.layer({ policy, heartbeat: "1 second", ...options, role }, handler).pipe(
+          Layer.provide(witness === undefined ? Layer.empty : witness.layers[role])
+        )
         let isMute = false
         let scope = yield* Scope.make()
         const link = Layer.project(links[role], PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({

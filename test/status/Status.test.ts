@@ -31,6 +31,7 @@ import {
   token
 } from "../http/nodes.ts"
 import { eventually } from "../support/sockets.ts"
+import { now, statusOf as statusOfHealthy } from "./observations.ts"
 
 interface Document {
   readonly paths: { readonly [path: string]: { readonly [method: string]: unknown } }
@@ -226,7 +227,7 @@ describe("the status server", () => {
         "null Start BACKUP"
       ])
       assert.include(history[0]!.explanation, "vote")
-      assert.deepStrictEqual(history.map(({ term }) => term), [1, ...history.slice(1).map(() => null)])
+      assert.deepStrictEqual(history.map(({ term }) => term?.token ?? null), [2, ...history.slice(1).map(() => null)])
       assert.deepStrictEqual(yield* get(`${backup.url}/history?limit=1`), history.slice(0, 1))
     }), 30_000)
 
@@ -330,5 +331,25 @@ describe("a quantile", () => {
 
   it("quantile: undefined without values", () => {
     assert.isUndefined(Status.quantile({ bounds, counts: [0, 0, 0], sums: [0, 0, 0] }, 0.5))
+  })
+})
+
+describe("a status of an earlier version", () => {
+  it("is read: fields that were added since are optional", () => {
+    const status = statusOfHealthy("primary")
+    for (const field of ["term", "witness", "suspension", "hosts"]) {
+      assert.notProperty(status, field)
+    }
+    assert.deepStrictEqual(Schema.decodeUnknownSync(Status.NodeStatus)(JSON.parse(JSON.stringify(status))), status)
+    const entry = {
+      at: now,
+      from: null,
+      to: "PRIMARY",
+      cause: "Start",
+      message: "",
+      explanation: null,
+      reason: null
+    } as const
+    assert.deepStrictEqual(Schema.decodeUnknownSync(Status.HistoryEntry)(entry), entry)
   })
 })

@@ -1,9 +1,11 @@
 /** Observations of a pair, for the tests of what is judged by them. */
 import type * as StateMachine from "../../src/protocol/StateMachine.ts"
 import { type Observation, type Reached, withPeer } from "../../src/status/Observation.ts"
-import type { NodeStatus } from "../../src/status/Status.ts"
+import type { NodeStatus, Witness } from "../../src/status/Status.ts"
 
-type DeepPartial<A> = { readonly [K in keyof A]?: A[K] extends object | null ? DeepPartial<A[K]> | A[K] : A[K] }
+type DeepPartial<A> = {
+  readonly [K in keyof A]?: NonNullable<A[K]> extends object ? DeepPartial<NonNullable<A[K]>> | A[K] : A[K]
+}
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -106,6 +108,41 @@ export const rejectedAtState = (
 }
 
 export type Patch = DeepPartial<NodeStatus>
+
+/** The witness of a healthy pair, as one of its servers sees it. */
+export const witnessOf = (role: StateMachine.Role): Witness => ({
+  endpoint: "etcd://10.0.0.3:2379/orders",
+  fingerprint: "9b1f",
+  peerFingerprint: "9b1f",
+  isUp: true,
+  problem: null,
+  answeredMillisAgo: 200,
+  record: { term: { text: "3.1", token: 196_609 }, holder: "primary", life: "aa01", isReleased: false },
+  rights: role === "primary" ? [{ of: "witness", leftMillis: 1300 }, { of: "peer", leftMillis: 900 }] : [],
+  guardMillis: role === "primary" ? 0 : 1800,
+  conflicts: 0,
+  latency: { count: 3600, p50Millis: 4, p99Millis: 9, buckets: { boundsMillis: [10], counts: [3600, 0] } }
+})
+
+/** What a server of a healthy pair with a witness reports beside {@link statusOf}. */
+export const witnessed = (role: StateMachine.Role): Patch => ({
+  policy: "witnessed",
+  term: role === "primary" ? { text: "3.1", token: 196_609 } : null,
+  peer: { isLegacy: false },
+  witness: witnessOf(role),
+  suspension: null,
+  hosts: {
+    own: [role === "primary" ? "10.0.0.1" : "10.0.0.2"],
+    peer: [role === "primary" ? "10.0.0.2" : "10.0.0.1"],
+    witness: ["10.0.0.3"]
+  }
+})
+
+/** Two servers with a witness. */
+export const witnessedPair = (primary: Patch = {}, backup: Patch = {}): readonly [Reached, Reached] =>
+  pair(patched(witnessed("primary"), primary), patched(witnessed("backup"), backup))
+
+const patched = (base: Patch, patch: Patch): Patch => merge<object>(base, patch) as Patch
 
 /** Two servers, each with a copy of the other one's status. */
 export const pair = (primary: Patch = {}, backup: Patch = {}): readonly [Reached, Reached] => {

@@ -114,8 +114,13 @@ export const pause = ({ reason, ...parsed }: Values<"pause">) => both(parsed, ({
 
 export const resume = (parsed: Values<"resume">) => both(parsed, ({ resume }) => resume)
 
+/** What an operator takes on by `--without-witness`. */
+const answeringFor = (address: string): string =>
+  `${address}: you answer for the witness and the other server: it does not serve now, and nobody starts it until the witness ` +
+  "answers. If that is wrong, both serve"
+
 export const promote = (
-  { reason, ...parsed }: Values<"promote">
+  { reason, withoutWitness, ...parsed }: Values<"promote">
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { addresses: [address, another], clientOf } = yield* serversOf(parsed)
@@ -125,6 +130,9 @@ export const promote = (
       })
     }
     const client = yield* clientOf(address)
-    const { message } = yield* client.promote(reason)
+    if (withoutWitness) {
+      yield* report(answeringFor(client.address))
+    }
+    const { message } = yield* client.promote(reason, { withoutWitness })
     yield* report(`${client.address}: ${message}`)
   }).pipe(Effect.provide(layerHttp))

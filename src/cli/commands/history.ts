@@ -6,7 +6,6 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { OperatorError } from "../../http/OperatorClient.ts"
-import * as Term from "../../protocol/Term.ts"
 import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
 import type { Values } from "../../settings/Settings.ts"
 import { distinct, namesOf, type Observation } from "../../status/Observation.ts"
@@ -56,7 +55,7 @@ const text = (entries: ReadonlyArray<ServerEntry>): string =>
       server,
       from ?? "-",
       to,
-      term === null ? "-" : Term.format(Term.ofToken(term)),
+      term?.text ?? "-",
       cause,
       `${message}${explanation === null ? "" : ` (${explanation})`}${reason === null ? "" : `, because: ${reason}`}`
     ])

@@ -109,6 +109,16 @@ const lines: ReadonlyArray<readonly [string, (server: Reached) => string]> = [
     peer.state === null || peer.ageMillis === null
       ? "nothing yet"
       : `${peer.state} ${span(peer.ageMillis)} ago${peer.isExpired ? ", expired" : ""}`],
+  ["term", ({ status: { term } }) => term == null ? "-" : `${term.text}, token ${term.token}`],
+  ["witness", ({ status: { witness } }) => {
+    if (witness == null) {
+      return "-"
+    }
+    return witness.isUp && witness.answeredMillisAgo !== null
+      ? `answered ${span(witness.answeredMillisAgo)} ago`
+      : "does not answer"
+  }],
+  ["rights", ({ status: { witness } }) => witness == null ? "-" : rightsOf(witness)],
   ["policy", ({ status: { config, policy } }) => `${policy}, heartbeat ${span(config.heartbeatMillis)}`],
   ["blocked", ({ status: { takeoverBlock } }) => takeoverBlock === null ? "-" : takeoverBlock.kind],
   ["accepted", ({ status: { counters } }) => String(counters.accepted)],
@@ -136,6 +146,14 @@ const lines: ReadonlyArray<readonly [string, (server: Reached) => string]> = [
   ["process", ({ status: { host, pid, uptimeMillis } }) => `${pid} on ${host}, up ${span(uptimeMillis)}`],
   ["version", ({ status: { versions } }) => `${versions.bstar}, Node ${versions.node}`]
 ]
+
+/** Who has given the server the right to serve, and how long it lasts. */
+const rightsOf = ({ guardMillis, rights }: NonNullable<Reached["status"]["witness"]>): string => {
+  if (rights.length === 0) {
+    return guardMillis > 0 ? `none, guard ${span(guardMillis)}` : "none"
+  }
+  return rights.map(({ leftMillis, of }) => leftMillis === null ? of : `${of} ${span(leftMillis)}`).join(", ")
+}
 
 const sum = (rejected: NonNullable<Reached["status"]["rejectedConnections"]>): number =>
   Object.values(rejected).reduce(
@@ -173,12 +191,19 @@ const text = ({ findings, health, observations }: Report, paint: Paint): string 
   ].join("\n")
 }
 
+const witnessLine = ({ endpoint, problem, record }: NonNullable<Reached["status"]["witness"]>): string => {
+  const recorded = record === null
+    ? "no record seen yet"
+    : `term ${record.term.text} of the ${record.holder}${record.isReleased ? ", released" : ""}`
+  return `witness ${endpoint}: ${recorded}${problem === null ? "" : `; no answer now (${problem})`}`
+}
+
 /** Why a server is in its state, or why it was not reached. */
 const whyOf = (observation: Observation, name: string): ReadonlyArray<string> => {
   if (observation._tag === "Unreached") {
     return [`${name}: ${observation.error}`]
   }
-  const { droppedLogLines, explanation, message, reason, takeoverBlock } = observation.status
+  const { droppedLogLines, explanation, message, reason, takeoverBlock, witness } = observation.status
   return [
     `${name}: ${message}${explanation === null ? "" : ` (${explanation})`}${
       reason === null ? "" : `, because: ${reason}`
@@ -190,6 +215,7 @@ const whyOf = (observation: Observation, name: string): ReadonlyArray<string> =>
           ? `${name}: paused since ${takeoverBlock.since}, because: ${takeoverBlock.reason}`
           : `${name}: takes over by itself again after ${takeoverBlock.until}`
       ]),
+    ...(witness == null ? [] : [`${name}: ${witnessLine(witness)}`]),
     ...(droppedLogLines > 0 ? [`${name}: ${count(droppedLogLines, "log line")} dropped so far`] : [])
   ]
 }

@@ -23,6 +23,7 @@ export interface Finding {
     | "conflicts"
     | "crossed"
     | "endpoints"
+    | "evidence"
     | "keys"
     | "link"
     | "lone-backup"
@@ -31,9 +32,12 @@ export interface Finding {
     | "reachable"
     | "roles"
     | "settings"
+    | "suspension"
     | "takeover-block"
+    | "term"
     | "token"
     | "versions"
+    | "witness"
   readonly what: string
   readonly remedy: string
 }
