@@ -85,7 +85,7 @@ const stateAfter = (text: string, before: State): State =>
     ? "active"
     : /ready as passive/.test(text)
     ? "passive"
-    : /waiting for (primary|backup)/.test(text)
+    : /waiting for (primary|backup)|, rejoining/.test(text)
     ? "waiting"
     : before
 

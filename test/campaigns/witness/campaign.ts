@@ -212,7 +212,11 @@ const perform = ({ engine, observers, pair, rig }: Harness, strike: Strike, role
     case "witness-stop":
       return whileStopped("witness", engine.pause, engine.resume)
     case "witness-kill":
-      return whileStopped("witness", engine.kill, Effect.orDie(engine.start))
+      return Effect.zipRight(set("witness", false), engine.kill).pipe(
+        Effect.zipRight(Effect.sleep(lastsMillis)),
+        Effect.zipRight(Effect.orDie(engine.start)),
+        Effect.zipRight(set("witness", true))
+      )
   }
 }
 

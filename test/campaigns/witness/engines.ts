@@ -32,6 +32,6 @@ export const startWitness = (name: EngineName, host: Host): Effect.Effect<Witnes
       ...engine,
       ...name === "etcd"
         ? { url: `etcd://${at}/chaos`, env: {} }
-        : { url: `postgres://${owner}@${at}/postgres?pair=chaos`, env: { PGPASSWORD: password } }
+        : { url: `postgres://${owner}@${at}/postgres?pair=chaos`, env: { BSTAR_WITNESS_PASSWORD: password } }
     }
   }).pipe(Effect.orDie)
