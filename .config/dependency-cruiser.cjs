@@ -9,7 +9,7 @@ const rooms = {
   internal: [],
   ports: ["protocol", "wire", "internal"],
   member: ["protocol", "wire", "settings", "internal", "ports"],
-  client: ["wire", "settings", "internal", "ports"],
+  client: ["protocol", "wire", "settings", "internal", "ports"],
   rpc: ["protocol", "wire", "settings", "internal", "ports", "member", "client"],
   proxy: ["protocol", "wire", "settings", "internal", "ports", "member"],
   command: ["protocol", "wire", "settings", "internal", "ports", "member"],

@@ -4,6 +4,7 @@
  * Plain data and synchronous functions, with time as a parameter in monotonic milliseconds. The session performs what they
  * return. The table is updated in place, because a copy for each request would cost more than the request.
  */
+import * as Term from "../protocol/Term.ts"
 import type { Reply } from "../wire/Envelope.ts"
 import { isFromActive } from "../wire/Envelope.ts"
 import type { Frames } from "../wire/Frames.ts"
@@ -72,6 +73,8 @@ export interface RequestTable<C> {
   activeSince: number
   /** Number of attempts of all requests. */
   sequence: number
+  /** The largest fencing token of a server; where none counts from a witness, the last one. */
+  latestToken: number | undefined
   lastId: number
 }
 
@@ -106,6 +109,7 @@ export const make = <C>(servers: ReadonlyArray<string>, retryAfterMillis: number
   activeServer: undefined,
   activeSince: 0,
   sequence: 0,
+  latestToken: undefined,
   lastId: 0
 })
 
@@ -229,6 +233,33 @@ export const onLost = <C>(table: RequestTable<C>, server: Server): ReadonlyArray
   return ended
 }
 
+/** Learns the token of a reply. Returns whether it is stale: another server has been active since. */
+const isStale = (table: RequestTable<unknown>, { status, token }: Reply): boolean => {
+  const { latestToken } = table
+  if (token === undefined || !isFromActive(status)) {
+    return false
+  }
+  if (latestToken === undefined || token > latestToken || !Term.isDurable(latestToken)) {
+    table.latestToken = token
+  }
+  return Term.isStale(token, latestToken)
+}
+
+/** A server that was no longer active has answered: as if it had reported `Interrupted`. */
+const onStaleReply = (
+  table: RequestTable<unknown>,
+  server: Server,
+  request: Request<unknown>,
+  { attempt }: Reply
+): Outcome | undefined => {
+  server.inactiveSince = table.sequence
+  if (attempt !== attemptAt(request, server)?.sequence) {
+    return undefined
+  }
+  deprioritize(table, server)
+  return loseAttempt(request, server)
+}
+
 /** The outcome of a request, if a reply or status decides it. */
 const onReply = (
   table: RequestTable<unknown>,
@@ -290,12 +321,16 @@ export const onReplies = <C>(
   const ended: Array<Ended<C>> = []
   let isActive = false
   for (const reply of replies) {
+    const isLate = isStale(table, reply)
     const request = table.pending.get(reply.id)
     if (request === undefined) {
       continue
     }
-    isActive ||= reply.attempt > Math.max(table.activeSince, server.inactiveSince) && isFromActive(reply.status)
-    const outcome = onReply(table, server, request, reply)
+    isActive ||= !isLate && reply.attempt > Math.max(table.activeSince, server.inactiveSince) &&
+      isFromActive(reply.status)
+    const outcome = isLate
+      ? onStaleReply(table, server, request, reply)
+      : onReply(table, server, request, reply)
     if (outcome !== undefined) {
       ended.push(end(table, request, outcome))
     }

@@ -114,7 +114,7 @@ const send = (session: Session, message: RequestTable.Send<Call>): Effect.Effect
     }
     const { context: { body, span }, id } = message.request
     return Effect.catchAll(
-      connection.send([...Envelope.make(id, attempt, span), ...body]),
+      connection.send([...Envelope.make(id, attempt, span, session.table.latestToken), ...body]),
       () => Effect.sync(() => RequestTable.undoAttempt(message.request, attempt))
     )
   })

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as LogOnce from "../internal/LogOnce.ts"
 import type { State } from "../protocol/StateMachine.ts"
 import type { Term } from "../protocol/Term.ts"
+import { toToken } from "../protocol/Term.ts"
 import * as Envelope from "../wire/Envelope.ts"
 import * as Frames from "../wire/Frames.ts"
 import { clientOf } from "./fairQueue.ts"
@@ -21,6 +22,8 @@ export interface Accepted {
   readonly envelopeLength: number
   /** The period of being active in which it was accepted, counted from the start of the process. */
   readonly period: number
+  /** What its reply has to carry, if its client does not know the term. */
+  readonly stamp: Envelope.Stamp | undefined
   /** When it was received. */
   readonly at: number
 }
@@ -95,18 +98,21 @@ class Incoming implements Request {
 }
 
 /** A reply in the envelope of its request. */
-const envelop = (request: Frames.Frames, envelopeLength: number, reply: Frames.Input): Frames.Frames =>
-  request.slice(0, envelopeLength).concat(Frames.make(reply))
+const envelop = ({ envelopeLength, message, stamp }: Accepted, reply: Frames.Input): Frames.Frames =>
+  stamp === undefined
+    ? message.slice(0, envelopeLength).concat(Frames.make(reply))
+    : message.slice(0, envelopeLength - 1).concat([stamp.frame, Frames.delimiter], Frames.make(reply))
 
 /** Replies with a status, to a client that understands it. */
 const replyStatus = (
   { replies }: Outbox,
   request: Frames.Frames,
   status: Envelope.ReplyStatus,
-  detail?: Frames.Frames
+  detail?: Frames.Frames,
+  stamp?: Envelope.Stamp
 ) => {
   if (Envelope.isOurs(request)) {
-    replies.push(Envelope.status(request, status, detail))
+    replies.push(Envelope.status(request, status, detail, stamp))
   }
 }
 
@@ -135,19 +141,34 @@ const makeClientCounts = () => {
   }
 }
 
-/** The term of the member as requests receive it, made once for each term. */
-const makeTermOption = (termOf: () => Term | undefined): () => Option.Option<Term> => {
-  let last: Term | undefined
-  let option = Option.none<Term>()
+/** The term of the member as requests and replies carry it. */
+interface Stamped {
+  readonly term: Term | undefined
+  readonly option: Option.Option<Term>
+  readonly stamp: Envelope.Stamp | undefined
+}
+
+/** Reads the term of the member. What it is made into is made once for each term. */
+const makeStamped = (termOf: () => Term | undefined): () => Stamped => {
+  let last: Stamped = { term: undefined, option: Option.none(), stamp: undefined }
   return () => {
     const term = termOf()
-    if (term !== last) {
-      last = term
-      option = Option.fromNullable(term)
+    if (term !== last.term) {
+      last = { term, option: Option.fromNullable(term), stamp: term && Envelope.stamp(toToken(term)) }
     }
-    return option
+    return last
   }
 }
+
+/** The stamp of a reply, if its client is of this library and does not know the term. */
+const stampFor = (
+  request: Frames.Frames,
+  envelopeLength: number,
+  { stamp }: Stamped
+): Envelope.Stamp | undefined =>
+  stamp === undefined || envelopeLength < 3 || !Envelope.isOurs(request) || Envelope.knows(request, stamp)
+    ? undefined
+    : stamp
 
 /** Turns failures of handlers into replies, counts and logs. */
 const makeFailures = ({ now, quietMillis, timeout }: Options, counting: Counting) => {
@@ -159,17 +180,21 @@ const makeFailures = ({ now, quietMillis, timeout }: Options, counting: Counting
     }
   }
   return {
-    failed: (outbox: Outbox, request: Frames.Frames, exit: Exit.Failure<unknown, unknown>): void => {
+    failed: (
+      outbox: Outbox,
+      { message, stamp }: Pick<Accepted, "message" | "stamp">,
+      exit: Exit.Failure<unknown, unknown>
+    ): void => {
       const failure = requestFailureOf(exit)
       if (failure === undefined) {
-        replyStatus(outbox, request, "Failed")
+        replyStatus(outbox, message, "Failed", [], stamp)
         count(outbox, Effect.logError("a handler failed; its request is dropped", exit.cause))
       } else if (failure.reason !== "Dropped") {
-        replyStatus(outbox, request, failure.reason ?? "Failed", Frames.make(failure.body ?? []))
+        replyStatus(outbox, message, failure.reason ?? "Failed", Frames.make(failure.body ?? []), stamp)
       }
     },
-    timedOut: (outbox: Outbox, request: Frames.Frames): void => {
-      replyStatus(outbox, request, "TimedOut")
+    timedOut: (outbox: Outbox, { message, stamp }: Accepted): void => {
+      replyStatus(outbox, message, "TimedOut", [], stamp)
       count(
         outbox,
         Effect.logError(
@@ -203,6 +228,38 @@ const makeLimit = ({ now, quietMillis }: Options): Responder["limit"] => {
   }
 }
 
+interface Parts<R> {
+  readonly handler: Handler<R>
+  readonly isTraced: boolean
+  readonly clients: ReturnType<typeof makeClientCounts>
+  readonly failures: ReturnType<typeof makeFailures>
+  readonly tasks: Tasks.Tasks<Accepted, Frames.Input, R>
+}
+
+/** Calls the handler. An immediate reply goes to the outbox; any other becomes a task. */
+const makeCall =
+  <R>({ clients, failures, handler, isTraced, tasks }: Parts<R>) =>
+  (accepted: Accepted, state: State, term: Option.Option<Term>, outbox: Outbox): void => {
+    const { envelopeLength, message } = accepted
+    const reply = handler(new Incoming(message, envelopeLength, state, term))
+    if (reply instanceof DeferredReply) {
+      clients.add(message, 1)
+      return tasks.startDeferred(accepted, reply.start)
+    }
+    if (!Effect.isEffect(reply)) {
+      outbox.replies.push(envelop(accepted, reply))
+      return
+    }
+    const exit = tasks.start(accepted, inSpan(isTraced, message, reply))
+    if (exit === undefined) {
+      clients.add(message, 1)
+    } else if (Exit.isFailure(exit)) {
+      failures.failed(outbox, accepted, exit)
+    } else {
+      outbox.replies.push(envelop(accepted, exit.value))
+    }
+  }
+
 export const make = <R>(
   handler: Handler<R>,
   options: Options,
@@ -213,53 +270,41 @@ export const make = <R>(
     const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
     const clients = makeClientCounts()
     const failures = makeFailures(options, counting)
-    const termOption = makeTermOption(options.term)
+    const stamped = makeStamped(options.term)
     const tasks = yield* Tasks.make<Accepted, Frames.Input, R>(options.timeout, (task, exit) => {
       clients.add(task.owner.message, -1)
       options.onCompletion({ task, exit })
     })
+    const call = makeCall({ handler, isTraced, clients, failures, tasks })
     let period = 0
-
-    const handle = (message: Frames.Frames, state: State, at: number, outbox: Outbox): void => {
-      const envelopeLength = Frames.envelopeLength(message)
-      const reply = handler(new Incoming(message, envelopeLength, state, termOption()))
-      if (reply instanceof DeferredReply) {
-        clients.add(message, 1)
-        return tasks.startDeferred({ message, envelopeLength, period, at }, reply.start)
-      }
-      if (!Effect.isEffect(reply)) {
-        outbox.replies.push(envelop(message, envelopeLength, reply))
-        return
-      }
-      const exit = tasks.start({ message, envelopeLength, period, at }, inSpan(isTraced, message, reply))
-      if (exit === undefined) {
-        clients.add(message, 1)
-      } else if (Exit.isFailure(exit)) {
-        failures.failed(outbox, message, exit)
-      } else {
-        outbox.replies.push(envelop(message, envelopeLength, exit.value))
-      }
-    }
 
     return {
       handle: (message, state, at, outbox) => {
+        const envelopeLength = Frames.envelopeLength(message)
+        const current = stamped()
+        const stamp = stampFor(message, envelopeLength, current)
+        if (stamp !== undefined && Envelope.isStaleFor(message, stamp)) {
+          // Another server has been active since.
+          return replyStatus(outbox, message, "NotActive")
+        }
+        const accepted = { message, envelopeLength, period, stamp, at }
         try {
-          handle(message, state, at, outbox)
+          call(accepted, state, current.option, outbox)
         } catch (defect) {
-          failures.failed(outbox, message, Exit.die(defect) as Exit.Failure<never, never>)
+          failures.failed(outbox, accepted, Exit.die(defect) as Exit.Failure<never, never>)
         }
       },
       complete: ({ exit, task }, outbox) => {
-        const { at, envelopeLength, message } = task.owner
+        const { at, message } = task.owner
         if (task.owner.period !== period) {
           replyStatus(outbox, message, requestFailureOf(exit)?.reason === "Busy" ? "NotActive" : "Interrupted")
         } else if (Exit.isSuccess(exit)) {
           counting.latency.add(options.now() - at)
-          outbox.replies.push(envelop(message, envelopeLength, exit.value))
+          outbox.replies.push(envelop(task.owner, exit.value))
         } else if (task.isLate && requestFailureOf(exit) === undefined) {
-          failures.timedOut(outbox, message)
+          failures.timedOut(outbox, task.owner)
         } else {
-          failures.failed(outbox, message, exit)
+          failures.failed(outbox, task.owner, exit)
         }
       },
       reject: (message, outbox) => replyStatus(outbox, message, "NotActive"),

@@ -280,7 +280,7 @@ const seek = (draft: Draft): void =>
     const { now } = draft
     const taken = Rights.takeByEvidence(rights, now)
     if (taken !== rights) {
-      return adopt(draft, taken, { explanation: explanationOf(draft, "the peer is down") })
+      return adopt(draft, taken, { explanation: explanationOf(draft, "by crash evidence") })
     }
     // A witness that does not answer is only looked at: a member that has asked for a term cannot stand.
     const isAnswering = draft.member.witness.problem === undefined

@@ -73,6 +73,22 @@ export const ofToken = (token: number): Term => ({
 })
 
 /**
+ * Whether a token counts from a number that a witness has recorded. Only such tokens are never given twice: without a witness they
+ * begin again when both members are restarted, so that a smaller one need not be stale.
+ *
+ * @category guards
+ */
+export const isDurable = (token: number): boolean => token >= stepsPerNumber
+
+/**
+ * Whether a token is smaller than the largest one that is known, and so of a server that is no longer active.
+ *
+ * @category guards
+ */
+export const isStale = (token: number, latest: number | undefined): boolean =>
+  latest !== undefined && token < latest && isDurable(token)
+
+/**
  * The term for people, such as `3.1`.
  *
  * @category combinators

@@ -232,6 +232,18 @@ export const member = group(everywhere, {
       "two heartbeats on a request, unless a subscriber is connected to its state port. With serve two servers answer if the " +
       "network is cut while both start. serve needs the policy hardened."
   },
+  /**
+   * Whether this server accepts requests while its term has no number, so that there is no fencing token: with `required` it
+   * rejects them until it has one, and `bstar run` starts its command only then. Defaults to `optional`.
+   */
+  fencing: {
+    kind: kinds.choice("optional", "required"),
+    commands: members,
+    default: "optional",
+    help:
+      "Whether an active server works while its term has no number yet, so that there is no fencing token; with required it " +
+      "rejects requests until then, and run starts its command only then."
+  },
   /** How long a server that stops or hands over may take to complete the requests that it has accepted. Defaults to `5 seconds`. */
   drain: {
     kind: kinds.duration(0, "1 hour"),
@@ -508,6 +520,14 @@ export const proxy = group(program, {
     help:
       "What happens to a request for which no worker is free in time: answer rejects it, which clients of this library " +
       "receive; drop sends nothing."
+  },
+  termFrame: {
+    kind: kinds.onOff,
+    commands: ["proxy"],
+    default: false,
+    help:
+      "Whether each request to a worker begins with a frame of its own, the fencing token in decimal digits, which is empty " +
+      "while there is none."
   }
 })
 

@@ -134,7 +134,7 @@ export const resolveAll = (
 export const issuesOf = (resolved: ReadonlyArray<Resolved>): ReadonlyArray<ConfigIssue> => [
   ...resolved.flatMap(({ issue }) => issue === undefined ? [] : [issue]),
   ...conflicts(
-    resolved.map(({ setting }) => setting),
+    resolved.filter(({ issue }) => issue === undefined).map(({ setting }) => setting),
     (setting) => resolved.find((one) => one.setting === setting)?.value
   ).map(({ message, setting }) => ({ field: setting.flag, message }))
 ]

@@ -1,10 +1,14 @@
 /**
- * Envelope that a client of this library puts in front of a request, and the status that a server may return in it.
+ * Envelope that a client of this library puts in front of a request, and the status and the term that a server may return in it.
  *
  * Other implementations treat it as an ordinary envelope: frames up to the first empty one, returned unchanged with the
  * reply. A server of this library recognizes the first frame, and returns a status in place of a reply to such clients only.
+ *
+ * A request carries the largest fencing token that its client knows. A server adds its own to a reply only if that is another one,
+ * so that replies cost no frame more. A server whose token is smaller is stale, and does not execute the request.
  */
 import * as Tracer from "effect/Tracer"
+import * as Term from "../protocol/Term.ts"
 import * as Frames from "./Frames.ts"
 
 /**
@@ -34,6 +38,7 @@ const decoder = new TextDecoder()
 const mark = "bstar/1 "
 const markBytes = encoder.encode(mark)
 const exclamation = "!".charCodeAt(0)
+const numberSign = "#".charCodeAt(0)
 
 const statusFrames: { readonly [S in ReplyStatus]: Uint8Array } = {
   NotActive: encoder.encode("!NotActive"),
@@ -47,12 +52,18 @@ const isStatus = (text: string): text is ReplyStatus => Object.hasOwn(statusFram
 
 /**
  * Makes the envelope of a request. `id` names the request and has no dot or space; `attempt` is a sequence number that
- * differs for each message of a client. A span is appended in the form of W3C's `traceparent`.
+ * differs for each message of a client. A span is appended in the form of W3C's `traceparent`. `token` is the largest fencing
+ * token that the client knows.
  *
  * @category constructors
  */
-export const make = (id: string, attempt: number, span: Tracer.AnySpan | undefined): Frames.Frames => {
-  const name = encoder.encode(`${mark}${id}.${attempt}`)
+export const make = (
+  id: string,
+  attempt: number,
+  span?: Tracer.AnySpan | undefined,
+  token?: number | undefined
+): Frames.Frames => {
+  const name = encoder.encode(`${mark}${id}.${attempt}${token === undefined ? "" : `@${token}`}`)
   return span === undefined
     ? [name, Frames.delimiter]
     : [
@@ -69,8 +80,73 @@ export const make = (id: string, attempt: number, span: Tracer.AnySpan | undefin
  */
 export const isOurs = (request: Frames.Frames): boolean => {
   const name = request[1]
-  return name !== undefined && name.length > markBytes.length && markBytes.every((byte, i) => name[i] === byte)
+  return name !== undefined && name.length > markBytes.length && startsWithMark(name)
 }
+
+const startsWithMark = (name: Uint8Array): boolean => {
+  for (let i = 0; i < markBytes.length; i++) {
+    if (name[i] !== markBytes[i]) {
+      return false
+    }
+  }
+  return true
+}
+
+/**
+ * The fencing token of a server as bytes.
+ *
+ * @category models
+ */
+export interface Stamp {
+  readonly token: number
+  /** The end of the first frame of a request whose client knows the token. */
+  readonly suffix: Uint8Array
+  /** The frame that tells it to any other client. */
+  readonly frame: Uint8Array
+}
+
+/**
+ * Makes the stamp of a token.
+ *
+ * @category constructors
+ */
+export const stamp = (token: number): Stamp => ({
+  token,
+  suffix: encoder.encode(`@${token}`),
+  frame: encoder.encode(`#${token}`)
+})
+
+/**
+ * Whether the client of a request, as received by a ROUTER, knows this token, so that a reply need not carry it.
+ *
+ * @category guards
+ */
+export const knows = (request: Frames.Frames, { suffix }: Stamp): boolean => {
+  const name = request[1]!
+  const offset = name.length - suffix.length
+  for (let i = suffix.length - 1; i >= 0; i--) {
+    if (name[offset + i] !== suffix[i]) {
+      return false
+    }
+  }
+  return true
+}
+
+/**
+ * Whether the client of a request, as received by a ROUTER, knows a larger token than this one: the server is stale.
+ *
+ * @category guards
+ */
+export const isStaleFor = (request: Frames.Frames, { token }: Stamp): boolean =>
+  Term.isStale(token, tokenIn(decoder.decode(request[1])))
+
+/** The token at the end of the first frame of an envelope. */
+const tokenIn = (name: string): number | undefined => {
+  const at = name.lastIndexOf("@")
+  return at < 0 ? undefined : tokenOf(name.slice(at + 1))
+}
+
+const tokenOf = (digits: string): number | undefined => /^[0-9]{1,16}$/.test(digits) ? Number(digits) : undefined
 
 /**
  * The client's span in the envelope of a request, as received by a ROUTER.
@@ -90,14 +166,20 @@ export const spanOf = (request: Frames.Frames): Tracer.ExternalSpan | undefined 
 
 /**
  * Makes the message that reports a status in place of a reply. `request` is as received by a ROUTER, from a client of this
- * library.
+ * library, and receives the token of the stamp, if any.
  *
  * @category constructors
  */
-export const status = (request: Frames.Frames, status: ReplyStatus, detail: Frames.Frames = []): Frames.Frames => [
+export const status = (
+  request: Frames.Frames,
+  status: ReplyStatus,
+  detail: Frames.Frames = [],
+  stamp?: Stamp | undefined
+): Frames.Frames => [
   request[0]!,
   request[1]!,
   statusFrames[status],
+  ...(stamp === undefined ? [] : [stamp.frame]),
   Frames.delimiter,
   ...detail
 ]
@@ -122,6 +204,11 @@ export interface Reply {
   readonly attempt: number
   /** `undefined` for a reply. */
   readonly status: ReplyStatus | undefined
+  /**
+   * The fencing token of the server, or, where it does not tell, the one that the client knew when it sent the request. `undefined`
+   * if neither has one.
+   */
+  readonly token: number | undefined
   readonly body: Frames.Frames
 }
 
@@ -141,10 +228,17 @@ export const parseReply = (message: Frames.Frames): Reply | undefined => {
   if (tag !== undefined && !isStatus(tag)) {
     return undefined
   }
+  const stamp = message[end - 1]!
+  const known = name.indexOf("@", dot)
   return {
     id: name.slice(mark.length, dot),
-    attempt: Number(name.slice(dot + 1)),
+    attempt: Number(name.slice(dot + 1, known < 0 ? undefined : known)),
     status: tag,
+    token: stamp[0] === numberSign
+      ? tokenOf(decoder.decode(stamp).slice(1))
+      : known < 0
+      ? undefined
+      : tokenOf(name.slice(known + 1)),
     body: message.slice(end + 1)
   }
 }

@@ -73,7 +73,9 @@ const invocations: { readonly [C in Settings.Command]: ReadonlyArray<string> } =
   switchover: ["switchover"],
   pause: ["pause"],
   resume: ["resume"],
-  promote: ["promote"]
+  promote: ["promote"],
+  witnessStatus: ["witness", "status"],
+  witnessInit: ["witness", "init"]
 }
 
 const has = (source: Settings.Source) => ({ from }: Settings.Setting) => from.includes(source)
@@ -81,12 +83,14 @@ const has = (source: Settings.Source) => ({ from }: Settings.Setting) => from.in
 /** The settings that `bstar config check` checks. */
 const checked = Settings.of("server", "proxy", "run").filter(({ key }) => key !== "role" && key !== "config")
 
-/** A directory with keys and a token. */
+/** A directory with keys, secrets and certificates. */
 const directory = Effect.acquireRelease(
   Effect.gen(function*() {
     const path_ = fs.mkdtempSync(path.join(os.tmpdir(), "bstar-"))
     yield* Effect.orDie(Keygen.pair(path.join(path_, "keys")))
-    fs.writeFileSync(path.join(path_, "token"), "a-token")
+    for (const name of ["token", "password", "certificate", "key"]) {
+      fs.writeFileSync(path.join(path_, name), `a-${name}`)
+    }
     return path_
   }),
   (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
@@ -95,9 +99,17 @@ const directory = Effect.acquireRelease(
 /** Some valid text for a setting. */
 const exampleOf = (setting: Settings.Setting, directory: string): string => {
   const { decode, fromText, placeholder } = setting.kind
-  const ofFiles: { readonly [key: string]: string } = { keys: `${directory}/keys`, httpTokenFile: `${directory}/token` }
+  const ofFiles: { readonly [key: string]: string } = {
+    keys: `${directory}/keys`,
+    httpTokenFile: `${directory}/token`,
+    witnessPasswordFile: `${directory}/password`,
+    witnessCa: `${directory}/certificate`,
+    witnessCert: `${directory}/certificate`,
+    witnessKey: `${directory}/key`
+  }
   const examples = [
-    ...setting.key === "policy" ? ["hardened"] : [],
+    ...setting.key === "policy" ? ["witnessed"] : [],
+    ...setting.key === "witness" ? ["etcds://ann@127.0.0.1:2379/orders"] : [],
     ...["1h", "2", "100", "tcp://127.0.0.1:5009", "127.0.0.1:5009", "a.example"],
     ...placeholder.split("|")
   ]

@@ -27,6 +27,7 @@ interface Received {
   readonly server: string
   readonly at: number
   readonly text: string
+  readonly envelope: Frames.Frames
   /** Replies as the server does: the envelope unchanged, then another body. */
   readonly reply: (text?: string) => void
   /** Reports a status as a server of this library does. */
@@ -70,6 +71,7 @@ const makeClient = (
                   server,
                   at,
                   text: Frames.toString(body),
+                  envelope: [id!, delimiter!],
                   reply: (text = one.text) => one.send([id!, delimiter!, ...Frames.make(text)]),
                   report: (status, detail) =>
                     one.send(Envelope.status([Frames.delimiter, id!], status, Frames.make(detail ?? [])).slice(1)),
@@ -539,6 +541,25 @@ describe("a status", () => {
         assert.strictEqual(received.length, 1)
       }))
   }
+
+  it.scoped("a reply of an earlier term than the latest is dropped; requests carry the latest one", () =>
+    Effect.gen(function*() {
+      const tokens: Array<number | undefined> = []
+      const { request } = yield* makeClient(({ envelope, send, server, text }) => {
+        tokens.push(Envelope.parseReply(envelope)?.token)
+        const token = server === a ? 65_536 : 131_072
+        if (server === b || text !== "third") {
+          send([...envelope.slice(0, -1), Envelope.stamp(token).frame, Frames.delimiter, ...Frames.make(server)])
+        }
+      })
+      const ask = (text: string) => Effect.flatMap(Effect.fork(request(text)), joinInTime)
+      assert.strictEqual(yield* ask("first"), a)
+      assert.strictEqual(yield* ask("second"), a)
+      assert.strictEqual(yield* ask("third"), b)
+      assert.deepStrictEqual(tokens.slice(0, 2), [undefined, 65_536])
+      assert.strictEqual(yield* ask("fourth"), b)
+      assert.strictEqual(tokens.at(-1), 131_072)
+    }))
 
   it.scoped("of an earlier attempt is ignored", () =>
     Effect.gen(function*() {

@@ -180,7 +180,7 @@ describe("a request", () => {
     assert.strictEqual(rig.reasonOf(again), "Replied")
     rig.lose(1)
     const attempt = once.attempts[0]!.sequence
-    rig.receive(rig.peers[0]!, { id: once.id, attempt, status: "NotActive", body: [] })
+    rig.receive(rig.peers[0]!, { id: once.id, attempt, status: "NotActive", token: undefined, body: [] })
     rig.lose(0)
     rig.advance(RequestTable.statusGraceMillis + soonMillis)
     assert.strictEqual(rig.reasonOf(once), undefined)
@@ -240,11 +240,83 @@ describe("a status", () => {
       const request = rig.request(true)
       rig.advance(retryAfterMillis)
       const { attempts } = request
-      rig.receive(rig.peers[0]!, { id: request.id, attempt: 1, status, body: [] })
+      rig.receive(rig.peers[0]!, { id: request.id, attempt: 1, status, token: undefined, body: [] })
       assert.strictEqual(rig.reasonOf(request), undefined)
       assert.deepStrictEqual(request.attempts, attempts)
     })
   }
+})
+
+describe("a stale server", () => {
+  /** Both servers have replied, the second one with a later term; the first one does not know, and replies after `delayMillis`. */
+  const superseded = (resend: boolean, delayMillis = soonMillis) => {
+    const rig = connected()
+    rig.activate(0)
+    rig.request(true)
+    rig.advance(soonMillis)
+    rig.behave(0, "Reply", delayMillis)
+    const early = rig.request(resend)
+    rig.activate(1)
+    return { rig, early }
+  }
+
+  it("its reply is dropped, and the request is answered by the other one", () => {
+    const { early, rig } = superseded(true, retryAfterMillis)
+    rig.peers[1]!.delayMillis = 1.5 * retryAfterMillis
+    rig.receive(rig.peers[1]!, { id: "gone", attempt: 1, status: undefined, token: rig.lastToken, body: [] })
+    rig.advance(2.5 * retryAfterMillis)
+    assert.isTrue(rig.replies.some(([peer, { id }]) => peer === rig.peers[0] && id === early.id))
+    assert.strictEqual(rig.reasonOf(early), undefined)
+    rig.advance(retryAfterMillis)
+    assert.strictEqual(rig.reasonOf(early), "Replied")
+    assert.strictEqual(rig.table.activeServer, rig.peers[1]!.server)
+  })
+
+  it("a request that it has executed, and that must not be resent, is Unanswered", () => {
+    const { early, rig } = superseded(false, retryAfterMillis)
+    rig.receive(rig.peers[1]!, { id: "gone", attempt: 1, status: undefined, token: rig.lastToken, body: [] })
+    rig.advance(2 * retryAfterMillis)
+    assert.strictEqual(rig.reasonOf(early), "Unanswered")
+  })
+
+  for (const status of ["Failed", "TimedOut", "Busy"] as const) {
+    it(`its ${status} is dropped, too`, () => {
+      const { early, rig } = superseded(true, retryAfterMillis)
+      rig.behave(0, status, retryAfterMillis)
+      rig.receive(rig.peers[1]!, { id: "gone", attempt: 1, status: undefined, token: rig.lastToken, body: [] })
+      rig.advance(8 * retryAfterMillis)
+      assert.strictEqual(rig.reasonOf(early), "Replied")
+    })
+  }
+
+  it("it does not execute a request whose client knows the later term", () => {
+    const { rig } = superseded(true)
+    rig.receive(rig.peers[1]!, { id: "gone", attempt: 1, status: undefined, token: rig.lastToken, body: [] })
+    const next = rig.request(false)
+    rig.advance(4 * soonMillis)
+    assert.deepStrictEqual(rig.sentTo(next), [0, 1])
+    assert.strictEqual(rig.executions.get(next.id), 1)
+    assert.strictEqual(rig.reasonOf(next), "Replied")
+  })
+
+  it("terms without a witness are not ordered: the last one counts", () => {
+    const rig = connected()
+    for (const token of [7, 3]) {
+      rig.peers[0]!.token = token
+      const request = rig.request(true)
+      rig.advance(soonMillis)
+      assert.strictEqual(rig.reasonOf(request), "Replied")
+      assert.strictEqual(rig.table.latestToken, token)
+    }
+    rig.activate(0)
+    rig.request(true)
+    rig.advance(soonMillis)
+    rig.peers[0]!.token = 3
+    const request = rig.request(true)
+    rig.advance(soonMillis)
+    assert.strictEqual(rig.reasonOf(request), "Replied")
+    assert.strictEqual(rig.table.latestToken, rig.lastToken)
+  })
 })
 
 describe("the active server", () => {
@@ -267,7 +339,7 @@ describe("the active server", () => {
     rig.behave(1, "Dropped")
     rig.request(false)
     rig.advance(2)
-    rig.receive(rig.peers[0]!, { id: held.id, attempt: 1, status: undefined, body: [] })
+    rig.receive(rig.peers[0]!, { id: held.id, attempt: 1, status: undefined, token: undefined, body: [] })
     assert.strictEqual(rig.reasonOf(held), "Replied")
     assert.strictEqual(rig.table.activeServer, undefined)
   })
@@ -326,6 +398,7 @@ describe("whatever happens", () => {
     const rig = new Rig()
     actions.forEach((action) => rig.run(action))
     rig.sendDelayMillis = 0
+    rig.activate(index)
     for (const one of [0, 1] as const) {
       rig.behave(one, one === index ? "Reply" : passive)
       rig.peers[one]!.isFull = false

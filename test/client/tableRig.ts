@@ -2,7 +2,9 @@
 import { assert } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as RequestTable from "../../src/client/requestTable.ts"
+import * as Term from "../../src/protocol/Term.ts"
 import type { Reply, ReplyStatus } from "../../src/wire/Envelope.ts"
+import { isFromActive } from "../../src/wire/Envelope.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 
 export const timeoutMillis = 10_000
@@ -25,7 +27,7 @@ export type Action =
   | { readonly _tag: "Request"; readonly resend: boolean }
   | { readonly _tag: "Advance"; readonly millis: number }
   | { readonly _tag: "Behave"; readonly index: 0 | 1; readonly behaviour: Behaviour; readonly delayMillis: number }
-  | { readonly _tag: "Connect" | "Lose" | "Fill" | "Drain"; readonly index: 0 | 1 }
+  | { readonly _tag: "Activate" | "Connect" | "Lose" | "Fill" | "Drain"; readonly index: 0 | 1 }
   | { readonly _tag: "DelaySends" | "Stall"; readonly millis: number }
   | { readonly _tag: "Cancel" | "Redeliver"; readonly nth: number }
 
@@ -56,7 +58,7 @@ export const actions: FastCheck.Arbitrary<ReadonlyArray<Action>> = FastCheck.arr
     {
       weight: 3,
       arbitrary: FastCheck.record({
-        _tag: FastCheck.constantFrom(...(["Connect", "Lose", "Fill", "Drain"] as const)),
+        _tag: FastCheck.constantFrom(...(["Activate", "Connect", "Lose", "Fill", "Drain"] as const)),
         index
       })
     },
@@ -83,6 +85,8 @@ interface Peer {
   behaviour: Behaviour
   delayMillis: number
   isFull: boolean
+  /** Its fencing token; none as a server of another implementation. */
+  token: number | undefined
   /** Number of the connection: messages of an earlier one are lost. */
   connection: number
 }
@@ -98,7 +102,7 @@ export class Rig {
   now = 0
   readonly table = RequestTable.make<undefined>(["tcp://a:1", "tcp://b:1"], retryAfterMillis)
   readonly peers: ReadonlyArray<Peer> = this.table.servers.map((server) => ({
-    ...{ server, behaviour: "Reply", delayMillis: 1, isFull: false, connection: 0 }
+    ...{ server, behaviour: "Reply", delayMillis: 1, isFull: false, token: undefined, connection: 0 }
   }))
   readonly sent: Array<Message> = []
   readonly replies: Array<[Peer, Reply]> = []
@@ -111,6 +115,9 @@ export class Rig {
   private readonly dropCounts = new Map<string, number>()
   /** Time between the decision to send a message and sending it. */
   sendDelayMillis = 0
+  /** The largest token given, and the largest received. */
+  lastToken = 0
+  private receivedToken = 0
   private events: Array<{ readonly at: number; readonly run: () => void }> = []
   private nextVoteAt = Number.POSITIVE_INFINITY
 
@@ -153,14 +160,31 @@ export class Rig {
     Object.assign(this.peers[index]!, { behaviour, delayMillis })
   }
 
+  /** A server becomes active, with a term that a witness has recorded. */
+  activate(index: 0 | 1): void {
+    this.lastToken += 65_536
+    this.peers[index]!.token = this.lastToken
+  }
+
   receive(peer: Peer, reply: Reply): void {
     this.replies.push([peer, reply])
+    const isStale = reply.token !== undefined && Term.isStale(reply.token, this.receivedToken) &&
+      isFromActive(reply.status)
+    this.receivedToken = Math.max(this.receivedToken, isFromActive(reply.status) ? reply.token ?? 0 : 0)
     if (reply.status === "NotActive") {
       this.dropCounts.set(reply.id, (this.dropCounts.get(reply.id) ?? 0) + 1)
     }
     const { activated, ended, sends } = RequestTable.onReplies(this.table, peer.server, [reply], this.now)
     this.end(ended)
     this.send(sends)
+    assert.isFalse(
+      isStale &&
+        (activated !== undefined ||
+          ended.some(({ outcome, request }) =>
+            outcome._tag === "Replied" || outcome.reason !== "Unanswered" || request.resend
+          )),
+      "a stale server answers"
+    )
     assert.strictEqual(activated ?? this.table.activeServer, this.table.activeServer)
   }
 
@@ -193,6 +217,9 @@ export class Rig {
         break
       case "Behave":
         this.behave(action.index, action.behaviour, action.delayMillis)
+        break
+      case "Activate":
+        this.activate(action.index)
         break
       case "Connect":
         this.connect(action.index)
@@ -265,7 +292,8 @@ export class Rig {
         this.sent.push({ id: request.id, peer, attempt, at: this.now })
         const isAllowed = request.resend || this.sentTo(request).length <= 1 + (this.dropCounts.get(request.id) ?? 0)
         assert.isTrue(isAllowed, `request ${request.id} is sent twice`)
-        this.transmit(peer, () => this.serve(peer, request, attempt))
+        const known = this.table.latestToken
+        this.transmit(peer, () => this.serve(peer, request, attempt, known))
       }
     }
   }
@@ -276,15 +304,17 @@ export class Rig {
     this.after(peer.delayMillis, () => connection === peer.connection && run())
   }
 
-  private serve(peer: Peer, { id, resend }: RequestTable.Request<undefined>, attempt: number): void {
-    const { behaviour } = peer
+  private serve(peer: Peer, { id, resend }: RequestTable.Request<undefined>, attempt: number, known?: number): void {
+    const { token = known } = peer
+    // A server that is asked for a later term rejects the request.
+    const behaviour = peer.token !== undefined && Term.isStale(peer.token, known) ? "NotActive" : peer.behaviour
     if (!["NotActive", "Busy", "Dropped"].includes(behaviour)) {
       this.executions.set(id, (this.executions.get(id) ?? 0) + 1)
       assert.isTrue(resend || this.executions.get(id) === 1, `request ${id} is executed twice`)
     }
     if (behaviour !== "Executed" && behaviour !== "Dropped") {
       const status = behaviour === "Reply" ? undefined : behaviour
-      this.transmit(peer, () => this.receive(peer, { id, attempt, status, body: Frames.make(id) }))
+      this.transmit(peer, () => this.receive(peer, { id, attempt, status, token, body: Frames.make(id) }))
     }
   }
 

@@ -69,7 +69,7 @@ class Rig {
   /** The handler of the request that has been running for longest ends. */
   complete(): ReadonlyArray<string> {
     const message = this.fake.running.shift()!
-    const owner = { message, envelopeLength: 1, period: 0, at: 0 }
+    const owner = { message, envelopeLength: 1, period: 0, stamp: undefined, at: 0 }
     this.requests.complete([{ task: { owner }, exit: undefined } as unknown as Completion])
     return this.sent()
   }

@@ -92,7 +92,7 @@ const endsAtTimeout = <A>(request: Effect.Effect<A, WitnessError>) =>
   })
 
 /** Tests that share an engine, started before the first of them. */
-const sharing = (engine: Layer.Layer<Engine, unknown>) => {
+const sharing = (engine: Layer.Layer<Engine, unknown>, scheduler: Layer.Layer<never>) => {
   const scope = Effect.runSync(Scope.make())
   let context: Context.Context<Engine>
   beforeAll(async () => {
@@ -100,7 +100,10 @@ const sharing = (engine: Layer.Layer<Engine, unknown>) => {
   }, 120_000)
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   const itIf = (condition: boolean) => <E>(name: string, test: () => Effect.Effect<void, E, Engine | Scope.Scope>) =>
-    tests.scopedLive.runIf(condition)(name, () => Effect.suspend(() => Effect.provide(test(), context)))
+    tests.scopedLive.runIf(condition)(
+      name,
+      () => Effect.suspend(() => Effect.provide(Effect.provide(test(), context), scheduler))
+    )
   return { it: itIf(true), itIf }
 }
 
@@ -108,10 +111,14 @@ const sharing = (engine: Layer.Layer<Engine, unknown>) => {
 export const witnessSuite = (
   name: string,
   engine: Layer.Layer<Engine, unknown>,
-  { crashes, missing }: { readonly crashes: boolean; readonly missing?: string | undefined }
+  { crashes, missing, scheduler = Layer.empty }: {
+    readonly crashes: boolean
+    readonly missing?: string | undefined
+    readonly scheduler?: Layer.Layer<never> | undefined
+  }
 ) =>
   describe.skipIf(missing !== undefined)(`a witness ${name}${missing === undefined ? "" : `: ${missing}`}`, () => {
-    const { it, itIf } = sharing(engine)
+    const { it, itIf } = sharing(engine, scheduler)
     it("contains nothing at first, and what was swapped in afterwards, for both members", () =>
       Effect.gen(function*() {
         const { backup, primary } = yield* makePair

@@ -381,13 +381,17 @@ describe("bstar promote", () => {
     Effect.gen(function*() {
       const place = yield* free
       yield* startPair(place)
-      yield* ends(1, /^E: \S+: not promoted: the peer is alive and has not handed over \(bstar switchover makes it hand over\)\n$/, [
-        "promote",
-        "--http",
-        place.http.backup,
-        "--reason",
-        "why not"
-      ])
+      yield* ends(
+        1,
+        /^E: \S+: not promoted: the peer is alive and has not handed over \(bstar switchover makes it hand over\)\n$/,
+        [
+          "promote",
+          "--http",
+          place.http.backup,
+          "--reason",
+          "why not"
+        ]
+      )
     }))
 })
 

@@ -14,37 +14,58 @@ import * as ConfigFile from "../configFile.ts"
 import { roleOf, type Surroundings, surroundingsOf } from "../configuration.ts"
 import type { Typed } from "../options.ts"
 import { columns } from "../text.ts"
+import { accessOf } from "../witness.ts"
 
 /** The commands whose settings are checked. */
 export const commands = ["server", "proxy", "run"] as const
 
 const { clients, httpToken, httpTokenFile, keys } = Settings.operations
+const { witnessPassword, witnessPasswordFile } = Settings.witness
+
+/** Secrets, and the settings of the files that hold them instead. */
+const secrets: ReadonlyArray<readonly [secret: Settings.Setting, file: Settings.Setting]> = [
+  [httpToken, httpTokenFile],
+  [witnessPassword, witnessPasswordFile]
+]
 
 const find = (rows: ReadonlyArray<Sources.Resolved>, setting: Settings.Setting) =>
   rows.find((row) => row.setting === setting)
 
-/** Replaces the token by that of its file, if there is one. */
-const withTokenFile = (rows: ReadonlyArray<Sources.Resolved>) =>
+/** The row of a secret; that of its file, if there is one. */
+const secretOf = (row: Sources.Resolved, setting: Settings.Setting, name: unknown) =>
   Effect.gen(function*() {
-    const file = find(rows, httpTokenFile)?.value
-    if (typeof file !== "string") {
-      return rows
+    if (typeof name !== "string") {
+      return row
     }
     const files = yield* FileSystem.FileSystem
-    const problem = yield* Effect.match(files.readFileString(file), {
-      onFailure: (error) => `cannot read ${file}: ${ConfigFile.reasonOf(error)}`,
-      onSuccess: (content) => content.trim() === "" ? `${file} is empty` : undefined
+    const problem = yield* Effect.match(files.readFileString(name), {
+      onFailure: (error) => `cannot read ${name}: ${ConfigFile.reasonOf(error)}`,
+      onSuccess: (content) => content.trim() === "" ? `${name} is empty` : undefined
     })
-    return rows.map((row): Sources.Resolved =>
-      row.setting !== httpToken ? row : {
-        ...row,
-        text: "(set)",
-        origin: `file ${file}`,
-        isDefault: false,
-        issue: problem === undefined ? undefined : { field: httpTokenFile.flag, message: problem }
-      }
-    )
+    return {
+      ...row,
+      text: "(set)",
+      origin: `file ${name}`,
+      isDefault: false,
+      issue: problem === undefined ? undefined : { field: setting.flag, message: problem }
+    } satisfies Sources.Resolved
   })
+
+/** Replaces secrets by those of their files, if there are any. */
+const withSecretFiles = (rows: ReadonlyArray<Sources.Resolved>) =>
+  Effect.forEach(rows, (row) => {
+    const [, file] = secrets.find(([secret]) => secret === row.setting) ?? []
+    return file === undefined ? Effect.succeed(row) : secretOf(row, file, find(rows, file)?.value)
+  })
+
+/** What is wrong with the files of certificates for the witness. */
+const witnessIssues = (rows: ReadonlyArray<Sources.Resolved>): Effect.Effect<ReadonlyArray<ConfigIssue>> => {
+  const { witness, ...values } = Sources.valuesOf<"server">(rows)
+  return witness === undefined ? Effect.succeed([]) : Effect.match(
+    accessOf({ ...values, witness, witnessPasswordFile: undefined }, witness),
+    { onFailure: ({ issues }) => issues, onSuccess: () => [] }
+  )
+}
 
 /** What is wrong with the key files of a server, if it has any. */
 const keyIssues = (role: Role, rows: ReadonlyArray<Sources.Resolved>): Effect.Effect<ReadonlyArray<ConfigIssue>> =>
@@ -89,7 +110,7 @@ const sectionOf = (
       Sources.resolveAll(command, role, { options: { ...typed, role }, environment, file: entries }).filter(isShown)
     )
     const [first, ...others] = resolved
-    const server = yield* withTokenFile(first!)
+    const server = yield* withSecretFiles(first!)
     const besides = others.map((rows) =>
       rows.filter((row) => {
         const same = find(first!, row.setting)
@@ -97,7 +118,11 @@ const sectionOf = (
       })
     )
     return {
-      issues: [...[server, ...besides].flatMap(issuesOf), ...yield* keyIssues(role, server)],
+      issues: [
+        ...[server, ...besides].flatMap(issuesOf),
+        ...yield* keyIssues(role, server),
+        ...yield* witnessIssues(server)
+      ],
       parts: [
         { title: `${role}: bstar`, rows: [...given === undefined ? [] : [given], ...server] },
         ...besides.map((rows, at) => ({ title: `${role}: bstar ${commands[at + 1]}, besides`, rows }))

@@ -7,6 +7,9 @@ import * as Production from "../../member/Member.ts"
 import type { Heartbeat, Question } from "../../protocol/Heartbeat.ts"
 import type * as Rights from "../../protocol/Rights.ts"
 import type * as Term from "../../protocol/Term.ts"
+import * as Stimuli from "./witnessStimuli.ts"
+import type { RelativeRecord, RelativeTerm, Said, Stimulus } from "./witnessStimuli.ts"
+import * as Words from "./witnessWords.ts"
 
 /** The functions that a model explores. */
 export type Core = Pick<typeof Production, "start" | "step">
@@ -14,54 +17,14 @@ export type Core = Pick<typeof Production, "start" | "step">
 /** The time between two ticks in milliseconds: half a heartbeat of a second. */
 export const tickMillis = 500
 
-/** The number of the record's term. Terms of this many numbers before it are told apart. */
+/** The number of the record's term. */
 const recordNumber = 1000
-export const oldest = 2
 
 const never = Number.NEGATIVE_INFINITY
 const ownLife = "this life"
 const otherLife = "another life"
 const currentVersion = "current"
 const staleVersion = "stale"
-
-/** A term relative to the record: how many numbers it is behind. */
-export interface RelativeTerm {
-  readonly behind: number
-  readonly step: number
-}
-
-/** The record as one side sees it. */
-export interface RelativeRecord {
-  readonly step: number
-  readonly isOwn: boolean
-  readonly isReleased: boolean
-}
-
-/** A heartbeat that asks something, or hands over. */
-export interface Said {
-  readonly question: Question | undefined
-  readonly term: RelativeTerm | undefined
-  readonly handsOver: boolean
-}
-
-export type Stimulus =
-  | { readonly _tag: "Hear"; readonly said: Said; readonly age: number }
-  | { readonly _tag: "Promised"; readonly question: Question; readonly age: number }
-  | { readonly _tag: "Beat" | "Conflict"; readonly record: RelativeRecord | undefined }
-  | { readonly _tag: "Swapped"; readonly isCurrent: boolean }
-  | {
-    readonly _tag:
-      | "Refused"
-      | "Vote"
-      | "NoAnswer"
-      | "Lapse"
-      | "HandOver"
-      | "Drained"
-      | "TermEnded"
-      | "Leave"
-      | "Bound"
-      | "Stop"
-  }
 
 /** What follows from a stimulus. */
 export interface Reaction {
@@ -75,8 +38,8 @@ export interface Reaction {
   readonly forgets: boolean
   /** Whether a question to the witness was asked, with the version of now. */
   readonly asks: "no" | "current" | "stale"
-  /** The final heartbeat. */
-  readonly final: Said | undefined
+  /** The final heartbeat, as a word; 0 if there was none. */
+  readonly final: number
   readonly logs: ReadonlyArray<string>
 }
 
@@ -117,8 +80,10 @@ export class Graph {
   /** The node of a member. `raise` is by how much the number of the record has grown since. */
   nodeOf(member: Production.Member, now: number, raise: number, isStale = false): Node {
     const form = this.#normal(member, now, raise, isStale)
-    const key = JSON.stringify(form, (_, value: unknown) =>
-      value === never ? "-I" : value === Number.POSITIVE_INFINITY ? "+I" : value)
+    const key = JSON.stringify(
+      form,
+      (_, value: unknown) => value === never ? "-I" : value === Number.POSITIVE_INFINITY ? "+I" : value
+    )
     const known = this.#byKey.get(key)
     if (known !== undefined) {
       return known
@@ -146,7 +111,7 @@ export class Graph {
     const last = left(Math.max(evidence, operator, peer, witness))
     const older = <T extends Term.Term>(term: T): T => ({
       ...term,
-      number: Math.max(term.number - raise, recordNumber - oldest)
+      number: Math.max(term.number - raise, recordNumber - Words.oldest)
     })
     const { observed, request } = rights
     return {
@@ -239,11 +204,15 @@ export class Node {
   readonly requestAge: number
   readonly evidenceTicks: number
   readonly #graph: Graph
-  readonly #reactions = new Map<string, Reaction>()
+  readonly #reactions = new Map<number, Reaction>()
   #afterTick: Node | undefined
   #stale: Node | undefined
   #older: Node | undefined
-  readonly #said = new Map<boolean, Said | undefined>()
+  readonly phase: Production.Phase["_tag"]
+  readonly isHandingOver: boolean
+  /** The heartbeat that it publishes, as a word; 0 for one that asks nothing. If it seeks a promise, it stands where it may. */
+  readonly word: number
+  readonly seekingWord: number
 
   constructor(graph: Graph, id: number, member: Production.Member) {
     const rights = member.rights!
@@ -263,6 +232,13 @@ export class Node {
     this.put = swap && { isTake: swap.isTake, step: swap.record.step, isReleased: swap.record.isReleased }
     this.requestAge = rights.request === undefined ? 0 : -rights.request.askedAt / tickMillis
     this.evidenceTicks = Math.max(0, rights.until.evidence / tickMillis)
+    this.phase = member.phase._tag
+    this.isHandingOver = member.protocol.state === "HANDING_OVER"
+    this.word = wordOf(graph, member)
+    // A wish, while the witness does not answer.
+    const witness = { ...member.witness, problem: "no answer" }
+    const seeking = wordOf(graph, { ...member, wish: { voter: "", at: 0 }, witness })
+    this.seekingWord = seeking === this.word ? 0 : seeking
   }
 
   afterTick(): Node {
@@ -279,32 +255,23 @@ export class Node {
     return this.#older ??= this.#graph.nodeOf(this.member, 0, 1, true)
   }
 
-  /** What it says in a heartbeat; `seeks` is whether it would stand if it may, because the witness does not answer. */
-  said(seeks: boolean): Said | undefined {
-    if (!this.#said.has(seeks)) {
-      const { core, rules } = this.#graph.options
-      const member: Production.Member = seeks
-        ? {
-          ...this.member,
-          wish: { voter: "", at: 0 },
-          witness: { ...this.member.witness, problem: "no answer" }
-        }
-        : this.member
-      const { outputs } = core.step(rules, member, [{ _tag: "SubscriberJoined" }], 0)
-      const heartbeats = outputs.flatMap((output) => output._tag === "Publish" ? [output.heartbeat] : [])
-      this.#said.set(seeks, saidOf(heartbeats[0]))
-    }
-    return this.#said.get(seeks)
-  }
-
-  on(key: string, stimulus: () => Stimulus): Reaction {
-    let reaction = this.#reactions.get(key)
+  /** The reaction to a stimulus, by its code. */
+  on(code: number): Reaction {
+    let reaction = this.#reactions.get(code)
     if (reaction === undefined) {
-      reaction = react(this.#graph, this, stimulus())
-      this.#reactions.set(key, reaction)
+      reaction = react(this.#graph, this, Stimuli.of(code))
+      this.#reactions.set(code, reaction)
     }
     return reaction
   }
+}
+
+/** What a member publishes now, unless it asks nothing. */
+const wordOf = ({ options: { core, rules } }: Graph, member: Production.Member): number => {
+  const { outputs } = core.step(rules, member, [{ _tag: "SubscriberJoined" }], 0)
+  const heartbeats = outputs.flatMap((output) => output._tag === "Publish" ? [output.heartbeat] : [])
+  const said = saidOf(heartbeats[0])
+  return said === undefined ? 0 : Words.of(said)
 }
 
 const saidOf = (heartbeat: Heartbeat | undefined): Said | undefined =>
@@ -395,7 +362,7 @@ const prepare = (
         inputs: [{ _tag: "Vote", voter: "a client", hasSubscriber: false }]
       }
     case "Bound":
-      return { member, inputs: [{ _tag: "HeartbeatSent", startedAt: 0 }] }
+      return { member, inputs: [{ _tag: "HeartbeatSent", startedAt: 0, isPortOpen: true }] }
     case "Stop":
       return { member, inputs: [{ _tag: "Stop" }] }
   }
@@ -476,7 +443,7 @@ const react = (graph: Graph, node: Node, stimulus: Stimulus): Reaction => {
     voids: rights.promisesAfter > 0,
     forgets: node.put !== undefined && rights.request?.id !== 1,
     asks: !isNew ? "no" : asked?.expected === staleVersion ? "stale" : "current",
-    final,
+    final: final === undefined ? 0 : Words.of(final),
     logs
   }
 }

@@ -6,8 +6,9 @@
  * effect at the earliest moment they could, and their time is counted from then. The roles decide nothing about safety, so the two
  * sides are symmetric.
  */
-import type { Question } from "../../protocol/Heartbeat.ts"
-import { type Graph, type Node, oldest, type Put, type Reaction, type RelativeRecord, type Said } from "./witnessNode.ts"
+import type { Graph, Node, Put, Reaction } from "./witnessNode.ts"
+import * as Stimuli from "./witnessStimuli.ts"
+import * as Words from "./witnessWords.ts"
 
 export type Side = 0 | 1
 
@@ -15,7 +16,17 @@ export type Side = 0 | 1
 const width = 6
 const [ST, N, WORD, ASKED, REPLY, LATE] = [0, 1, 2, 3, 4, 5] as const
 /** The record and the largest term that has served; how often each budget was used. */
-const [EXISTS, STEP, HOLDER, RELEASED, MAX, KILLS, PAUSES, HANDOVERS, STOPS] = [12, 13, 14, 15, 16, 17, 18, 19, 20] as const
+const [EXISTS, STEP, HOLDER, RELEASED, MAX, KILLS, PAUSES, HANDOVERS, STOPS] = [
+  12,
+  13,
+  14,
+  15,
+  16,
+  17,
+  18,
+  19,
+  20
+] as const
 
 export const length = 21
 
@@ -50,41 +61,6 @@ export const initial = (): State => new Int32Array(length)
 const at = (side: Side, field: number): number => side * width + field
 const other = (side: Side): Side => side === 0 ? 1 : 0
 
-// ---- heartbeats under way: 16 bits
-
-const questions: ReadonlyArray<Question> = ["Serve", "Resume", "Stand"]
-const present = 1 << 15
-const isVoid = 1 << 14
-const senderDead = 1 << 13
-const handsOver = 1 << 12
-const ageBits = 7
-const termShift = 5
-
-const termCode = (term: Said["term"]): number => {
-  if (term === undefined) {
-    return 0
-  }
-  if (term.step > 15 || term.behind > oldest || term.behind < 0) {
-    throw new RangeError("a term is out of the range of the model")
-  }
-  return 1 + term.behind * 16 + term.step
-}
-
-const termOf = (code: number): Said["term"] =>
-  code === 0 ? undefined : { behind: (code - 1) >> 4, step: (code - 1) & 15 }
-
-const olderTerm = (code: number): number => code === 0 || code > oldest * 16 ? code : code + 16
-
-const wordOf = (said: Said): number =>
-  present | (said.handsOver ? handsOver : 0) |
-  (said.question === undefined ? 3 : questions.indexOf(said.question)) << 3 | termCode(said.term) << termShift
-
-const saidOf = (word: number): Said => ({
-  question: questions[word >> 3 & 3],
-  term: termOf(word >> termShift & 127),
-  handsOver: (word & handsOver) !== 0
-})
-
 // ---- terms of the record
 
 const lateOf = ({ isReleased, isTake, step }: Put, isDead: boolean): number =>
@@ -109,13 +85,9 @@ const raise = ({ graph: { nodes } }: Setup, state: State): void => {
   for (const side of sides) {
     state[at(side, N)] = nodes[state[at(side, N)]!]!.older().id
     outdate(state, side)
-    const word = state[at(side, WORD)]!
-    if (word !== 0) {
-      const term = olderTerm(word >> termShift & 127)
-      state[at(side, WORD)] = word & ~(127 << termShift) | term << termShift
-    }
+    state[at(side, WORD)] = Words.older(state[at(side, WORD)]!)
   }
-  state[MAX] = olderTerm(state[MAX]!)
+  state[MAX] = Words.olderTerm(state[MAX]!)
 }
 
 const swap = (setup: Setup, state: State, holder: number, { isReleased, isTake, step }: Put): void => {
@@ -130,11 +102,8 @@ const swap = (setup: Setup, state: State, holder: number, { isReleased, isTake, 
   state[RELEASED] = Number(isReleased)
 }
 
-const recordKey = (state: State, side: Side): number =>
-  state[EXISTS] === 0 ? 0 : 1 | Number(state[HOLDER] === side) << 1 | state[RELEASED]! << 2 | state[STEP]! << 3
-
-const recordOf = (key: number): RelativeRecord | undefined =>
-  key === 0 ? undefined : { isOwn: (key & 2) !== 0, isReleased: (key & 4) !== 0, step: key >> 3 }
+const recordCode = (state: State, side: Side): number =>
+  state[EXISTS] === 0 ? 0 : Stimuli.recordCode(state[STEP]!, state[HOLDER] === side, state[RELEASED]!)
 
 // ---- members
 
@@ -151,36 +120,20 @@ const follow = (setup: Setup, state: State, side: Side, reaction: Reaction): voi
     state[at(side, REPLY)] = 0
   }
   if (reaction.voids && state[at(side, WORD)] !== 0) {
-    state[at(side, WORD)]! |= isVoid
+    state[at(side, WORD)]! |= Words.isVoid
   }
   state[at(side, N)] = reaction.node.id
   if (reaction.asks !== "no") {
     state[at(side, ASKED)] = reaction.asks === "current" ? current : stale
     state[at(side, REPLY)] = 0
   }
-  if (reaction.final !== undefined) {
-    state[at(side, WORD)] = state[at(other(side), ST)] === down ? 0 : wordOf(reaction.final)
+  if (reaction.final !== 0) {
+    state[at(side, WORD)] = state[at(other(side), ST)] === down ? 0 : reaction.final
   }
 }
 
-/** What only depends on the node, with the key of its reaction. */
-const simple = {
-  Refused: "R",
-  Vote: "V",
-  NoAnswer: "N",
-  Lapse: "L",
-  HandOver: "H",
-  Drained: "D",
-  TermEnded: "T",
-  Leave: "E",
-  Bound: "B",
-  Stop: "S"
-} as const
-
-const on = (node: Node, _tag: keyof typeof simple): Reaction => node.on(simple[_tag], () => ({ _tag }))
-
-const doIfEffective = (setup: Setup, state: State, side: Side, tag: keyof typeof simple): boolean => {
-  const reaction = on(nodeAt(setup, state, side), tag)
+const doIfEffective = (setup: Setup, state: State, side: Side, code: number): boolean => {
+  const reaction = nodeAt(setup, state, side).on(code)
   if (!reaction.isEffective) {
     return false
   }
@@ -200,7 +153,7 @@ const end = (setup: Setup, state: State, side: Side): void => {
   state[at(side, ST)] = down
   state[at(side, N)] = 0
   if (state[at(side, WORD)] !== 0) {
-    state[at(side, WORD)]! |= senderDead
+    state[at(side, WORD)]! |= Words.isSenderDead
   }
   // A heartbeat counts only for the process that it names (R4).
   state[at(other(side), WORD)] = 0
@@ -209,20 +162,14 @@ const end = (setup: Setup, state: State, side: Side): void => {
   }
 }
 
-const say = (setup: Setup, state: State, side: Side, seeks: boolean): boolean => {
-  const said = nodeAt(setup, state, side).said(seeks)
-  const word = state[at(side, WORD)]!
+const say = (state: State, side: Side, word: number): boolean => {
   if (
-    state[at(side, ST)] !== running || state[at(other(side), ST)] === down || said === undefined ||
-    (seeks && said.question !== "Stand")
+    word === 0 || state[at(side, ST)] !== running || state[at(other(side), ST)] === down ||
+    state[at(side, WORD)] === word
   ) {
     return false
   }
-  const next = wordOf(said)
-  if (word === next) {
-    return false
-  }
-  state[at(side, WORD)] = next
+  state[at(side, WORD)] = word
   return true
 }
 
@@ -232,22 +179,20 @@ const hear = (setup: Setup, state: State, side: Side, isAnswered: boolean): bool
   if (state[at(side, ST)] !== running || word === 0) {
     return false
   }
-  const age = word & ageBits
-  const content = word & ~(isVoid | senderDead)
   state[at(sender, WORD)] = 0
-  const reaction = nodeAt(setup, state, side).on(`h${content}`, () => ({ _tag: "Hear", said: saidOf(content), age }))
-  const isAcknowledged = reaction.isPromised && (word & (isVoid | senderDead)) === 0 && state[at(sender, ST)] !== down
+  const reaction = nodeAt(setup, state, side).on(Stimuli.hear(word))
+  const isAcknowledged = reaction.isPromised && (word & (Words.isVoid | Words.isSenderDead)) === 0 &&
+    state[at(sender, ST)] !== down
   if (isAnswered && !isAcknowledged) {
     return false
   }
   follow(setup, state, side, reaction)
   if (isAnswered) {
-    const question = questions[word >> 3 & 3]!
     const node = nodeAt(setup, state, sender)
     if (state[at(sender, ST)] === paused && node.isLapsed) {
       return false
     }
-    follow(setup, state, sender, node.on(`p${word & 31}`, () => ({ _tag: "Promised", question, age })))
+    follow(setup, state, sender, node.on(Stimuli.promised(word)))
   }
   return true
 }
@@ -259,22 +204,21 @@ const isRefusing = (setup: Setup, state: State, side: Side): boolean =>
  * What can happen, each to one side, apart from the passing of time. Each changes the state, and returns whether it was possible.
  */
 export const moves = {
-  say: (setup: Setup, state: State, side: Side) => say(setup, state, side, false),
-  stand: (setup: Setup, state: State, side: Side) => say(setup, state, side, true),
+  say: (setup: Setup, state: State, side: Side) => say(state, side, nodeAt(setup, state, side).word),
+  stand: (setup: Setup, state: State, side: Side) => say(state, side, nodeAt(setup, state, side).seekingWord),
   receiveAndAcknowledge: (setup: Setup, state: State, side: Side) => hear(setup, state, side, true),
   receive: (setup: Setup, state: State, side: Side) => hear(setup, state, side, false),
   refused: (setup: Setup, state: State, side: Side) =>
     state[at(side, ST)] === running && isRefusing(setup, state, other(side)) &&
     nodeAt(setup, state, side).evidenceTicks < setup.graph.rightTicks &&
-    doIfEffective(setup, state, side, "Refused"),
+    doIfEffective(setup, state, side, Stimuli.code.Refused),
   vote: (setup: Setup, state: State, side: Side) =>
-    state[at(side, ST)] === running && doIfEffective(setup, state, side, "Vote"),
+    state[at(side, ST)] === running && doIfEffective(setup, state, side, Stimuli.code.Vote),
   beat: (setup: Setup, state: State, side: Side) => {
     if (state[at(side, ST)] !== running) {
       return false
     }
-    const key = recordKey(state, side)
-    const reaction = nodeAt(setup, state, side).on(`b${key}`, () => ({ _tag: "Beat", record: recordOf(key) }))
+    const reaction = nodeAt(setup, state, side).on(Stimuli.beat(recordCode(state, side)))
     if (!reaction.isEffective) {
       return false
     }
@@ -283,7 +227,7 @@ export const moves = {
   },
   giveUp: (setup: Setup, state: State, side: Side) =>
     state[at(side, ST)] === running && nodeAt(setup, state, side).put?.isTake === true &&
-    doIfEffective(setup, state, side, "NoAnswer"),
+    doIfEffective(setup, state, side, Stimuli.code.NoAnswer),
   execute: (setup: Setup, state: State, side: Side) => {
     if (state[at(side, ASKED)] !== current) {
       return false
@@ -298,13 +242,7 @@ export const moves = {
       return false
     }
     state[at(side, ASKED)] = 0
-    const key = recordKey(state, side)
-    follow(
-      setup,
-      state,
-      side,
-      nodeAt(setup, state, side).on(`c${key}`, () => ({ _tag: "Conflict", record: recordOf(key) }))
-    )
+    follow(setup, state, side, nodeAt(setup, state, side).on(Stimuli.conflict(recordCode(state, side))))
     return true
   },
   executeLate: (setup: Setup, state: State, side: Side) => {
@@ -322,25 +260,25 @@ export const moves = {
       return false
     }
     state[at(side, REPLY)] = 0
-    const isCurrent = reply === current
-    follow(setup, state, side, nodeAt(setup, state, side).on(`s${reply}`, () => ({ _tag: "Swapped", isCurrent })))
+    follow(setup, state, side, nodeAt(setup, state, side).on(Stimuli.swapped(reply === current)))
     return true
   },
   bound: (setup: Setup, state: State, side: Side) =>
-    state[at(side, ST)] === running && nodeAt(setup, state, side).isClosed && doIfEffective(setup, state, side, "Bound"),
+    state[at(side, ST)] === running && nodeAt(setup, state, side).isClosed &&
+    doIfEffective(setup, state, side, Stimuli.code.Bound),
   leave: (setup: Setup, state: State, side: Side) =>
-    state[at(side, ST)] === running && nodeAt(setup, state, side).member.protocol.state === "HANDING_OVER" &&
-    doIfEffective(setup, state, side, "Leave"),
+    state[at(side, ST)] === running && nodeAt(setup, state, side).isHandingOver &&
+    doIfEffective(setup, state, side, Stimuli.code.Leave),
   drained: (setup: Setup, state: State, side: Side) =>
-    state[at(side, ST)] === running && nodeAt(setup, state, side).member.phase._tag === "Draining" &&
-    doIfEffective(setup, state, side, "Drained"),
+    state[at(side, ST)] === running && nodeAt(setup, state, side).phase === "Draining" &&
+    doIfEffective(setup, state, side, Stimuli.code.Drained),
   termEnded: (setup: Setup, state: State, side: Side) =>
-    state[at(side, ST)] === running && nodeAt(setup, state, side).member.phase._tag === "EndingTerm" &&
-    doIfEffective(setup, state, side, "TermEnded"),
+    state[at(side, ST)] === running && nodeAt(setup, state, side).phase === "EndingTerm" &&
+    doIfEffective(setup, state, side, Stimuli.code.TermEnded),
   handOver: (setup: Setup, state: State, side: Side) => {
     if (
       state[HANDOVERS]! >= setup.budgets.handovers || state[at(side, ST)] !== running ||
-      !doIfEffective(setup, state, side, "HandOver")
+      !doIfEffective(setup, state, side, Stimuli.code.HandOver)
     ) {
       return false
     }
@@ -352,7 +290,7 @@ export const moves = {
       return false
     }
     state[STOPS]!++
-    follow(setup, state, side, on(nodeAt(setup, state, side), "Stop"))
+    follow(setup, state, side, nodeAt(setup, state, side).on(Stimuli.code.Stop))
     end(setup, state, side)
     return true
   },
@@ -398,7 +336,7 @@ export const moveNames = Object.keys(moves) as ReadonlyArray<MoveName>
 const lapse = (setup: Setup, state: State, side: Side): void => {
   const node = nodeAt(setup, state, side)
   if (node.isLapsed) {
-    follow(setup, state, side, on(node, "Lapse"))
+    follow(setup, state, side, node.on(Stimuli.code.Lapse))
   }
 }
 
@@ -410,7 +348,7 @@ export const tick = (setup: Setup, state: State): void => {
     }
     const word = state[at(side, WORD)]!
     if (word !== 0) {
-      state[at(side, WORD)] = (word & ageBits) + 1 >= setup.graph.guardTicks ? 0 : word + 1
+      state[at(side, WORD)] = Words.ageOf(word) + 1 >= setup.graph.guardTicks ? 0 : word + 1
     }
   }
   for (const side of sides) {
@@ -427,16 +365,6 @@ export const serves = (setup: Setup, state: State, side: Side): boolean =>
 
 export type Problem = "two-serve" | "old-term"
 
-/** Negative if the first of two codes of terms is the smaller one. */
-const compareTerms = (a: number, b: number): number => {
-  if (a === 0 || b === 0) {
-    return a - b
-  }
-  return ((b - 1) >> 4) - ((a - 1) >> 4) || ((a - 1) & 15) - ((b - 1) & 15)
-}
-
-const isOldest = (code: number): boolean => code > oldest * 16
-
 /** What is wrong in a state, and keeps the largest term that has served. */
 export const check = (setup: Setup, state: State): Problem | undefined => {
   let problem: Problem | undefined = serves(setup, state, 0) && serves(setup, state, 1) ? "two-serve" : undefined
@@ -444,12 +372,12 @@ export const check = (setup: Setup, state: State): Problem | undefined => {
     if (!serves(setup, state, side)) {
       continue
     }
-    const code = termCode(nodeAt(setup, state, side).term)
+    const code = Words.termCode(nodeAt(setup, state, side).term)
     // Terms of the oldest number are not told apart.
-    if (code === 0 || (isOldest(code) && isOldest(state[MAX]!))) {
+    if (code === 0 || (Words.isOldest(code) && Words.isOldest(state[MAX]!))) {
       continue
     }
-    const order = compareTerms(code, state[MAX]!)
+    const order = Words.compareTerms(code, state[MAX]!)
     problem ??= order < 0 ? "old-term" : undefined
     if (order > 0) {
       state[MAX] = code
@@ -544,15 +472,23 @@ export const describe = (setup: Setup, state: State): ReadonlyArray<string> =>
     const { rights, member } = nodeAt(setup, state, side)
     const ticks = (until: number) => until === Number.POSITIVE_INFINITY ? "∞" : Math.max(0, until / 500)
     const { evidence, peer, witness } = rights.until
-    return `${status === paused ? "PAUSED " : ""}${member.protocol.state}${serves(setup, state, side) ? " SERVES" : ""} ${
-      member.phase._tag === "Serving" ? "" : `${member.phase._tag} `
-    }term ${rights.term === undefined ? "?" : `${rights.term.number}.${rights.term.step}`}${rights.isOwn ? " own" : ""} right ${
-      ticks(Math.max(witness, peer))
-    } evidence ${ticks(evidence)} guard ${ticks(rights.guardUntil)} follows ${ticks(rights.followsUntil)} observed ${
+    return `${status === paused ? "PAUSED " : ""}${member.protocol.state}${
+      serves(setup, state, side) ? " SERVES" : ""
+    } ${member.phase._tag === "Serving" ? "" : `${member.phase._tag} `}term ${
+      rights.term === undefined ? "?" : `${rights.term.number}.${rights.term.step}`
+    }${rights.isOwn ? " own" : ""} right ${ticks(Math.max(witness, peer))} evidence ${ticks(evidence)} guard ${
+      ticks(rights.guardUntil)
+    } follows ${ticks(rights.followsUntil)} observed ${
       rights.observed === undefined ? "-" : `${rights.observed.seen?.version ?? "none"} ${-rights.observed.since / 500}`
-    }${rights.request === undefined ? "" : ` asks${rights.request.swap!.isTake ? " TAKE" : ""}${-rights.request.askedAt / 500}`}${
-      ["", " (stale)", " (under way)"][state[at(side, ASKED)]!]
-    }${state[at(side, REPLY)] === 0 ? "" : " reply under way"}${state[at(side, LATE)] === 0 ? "" : " late swap"}${
-      state[at(side, WORD)] === 0 ? "" : ` says ${JSON.stringify(saidOf(state[at(side, WORD)]!))} age ${state[at(side, WORD)]! & 7}`
+    }${
+      rights.request === undefined
+        ? ""
+        : ` asks${rights.request.swap!.isTake ? " TAKE" : ""}${-rights.request.askedAt / 500}`
+    }${["", " (stale)", " (under way)"][state[at(side, ASKED)]!]}${
+      state[at(side, REPLY)] === 0 ? "" : " reply under way"
+    }${state[at(side, LATE)] === 0 ? "" : " late swap"}${
+      state[at(side, WORD)] === 0
+        ? ""
+        : ` says ${JSON.stringify(Words.saidOf(state[at(side, WORD)]!))} age ${state[at(side, WORD)]! & 7}`
     }`
   })

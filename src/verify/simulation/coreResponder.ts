@@ -25,7 +25,7 @@ export class PlainResponder implements Omit<Responder, "endTerm"> {
       return
     }
     this.#running++
-    const owner = { message, envelopeLength: 1, period: this.#period, at }
+    const owner = { message, envelopeLength: 1, period: this.#period, stamp: undefined, at }
     this.#later(millis, { task: { owner, fiber: undefined, interrupt: none, isLate: false }, exit })
   }
 
