@@ -13,6 +13,8 @@ import { eventTimeout } from "./times.ts"
 /** A server of an engine. Its port and its data stay the same. */
 export interface Engine {
   readonly port: number
+  /** The process id of its first process. */
+  readonly pid: () => number
   /** Stops all of its processes with SIGSTOP, and lets them go on. */
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
@@ -221,6 +223,7 @@ export const startEngine = (
     )
     return {
       port: chosen[0]!,
+      pid: () => running?.child.pid ?? 0,
       pause: signalAll("SIGSTOP"),
       resume: signalAll("SIGCONT"),
       kill,

@@ -18,6 +18,8 @@ export interface Network<Host extends string> {
   readonly addresses: { readonly [H in Host]: string }
   /** The prefix of a command that runs on a host. */
   readonly enter: { readonly [H in Host]: ReadonlyArray<string> }
+  /** The process id of the program between the hosts. */
+  readonly pid: number
   /** Sets the condition of one direction. When this has ended, it holds. Packets on their way arrive. */
   readonly set: (from: Host, to: Host, condition: Condition) => Effect.Effect<void>
 }
@@ -81,6 +83,7 @@ export const makeNetwork = <Host extends string>(
     const namespaces = Object.fromEntries((yield* answer).split(" ").map((pair) => pair.split("=")))
     return {
       addresses,
+      pid: child.pid!,
       enter: record((host, index) => index === 0 ? [] : ["nsenter", `--net=/proc/${child.pid}/fd/${namespaces[host]}`]),
       set: (from, to, condition) =>
         Effect.suspend(() => {

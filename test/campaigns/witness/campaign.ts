@@ -20,6 +20,8 @@ import { longestGap } from "./availability.ts"
 import type { Choices, Kind, Strike } from "./disturbances.ts"
 import { disturbance, isOfLink, wiresOf } from "./disturbances.ts"
 import type { WitnessEngine } from "./engines.ts"
+import type { Load, Sample } from "./load.ts"
+import { makeLoad, shareOf } from "./load.ts"
 import type { Options as RigOptions, Rig } from "./rig.ts"
 import { calmMillis, isWholeAgain, makeRig, makeStalls, restart, startEngine, startPair } from "./rig.ts"
 
@@ -52,6 +54,8 @@ export interface Round {
   readonly recoveryMillis: number
   readonly duals: ReadonlyArray<DualAnswers>
   readonly gap: Gap
+  /** The share of the gap that processes had to wait for a processor. */
+  readonly waited: number
   readonly answers: number
   readonly requests: number
   readonly resent: number
@@ -77,6 +81,7 @@ interface Harness {
   readonly observers: Observers
   readonly users: Users
   readonly stalls: { readonly take: () => ReadonlyArray<Span> }
+  readonly load: Load
 }
 
 /** Between two requests of an observer, and of a user. */
@@ -113,19 +118,27 @@ const makeHarness = (options: Options): Effect.Effect<Harness, never, Scope.Scop
       pair,
       observers: yield* makeObservers(pair, undefined, observerMillis),
       users: yield* makeUsers(pair, options.users, undefined, userMillis),
-      stalls: yield* makeStalls
+      stalls: yield* makeStalls,
+      load: yield* makeLoad(() => [
+        process.pid,
+        rig.network.pid,
+        engine.pid(),
+        pair.nodes.primary.pid(),
+        pair.nodes.backup.pid()
+      ])
     }
   })
 
 const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
   Effect.gen(function*() {
-    const { observers, options, pair, rig, stalls, users } = harness
+    const { load, observers, options, pair, rig, stalls, users } = harness
     observers.take()
     users.take()
     pair.takeLines()
     pair.takeExits()
     rig.takeChanges()
     stalls.take()
+    load.take()
     const from = performance.now()
     const incarnations = { primary: pair.nodes.primary.incarnation(), backup: pair.nodes.backup.incarnation() }
     const active = activeOf(yield* SubscriptionRef.get(pair.states))
@@ -148,6 +161,7 @@ const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
       lines,
       changes: [...rig.takeChanges(), ...startsOf(lines, incarnations)],
       stalls: stalls.take(),
+      load: load.take(),
       exits: pair.takeExits(),
       answers: observers.take(),
       requests: users.take().requests
@@ -230,10 +244,14 @@ interface Recorded {
   readonly lines: ReadonlyArray<Line>
   readonly changes: ReadonlyArray<Change>
   readonly stalls: ReadonlyArray<Span>
+  readonly load: ReadonlyArray<Sample>
   readonly exits: ReadonlyArray<UnexpectedExit>
   readonly answers: ReadonlyArray<Answer>
   readonly requests: ReadonlyArray<UserRequest>
 }
+
+/** Of a time in which processes had to wait longer for a processor, no duration is judged. */
+const mostWaited = 0.1
 
 /** The longest time that none may answer while two of the three can talk. */
 export const mostGapMillis = (heartbeatMillis: number) => 2 * heartbeatMillis + 1000
@@ -247,6 +265,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
     ...requests.flatMap(({ servedBy }) => servedBy?.at ?? [])
   ]
   const gap = longestGap(changes, received, stalls, span)
+  const waited = shareOf(recorded.load, { from: gap.from - 2 * options.heartbeatMillis, to: gap.to })
   const since = (at: number) => `${(at - span.from).toFixed(1)} ms`
   const finding = (what: Finding["what"], details: string, isFault: boolean): Finding => ({
     round: number,
@@ -261,7 +280,12 @@ const judge = (options: Options, recorded: Recorded): Round => {
     ),
     ...gap.millis > mostGapMillis(options.heartbeatMillis)
       ? [
-        finding("none answering", `${gap.millis.toFixed(0)} ms, ${since(gap.from)} to ${since(gap.to)}`, hasWitness)
+        finding(
+          "none answering",
+          `${gap.millis.toFixed(0)} ms, ${since(gap.from)} to ${since(gap.to)}; processes waited for a processor for ` +
+            `${(100 * waited).toFixed(0)} % of the time`,
+          hasWitness && waited < mostWaited
+        )
       ]
       : [],
     ...requests.flatMap(({ end, fault }) =>
@@ -279,6 +303,7 @@ const judge = (options: Options, recorded: Recorded): Round => {
     recoveryMillis,
     duals,
     gap,
+    waited,
     answers: answers.length,
     requests: requests.length,
     resent: requests.filter(({ attempts }) => attempts > 1).length,

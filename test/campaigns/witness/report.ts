@@ -54,6 +54,8 @@ const summary = (options: Options, rounds: ReadonlyArray<Round>) => ({
   },
   noneAnswering: {
     rounds: count(rounds, "none answering"),
+    faults: rounds.filter(({ findings }) => findings.some(({ isFault, what }) => isFault && what === "none answering"))
+      .length,
     mostMillis: mostGapMillis(options.heartbeatMillis),
     longestMillis: Math.max(0, ...rounds.map(({ gap }) => gap.millis))
   },
@@ -86,7 +88,9 @@ export const text = (options: Options, rounds: ReadonlyArray<Round>): string => 
     "",
     `two answering: ${twoAnswering.rounds} rounds, the longest ${twoAnswering.longestMillis.toFixed(0)} ms`,
     `none answering over ${noneAnswering.mostMillis} ms while two of the three could talk: ${noneAnswering.rounds} rounds, ` +
-    `the longest ${noneAnswering.longestMillis.toFixed(0)} ms`,
+    `of which ${noneAnswering.faults} on a machine that was not overloaded; the longest ${
+      noneAnswering.longestMillis.toFixed(0)
+    } ms`,
     `answers to observers: ${rest.answers}; requests of users: ${rest.requests}, lost ${rest.lostRequests}`,
     `unexpected exits: ${rest.unexpectedExits}; not whole again: ${rest.notWholeAgain}`,
     "",

@@ -40,5 +40,13 @@ describe.skipIf(problem !== undefined)(
       assert.isNotEmpty(found(results, ["two answering"]))
       assert.deepStrictEqual(found(results, ["lost request", "unexpected exit", "not whole again"]), [])
     })
+
+    it("two answering: never with a witness, whatever is cut, stopped and killed, and no request is lost", async () => {
+      const results = await run(..."--rounds 8 --seed 3 --heartbeat".split(" "), "300 millis")
+      assert.deepStrictEqual(
+        found(results, ["two answering", "lost request", "unexpected exit", "not whole again"]),
+        []
+      )
+    })
   }
 )
