@@ -286,7 +286,7 @@ const onHeartbeatDue = (draft: Draft): void => {
 }
 
 const pause = (draft: Draft, id: number, paused: Member["paused"]): void => {
-  draft.member = { ...draft.member, paused }
+  draft.member = { ...draft.member, paused, wish: undefined }
   draft.outputs.push(
     paused === undefined
       ? { _tag: "Log", level: "Info", message: "resumed" }
@@ -316,9 +316,11 @@ const react = (draft: Draft, input: Input): void => {
         message: `malformed state message from the peer at ${draft.rules.peerEndpoint} ignored: ${input.problem}`
       })
       return
+    case "LinkLost":
+      Witnessed.onLinkLost(draft)
+      return advance(draft, { _tag: "LinkLost", now: draft.now })
     case "LinkConnecting":
     case "LinkConnected":
-    case "LinkLost":
       return advance(draft, { _tag: input._tag, now: draft.now })
     case "LinkRead":
       return Takeover.onLinkRead(draft, input)

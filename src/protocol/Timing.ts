@@ -31,6 +31,8 @@ export interface Timing {
   readonly linkReset: number
   /** Maximum time of a probe of the peer's state port after a stall. */
   readonly probe: number
+  /** A heartbeat of the peer that has not arrived after this long makes a member with a witness look for crash evidence. */
+  readonly overdue: number
   /** How long a right to serve lasts, from before the question (R1). */
   readonly right: number
   /** How long a challenger waits (R2, R3). */
@@ -56,6 +58,7 @@ export const timing: Timing = {
   handOver: 4,
   linkReset: 0.5,
   probe: 0.25,
+  overdue: 1.1,
   right: 1.5,
   guard: 2,
   missed: 1.5
@@ -140,6 +143,10 @@ export const inequalities: ReadonlyArray<{
   {
     sentence: "a right ends before the guard of who gave it, even if the clocks of both differ in rate by a seventh",
     isKept: ({ guard, right }) => right * (1 + clockRate) <= guard * (1 - clockRate) + Number.EPSILON
+  },
+  {
+    sentence: "crash evidence is looked for once a heartbeat is late, and before its follower may no longer go on",
+    isKept: ({ guard, overdue }) => overdue > 1 && overdue < guard
   },
   {
     sentence: "a challenger waits no longer than for a peer that is silent",
