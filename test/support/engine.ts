@@ -126,15 +126,26 @@ export const runTool = (
     )
   )
 
+const contentOf = (file: string): string => {
+  try {
+    return fs.readFileSync(file, "utf8")
+  } catch {
+    return ""
+  }
+}
+
+const namesIn = (directory: string): ReadonlyArray<string> => {
+  try {
+    return fs.readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
 /** The children of a process: a backend of PostgreSQL is in a process group of its own. */
 const childrenOf = (pid: number): ReadonlyArray<number> =>
-  fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((one) => {
-    try {
-      return Number(/^.*\) \S (\d+)/s.exec(fs.readFileSync(`/proc/${one}/stat`, "utf8"))?.[1]) === pid
-    } catch {
-      return false
-    }
-  })
+  namesIn("/proc").filter((name) => /^\d+$/.test(name)).map(Number)
+    .filter((one) => Number(/^.*\) \S (\d+)/s.exec(contentOf(`/proc/${one}/stat`))?.[1]) === pid)
 
 const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
   try {
@@ -144,13 +155,11 @@ const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
   }
 }
 
-const isAlive = (pid: number): boolean => {
-  try {
-    return !/^.*\) Z/s.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"))
-  } catch {
-    return false
-  }
-}
+const isAlive = (pid: number): boolean => /^.*\) [^Z]/s.test(contentOf(`/proc/${pid}/stat`))
+
+/** On a busy machine threads go on until the one that has received SIGSTOP is scheduled. */
+const isStopped = (pid: number): boolean =>
+  namesIn(`/proc/${pid}/task`).every((thread) => /^.*\) [TtZX]/s.test(contentOf(`/proc/${pid}/task/${thread}/stat`)))
 
 type Running = { readonly child: ChildProcess; readonly ended: Promise<void>; readonly output: () => string }
 
@@ -206,13 +215,11 @@ export const startEngine = (
           Effect.mapError((error) => error as EngineError)
         )
       })
-    const signalAll = (name: NodeJS.Signals) =>
-      Effect.sync(() => {
-        const pid = running?.child.pid
-        if (pid !== undefined) {
-          ;[pid, ...childrenOf(pid)].forEach((one) => signal(one, name))
-        }
-      })
+    const all = () => {
+      const pid = running?.child.pid
+      return pid === undefined ? [] : [pid, ...childrenOf(pid)]
+    }
+    const signalAll = (name: NodeJS.Signals) => Effect.sync(() => all().forEach((pid) => signal(pid, name)))
     const chosen = yield* Effect.retry(
       Effect.gen(function*() {
         const chosen = yield* ports
@@ -224,7 +231,13 @@ export const startEngine = (
     return {
       port: chosen[0]!,
       pid: () => running?.child.pid ?? 0,
-      pause: signalAll("SIGSTOP"),
+      // Again and again: a child may have been started before its parent stood still.
+      pause: Effect.asVoid(
+        Effect.repeat(Effect.zipRight(signalAll("SIGSTOP"), Effect.sync(() => all().every(isStopped))), {
+          until: (yes) => yes,
+          schedule: Schedule.spaced("5 millis")
+        })
+      ),
       resume: signalAll("SIGCONT"),
       kill,
       start: Effect.suspend(() => start(programOf(chosen)))
