@@ -11,6 +11,7 @@ import * as Faults from "./coreWitnessFaults.ts"
 import * as Process from "./coreWitnessProcess.ts"
 import * as World from "./coreWitnessWorld.ts"
 import * as Heap from "./heap.ts"
+import type { Violation } from "./History.ts"
 
 /**
  * The options of a run, which is named by its seed.
@@ -34,7 +35,7 @@ export interface Options {
  */
 export interface Report {
   readonly seed: number
-  readonly violation: World.Violation | undefined
+  readonly violation: Violation | undefined
   readonly answers: number
   readonly takeOvers: number
   readonly faults: number
