@@ -201,8 +201,12 @@ const checkService = (world: World.World, ending: Faults.Ending): number => {
     World.violate(world, "NoService", `${ending}: no answer within ${limitMillis} ms after all faults were over`)
     return serviceAfterMillis
   }
-  runUntil(world, world.settledAt + limitMillis)
+  // A hand-over of before may still interrupt it.
+  while (world.violation === undefined && world.now < Math.min(end, world.settledAt + limitMillis)) {
+    runUntil(world, world.settledAt + limitMillis)
+  }
   world.longestGap = 0
+  world.lastAnswerAt = Math.max(world.lastAnswerAt, world.now)
   runUntil(world, world.now + steadyHeartbeats * heartbeatMillis)
   const gap = Math.max(world.longestGap, world.now - world.lastAnswerAt)
   if (gap > Faults.gaps[ending] * heartbeatMillis) {
