@@ -286,7 +286,7 @@ const onHeartbeatDue = (draft: Draft): void => {
 }
 
 const pause = (draft: Draft, id: number, paused: Member["paused"]): void => {
-  draft.member = { ...draft.member, paused }
+  draft.member = { ...draft.member, paused, wish: undefined }
   draft.outputs.push(
     paused === undefined
       ? { _tag: "Log", level: "Info", message: "resumed" }

@@ -182,7 +182,9 @@ describe("a pair with a witness", () => {
       yield* pair.witness.deliver
       const replies = yield* ask(pair, 8)
       assert.match(by(replies), /[PB]{20}$/)
-      const terms = replies.flatMap(({ term }) => term === undefined || term === "none" ? [] : [Number(term.split(".")[0])])
+      const terms = replies.flatMap(({ term }) =>
+        term === undefined || term === "none" ? [] : [Number(term.split(".")[0])]
+      )
       assert.deepStrictEqual(terms, [...terms].sort((a, b) => a - b))
     }))
 
