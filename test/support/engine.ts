@@ -7,11 +7,14 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { tied } from "./processes.ts"
 import { eventTimeout } from "./times.ts"
 
 /** A server of an engine. Its port and its data stay the same. */
 export interface Engine {
   readonly port: number
+  /** The process id of its first process. */
+  readonly pid: () => number
   /** Stops all of its processes with SIGSTOP, and lets them go on. */
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
@@ -31,9 +34,26 @@ export interface Program {
   readonly isReady: Effect.Effect<void, unknown>
 }
 
+/** Where a server runs. */
+export interface Host {
+  /** The prefix of a command that runs there. */
+  readonly enter: ReadonlyArray<string>
+  /** Its address, also as seen from here. */
+  readonly address: string
+}
+
+export const thisHost: Host = { enter: [], address: "127.0.0.1" }
+
+/** Whether this process is root of a user namespace that has no other users. */
+const isAlone = fs.existsSync("/proc/self/uid_map") &&
+  /^\s*0\s+\d+\s+1\s*$/.test(fs.readFileSync("/proc/self/uid_map", "utf8"))
+
+/** PostgreSQL does not run as root. */
+const notAsRoot = isAlone ? ["unshare", "--user", "--map-user=1000", "--map-group=1000"] : []
+
 /** The user that servers run as, where this process is root: one without rights. */
 const unprivileged = (): { readonly uid?: number; readonly gid?: number } => {
-  if (process.getuid?.() !== 0) {
+  if (process.getuid?.() !== 0 || isAlone) {
     return {}
   }
   const users = fs.readFileSync("/etc/passwd", "utf8").split("\n").map((line) => line.split(":"))
@@ -63,8 +83,15 @@ export const writeFile = (file: string, content: string | Buffer): void => {
   }
 }
 
-const open = (command: string, args: ReadonlyArray<string>, cwd: string, env: NodeJS.ProcessEnv = {}) => {
-  const child = spawn(command, args, {
+const open = (
+  command: string,
+  args: ReadonlyArray<string>,
+  cwd: string,
+  env: NodeJS.ProcessEnv = {},
+  enter: Host["enter"] = []
+) => {
+  const [program, ...rest] = [...enter, ...notAsRoot, ...tied, command, ...args]
+  const child = spawn(program!, rest, {
     cwd,
     env: { PATH: process.env["PATH"], LC_ALL: "C", ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -151,7 +178,8 @@ const killAll = ({ child, ended }: Running) =>
 export const startEngine = (
   directory: string,
   ports: Effect.Effect<ReadonlyArray<number>>,
-  programOf: (ports: ReadonlyArray<number>) => Program
+  programOf: (ports: ReadonlyArray<number>) => Program,
+  { enter } = thisHost
 ): Effect.Effect<Engine, EngineError, Scope.Scope> =>
   Effect.gen(function*() {
     let running: Running | undefined
@@ -163,7 +191,7 @@ export const startEngine = (
     yield* Effect.addFinalizer(() => kill)
     const start = (program: Program) =>
       Effect.suspend(() => {
-        const one = running = open(program.command, program.args, directory, program.env)
+        const one = running = open(program.command, program.args, directory, program.env, enter)
         const ended = Effect.flatMap(
           Effect.promise(() => one.ended),
           () => new EngineError({ message: `${program.command} has ended: ${one.output()}` })
@@ -195,6 +223,7 @@ export const startEngine = (
     )
     return {
       port: chosen[0]!,
+      pid: () => running?.child.pid ?? 0,
       pause: signalAll("SIGSTOP"),
       resume: signalAll("SIGCONT"),
       kill,

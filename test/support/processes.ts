@@ -3,7 +3,7 @@
  */
 import type { Duration, Scope } from "effect"
 import { Data, Effect, Schedule } from "effect"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { randomInt } from "node:crypto"
 import { once } from "node:events"
 import * as net from "node:net"
@@ -165,6 +165,11 @@ export const run = (
 /** Starts `bstar`. */
 export const bstar = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
   run(process.execPath, [path.join(root, "dist/bstar.js"), ...args], { env })
+
+/** The prefix of a command that ends even when this process is killed, if this system has `setpriv`. */
+export const tied: ReadonlyArray<string> = spawnSync("setpriv", ["--pdeathsig=KILL", "true"]).status === 0
+  ? ["setpriv", "--pdeathsig=KILL"]
+  : []
 
 const assignedPorts = new Set<number>()
 
