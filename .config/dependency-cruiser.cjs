@@ -47,7 +47,7 @@ const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|identity|lifec
 const dataPlane = "^src/member/(Requests|Responder|Counters)\\.ts$"
 const tables = "^src/(rpc/(serverCalls|clientCalls|sendBuffer)|proxy/requestTable)\\.ts$"
 const model = "^src/verify/model/"
-const coreSimulation = "^src/verify/simulation/(CoreSimulation|core[A-Z][^/]*|challenge|heap)\\.ts$"
+const coreSimulation = "^src/verify/simulation/(CoreSimulation|CoreWitness|core[A-Z][^/]*|challenge|heap)\\.ts$"
 
 module.exports = {
   forbidden: [

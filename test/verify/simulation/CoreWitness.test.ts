@@ -3,7 +3,7 @@ import * as Core from "../../../src/member/Member.ts"
 import type * as Rights from "../../../src/protocol/Rights.ts"
 import * as CoreWitness from "../../../src/verify/simulation/CoreWitness.ts"
 
-const runs = 400
+const runs = 1000
 
 const batch = (core?: CoreWitness.Options["core"]): ReadonlyArray<CoreWitness.Report> =>
   Array.from({ length: runs }, (_, i) => CoreWitness.run({ seed: i + 1, core }))
