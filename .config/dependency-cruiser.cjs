@@ -16,6 +16,7 @@ const rooms = {
   security: ["protocol", "settings"],
   zeromq: ["protocol", "wire", "settings", "internal", "ports", "security"],
   witness: ["wire", "settings", "internal", "ports"],
+  fence: ["protocol", "member"],
   status: ["protocol", "wire", "settings", "internal", "ports", "member", "security"],
   dashboard: ["protocol", "wire", "status"],
   http: ["protocol", "wire", "settings", "internal", "ports", "member", "security", "status", "dashboard"],
@@ -31,9 +32,9 @@ const packages = {
   "zeromq": ["zeromq"],
   "@effect/rpc": ["rpc"],
   "@effect/cli": ["cli"],
-  "@effect/platform": ["http", "witness", "cli"],
+  "@effect/platform": ["http", "witness", "fence", "cli"],
   "@effect/platform-node": ["http", "cli"],
-  "@effect/sql": ["witness"],
+  "@effect/sql": ["witness", "fence"],
   "@effect/sql-pg": ["cli"],
   "pg": ["cli"],
   "msgpackr": ["rpc"]
@@ -42,7 +43,7 @@ const packages = {
 const anyOf = (names) => `(${names.join("|")})`
 
 const protocol = "^src/protocol/"
-const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|lifecycle|question|stall|takeover|transition|witnessed)\\.ts$"
+const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|identity|lifecycle|question|stall|takeover|transition|witnessed)\\.ts$"
 const dataPlane = "^src/member/(Requests|Responder|Counters)\\.ts$"
 const tables = "^src/(rpc/(serverCalls|clientCalls|sendBuffer)|proxy/requestTable)\\.ts$"
 const model = "^src/verify/model/"

@@ -84,6 +84,7 @@ const cease = (draft: Draft, details: Details & { readonly isSuperseded?: boolea
 /** Steps down once the last right has ended. */
 export const checkRights = (draft: Draft): void => {
   const { rights } = draft.member
+  wakeAtEnd(draft)
   if (rights?.isActive === true && !Rights.mayServe(rights, draft.now)) {
     const { problem } = draft.member.witness
     const witness = problem === undefined ? "the witness has not answered in time" : `the witness: ${problem}`
@@ -254,13 +255,22 @@ export const onHeartbeat = (draft: Draft, heartbeat: Heartbeat | undefined): voi
     }
   })
 
+const probe = ({ outputs, rules }: Draft): void => {
+  if (rules.crashDetection) {
+    outputs.push({ _tag: "Probe" })
+  }
+}
+
+/** The connection to the peer is lost: its process may be gone. */
+export const onLinkLost = (draft: Draft): void => withRights(draft, () => probe(draft))
+
 /** The peer's host has refused a connection that was attempted at `triedAt`. */
 export const onEvidence = (draft: Draft, triedAt: number): void =>
   withRights(draft, (rules, rights) => {
     const after = Rights.witnessRefusal(rules, rights, triedAt)
-    if (after === rights) {
+    if (triedAt < rights.evidenceAfter) {
       // The peer sent a heartbeat while the attempt was made: it may have died since, or not.
-      draft.outputs.push({ _tag: "Probe" })
+      probe(draft)
     }
     adopt(draft, after)
     claimIfWished(draft)
@@ -359,8 +369,8 @@ export const onHeartbeatDue = (draft: Draft): void =>
     }
     const silentMillis = now - (member.peer?.receivedAt ?? member.startedAt)
     // Evidence is a right of its own, and has to be renewed.
-    if (rules.crashDetection && (now < rights.until.evidence || silentMillis > inMillis(rules, timing.briefStall))) {
-      draft.outputs.push({ _tag: "Probe" })
+    if (now < rights.until.evidence || silentMillis > inMillis(rules, timing.overdue)) {
+      probe(draft)
     }
     if (draft.member.promotion !== undefined) {
       goOnPromoting(draft, draft.member.promotion)

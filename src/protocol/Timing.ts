@@ -31,10 +31,14 @@ export interface Timing {
   readonly linkReset: number
   /** Maximum time of a probe of the peer's state port after a stall. */
   readonly probe: number
+  /** A heartbeat of the peer that has not arrived after this long makes a member with a witness look for crash evidence. */
+  readonly overdue: number
   /** How long a right to serve lasts, from before the question (R1). */
   readonly right: number
   /** How long a challenger waits (R2, R3). */
   readonly guard: number
+  /** A peer that sends heartbeats but has received none for this long receives none, for people. */
+  readonly unreceived: number
   /** A heartbeat of the peer that has not arrived after this long is counted as missed, for people. */
   readonly missed: number
 }
@@ -56,8 +60,10 @@ export const timing: Timing = {
   handOver: 4,
   linkReset: 0.5,
   probe: 0.25,
+  overdue: 1.1,
   right: 1.5,
   guard: 2,
+  unreceived: 3,
   missed: 1.5
 }
 
@@ -142,6 +148,10 @@ export const inequalities: ReadonlyArray<{
     isKept: ({ guard, right }) => right * (1 + clockRate) <= guard * (1 - clockRate) + Number.EPSILON
   },
   {
+    sentence: "crash evidence is looked for once a heartbeat is late, and before its follower may no longer go on",
+    isKept: ({ guard, overdue }) => overdue > 1 && overdue < guard
+  },
+  {
     sentence: "a challenger waits no longer than for a peer that is silent",
     isKept: ({ guard, peerTimeout }) => guard <= peerTimeout
   },
@@ -152,6 +162,12 @@ export const inequalities: ReadonlyArray<{
   {
     sentence: "a member without a right has stopped before a stall would be detected",
     isKept: ({ right, stall }) => right <= stall
+  },
+  {
+    sentence:
+      "a heartbeat is echoed within a peer timeout, and a peer that has just connected has a little longer to receive one",
+    isKept: ({ messageDelay, peerTimeout, unreceived }) =>
+      1 + 2 * messageDelay <= peerTimeout && unreceived > peerTimeout && unreceived <= 2 * peerTimeout
   },
   {
     sentence: "a heartbeat counts as missed once it is later than the maximum delay, and before the peer is lost",

@@ -38,7 +38,13 @@ const Millis = Schema.Finite
 const State = Schema.Literal(...StateMachine.states).annotations({ identifier: "State" })
 const Role = Schema.Literal("primary", "backup").annotations({ identifier: "Role" })
 const PeerState = Schema.Literal(...StateMachine.peerStates).annotations({ identifier: "PeerState" })
-const Cause = Schema.Literal(...StateMachine.eventTags, ...StateMachine.rightEventTags, "Start", "End").annotations({
+const Cause = Schema.Literal(
+  ...StateMachine.eventTags,
+  ...StateMachine.heartbeatEventTags,
+  ...StateMachine.rightEventTags,
+  "Start",
+  "End"
+).annotations({
   identifier: "Cause"
 })
 

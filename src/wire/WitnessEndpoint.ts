@@ -57,7 +57,11 @@ export interface Invalid {
   readonly problem: string
 }
 
-/** Examples of URLs, as they follow "expected". */
+/**
+ * Examples of URLs, as they follow "expected".
+ *
+ * @category models
+ */
 export const expected =
   `a witness such as "etcd://10.0.0.3:2379/orders" or "postgres://bstar@10.0.0.3/bstar?pair=orders"`
 

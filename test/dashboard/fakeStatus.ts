@@ -3,7 +3,7 @@
  */
 import type { PeerState, Role } from "../../src/protocol/StateMachine.ts"
 import type { NodeStatus, PairStatus } from "../../src/status/Status.ts"
-import { statusOf as healthy } from "../status/observations.ts"
+import { statusOf as healthy, witnessed, witnessOf } from "../status/observations.ts"
 
 const addresses = { primary: "http://10.0.0.1:8001", backup: "http://10.0.0.2:8001" }
 const endpoints = { primary: "tcp://10.0.0.1:5003", backup: "tcp://10.0.0.2:5003" }
@@ -54,6 +54,15 @@ export const statusOf = (role: Role, different: Partial<NodeStatus> = {}): NodeS
     ...different
   }
 }
+
+/** The same of a pair with a witness. */
+export const witnessedStatusOf = (role: Role, different: Partial<NodeStatus> = {}): NodeStatus =>
+  statusOf(role, {
+    policy: "witnessed",
+    term: witnessed(role).term as NodeStatus["term"] & {},
+    witness: witnessOf(role),
+    ...different
+  })
 
 /** The pair as the primary sees it. */
 export const pairStatusOf = (self = statusOf("primary"), peer = statusOf("backup")): PairStatus => ({

@@ -4,10 +4,11 @@ import { Effect, Schedule } from "effect"
 import type { BrowserContext, Page } from "playwright-core"
 import { pairOf } from "../../src/dashboard/page/pair.ts"
 import type { PairStatus } from "../../src/status/Status.ts"
+import { witnessOf } from "../status/observations.ts"
 import * as audit from "./audit.ts"
 import * as Browser from "./browser.ts"
 import { evaluate, open, shows, textsOf, unlock } from "./browser.ts"
-import { pairStatusOf, received, statusOf } from "./fakeStatus.ts"
+import { pairStatusOf, received, statusOf, witnessedStatusOf } from "./fakeStatus.ts"
 import * as Fake from "./fakeStatusServer.ts"
 
 const withPage = <A, E>(
@@ -131,6 +132,40 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
         yield* shows(page, "#timeline li", /backup\s*PASSIVE→ACTIVEas received by the primary/)
         yield* shows(page, "#timeline li", /backup\s*ACTIVE→silentno heartbeats received/)
         assert.strictEqual((yield* textsOf(page, "#timeline li")).length, 7)
+        assert.deepStrictEqual(errors, [])
+      })
+    ))
+
+  it.scopedLive("shows the witness, the rights that are held, and the terms, of a pair with a witness", () =>
+    withPage((fake, page, errors) =>
+      Effect.gen(function*() {
+        const visible = Effect.promise(() => page.locator("#witness").isVisible())
+        assert.isFalse(yield* visible)
+        fake.sendPair(pairStatusOf(witnessedStatusOf("primary"), witnessedStatusOf("backup")))
+        yield* shows(page, "#witness .state", "UP answers both servers")
+        yield* shows(page, "#witness [data-rights=primary]", /may serve.*from the witness: 1\.3 s left.*0\.9 s left/s)
+        yield* shows(page, "#witness [data-rights=backup]", "holds no right, and takes over by evidence only for 1.8 s")
+        yield* shows(page, "[data-role=primary] header", "term 3.1")
+        fake.sendTransition({
+          role: "primary",
+          ...entry,
+          at,
+          from: "PASSIVE",
+          to: "ACTIVE",
+          term: { text: "3.1", token: 196_609 }
+        })
+        yield* shows(page, "#timeline li", /PASSIVE→ACTIVEterm 3\.1/)
+        // Rights that have ended disappear.
+        const silent = { isUp: false, problem: "no answer within 1s", rights: [] }
+        fake.sendPair(pairStatusOf(
+          witnessedStatusOf("primary", { witness: { ...witnessOf("primary"), ...silent } }),
+          witnessedStatusOf("backup", { witness: { ...witnessOf("backup"), ...silent } })
+        ))
+        yield* shows(page, "#witness .state", "SILENT answers neither server")
+        assert.deepStrictEqual(yield* textsOf(page, "#witness li"), [])
+        fake.sendPair(pairStatusOf())
+        yield* shows(page, "[data-role=primary] .state", "ACTIVE")
+        yield* Effect.repeat(visible, { until: (isVisible) => !isVisible, schedule: often })
         assert.deepStrictEqual(errors, [])
       })
     ))
@@ -289,6 +324,7 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
         yield* Effect.promise(() => page.emulateMedia({ reducedMotion: "reduce" }))
         const pairs: ReadonlyArray<PairStatus> = [
           pairStatusOf(),
+          pairStatusOf(witnessedStatusOf("primary"), witnessedStatusOf("backup")),
           pairStatusOf(
             statusOf("primary", {
               state: "REJOINING",

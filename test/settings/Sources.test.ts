@@ -70,6 +70,49 @@ describe("the sources of a value", () => {
     assert.deepStrictEqual([text, value], ["policy", true])
   })
 
+  it("imply the policy witnessed by a witness, and crash detection by that", () => {
+    const witness = "etcd://10.0.0.3:2379/orders"
+    for (const command of ["server", "proxy", "run"] as const) {
+      const resolved = Sources.resolveAll(command, "primary", sources({ options: { witness } }))
+      assert.deepStrictEqual(Sources.issuesOf(resolved), [])
+      const { crashDetection, policy } = Sources.valuesOf<"server">(resolved)
+      assert.deepStrictEqual([policy, crashDetection], ["witnessed", true])
+    }
+    const other = { witness, policy: "hardened" }
+    assert.deepStrictEqual(Sources.issuesOf(Sources.resolveAll("proxy", "backup", sources({ options: other }))), [
+      { field: "policy", message: `expected "witnessed" where there is a witness, got "hardened"` }
+    ])
+    const alone = sources({ options: { policy: "witnessed" } })
+    assert.deepStrictEqual(Sources.issuesOf(Sources.resolveAll("run", "backup", alone)), [
+      { field: "policy", message: `"witnessed" needs a witness: --witness URL` }
+    ])
+    // The state machine of every policy can be printed and verified without a witness.
+    for (const command of ["fsm", "verify"] as const) {
+      assert.deepStrictEqual(Sources.issuesOf(Sources.resolveAll(command, undefined, alone)), [])
+    }
+  })
+
+  const connections: ReadonlyArray<readonly [string, { readonly [key: string]: string }, ReadonlyArray<RegExp>]> = [
+    ["etcds://h:1/x", { witnessCa: "f", witnessCert: "f", witnessKey: "f" }, []],
+    ["etcd://h:1/x", { witnessCa: "f" }, [/^witness-ca: needs TLS/]],
+    ["etcds://h:1/x", { witnessCert: "f" }, [/^witness-cert: needs its key/]],
+    ["etcds://h:1/x", { witnessKey: "f" }, [/^witness-key: needs its certificate/]],
+    ["etcd://ann@h:1/x", {}, [/^witness: the user ann needs a password/]],
+    ["etcd://ann@h:1/x", { witnessPasswordFile: "f" }, []],
+    ["etcd://h:1/x", { witnessPasswordFile: "f" }, [/^witness: .* no user/]],
+    ["postgres://ann@h/d?pair=x", { witnessCa: "f" }, []],
+    ["postgres://ann@h/d?pair=x&sslmode=disable", { witnessCa: "f" }, [/^witness-ca: needs TLS/]],
+    ["etcd://h/x", { witnessCa: "f" }, [/^--witness: expected HOST:PORT/]]
+  ]
+  for (const [witness, more, expected] of connections) {
+    it(`check the connection of a witness together: ${witness} ${Object.keys(more).join()}`, () => {
+      const resolved = Sources.resolveAll("server", "primary", sources({ options: { witness, ...more } }))
+      const issues = Sources.issuesOf(resolved).map(({ field, message }) => `${field}: ${message}`)
+      assert.lengthOf(issues, expected.length, issues.join())
+      expected.forEach((pattern, i) => assert.match(issues[i]!, pattern))
+    })
+  }
+
   it("H12 conflict where lone is serve and the policy is not hardened: both are named", () => {
     const options = { lone: "serve", policy: "classic" }
     assert.deepStrictEqual(Sources.issuesOf(Sources.resolveAll("server", "backup", sources({ options }))), [

@@ -11,6 +11,7 @@ import * as BinaryStar from "../../src/member/BinaryStar.ts"
 import * as Handler from "../../src/member/Handler.ts"
 import * as Frontend from "../../src/ports/Frontend.ts"
 import * as PeerLink from "../../src/ports/PeerLink.ts"
+import * as Witness from "../../src/ports/Witness.ts"
 import type { PolicyName } from "../../src/protocol/Policies.ts"
 import type { Role } from "../../src/protocol/StateMachine.ts"
 import type { Options } from "../../src/settings/BinaryStarConfig.ts"
@@ -50,7 +51,8 @@ const makeNode = (
   link: Layer.Layer<PeerLink.PeerLink>,
   handler: Handler.Handler,
   isCut: () => boolean,
-  altered: Partial<PeerLink.PeerLink["Type"]>
+  altered: Partial<PeerLink.PeerLink["Type"]>,
+  witness: Layer.Layer<Witness.Witness>
 ) =>
   Effect.gen(function*() {
     const frontend = yield* Frontend.makeMemory
@@ -59,8 +61,9 @@ const makeNode = (
     const logger = Logger.make(({ message }) => log.push(String(message)))
     let isMute = false
     let scope = yield* Scope.make()
-    const ports = Layer.merge(
+    const ports = Layer.mergeAll(
       frontend.layer,
+      options.policy === "witnessed" ? witness : Layer.empty,
       Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
         ...link,
         ...altered,
@@ -117,23 +120,27 @@ const makeNode = (
     return node
   })
 
-/** A pair in memory, not started yet. `altered` replaces operations of the links. */
+/** A pair in memory, not started yet. `altered` replaces operations of the links. `legacy` members receive no heartbeats. */
 export const makePair = (
   handler: Handler.Handler = Handler.echo,
   policy: PolicyName | { readonly [R in Role]: PolicyName } = "classic",
   options: NodeOptions = {},
-  altered: { readonly [R in Role]?: Partial<PeerLink.PeerLink["Type"]> } = {}
+  altered: { readonly [R in Role]?: Partial<PeerLink.PeerLink["Type"]> } = {},
+  kind: "member" | "legacy" = "member"
 ) =>
   Effect.gen(function*() {
     const links = yield* PeerLink.makeMemory
+    const ends = kind === "legacy" ? links.legacy : links
+    const witness = yield* Witness.makeMemory
     let isCut = false
     const node = (role: Role) =>
       makeNode(
         { role, policy: typeof policy === "string" ? policy : policy[role], ...options },
-        links[role],
+        ends[role],
         handler,
         () => isCut,
-        altered[role] ?? {}
+        altered[role] ?? {},
+        witness.layers[role]
       )
     return {
       /** The ends of foreign servers, and of those of this implementation. */
@@ -141,6 +148,8 @@ export const makePair = (
       richLinks: { primary: links.primary, backup: links.backup },
       primary: yield* node("primary"),
       backup: yield* node("backup"),
+      /** The register of a pair with the policy `witnessed`, and its faults. */
+      witness,
       /** Drops all heartbeats until `heal`, while the connections stay. */
       cut: Effect.sync(() => {
         isCut = true

@@ -1,8 +1,12 @@
 /** The examples as programs, started as their comments describe. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as path from "node:path"
+import * as SqlWitness from "../../src/witness/SqlWitness.ts"
+import { etcdIsMissing, startEtcd } from "../support/etcd.ts"
 import { makeKeyFiles } from "../support/keys.ts"
+import { owner, password, postgresIsMissing, startPostgres } from "../support/postgres.ts"
 import type { Endpoints, Role } from "../support/processes.ts"
 import { dealer, freeEndpoints, root, run } from "../support/processes.ts"
 import { eventually } from "../support/sockets.ts"
@@ -27,6 +31,12 @@ const startBoth = (name: string, args: ReadonlyArray<string>, at: Endpoints, mor
     yield* backup.waitForLine(/ready as passive/)
     return { primary, backup }
   })
+
+/** The URL of a database with the table of witnesses. */
+const database = Effect.map(
+  Effect.tap(startPostgres(), ({ execute }) => execute(SqlWitness.createTable)),
+  ({ port }) => `postgres://${owner}:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`
+)
 
 describe("the examples run", () => {
   it.scopedLive("example keyValue.ts: typed messages", () =>
@@ -58,6 +68,25 @@ describe("the examples run", () => {
       assert.strictEqual((yield* client.exit).code, 0, client.stdout() + client.stderr())
       assert.strictEqual(client.lines.at(-1), "hello")
     }))
+
+  for (const [engine, missing] of [["etcd", etcdIsMissing], ["PostgreSQL", postgresIsMissing]] as const) {
+    it.scopedLive.skipIf(missing !== undefined)(
+      `example witness.ts: a pair with a witness on ${engine} ${missing ?? ""}`,
+      () =>
+        Effect.gen(function*() {
+          const at = yield* freeEndpoints
+          const environment = engine === "etcd"
+            ? { BSTAR_ETCD: `http://127.0.0.1:${(yield* startEtcd()).port}` }
+            : { BSTAR_DATABASE: yield* database }
+          yield* startBoth("witness.ts", [engine], at, { ...environment, BSTAR_HEARTBEAT: "1 second" })
+          const { replies, request } = yield* dealer(at.primary.frontend)
+          yield* Effect.raceFirst(
+            replies.find(({ frames }) => frames.join() === "hello"),
+            Effect.zipRight(Effect.repeat(request("hello"), Schedule.spaced("100 millis")), Effect.never)
+          )
+        })
+    )
+  }
 
   it.scopedLive("example rpc.ts: an RPC service and its client", () =>
     Effect.gen(function*() {

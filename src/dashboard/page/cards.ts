@@ -16,7 +16,7 @@ export interface Card {
   readonly lists: { readonly [L in ListField]: Entries }
 }
 
-export type TextField = "place" | "block" | "state" | "duty" | "since" | "message" | "why" | "heartbeat"
+export type TextField = "place" | "term" | "block" | "state" | "duty" | "since" | "message" | "why" | "heartbeat"
 export type ListField = "figures" | "counters" | "settings"
 
 const counterNames = [
@@ -102,6 +102,7 @@ export const cardOf = ({ self }: Pair, server: Server, perSecond: number | null)
     return {
       texts: {
         ...common,
+        term: "",
         block: "",
         since: "",
         message: last.state === null || last.ageMillis === null
@@ -122,6 +123,7 @@ export const cardOf = ({ self }: Pair, server: Server, perSecond: number | null)
   return {
     texts: {
       ...common,
+      term: status.term == null ? "" : `term ${status.term.text}`,
       block: status.takeoverBlock?.kind ?? "",
       since: `for ${span(Date.parse(status.now) - since)}, since ${clockTime.format(since)}`,
       message: status.message,

@@ -10,6 +10,7 @@ import * as Findings from "./dom/findings.ts"
 import * as Live from "./dom/live.ts"
 import * as Machine from "./dom/machine.ts"
 import * as Timeline from "./dom/timeline.ts"
+import * as Witness from "./dom/witness.ts"
 import * as State from "./state.ts"
 import { latestMoves } from "./timeline.ts"
 
@@ -28,6 +29,7 @@ const show = (before: State.State): void => {
   if (pair !== before.pair) {
     Findings.show(pair.findings)
     Cards.show(pair, traffic.measured)
+    Witness.show(pair)
     Commands.show(pair.self)
   }
   Machine.show(pair, latestMoves(timeline))

@@ -2,7 +2,7 @@
  * The transitions of this server, and those of its peer as far as this server observes them.
  */
 import * as StateMachine from "../../protocol/StateMachine.ts"
-import type { NodeStatus } from "../../status/Status.ts"
+import type { HistoryEntry, NodeStatus } from "../../status/Status.ts"
 import type { Cause } from "./causes.ts"
 import type { Pair, Server } from "./pair.ts"
 import { roles } from "./pair.ts"
@@ -14,6 +14,8 @@ export interface Entry {
   /** `null`: neither a status nor a heartbeat of the server is known any more. */
   readonly to: StateMachine.State | null
   readonly cause: Cause | null
+  /** The term that begins or ends, if it has a number. */
+  readonly term?: HistoryEntry["term"]
   readonly message: string
   readonly explanation: string | null
   readonly reason: string | null
@@ -92,6 +94,7 @@ export const observePeer = (timeline: Timeline, { self, servers }: Pair): Added 
       from: before?.status?.pid === status.pid ? before.status.state : null,
       to: state,
       cause: status.cause,
+      term: status.term ?? null,
       message: status.message,
       explanation: status.explanation,
       reason: status.reason

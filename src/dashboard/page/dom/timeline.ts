@@ -12,7 +12,7 @@ const chip = (state: Entry["to"]): HTMLElement => {
   return node
 }
 
-const headOf = ({ cause, from, role, to }: Entry): HTMLElement => {
+const headOf = ({ cause, from, role, term, to }: Entry): HTMLElement => {
   const badge = make("i", `badge of-${role}`, role.charAt(0).toUpperCase())
   badge.setAttribute("aria-hidden", "true")
   const head = make("p", "head", badge, make("span", "server", role), " ")
@@ -22,7 +22,11 @@ const headOf = ({ cause, from, role, to }: Entry): HTMLElement => {
     arrow.setAttribute("role", "img")
     head.append(chip(from), arrow)
   }
-  head.append(chip(to), ...(cause === null ? [] : [make("span", "cause", cause)]))
+  head.append(
+    chip(to),
+    ...(term == null ? [] : [make("span", "tag term", `term ${term.text}`)]),
+    ...(cause === null ? [] : [make("span", "cause", cause)])
+  )
   return head
 }
 

@@ -1,0 +1,244 @@
+/**
+ * Fences: a store accepts a write only in the latest term that it has seen, so that a server that was active before cannot write
+ * any more, however long it was paused and whatever it believes.
+ *
+ * Each write carries the term of its server, the fencing token. The store keeps the largest one, and compares it in the same
+ * transaction as the write. That needs no clock and no lease, and holds where no lease can: between the moment a server checks that
+ * it is active and the moment its write arrives.
+ *
+ * A term is given once only where a witness records it. Without one the numbers begin again when both servers are restarted: then
+ * every transaction is `Stale` until the fence is reset by hand.
+ *
+ * This module needs `@effect/sql` and `@effect/platform`, and is imported by its own path.
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { BinaryStar, term as currentTerm } from "../member/BinaryStar.ts"
+import type { NoTerm } from "../member/MemberError.ts"
+import * as Term from "../protocol/Term.ts"
+import * as Etcd from "./etcd.ts"
+
+export type { EtcdResult, EtcdTransaction } from "./etcd.ts"
+
+/**
+ * The store has seen a later term: another server has been active since. Nothing was written, and nothing may be repeated here: the
+ * client has to send its request to the other server. `latest` is the term in the store; `undefined` if the store has lost it.
+ *
+ * @category errors
+ */
+export class Stale extends Data.TaggedError("Stale")<{
+  readonly name: string
+  readonly term: Term.Term
+  readonly latest: Term.Term | undefined
+}> {
+  override get message(): string {
+    const { latest, name, term } = this
+    return latest === undefined
+      ? `the fence ${name} is lost: its row or key was removed or overwritten`
+      : `the fence ${name} has seen the term ${Term.format(latest)}, and this server is in ${Term.format(term)}`
+  }
+}
+
+/**
+ * A fence in an SQL database.
+ *
+ * @category models
+ */
+export interface Fence {
+  /**
+   * Runs an effect in a transaction that first takes the row of the fence with the term of this server, and fails with `Stale` if
+   * the row has a later one. The row is locked until the transaction ends, so transactions of one fence run one after the other, and
+   * terms never go back in the order of commits. Make it the outermost transaction.
+   *
+   * In PostgreSQL the transaction ends with an error if the server does nothing in it for two heartbeats (1 second at least), so that
+   * a server that is paused or whose host is lost does not keep the lock. A commit that fails is a `SqlError`, too.
+   */
+  readonly transaction: <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | Stale | NoTerm | SqlError, R | BinaryStar>
+}
+
+/**
+ * Options of a fence in an SQL database.
+ *
+ * @category models
+ */
+export interface SqlOptions {
+  /** What is fenced, the same on both servers: the key of its row. Parts of the data that are independent may have a fence each. */
+  readonly name: string
+  /** The table of fences, which may be shared by many pairs. Defaults to `bstar_fence`. */
+  readonly table?: string | undefined
+}
+
+/** Default table. */
+const defaultTable = "bstar_fence"
+
+/** The shortest time, in milliseconds, after which PostgreSQL ends a transaction in which nothing happens. */
+const minIdleMillis = 1000
+
+/**
+ * Creates the table of fences, unless it exists. By hand:
+ *
+ * ```sql
+ * CREATE TABLE IF NOT EXISTS bstar_fence (name VARCHAR(100) PRIMARY KEY, term BIGINT NOT NULL)
+ * ```
+ *
+ * A server needs SELECT, INSERT and UPDATE on it.
+ *
+ * @category constructors
+ */
+export const createTable = (table: string = defaultTable): Effect.Effect<void, SqlError, SqlClient.SqlClient> =>
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) =>
+      Effect.asVoid(
+        sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (name VARCHAR(100) PRIMARY KEY, term BIGINT NOT NULL)`
+      )
+  )
+
+/** Takes the row, and locks it until the end of the transaction. No row is returned if it has a later term. */
+const take = (sql: SqlClient.SqlClient, table: string, name: string, token: number, idleMillis: number) => {
+  const update = sql`UPDATE ${sql(table)} SET term = ${token} WHERE name = ${name} AND term <= ${token}`
+  return sql.onDialectOrElse({
+    pg: () => sql`${update} RETURNING set_config('idle_in_transaction_session_timeout', ${String(idleMillis)}, true)`,
+    orElse: () => sql`${update} RETURNING name`
+  })
+}
+
+/** Large integers are read as text: drivers disagree about their type. */
+const look = (sql: SqlClient.SqlClient, table: string, name: string): Effect.Effect<Term.Term | undefined, SqlError> =>
+  Effect.map(
+    sql<{ readonly term: string }>`SELECT CAST(term AS VARCHAR(20)) AS term FROM ${sql(table)} WHERE name = ${name}`,
+    ([row]) => row && Term.ofToken(Number(row.term))
+  )
+
+/** `SqlClient.withTransaction` dies where a commit or a rollback fails, for example because the connection was lost. */
+const orSqlError = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+  Effect.catchSomeDefect(
+    effect,
+    (defect) => defect instanceof SqlError ? Option.some(Effect.fail(defect)) : Option.none()
+  )
+
+/**
+ * Makes a fence in the database of the `SqlClient`, and its row. Fails if the table does not exist (see {@link createTable}) or the
+ * database does not answer. Needs UPDATE with RETURNING: PostgreSQL, with which it is tested, and SQLite.
+ *
+ * @example
+ * ```ts
+ * const fence = yield* Fence.sql({ name: "orders" })
+ * yield* fence.transaction(sql`INSERT INTO orders ${sql.insert(order)}`)
+ * ```
+ *
+ * @category constructors
+ */
+export const sql = (
+  { name, table = defaultTable }: SqlOptions
+): Effect.Effect<Fence, SqlError, SqlClient.SqlClient> =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`INSERT INTO ${sql(table)} (name, term) VALUES (${name}, 0) ON CONFLICT DO NOTHING`
+    const pass = (term: Term.Term, idleMillis: number) =>
+      Effect.gen(function*() {
+        const rows = yield* take(sql, table, name, Term.toToken(term), Math.ceil(Math.max(idleMillis, minIdleMillis)))
+        if (rows.length === 0) {
+          return yield* new Stale({ name, term, latest: yield* look(sql, table, name) })
+        }
+      })
+    return {
+      transaction: (effect) =>
+        Effect.gen(function*() {
+          const { config, term } = yield* BinaryStar
+          // Before the transaction begins, which may take long: what it writes belongs to this term.
+          const current = yield* term
+          return yield* sql.withTransaction(Effect.zipRight(pass(current, config.peerTimeoutMillis), effect))
+        }).pipe(orSqlError)
+    }
+  })
+
+/**
+ * etcd does not answer, or not with a result. `cause` is the error of the client or of the parser, or what etcd answered. Whether
+ * the transaction was executed is not known, unless etcd answered so.
+ *
+ * @category errors
+ */
+export class EtcdError extends Data.TaggedError("EtcdError")<{
+  readonly endpoint: string
+  readonly cause: unknown
+}> {
+  override get message(): string {
+    return `etcd at ${this.endpoint}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
+
+/**
+ * A fence in etcd.
+ *
+ * @category models
+ */
+export interface EtcdFence {
+  /**
+   * Executes a transaction if the key of the fence has no later term than this server, and puts its term there. It fails with
+   * `Stale` otherwise. The comparisons and operations are those of the JSON gateway.
+   */
+  readonly transaction: (
+    transaction: Etcd.EtcdTransaction
+  ) => Effect.Effect<Etcd.EtcdResult, Stale | NoTerm | EtcdError, BinaryStar>
+}
+
+/**
+ * Options of a fence in etcd.
+ *
+ * @category models
+ */
+export interface EtcdOptions {
+  /** What is fenced, the same on both servers: the key is `bstar-fence/NAME`. */
+  readonly name: string
+  /** The JSON gateway, such as `http://10.0.0.3:2379`. */
+  readonly endpoint: string
+}
+
+/**
+ * Makes a fence in etcd (3.4 or newer), and its key. Authentication and TLS are those of the `HttpClient`: for a user, an
+ * `authorization` header with a token.
+ *
+ * @example
+ * ```ts
+ * const fence = yield* Fence.etcd({ name: "orders", endpoint: "http://10.0.0.3:2379" })
+ * yield* fence.transaction({ success: [{ request_put: { key, value } }] })
+ * ```
+ *
+ * @category constructors
+ */
+export const etcd = ({ endpoint, name }: EtcdOptions): Effect.Effect<EtcdFence, EtcdError, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const client = yield* HttpClient.HttpClient
+    const key = Etcd.keyOf(name)
+    const execute = (transaction: Etcd.EtcdTransaction): Effect.Effect<Etcd.EtcdResult, EtcdError> =>
+      HttpClientRequest.post(`${endpoint}/v3/kv/txn`).pipe(
+        HttpClientRequest.bodyUnsafeJson(transaction),
+        client.execute,
+        Effect.flatMap(({ status, text }) => Effect.map(text, (text) => ({ status, text }))),
+        Effect.filterOrFail(({ status }) => status === 200, ({ status, text }) => `${status} ${text}`),
+        Effect.flatMap(({ text }) => Etcd.decode(text)),
+        Effect.mapError((cause) => new EtcdError({ endpoint, cause }))
+      )
+    yield* execute(Etcd.create(key))
+    return {
+      transaction: (transaction) =>
+        Effect.gen(function*() {
+          const term = yield* currentTerm
+          const token = Term.toToken(term)
+          const { responses, succeeded } = yield* execute(Etcd.guard(key, token, transaction))
+          const kept = succeeded ? token : Etcd.keptToken(responses)
+          if (kept === undefined || kept > token) {
+            return yield* new Stale({ name, term, latest: kept === undefined ? undefined : Term.ofToken(kept) })
+          }
+          return { succeeded, responses: responses.slice(1) }
+        })
+    }
+  })
