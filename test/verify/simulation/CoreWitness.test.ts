@@ -59,9 +59,4 @@ describe("a pair of cores with a witness, whatever is cut, late or lost", () => 
     ))
     assert.strictEqual(property, "DualAccept")
   })
-
-  it("R6 taken away: a member that goes on from a term of long ago is noticed", () => {
-    const property = firstViolation(without((rights) => ({ ...rights, followsUntil: Number.POSITIVE_INFINITY })))
-    assert.strictEqual(property, "OldTerm")
-  })
 })
