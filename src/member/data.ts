@@ -343,7 +343,7 @@ export type Output =
     readonly level: "Info" | "Warning" | "Error"
     readonly message: string
     readonly transition?: Transition
-    readonly once?: "Blocked" | "Malformed" | "TwoActive" | "Silent" | "Witness" | "OneWay"
+    readonly once?: "Blocked" | "Malformed" | "TwoActive" | "Silent" | "Witness" | "WitnessBack" | "OneWay"
   }
   | { readonly _tag: "Abort"; readonly reason: StateMachine.FatalReason }
   | { readonly _tag: "Exit" }

@@ -139,6 +139,7 @@ const makeRuntime = <R>(
         TwoActive: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         Silent: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         Witness: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
+        WitnessBack: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         OneWay: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis))
       },
       commands: new Map(),

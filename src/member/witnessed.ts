@@ -151,6 +151,7 @@ const noteAnswer = (draft: Draft, answer: WitnessAnswer, fingerprint = draft.mem
     draft.outputs.push({
       _tag: "Log",
       level: "Info",
+      once: "WitnessBack",
       message: `the witness at ${draft.rules.witnessEndpoint} answers`
     })
   }
