@@ -169,8 +169,8 @@ export const Witness = Schema.Struct({
   })),
   /** The rights that this server holds now. */
   rights: Schema.Array(Right),
-  /** How long a takeover still needs crash evidence. */
-  guardMillis: Millis,
+  /** How long a takeover still needs crash evidence. `null` while the state port is closed: the guard starts when it is opened. */
+  guardMillis: Schema.NullOr(Millis),
   /** Swaps that found another record. */
   conflicts: Count,
   /** From a question to its answer. */
@@ -467,7 +467,7 @@ const witnessOf = ({ at, witness }: Report): Witness | null => {
       isReleased: record.isReleased
     },
     rights: rightsOf(rights, at),
-    guardMillis: Math.max(0, guardUntil - at),
+    guardMillis: Number.isFinite(guardUntil) ? Math.max(0, guardUntil - at) : null,
     conflicts,
     latency: latencyOf(latency)
   }
