@@ -655,7 +655,7 @@ export const verify = group(option, {
   states: {
     kind: kinds.whole(1, 50_000_000),
     commands: ["verify"],
-    default: 3_000_000,
+    default: 5_000_000,
     help: "How many states are explored at most, breadth first, with witnessed. Other policies are explored to the end."
   },
   format: {

@@ -315,7 +315,7 @@ const heartbeatInput = (heartbeat: Partial<Heartbeat> & Pick<Heartbeat, "state">
 
 const echoing = (member: Production.Member, age: number, question?: Question): Production.Member => ({
   ...member,
-  dialogue: { ...member.dialogue, sent: [{ sequence: 1, at: -age * tickMillis, question }] }
+  dialogue: { ...member.dialogue, sent: [{ sequence: 1, at: -age * tickMillis, state: "PASSIVE", question }] }
 })
 
 /** The member before a stimulus, and its inputs. */

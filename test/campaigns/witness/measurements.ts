@@ -67,10 +67,11 @@ const mend = (pair: Pair, options: Options, progress: (text: string) => Effect.E
 /** Requests to both servers while an effect runs. */
 const observing = <A>(
   pair: Pair,
-  body: (observers: Observers) => Effect.Effect<A, never, Scope.Scope>
+  body: (observers: Observers) => Effect.Effect<A, never, Scope.Scope>,
+  periodMillis = observerMillis
 ): Effect.Effect<A> =>
   Effect.scoped(Effect.gen(function*() {
-    const observers = yield* makeObservers(pair, undefined, observerMillis)
+    const observers = yield* makeObservers(pair, undefined, periodMillis)
     yield* Effect.sleep(connectMillis)
     return yield* body(observers)
   }))
@@ -180,7 +181,8 @@ export const cutLink: Measurement = (options, progress) =>
     let duals = 0
     for (let round = 1; round <= options.rounds; round++) {
       yield* mend(pair, options, progress)
-      yield* observing(pair, () => Effect.map(steady(pair, forMillis), (calm) => latencies.calm.push(...calm)))
+      yield* observing(pair, () =>
+        Effect.map(steady(pair, forMillis), (calm) => latencies.calm.push(...calm)), steadyMillis)
       const before = yield* active(pair)
       const cut = rig.wires.during(between("primary", ["backup"]), "cut")(Effect.sleep(10 * options.heartbeatMillis))
       const cutting = yield* Effect.forkDaemon(Effect.delay(cut, options.heartbeatMillis))
@@ -188,7 +190,7 @@ export const cutLink: Measurement = (options, progress) =>
         Effect.gen(function*() {
           latencies.cut.push(...yield* steady(pair, forMillis))
           duals += dualAnswers(observers.take(), options.heartbeatMillis).length > 0 ? 1 : 0
-        }))
+        }), steadyMillis)
       yield* Fiber.join(cutting)
       yield* mend(pair, options, progress)
       takeovers += before === (yield* active(pair)) ? 0 : 1
@@ -197,7 +199,9 @@ export const cutLink: Measurement = (options, progress) =>
     }
     return Object.entries(latencies).map(([what, all]) => {
       const answered = all.flatMap(Option.toArray)
-      const late = answered.filter((millis) => millis > lateMillis).length
+      const late = answered.filter((millis) =>
+        millis > lateMillis
+      ).length
       return measured(
         what === "cut" ? "link cut, both live: latency of a steady client" : "  the same without a cut",
         answered,

@@ -123,7 +123,9 @@ if (problem !== undefined) {
   process.stderr.write(`skipped: ${problem}\n`)
   process.exit(0)
 }
-await enterNetwork()
+if (options.measure !== cost) {
+  await enterNetwork()
+}
 
 const chaos = Effect.gen(function*() {
   const done: Array<Round> = []
