@@ -37,7 +37,8 @@ describe("logs", () => {
         event: "transition",
         from: "PASSIVE",
         to: "ACTIVE",
-        cause: "ClientRequest"
+        cause: "ClientRequest",
+        term: "0.1"
       }])
       const [, millis] = silence.exec(explanation) ?? []
       assert.isAtLeast(Number(millis), 2 * safeHeartbeatMillis)
