@@ -43,11 +43,11 @@ const packages = {
 const anyOf = (names) => `(${names.join("|")})`
 
 const protocol = "^src/protocol/"
-const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|lifecycle|question|stall|takeover|transition|witnessed)\\.ts$"
+const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|identity|lifecycle|question|stall|takeover|transition|witnessed)\\.ts$"
 const dataPlane = "^src/member/(Requests|Responder|Counters)\\.ts$"
 const tables = "^src/(rpc/(serverCalls|clientCalls|sendBuffer)|proxy/requestTable)\\.ts$"
 const model = "^src/verify/model/"
-const coreSimulation = "^src/verify/simulation/(CoreSimulation|core[A-Z][^/]*|challenge|heap)\\.ts$"
+const coreSimulation = "^src/verify/simulation/(CoreSimulation|CoreWitness|core[A-Z][^/]*|challenge|heap)\\.ts$"
 
 module.exports = {
   forbidden: [

@@ -7,9 +7,9 @@
  */
 import * as Rights from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
-import * as Term from "../protocol/Term.ts"
 import type { Draft, Input, Member, Output, Rules, Wait } from "./data.ts"
 import * as Dialogue from "./Dialogue.ts"
+import * as Identity from "./identity.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
@@ -30,6 +30,7 @@ export type {
   Wait,
   WitnessAnswer
 } from "./data.ts"
+export { unreceivedSince } from "./identity.ts"
 export { isStalled } from "./stall.ts"
 export { blockAt, isStillWaiting } from "./takeover.ts"
 export { termOf } from "./transition.ts"
@@ -54,6 +55,7 @@ export const start = (
     witness: { answeredAt: undefined, problem: undefined, fingerprint: undefined },
     wish: undefined,
     rightsWakeAt: Number.NEGATIVE_INFINITY,
+    termAfter: 0,
     activeSince: undefined,
     dialogue: Dialogue.empty,
     peerDownReason: undefined,
@@ -222,18 +224,16 @@ const resume = (draft: Draft, wait: Wait, result: Input): void => {
   }
 }
 
-const onPeerHeartbeat = (
-  draft: Draft,
-  { heartbeat, receivedAt, state }: Extract<Input, { _tag: "PeerHeartbeat" }>
-): void => {
+const onPeerHeartbeat = (draft: Draft, input: Extract<Input, { _tag: "PeerHeartbeat" }>): void => {
+  if (Identity.isStale(draft, input)) {
+    return
+  }
+  const { heartbeat, receivedAt, state } = input
   if (state === draft.member.protocol.state && (state === "ACTIVE" || state === "PASSIVE")) {
     draft.outputs.push({ _tag: "Conflict", state })
   }
-  draft.member = {
-    ...draft.member,
-    peer: { state, receivedAt, heartbeat },
-    term: Term.latest(draft.member.term, heartbeat?.term)
-  }
+  Identity.noteEcho(draft, input)
+  draft.member = { ...draft.member, peer: { state, receivedAt, heartbeat } }
   if (heartbeat !== undefined && draft.member.rights === undefined) {
     const { dialogue } = draft.member
     draft.member = { ...draft.member, dialogue: Dialogue.receive(dialogue, heartbeat) ?? dialogue }
@@ -242,7 +242,10 @@ const onPeerHeartbeat = (
   if (draft.member.wait !== undefined) {
     return
   }
-  advance(draft, { _tag: StateMachine.eventOf[state], now: receivedAt }, { explanation: `the peer reports ${state}` })
+  Identity.learnTerm(draft, input, () => {
+    const event = Identity.eventOf(draft, input)
+    advance(draft, event, { explanation: Identity.explanationOf(input, event) })
+  })
   if (state === "ACTIVE" && draft.member.protocol.state === "ACTIVE" && draft.member.wait === undefined) {
     draft.outputs.push({
       _tag: "Log",
@@ -286,7 +289,7 @@ const onHeartbeatDue = (draft: Draft): void => {
 }
 
 const pause = (draft: Draft, id: number, paused: Member["paused"]): void => {
-  draft.member = { ...draft.member, paused }
+  draft.member = { ...draft.member, paused, wish: undefined }
   draft.outputs.push(
     paused === undefined
       ? { _tag: "Log", level: "Info", message: "resumed" }

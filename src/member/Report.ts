@@ -59,6 +59,11 @@ export interface Report {
     readonly state: StateMachine.PeerState | undefined
     readonly lastHeartbeatAt: number | undefined
     readonly isExpired: boolean
+    /**
+     * Since when it has received no heartbeat of this member although its own arrive, once that is longer than three heartbeats.
+     * Unknown of a peer of another implementation.
+     */
+    readonly unreceivedSince: number | undefined
     /** Whether its last message was but a digit: then it is of another implementation, and promises nothing. */
     readonly isLegacy: boolean | undefined
   }

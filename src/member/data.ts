@@ -107,8 +107,10 @@ export interface Member {
     /** What came beside the digit; nothing from a peer of another implementation. */
     readonly heartbeat: Heartbeat | undefined
   } | undefined
-  /** The largest term that this member knows: its own, or its peer's. */
+  /** The term of an active member; of any other, the largest that it knows. */
   readonly term: Term | undefined
+  /** Number of the last heartbeat before this member became active. */
+  readonly termAfter: number
   /** Where there is a witness, the right of this member to serve. */
   readonly rights: Rights.Rights | undefined
   readonly witness: WitnessHealth
@@ -116,7 +118,7 @@ export interface Member {
   readonly wish: Wish | undefined
   /** The time of the latest `WakeAt` for the end of a right. */
   readonly rightsWakeAt: number
-  /** When this member became active. */
+  /** When this member became active, until it reports another state. */
   readonly activeSince: number | undefined
   readonly dialogue: Dialogue
   /** The message of the latest crash evidence. */
@@ -341,7 +343,7 @@ export type Output =
     readonly level: "Info" | "Warning" | "Error"
     readonly message: string
     readonly transition?: Transition
-    readonly once?: "Blocked" | "Malformed" | "TwoActive" | "Silent" | "Witness"
+    readonly once?: "Blocked" | "Malformed" | "TwoActive" | "Silent" | "Witness" | "WitnessBack" | "OneWay"
   }
   | { readonly _tag: "Abort"; readonly reason: StateMachine.FatalReason }
   | { readonly _tag: "Exit" }

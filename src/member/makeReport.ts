@@ -74,6 +74,7 @@ export const reportOf = ({ counters, frontend, latest, notices, now, rules, stat
         state: member.peer?.state,
         lastHeartbeatAt: member.peer?.receivedAt,
         isExpired: isPeerSilent(rules, member, at),
+        unreceivedSince: isPeerSilent(rules, member, at) ? undefined : Member.unreceivedSince(rules, member, at),
         isLegacy: member.peer && member.peer.heartbeat === undefined
       },
       suspension: notices.suspension(),

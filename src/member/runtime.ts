@@ -138,7 +138,9 @@ const makeRuntime = <R>(
         Malformed: LogOnce.make(peerTimeoutMillis),
         TwoActive: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         Silent: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
-        Witness: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis))
+        Witness: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
+        WitnessBack: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
+        OneWay: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis))
       },
       commands: new Map(),
       askWitness: Option.isSome(witness)

@@ -18,7 +18,7 @@ export const heartbeatOf = (
 ): Heartbeat => {
   const { member, now, rules } = draft
   const question = promises || handsOver ? undefined : questionOf(rules, member, now)
-  const dialogue = Dialogue.send(member.dialogue, question, now)
+  const dialogue = Dialogue.send(member.dialogue, { at: now, question, state })
   draft.member = { ...member, dialogue }
   return {
     life: rules.life,
@@ -148,11 +148,8 @@ const change = (
   draft.member = {
     ...draft.member,
     protocol: outcome.next,
-    ...(isActivated
-      ? { term: transition.term, activeSince: draft.now }
-      : to === "ACTIVE"
-      ? {}
-      : { activeSince: undefined }),
+    ...(isActivated ? { term: transition.term, termAfter: draft.member.dialogue.sequence } : {}),
+    activeSince: StateMachine.reportedState[to] === "ACTIVE" ? draft.member.activeSince ?? draft.now : undefined,
     // A term that begins while the previous one is ending has to end as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
   }
@@ -195,6 +192,25 @@ export const become = (
       isStalled: false,
       deferred: []
     }
+  }
+}
+
+/** The state, in neither case published, of a member that ends its term only to begin the next one. */
+const betweenTerms = { primary: "PASSIVE", backup: "CONTESTED" } as const
+
+/** Ends the term of an active member, and begins one above every term that it knows by now. */
+export const beginTermAbove = (draft: Draft, known: Term.Term, cause: StateMachine.Event["_tag"]): void => {
+  const { activeSince, protocol } = draft.member
+  const message = `the peer knows term ${Term.format(known)}, beginning a later one`
+  const outcome = { verdict: { _tag: "Accept" }, publish: undefined, message } as const
+  become(draft, { ...outcome, next: { ...protocol, state: betweenTerms[draft.rules.role] } }, cause)
+  const { outputs } = draft
+  const end = outputs.length
+  draft.member = { ...draft.member, term: known, activeSince }
+  const { then } = change(draft, { ...outcome, next: protocol, publish: "ACTIVE" }, cause, {})
+  const { wait } = draft.member
+  if (wait?._tag === "TermEnded") {
+    draft.member = { ...draft.member, wait: { ...wait, then: [...wait.then, ...outputs.splice(end), ...then] } }
   }
 }
 

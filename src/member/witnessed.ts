@@ -61,14 +61,14 @@ const adopt = (
   if (!rights.isActive) {
     return advance(draft, { _tag: isSuperseded ? "Superseded" : "RightLapsed", now: draft.now }, rest)
   }
-  const { peer, protocol, wish } = draft.member
+  const { peer, promotion, protocol, wish } = draft.member
   draft.member = { ...draft.member, wish: undefined }
-  advance(draft, { _tag: "RightGained", now: draft.now }, rest)
+  advance(draft, { _tag: "RightGained", now: draft.now }, promotion ? { ...rest, reason: promotion.reason } : rest)
   if (wish !== undefined && peer?.state === "ACTIVE" && protocol.state !== "PRIMARY") {
     recordFailover(draft, draft.now, peer.receivedAt)
   }
-  if (draft.member.promotion !== undefined) {
-    completePromotion(draft, draft.member.promotion, undefined)
+  if (promotion !== undefined) {
+    completePromotion(draft, promotion, undefined)
   }
   wakeAtEnd(draft)
   askWitness(draft)
@@ -151,6 +151,7 @@ const noteAnswer = (draft: Draft, answer: WitnessAnswer, fingerprint = draft.mem
     draft.outputs.push({
       _tag: "Log",
       level: "Info",
+      once: "WitnessBack",
       message: `the witness at ${draft.rules.witnessEndpoint} answers`
     })
   }
@@ -409,17 +410,18 @@ export const onPromote = (
 ): void =>
   withRights(draft, (_, rights) => {
     const promotion = { id, reason, since: draft.now, waiting: undefined }
-    if (draft.member.phase._tag !== "Serving" || draft.member.promotion !== undefined) {
-      return completePromotion(draft, promotion, "Interrupted")
+    const { phase, promotion: pending, protocol } = draft.member
+    if (phase._tag !== "Serving" || pending !== undefined) {
+      draft.outputs.push({ _tag: "Complete", id, rejection: "Interrupted", since: draft.now })
+      return
     }
-    if (draft.member.protocol.state === "ACTIVE") {
+    if (protocol.state === "ACTIVE") {
       return completePromotion(draft, promotion, undefined)
     }
     draft.member = { ...draft.member, promotion }
     if (isWithoutWitness && isInactive(draft.member) && !isPeerActive(draft)) {
       return adopt(draft, Rights.takeByOperator(rights), {
-        explanation: "an operator answers for the witness and the peer",
-        reason
+        explanation: "an operator answers for the witness and the peer"
       })
     }
     goOnPromoting(draft, promotion)

@@ -1,5 +1,5 @@
 /** The policies, as data: the effect of each event in each state, for each role. */
-import type { Cell, Event, PeerState, Policy, Row, Rule, State } from "./StateMachine.ts"
+import type { Cell, Event, PeerState, Policy, Role, Row, Rule, State } from "./StateMachine.ts"
 import { timing } from "./Timing.ts"
 
 const stay: Cell = { _tag: "Stay" }
@@ -101,6 +101,11 @@ const handOver = (publish: PeerState): Cell => ({
   rule: "H9"
 })
 
+const handedOver = (peer: Role): Cell => ({
+  ...become("ACTIVE", `${peer} has handed over, ready as active`),
+  rule: "H13"
+})
+
 const primaryEvents = {
   PeerDown: { ...expire, rule: "H7" },
   ...awaitLink,
@@ -181,7 +186,7 @@ const stepDown: Cell = {
 }
 
 /**
- * The Guide's rules with the rules `H1` to `H12`: after a restart or a stall never two servers accept requests, no server
+ * The Guide's rules with the rules `H1` to `H13`: after a restart or a stall never two servers accept requests, no server
  * ends because of a heartbeat, and failover does not wait for the timeout if the peer has crashed. Compatible on the wire with
  * every server that implements the Guide.
  *
@@ -206,12 +211,15 @@ export const hardened: Policy = {
         unreceived: { ...become("PASSIVE", "backup has been active for longer, ready as passive"), rule: "H11" },
         rule: "H11"
       },
+      PeerSenior: { ...become("PASSIVE", "backup has been active for longer, ready as passive"), rule: "H11" },
+      PeerJunior: { ...stay, rule: "H11" },
       HandOver: handOver("PRIMARY"),
       Promote: stay
     },
     PASSIVE: {
       ...guide.PASSIVE,
       ...primaryEvents,
+      PeerHandsOver: handedOver("backup"),
       PeerPassive: { ...become("ACTIVE", "both are passive, ready as active"), rule: "H3" }
     },
     HANDING_OVER: { ...primaryEvents, ...handingOver("PRIMARY") },
@@ -272,6 +280,7 @@ export const hardened: Policy = {
     PASSIVE: {
       ...guide.PASSIVE,
       ...backupEvents,
+      PeerHandsOver: handedOver("primary"),
       PeerPrimary: {
         _tag: "Restart",
         state: "REJOINING",

@@ -86,7 +86,10 @@ const transitionOf = (
   return { role, state, event, peer, verdict: verdict._tag, next: next.state, publish, rule, message }
 }
 
-const allTags = [...StateMachine.eventTags, ...StateMachine.rightEventTags]
+/** Events that a policy may not know. */
+const optionalTags = [...StateMachine.heartbeatEventTags, ...StateMachine.rightEventTags]
+
+const allTags = [...StateMachine.eventTags, ...optionalTags]
 
 /** The events that a policy knows in a state. */
 const eventsOf = (
@@ -94,7 +97,7 @@ const eventsOf = (
   state: StateMachine.State
 ): ReadonlyArray<StateMachine.Event["_tag"]> => [
   ...StateMachine.eventTags,
-  ...StateMachine.rightEventTags.filter((event) => policy[role][state]?.[event] !== undefined)
+  ...optionalTags.filter((event) => policy[role][state]?.[event] !== undefined)
 ]
 
 /** The states that a member can reach, in the order of `StateMachine.states`. */

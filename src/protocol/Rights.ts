@@ -6,25 +6,38 @@
  * another member take over for `guardMillis`, which is longer, counted from when the question was received. So nothing depends on
  * how late a message is.
  *
- * Every function is pure; `now` is monotonic time in milliseconds. The rules:
- *
- * - `R1` own clock: a right counts from before the question; who promises counts from when it received the question.
- * - `R2` guard: without evidence no takeover within `guardMillis` of binding the state port, of a promise, or of ceasing to be
- *   active.
- * - `R3` observation: without evidence only a record is replaced that was seen unchanged for `guardMillis`, or that is this
- *   process's own, released or absent.
- * - `R4` echo and life: a heartbeat counts by the age of the heartbeat that it echoes, and only for the process that it names.
- * - `R5` unsure: a member that has asked for a term and promises gives up what it asked for, and ignores the answer.
- * - `R6` evidence: a refused connection is a right if the attempt began after the last promise, after this member last ceased to
- *   be active, and after the last heartbeat received. A member that follows its peer then goes on from its term at once.
- * - `R7` record: an active member that learns of a larger term steps down.
- * - `R8` without the witness: a member outside its guard may stand; the peer's promise makes it active, without a term. One that was
- *   active last, and whose peer knows no later term, resumes its own.
- * - `R9` port: a member serves only while its state port is bound. Its guard starts once that is so, and has no end before.
+ * Every function is pure; `now` is monotonic time in milliseconds. The rules `R1` to `R9` are {@link ruleTexts}.
  */
 import type { Heartbeat, Question } from "./Heartbeat.ts"
 import type { Role } from "./StateMachine.ts"
 import * as Term from "./Term.ts"
+
+/**
+ * The rules of rights, by their names in comments, tables and tests.
+ *
+ * @category constants
+ */
+export const ruleTexts = {
+  R1: "own clock: a right counts from before the question; who promises counts from when it received the question.",
+  R2:
+    "guard: without evidence no takeover within two heartbeats of binding the state port, of a promise, or of ceasing to be active.",
+  R3:
+    "observation: without evidence only a record is replaced that was seen unchanged for two heartbeats, or that is this process's " +
+    "own, released or absent.",
+  R4:
+    "echo and life: a heartbeat counts by the age of the heartbeat that it echoes, and only for the process that it names.",
+  R5: "unsure: a member that has asked for a term and promises gives up what it asked for, and ignores the answer.",
+  R6:
+    "evidence: a refused connection is a right if the attempt began after the last promise, after this member last ceased to be " +
+    "active, and after the last heartbeat received. A member that follows its peer then goes on from its term at once.",
+  R7:
+    "record: an active member that learns of a larger term steps down, and none goes on with a term that the record has overtaken.",
+  R8:
+    "without the witness: a member outside its guard may stand; the peer's promise makes it active, without a term. One that was " +
+    "active last, and whose peer knows no later term, resumes its own.",
+  R9:
+    "port: a member serves only while its state port is bound. Its guard starts once that is so, and has no end before."
+} as const
 
 /**
  * What a witness keeps of a pair: the latest term that it has recorded, and who holds it.

@@ -103,6 +103,9 @@ export interface CrashEvidence {
  * Input of the state machine. `now` is monotonic time in milliseconds.
  *
  * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: a heartbeat of the peer, by the state that it reports.
+ * - `PeerHandsOver`: the final heartbeat of a peer that was active, sent to this process less than a peer timeout ago.
+ * - `PeerSenior`, `PeerJunior`: the peer reports `ACTIVE`, for a longer time than this active server, or not. Like
+ *   `PeerHandsOver` only by a heartbeat that says so; see `Heartbeat`.
  * - `PeerDown`: crash evidence. The peer has crashed, or is handing over.
  * - `LinkConnecting`, `LinkConnected`, `LinkLost`: the connection to the peer's state port is being made (TCP is open, the
  *   handshake is in progress), is made, or is lost.
@@ -135,7 +138,15 @@ export type Event =
   | { readonly _tag: "Stopping"; readonly now: number }
   | { readonly _tag: "HandOver"; readonly now: number }
   | { readonly _tag: "Promote"; readonly now: number }
+  | { readonly _tag: HeartbeatEvent; readonly now: number }
   | { readonly _tag: RightEvent; readonly now: number }
+
+/**
+ * Events that only a heartbeat with an identity has. Where a state has no cell for one, it is the event of the reported state.
+ *
+ * @category models
+ */
+export type HeartbeatEvent = "PeerHandsOver" | "PeerSenior" | "PeerJunior"
 
 /**
  * Events that only members of a pair with a witness have.
@@ -149,7 +160,7 @@ export type RightEvent = "RightGained" | "RightLapsed" | "Superseded"
  *
  * @category constants
  */
-export const eventTags: ReadonlyArray<Exclude<Event["_tag"], RightEvent>> = [
+export const eventTags: ReadonlyArray<Exclude<Event["_tag"], HeartbeatEvent | RightEvent>> = [
   "PeerPrimary",
   "PeerBackup",
   "PeerActive",
@@ -165,6 +176,13 @@ export const eventTags: ReadonlyArray<Exclude<Event["_tag"], RightEvent>> = [
   "HandOver",
   "Promote"
 ]
+
+/**
+ * Tags of the events that only a heartbeat with an identity has.
+ *
+ * @category constants
+ */
+export const heartbeatEventTags: ReadonlyArray<HeartbeatEvent> = ["PeerHandsOver", "PeerSenior", "PeerJunior"]
 
 /**
  * Tags of the events that only members of a pair with a witness have.
@@ -256,7 +274,7 @@ export interface Outcome {
  *   the peer. After a brief stall it gives its peer one more heartbeat. An active server without a peer keeps its term if no
  *   peer could have become active since its last heartbeat.
  * - `H5` final heartbeat: a server that stops reports its role. A passive primary is then active at once. A backup, because
- *   of `H8`, takes over with the first vote after crash evidence, some milliseconds later.
+ *   of `H8`, takes over with the first vote after crash evidence, some milliseconds later; at once by `H13`.
  * - `H7` crash evidence: a peer that is down is expired at once. A takeover still requires a vote.
  * - `H8` no crossing: a starting primary may have received `BACKUP` and become active before the backup receives its
  *   `PRIMARY`. The backup therefore leaves it to the primary to be active. A lone backup that is promoted waits for the same
@@ -266,10 +284,14 @@ export interface Outcome {
  *   heartbeats, the server publishes its role and waits for two more before it restarts.
  * - `H10` a connection that is being made is not silence: the peer may take as long as a handshake to connect. Once connected
  *   it has two heartbeats to be received. Needed by `bstar verify`, in whose model a connection takes time.
- * - `H11` the longer active server stays: a primary that became active by silence alone steps down when its peer reports
- *   `ACTIVE`. A backup waits for that, and rejects requests meanwhile, before it steps down itself.
+ * - `H11` the longer active server stays: when its peer reports `ACTIVE`, a primary steps down if that has been active for
+ *   longer. If it does not say for how long, a primary steps down that became active by silence alone. A backup waits for
+ *   that, and rejects requests meanwhile, before it steps down itself.
  * - `H12` lone backup: a backup that has received a heartbeat and lost its primary takes over by way of `REJOINING`. One that
  *   never received any rejects requests, unless it may serve alone and no subscriber is connected.
+ * - `H13` hand-over at once: the final heartbeat of an active server makes its passive peer active, without a vote and without
+ *   crash evidence, if it was sent to this process and echoes a heartbeat sent less than a peer timeout ago. That is sooner
+ *   than the sender could be active again.
  *
  * `H6`, fresh evidence first, is in no table: for every policy, the caller of {@link step} passes all that the peer has sent
  * before it passes a request. The rules `R1` to `R9` of `witnessed` are listed in `Rights.ts`.
@@ -288,6 +310,7 @@ export type Rule =
   | "H10"
   | "H11"
   | "H12"
+  | "H13"
   | "R1"
   | "R4"
   | "R6"
@@ -355,8 +378,8 @@ export type Cell =
  * @category models
  */
 export type Row =
-  & { readonly [E in Exclude<Event["_tag"], RightEvent>]: Cell }
-  & { readonly [E in RightEvent]?: Cell }
+  & { readonly [E in Exclude<Event["_tag"], HeartbeatEvent | RightEvent>]: Cell }
+  & { readonly [E in HeartbeatEvent | RightEvent]?: Cell }
 
 /**
  * A policy is data: for each role a table of cells by state and event. In a state without a row every event is rejected.
@@ -536,7 +559,7 @@ const react = (rules: Rules, member: ProtocolState, event: Event, cell: Cell): O
   }
 }
 
-const heartbeatEvents: ReadonlySet<Event["_tag"]> = new Set(Object.values(eventOf))
+const heartbeatEvents: ReadonlySet<Event["_tag"]> = new Set([...Object.values(eventOf), ...heartbeatEventTags])
 
 /** Evidence from before the peer's last sign of life is void, and so is evidence about a peer that is known to be down. */
 const isFresh = ({ peerDeadline, silentSince }: ProtocolState, { asOf }: CrashEvidence): boolean =>

@@ -37,6 +37,8 @@ export interface Timing {
   readonly right: number
   /** How long a challenger waits (R2, R3). */
   readonly guard: number
+  /** A peer that sends heartbeats but has received none for this long receives none, for people. */
+  readonly unreceived: number
   /** A heartbeat of the peer that has not arrived after this long is counted as missed, for people. */
   readonly missed: number
 }
@@ -61,6 +63,7 @@ export const timing: Timing = {
   overdue: 1.1,
   right: 1.5,
   guard: 2,
+  unreceived: 3,
   missed: 1.5
 }
 
@@ -159,6 +162,12 @@ export const inequalities: ReadonlyArray<{
   {
     sentence: "a member without a right has stopped before a stall would be detected",
     isKept: ({ right, stall }) => right <= stall
+  },
+  {
+    sentence:
+      "a heartbeat is echoed within a peer timeout, and a peer that has just connected has a little longer to receive one",
+    isKept: ({ messageDelay, peerTimeout, unreceived }) =>
+      1 + 2 * messageDelay <= peerTimeout && unreceived > peerTimeout && unreceived <= 2 * peerTimeout
   },
   {
     sentence: "a heartbeat counts as missed once it is later than the maximum delay, and before the peer is lost",

@@ -640,12 +640,24 @@ export const verify = group(option, {
   kills: budget(1, "How often a process is killed at most."),
   stops: budget(1, "How often a server is stopped cleanly, at most."),
   pauses: budget(1, "How often a process is paused at most."),
-  cuts: budget(0, "How often the link is cut at most."),
+  cuts: budget(
+    0,
+    "How often the link is cut at most. With witnessed it does not count: any link may be cut at any time."
+  ),
   handovers: budget(
     0,
     "How often an operator hands over at most; with one or more, the operator promotes servers, too."
   ),
-  delay: budget(1, "The longest delay of a message, in halves of a heartbeat."),
+  delay: budget(
+    1,
+    "The longest delay of a message, in halves of a heartbeat. With witnessed it does not count: delays have no bound."
+  ),
+  states: {
+    kind: kinds.whole(1, 50_000_000),
+    commands: ["verify"],
+    default: 5_000_000,
+    help: "How many states are explored at most, breadth first, with witnessed. Other policies are explored to the end."
+  },
   format: {
     kind: kinds.choice("text", "json"),
     from: ["option", "environment"],

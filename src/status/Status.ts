@@ -38,7 +38,13 @@ const Millis = Schema.Finite
 const State = Schema.Literal(...StateMachine.states).annotations({ identifier: "State" })
 const Role = Schema.Literal("primary", "backup").annotations({ identifier: "Role" })
 const PeerState = Schema.Literal(...StateMachine.peerStates).annotations({ identifier: "PeerState" })
-const Cause = Schema.Literal(...StateMachine.eventTags, ...StateMachine.rightEventTags, "Start", "End").annotations({
+const Cause = Schema.Literal(
+  ...StateMachine.eventTags,
+  ...StateMachine.heartbeatEventTags,
+  ...StateMachine.rightEventTags,
+  "Start",
+  "End"
+).annotations({
   identifier: "Cause"
 })
 
@@ -163,8 +169,8 @@ export const Witness = Schema.Struct({
   })),
   /** The rights that this server holds now. */
   rights: Schema.Array(Right),
-  /** How long a takeover still needs crash evidence. */
-  guardMillis: Millis,
+  /** How long a takeover still needs crash evidence. `null` while the state port is closed: the guard starts when it is opened. */
+  guardMillis: Schema.NullOr(Millis),
   /** Swaps that found another record. */
   conflicts: Count,
   /** From a question to its answer. */
@@ -461,7 +467,7 @@ const witnessOf = ({ at, witness }: Report): Witness | null => {
       isReleased: record.isReleased
     },
     rights: rightsOf(rights, at),
-    guardMillis: Math.max(0, guardUntil - at),
+    guardMillis: Number.isFinite(guardUntil) ? Math.max(0, guardUntil - at) : null,
     conflicts,
     latency: latencyOf(latency)
   }

@@ -114,6 +114,7 @@ export const make = (target: Target): Effect.Effect<Request, never, HttpClient.H
       })
       const attempt = (left: number, problems: ReadonlyArray<string>): Effect.Effect<Answered<A>, WitnessError> =>
         Effect.suspend(() => send(urls[current]!, path, body, schema)).pipe(
+          Effect.disconnect,
           Effect.onInterrupt(() => giveUp),
           Effect.map((answer) => ({ answer, isRepeated: problems.length > 0 })),
           Effect.catchIf(({ reason }) => reason === "NoAnswer", ({ cause, endpoint, problem, reason }) => {

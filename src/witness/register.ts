@@ -1,4 +1,4 @@
-/** What the engines have in common: the id of the register, requests that end at once, and content that somebody else has written. */
+/** What the engines have in common: the id of the register, and content that somebody else has written. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
@@ -11,7 +11,7 @@ export interface Stored {
   readonly json: string
 }
 
-/** An engine: the same requests in its terms. */
+/** An engine: the same requests in its terms. They end at once when they are interrupted. */
 export interface Engine {
   readonly endpoint: string
   /** Where the record is, such as `the key bstar/orders`. */
@@ -74,7 +74,7 @@ export const make = (engine: Engine): Witness["Type"] => {
   return Witness.of({
     endpoint: engine.endpoint,
     fingerprint: Effect.sync(() => Option.fromNullable(register)),
-    look: Effect.disconnect(Effect.flatMap(engine.look, read)),
-    swap: (expected, next) => Effect.disconnect(swap(expected, next))
+    look: Effect.flatMap(engine.look, read),
+    swap
   })
 }

@@ -156,9 +156,20 @@ describe("a switchover", () => {
       }
     }), 30_000)
 
-  it.scopedLive("switchover: needs no vote if the peer can be promoted", () =>
+  it.scopedLive("switchover: needs no vote and no promotion", () =>
     Effect.gen(function*() {
-      const { backup, primary } = yield* startPair({ token })
+      const { backup, primary } = yield* startPair({ token, acquainted: false })
+      const { status } = yield* post(`${primary.url}/switchover`, { reason })
+      assert.strictEqual(status, 200)
+      assert.deepInclude(yield* latest(backup.url), {
+        cause: "PeerHandsOver",
+        explanation: "the final heartbeat of term 0.1"
+      })
+    }), 30_000)
+
+  it.scopedLive("switchover: needs no vote if a legacy peer can be promoted", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* startPair({ token, isLegacy: true })
       yield* post(`${primary.url}/switchover`, { reason })
       assert.deepInclude(yield* latest(backup.url), {
         cause: "Promote",
@@ -167,9 +178,9 @@ describe("a switchover", () => {
       })
     }), 30_000)
 
-  it.scopedLive("switchover: needs no status server of the peer if there is a vote", () =>
+  it.scopedLive("switchover: needs no status server of a legacy peer if there is a vote", () =>
     Effect.gen(function*() {
-      const { backup, primary } = yield* startPair({ token, acquainted: false })
+      const { backup, primary } = yield* startPair({ token, acquainted: false, isLegacy: true })
       yield* Effect.fork(Effect.forever(Effect.delay(backup.vote, "10 millis")))
       const { answer, status } = yield* post(`${primary.url}/switchover`, { reason })
       assert.strictEqual(status, 200, String(answer.error))
@@ -193,7 +204,7 @@ describe("a switchover", () => {
       sent.destroy()
       yield* gate.open
       yield* become(members.primary, "PASSIVE")
-      assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", reason })
+      assert.deepInclude(yield* statusOf(backup.url), { state: "ACTIVE", cause: "PeerHandsOver" })
     }), 30_000)
 
   it.scoped("switchover: times out if the peer does not become active, and reports the outcome", () =>

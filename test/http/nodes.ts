@@ -28,6 +28,8 @@ export interface Settings extends Omit<Partial<Options>, "role"> {
   readonly token?: string | undefined
   /** Whether the servers know each other's status servers. */
   readonly acquainted?: boolean
+  /** Whether the servers send each other nothing but states. */
+  readonly isLegacy?: boolean
   readonly witness?: Witness.Memory
 }
 
@@ -62,10 +64,11 @@ export const post = (url: string, body: unknown, authorization: string | null = 
 
 /** The two servers of a pair, not started yet. */
 export const makePair = (
-  { acquainted = true, handler = Handler.echo, token: secret, witness, ...options }: Settings = {}
+  { acquainted = true, handler = Handler.echo, isLegacy = false, token: secret, witness, ...options }: Settings = {}
 ) =>
   Effect.gen(function*() {
-    const links = yield* PeerLink.makeMemory
+    const ends = yield* PeerLink.makeMemory
+    const links = isLegacy ? ends.legacy : ends
     const addresses = { primary: yield* freeAddress, backup: yield* freeAddress }
     const makeNode = (role: Role, peer: Role) =>
       Effect.gen(function*() {

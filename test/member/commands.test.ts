@@ -11,9 +11,9 @@ import { afterConnectionTimeout, afterPeerTimeout, beforePeerTimeout } from "../
 const heartbeat = "1 second"
 
 /** Both servers of a hardened pair, the primary active and the backup passive. */
-const pairedWith = (options: Parameters<typeof makePair>[2]) =>
+const pairedWith = (options: Parameters<typeof makePair>[2], kind?: "legacy") =>
   Effect.gen(function*() {
-    const pair = yield* makePair(undefined, "hardened", options)
+    const pair = yield* makePair(undefined, "hardened", options, {}, kind)
     const primary = yield* pair.primary.start
     const backup = yield* pair.backup.start
     yield* TestClock.adjust("3 seconds")
@@ -22,6 +22,9 @@ const pairedWith = (options: Parameters<typeof makePair>[2]) =>
   })
 
 const paired = pairedWith({})
+
+/** The same of members that send each other nothing but states. */
+const legacy = pairedWith({}, "legacy")
 
 const reasonOf = <A>(order: Effect.Effect<A, { readonly reason: string }>) =>
   Effect.map(Effect.flip(order), ({ reason }) => reason)
@@ -43,12 +46,39 @@ describe("H9 handing over", () => {
       yield* TestClock.adjust(heartbeat)
       assert.deepStrictEqual([yield* restarted.state, yield* members.backup.state], ["ACTIVE", "PASSIVE"])
       const { transition } = yield* restarted.report
-      assert.deepStrictEqual([transition.cause, transition.explanation], ["PeerBackup", "the peer reports BACKUP"])
+      assert.deepStrictEqual([transition.cause, transition.explanation], [
+        "PeerHandsOver",
+        "the final heartbeat of term 0.2"
+      ])
     }))
 
-  it.scoped("a primary hands over: the backup is active on the next vote, by crash evidence", () =>
+  it.scoped("H13 a primary hands over: the backup is active at once, without a vote, in the next term", () =>
     Effect.gen(function*() {
-      const { backup, members, primary } = yield* paired
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
+      assert.deepStrictEqual(yield* members.primary.term, { number: 0, step: 1 })
+      yield* members.primary.handOver("maintenance")
+      yield* settle
+      assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
+      const { counters, term, transition } = yield* members.backup.report
+      assert.deepStrictEqual(term, { number: 0, step: 2 })
+      assert.strictEqual(transition.message, "primary has handed over, ready as active")
+      assert.strictEqual(counters.failovers, 0)
+      assert.strictEqual(yield* backup.request("x"), "x")
+      assert.isUndefined(yield* primary.request("x"))
+    }))
+
+  it.scoped("H13 a paused backup does not take what a primary hands over", () =>
+    Effect.gen(function*() {
+      const { members } = yield* paired
+      yield* members.backup.pause("network work")
+      yield* members.primary.handOver("maintenance")
+      yield* settle
+      assert.strictEqual(yield* members.backup.state, "REJOINING")
+    }))
+
+  it.scoped("a primary hands over to a legacy backup, which is active on the next vote, by crash evidence", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* legacy
       yield* members.primary.handOver("maintenance")
       assert.strictEqual(yield* members.primary.state, "HANDING_OVER")
       yield* settle
@@ -91,9 +121,9 @@ describe("H9 handing over", () => {
       assert.strictEqual(yield* primary.request("x"), "x")
     }))
 
-  it.scoped("a primary hands over: a promoted backup is active without a vote", () =>
+  it.scoped("a primary hands over: a promoted legacy backup is active without a vote", () =>
     Effect.gen(function*() {
-      const { backup, members } = yield* paired
+      const { backup, members } = yield* legacy
       yield* members.primary.handOver("maintenance")
       yield* settle
       yield* members.backup.promote("maintenance")
@@ -103,9 +133,9 @@ describe("H9 handing over", () => {
       assert.strictEqual(counters.failovers, 0)
     }))
 
-  it.scoped("a primary hands over without crash detection: the backup is active after two silent heartbeats", () =>
+  it.scoped("a primary hands over without crash detection: a legacy backup is active after two silent heartbeats", () =>
     Effect.gen(function*() {
-      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false }, "legacy")
       yield* members.primary.handOver("maintenance")
       yield* TestClock.adjust(beforePeerTimeout)
       assert.isUndefined(yield* backup.request("too early"))

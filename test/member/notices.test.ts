@@ -18,7 +18,7 @@ const rules = makeRules()
 const member = {
   ...Core.start(rules, 0).member,
   dialogue: Array.from({ length: 9 }, (_, i) => (i + 1) * 1000).reduce(
-    (dialogue, at) => Dialogue.send(dialogue, undefined, at),
+    (dialogue, at) => Dialogue.send(dialogue, { at, state: "PASSIVE", question: undefined }),
     Dialogue.empty
   )
 }

@@ -49,6 +49,8 @@ any     ACTIVE       PeerPrimary    any     any | accept ACTIVE       -       ne
 any     ACTIVE       PeerBackup     any     any | accept ACTIVE       -       new  -
 primary ACTIVE       PeerActive     any     yes | accept ACTIVE       -       new  H2
 primary ACTIVE       PeerActive     any     no  | accept PASSIVE      PASSIVE new  H11
+primary ACTIVE       PeerSenior     any     any | accept PASSIVE      PASSIVE new  H11
+primary ACTIVE       PeerJunior     any     any | accept ACTIVE       -       new  H11
 backup  ACTIVE       PeerActive     any     any | accept CONTESTED    ACTIVE  new  H11
 any     ACTIVE       PeerPassive    any     any | accept ACTIVE       -       new  -
 any     ACTIVE       PeerDown       any     any | accept ACTIVE       -       none H7
@@ -83,6 +85,7 @@ backup  CONTESTED    Promote        alive   any | reject CONTESTED    -       ke
 backup  CONTESTED    Promote        expired any | reject PASSIVE      PASSIVE new  H2
 primary PASSIVE      PeerPrimary    any     any | accept ACTIVE       ACTIVE  new  -
 backup  PASSIVE      PeerPrimary    any     any | accept REJOINING    BACKUP  new  H8
+any     PASSIVE      PeerHandsOver  any     any | accept ACTIVE       ACTIVE  new  H13
 any     PASSIVE      PeerBackup     any     any | accept ACTIVE       ACTIVE  new  -
 any     PASSIVE      PeerActive     any     any | accept PASSIVE      -       new  -
 primary PASSIVE      PeerPassive    any     any | accept ACTIVE       ACTIVE  new  H3
@@ -180,8 +183,9 @@ const cells = table.trim().split("\n").flatMap((line) => {
 
 describe("hardened", () => {
   it("the golden table has every cell, each once", () => {
-    // Five states of a primary, six of a backup, a peer alive and expired, received from or not.
-    assert.strictEqual(cells.length, (5 + 6) * StateMachine.eventTags.length * 2 * 2)
+    // Five states of a primary, six of a backup, a peer alive and expired, received from or not; and four cells for a heartbeat
+    // that says more than its state.
+    assert.strictEqual(cells.length, ((5 + 6) * StateMachine.eventTags.length + 4) * 2 * 2)
     assert.strictEqual(
       new Set(
         cells.map(({ event, peer, received, role, state }) => `${role} ${state} ${event} ${peer} ${received}`)

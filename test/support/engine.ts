@@ -7,11 +7,14 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { tied } from "./processes.ts"
 import { eventTimeout } from "./times.ts"
 
 /** A server of an engine. Its port and its data stay the same. */
 export interface Engine {
   readonly port: number
+  /** The process id of its first process. */
+  readonly pid: () => number
   /** Stops all of its processes with SIGSTOP, and lets them go on. */
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
@@ -31,9 +34,26 @@ export interface Program {
   readonly isReady: Effect.Effect<void, unknown>
 }
 
+/** Where a server runs. */
+export interface Host {
+  /** The prefix of a command that runs there. */
+  readonly enter: ReadonlyArray<string>
+  /** Its address, also as seen from here. */
+  readonly address: string
+}
+
+export const thisHost: Host = { enter: [], address: "127.0.0.1" }
+
+/** Whether this process is root of a user namespace that has no other users. */
+const isAlone = fs.existsSync("/proc/self/uid_map") &&
+  /^\s*0\s+\d+\s+1\s*$/.test(fs.readFileSync("/proc/self/uid_map", "utf8"))
+
+/** PostgreSQL does not run as root. */
+const notAsRoot = isAlone ? ["unshare", "--user", "--map-user=1000", "--map-group=1000"] : []
+
 /** The user that servers run as, where this process is root: one without rights. */
 const unprivileged = (): { readonly uid?: number; readonly gid?: number } => {
-  if (process.getuid?.() !== 0) {
+  if (process.getuid?.() !== 0 || isAlone) {
     return {}
   }
   const users = fs.readFileSync("/etc/passwd", "utf8").split("\n").map((line) => line.split(":"))
@@ -63,8 +83,15 @@ export const writeFile = (file: string, content: string | Buffer): void => {
   }
 }
 
-const open = (command: string, args: ReadonlyArray<string>, cwd: string, env: NodeJS.ProcessEnv = {}) => {
-  const child = spawn(command, args, {
+const open = (
+  command: string,
+  args: ReadonlyArray<string>,
+  cwd: string,
+  env: NodeJS.ProcessEnv = {},
+  enter: Host["enter"] = []
+) => {
+  const [program, ...rest] = [...enter, ...notAsRoot, ...tied, command, ...args]
+  const child = spawn(program!, rest, {
     cwd,
     env: { PATH: process.env["PATH"], LC_ALL: "C", ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -99,15 +126,26 @@ export const runTool = (
     )
   )
 
+const contentOf = (file: string): string => {
+  try {
+    return fs.readFileSync(file, "utf8")
+  } catch {
+    return ""
+  }
+}
+
+const namesIn = (directory: string): ReadonlyArray<string> => {
+  try {
+    return fs.readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
 /** The children of a process: a backend of PostgreSQL is in a process group of its own. */
 const childrenOf = (pid: number): ReadonlyArray<number> =>
-  fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((one) => {
-    try {
-      return Number(/^.*\) \S (\d+)/s.exec(fs.readFileSync(`/proc/${one}/stat`, "utf8"))?.[1]) === pid
-    } catch {
-      return false
-    }
-  })
+  namesIn("/proc").filter((name) => /^\d+$/.test(name)).map(Number)
+    .filter((one) => Number(/^.*\) \S (\d+)/s.exec(contentOf(`/proc/${one}/stat`))?.[1]) === pid)
 
 const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
   try {
@@ -117,13 +155,11 @@ const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
   }
 }
 
-const isAlive = (pid: number): boolean => {
-  try {
-    return !/^.*\) Z/s.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"))
-  } catch {
-    return false
-  }
-}
+const isAlive = (pid: number): boolean => /^.*\) [^Z]/s.test(contentOf(`/proc/${pid}/stat`))
+
+/** On a busy machine threads go on until the one that has received SIGSTOP is scheduled. */
+const isStopped = (pid: number): boolean =>
+  namesIn(`/proc/${pid}/task`).every((thread) => /^.*\) [TtZX]/s.test(contentOf(`/proc/${pid}/task/${thread}/stat`)))
 
 type Running = { readonly child: ChildProcess; readonly ended: Promise<void>; readonly output: () => string }
 
@@ -151,7 +187,8 @@ const killAll = ({ child, ended }: Running) =>
 export const startEngine = (
   directory: string,
   ports: Effect.Effect<ReadonlyArray<number>>,
-  programOf: (ports: ReadonlyArray<number>) => Program
+  programOf: (ports: ReadonlyArray<number>) => Program,
+  { enter } = thisHost
 ): Effect.Effect<Engine, EngineError, Scope.Scope> =>
   Effect.gen(function*() {
     let running: Running | undefined
@@ -163,7 +200,7 @@ export const startEngine = (
     yield* Effect.addFinalizer(() => kill)
     const start = (program: Program) =>
       Effect.suspend(() => {
-        const one = running = open(program.command, program.args, directory, program.env)
+        const one = running = open(program.command, program.args, directory, program.env, enter)
         const ended = Effect.flatMap(
           Effect.promise(() => one.ended),
           () => new EngineError({ message: `${program.command} has ended: ${one.output()}` })
@@ -178,13 +215,11 @@ export const startEngine = (
           Effect.mapError((error) => error as EngineError)
         )
       })
-    const signalAll = (name: NodeJS.Signals) =>
-      Effect.sync(() => {
-        const pid = running?.child.pid
-        if (pid !== undefined) {
-          ;[pid, ...childrenOf(pid)].forEach((one) => signal(one, name))
-        }
-      })
+    const all = () => {
+      const pid = running?.child.pid
+      return pid === undefined ? [] : [pid, ...childrenOf(pid)]
+    }
+    const signalAll = (name: NodeJS.Signals) => Effect.sync(() => all().forEach((pid) => signal(pid, name)))
     const chosen = yield* Effect.retry(
       Effect.gen(function*() {
         const chosen = yield* ports
@@ -195,7 +230,14 @@ export const startEngine = (
     )
     return {
       port: chosen[0]!,
-      pause: signalAll("SIGSTOP"),
+      pid: () => running?.child.pid ?? 0,
+      // Again and again: a child may have been started before its parent stood still.
+      pause: Effect.asVoid(
+        Effect.repeat(Effect.zipRight(signalAll("SIGSTOP"), Effect.sync(() => all().every(isStopped))), {
+          until: (yes) => yes,
+          schedule: Schedule.spaced("5 millis")
+        })
+      ),
       resume: signalAll("SIGCONT"),
       kill,
       start: Effect.suspend(() => start(programOf(chosen)))

@@ -3,8 +3,8 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Engine, EngineError } from "./engine.ts"
-import { startEngine, temporaryDirectory } from "./engine.ts"
+import type { Engine, EngineError, Host } from "./engine.ts"
+import { startEngine, temporaryDirectory, thisHost } from "./engine.ts"
 import { freePorts } from "./processes.ts"
 
 const command = ["/usr/bin/etcd", "/usr/local/bin/etcd"].find((file) => fs.existsSync(file))
@@ -15,6 +15,8 @@ export const etcdIsMissing = command === undefined ? "etcd is not installed: apt
 export interface Options {
   /** Files for TLS; with an authority, clients need a certificate. */
   readonly tls?: { readonly certificate: string; readonly key: string; readonly authority?: string }
+  /** Defaults to this host. */
+  readonly host?: Host
 }
 
 const get = (url: string) =>
@@ -27,11 +29,11 @@ const get = (url: string) =>
   })
 
 /** Starts etcd. It is ready. */
-export const startEtcd = ({ tls }: Options = {}): Effect.Effect<Engine, EngineError, Scope.Scope> =>
+export const startEtcd = ({ host = thisHost, tls }: Options = {}): Effect.Effect<Engine, EngineError, Scope.Scope> =>
   Effect.gen(function*() {
     const directory = yield* temporaryDirectory
     return yield* startEngine(directory, Effect.promise(() => freePorts(3)), ([client, peer, metrics]) => {
-      const clients = `http${tls === undefined ? "" : "s"}://127.0.0.1:${client}`
+      const clients = `http${tls === undefined ? "" : "s"}://${host.address}:${client}`
       const peers = `http://127.0.0.1:${peer}`
       return {
         command: command!,
@@ -39,12 +41,12 @@ export const startEtcd = ({ tls }: Options = {}): Effect.Effect<Engine, EngineEr
           ...["--data-dir", path.join(directory, `data-${client}`), "--name", "one", "--logger", "zap"],
           ...["--listen-client-urls", clients, "--advertise-client-urls", clients],
           ...["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", `one=${peers}`],
-          ...["--listen-metrics-urls", `http://127.0.0.1:${metrics}`],
+          ...["--listen-metrics-urls", `http://${host.address}:${metrics}`],
           ...(tls === undefined ? [] : ["--cert-file", tls.certificate, "--key-file", tls.key]),
           ...(tls?.authority === undefined ? [] : ["--client-cert-auth", "--trusted-ca-file", tls.authority])
         ],
         env: { ETCD_UNSUPPORTED_ARCH: process.arch },
-        isReady: get(`http://127.0.0.1:${metrics}/health`)
+        isReady: get(`http://${host.address}:${metrics}/health`)
       }
-    })
+    }, host)
   })

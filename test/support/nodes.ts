@@ -120,21 +120,23 @@ const makeNode = (
     return node
   })
 
-/** A pair in memory, not started yet. `altered` replaces operations of the links. */
+/** A pair in memory, not started yet. `altered` replaces operations of the links. `legacy` members receive no heartbeats. */
 export const makePair = (
   handler: Handler.Handler = Handler.echo,
   policy: PolicyName | { readonly [R in Role]: PolicyName } = "classic",
   options: NodeOptions = {},
-  altered: { readonly [R in Role]?: Partial<PeerLink.PeerLink["Type"]> } = {}
+  altered: { readonly [R in Role]?: Partial<PeerLink.PeerLink["Type"]> } = {},
+  kind: "member" | "legacy" = "member"
 ) =>
   Effect.gen(function*() {
     const links = yield* PeerLink.makeMemory
+    const ends = kind === "legacy" ? links.legacy : links
     const witness = yield* Witness.makeMemory
     let isCut = false
     const node = (role: Role) =>
       makeNode(
         { role, policy: typeof policy === "string" ? policy : policy[role], ...options },
-        links[role],
+        ends[role],
         handler,
         () => isCut,
         altered[role] ?? {},

@@ -5,8 +5,8 @@ import type { Scope } from "effect"
 import { Effect, Redacted } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Engine, EngineError } from "./engine.ts"
-import { runTool, startEngine, temporaryDirectory, writeFile } from "./engine.ts"
+import type { Engine, EngineError, Host } from "./engine.ts"
+import { runTool, startEngine, temporaryDirectory, thisHost, writeFile } from "./engine.ts"
 import { freePorts } from "./processes.ts"
 
 const versions = "/usr/lib/postgresql"
@@ -28,6 +28,8 @@ export const password = "correct horse"
 export interface Options {
   /** Files for TLS; with an authority, clients need a certificate. */
   readonly tls?: { readonly certificate: string; readonly key: string; readonly authority?: string }
+  /** Defaults to this host. */
+  readonly host?: Host
 }
 
 export interface Postgres extends Engine {
@@ -35,10 +37,10 @@ export interface Postgres extends Engine {
   readonly execute: (...statements: ReadonlyArray<string>) => Effect.Effect<void>
 }
 
-const execute = (port: number, statements: ReadonlyArray<string>, ssl: boolean) =>
+const execute = (address: string, port: number, statements: ReadonlyArray<string>, ssl: boolean) =>
   Effect.gen(function*() {
     const client = yield* PgClient.make({
-      host: "127.0.0.1",
+      host: address,
       port,
       username: owner,
       password: Redacted.make(password),
@@ -51,7 +53,9 @@ const execute = (port: number, statements: ReadonlyArray<string>, ssl: boolean) 
   }).pipe(Effect.scoped, Effect.provide(Reactivity.layer))
 
 /** Starts PostgreSQL. It is ready. */
-export const startPostgres = ({ tls }: Options = {}): Effect.Effect<Postgres, EngineError, Scope.Scope> =>
+export const startPostgres = (
+  { host = thisHost, tls }: Options = {}
+): Effect.Effect<Postgres, EngineError, Scope.Scope> =>
   Effect.gen(function*() {
     const directory = yield* temporaryDirectory
     const data = path.join(directory, "data")
@@ -63,7 +67,7 @@ export const startPostgres = ({ tls }: Options = {}): Effect.Effect<Postgres, En
       directory
     )
     const settings = {
-      listen_addresses: "127.0.0.1",
+      listen_addresses: host.address,
       unix_socket_directories: "",
       shared_buffers: "16MB",
       max_connections: "60",
@@ -76,13 +80,19 @@ export const startPostgres = ({ tls }: Options = {}): Effect.Effect<Postgres, En
         `hostssl all all 127.0.0.1/32 scram-sha-256\nhostnossl all ${owner} 127.0.0.1/32 scram-sha-256\n`
       )
     }
+    if (host !== thisHost) {
+      fs.appendFileSync(path.join(data, "pg_hba.conf"), "host all all samenet scram-sha-256\n")
+    }
     const engine = yield* startEngine(directory, Effect.promise(() => freePorts(1)), ([port]) => ({
       command: path.join(bin!, "postgres"),
       args: [
         ...["-D", data, "-p", String(port)],
         ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
       ],
-      isReady: execute(port!, ["SELECT 1"], false)
-    }))
-    return { ...engine, execute: (...statements) => Effect.orDie(execute(engine.port, statements, false)) }
+      isReady: execute(host.address, port!, ["SELECT 1"], false)
+    }), host)
+    return {
+      ...engine,
+      execute: (...statements) => Effect.orDie(execute(host.address, engine.port, statements, false))
+    }
   })

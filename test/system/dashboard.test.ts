@@ -63,7 +63,7 @@ describe.skipIf(Browser.isAbsent)(`the dashboard of a real pair ${Browser.title}
         yield* shows(
           page,
           "#timeline li",
-          /backup\s*PASSIVE→ACTIVEClientRequestfailover successful, ready as active.*vote by client/
+          /backup\s*PASSIVE→ACTIVE(term \d+\.\d+)?ClientRequestfailover successful, ready as active.*vote by client/
         )
         yield* shows(page, "#timeline li", /primary\s*ACTIVE→silent/)
         yield* shows(page, "#health", "degraded")

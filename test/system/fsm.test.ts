@@ -87,6 +87,18 @@ describe("bstar fsm", () => {
       }
     }))
 
+  it.scopedLive("bstar fsm, table: names every rule of the policy witnessed, and its events", () =>
+    Effect.gen(function*() {
+      const [rows, legend] = (yield* print("table", "witnessed")).split("\n\n")
+      for (const event of StateMachine.rightEventTags) {
+        assert.match(rows!, new RegExp(`^ACTIVE +${event} `, "m"))
+      }
+      for (const rule of ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9"]) {
+        assert.match(legend!, new RegExp(`^${rule} `, "m"))
+      }
+      assert.notInclude(legend!, "The peer is absent")
+    }))
+
   it.scopedLive("bstar fsm, table: is the default format", () =>
     Effect.gen(function*() {
       const process = yield* bstar(["fsm"])

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import type { Finding } from "../../src/status/Doctor.ts"
 import type { NodeStatus } from "../../src/status/Status.ts"
+import type { Engine } from "../support/engine.ts"
 import { etcdIsMissing, startEtcd } from "../support/etcd.ts"
 import { kill } from "../support/pair.ts"
 import { bstar, freeAddresses, freeEndpoints, other, type Role, serverArgs, startLine } from "../support/processes.ts"
@@ -19,11 +20,11 @@ const operate = (...args: ReadonlyArray<string>) =>
 
 type Ended = Effect.Effect.Success<ReturnType<typeof operate>>
 
-/** Repeats a command until its output is as expected. */
+/** Repeats a command until its output is as expected, and returns that. */
 const until = (holds: (ended: Ended) => boolean, ...args: ReadonlyArray<string>) =>
-  Effect.repeat(operate(...args), { until: holds, schedule: Schedule.spaced("100 millis") }).pipe(
-    Effect.zipRight(operate(...args)),
-    Effect.timeout("60 seconds")
+  operate(...args).pipe(
+    Effect.filterOrFail(holds, ({ stderr, stdout }) => new Error(`not so: ${stdout}${stderr}`)),
+    Effect.retry(Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurUpTo("90 seconds")))
   )
 
 interface StatusJson {
@@ -36,33 +37,55 @@ const jsonOf = ({ stdout }: Ended): StatusJson => JSON.parse(stdout)
 
 const checksOf = (ended: Ended) => jsonOf(ended).findings.map(({ check, severity }) => `${severity} ${check}`)
 
+/** Addresses of a pair, and how its servers are started. */
+const makePlace = Effect.gen(function*() {
+  const at = yield* freeEndpoints
+  const http = yield* freeAddresses
+  const start = (role: Role, engine: Engine) =>
+    Effect.tap(
+      bstar([
+        ...serverArgs(role, at, `${safeHeartbeatMillis} millis`),
+        ...["--witness", `etcd://127.0.0.1:${engine.port}/orders`],
+        ...["--http", http[role], "--peer-http", http[other(role)]]
+      ], { BSTAR_HTTP_TOKEN: token }),
+      (server) => server.waitForLine(startLine[role])
+    )
+  return { http, start, both: ["--http", http.primary, "--http", http.backup] }
+})
+
+const statusesOf = (ended: Ended) => jsonOf(ended).servers.map(({ status }) => status)
+
+/** Whether one server is active with a term that its witness has recorded, and the other one stands by. */
+const isSettled = (ended: Ended): boolean =>
+  (ended.code ?? 9) <= 1 && statusesOf(ended).some((status) =>
+    status?.term != null && status.witness?.record?.term.token === status.term.token
+  ) && statusesOf(ended).some((status) =>
+    status?.state === "PASSIVE" && !status.peer.isExpired
+  )
+
 describe.skipIf(etcdIsMissing !== undefined)("operating a pair with a witness", () => {
   it.scopedLive(
     "status, doctor, history and promote, while the witness answers and while it does not",
     () =>
       Effect.gen(function*() {
         const engine = yield* startEtcd()
-        const at = yield* freeEndpoints
-        const http = yield* freeAddresses
-        const start = (role: Role) =>
-          Effect.tap(
-            bstar([
-              ...serverArgs(role, at, `${safeHeartbeatMillis} millis`),
-              ...["--witness", `etcd://127.0.0.1:${engine.port}/orders`],
-              ...["--http", http[role], "--peer-http", http[other(role)]]
-            ], { BSTAR_HTTP_TOKEN: token }),
-            (server) => server.waitForLine(startLine[role])
-          )
-        const both = ["--http", http.primary, "--http", http.backup]
-        const backup = yield* start("backup")
-        const primary = yield* start("primary")
+        const { both, http, start } = yield* makePlace
+        const backup = yield* start("backup", engine)
+        const primary = yield* start("primary", engine)
 
-        const healthy = yield* until(({ code, stdout }) => code === 0 && / 1\.0, /.test(stdout), "status", ...both)
-        assert.match(healthy.stdout, /\nterm +1\.0, token 65536 +-\n/)
+        const healthy = yield* until(
+          ({ code, stdout }) => code === 0 && / \d+\.\d+, token/.test(stdout),
+          "status",
+          ...both
+        )
+        assert.match(healthy.stdout, /\nterm +\d+\.\d+, token \d+ +-\n/)
         assert.match(healthy.stdout, /\nwitness +answered \S+ m?s ago +answered \S+ m?s ago\n/)
         assert.match(healthy.stdout, /\nrights +\S.* m?s.* none/)
-        assert.match(healthy.stdout, /\nprimary: witness etcd:\/\/127\.0\.0\.1:\d+\/orders: term 1\.0 of the primary\n/)
-        assert.match((yield* operate("history", ...both)).stdout, /PRIMARY +ACTIVE +1\.0 +RightGained/)
+        assert.match(
+          healthy.stdout,
+          /\nprimary: witness etcd:\/\/127\.0\.0\.1:\d+\/orders: term \d+\.\d+ of the primary\n/
+        )
+        assert.match((yield* operate("history", ...both)).stdout, /PRIMARY +ACTIVE +\d+\.\d+ +RightGained/)
         assert.deepStrictEqual(checksOf(yield* operate("doctor", "--json", ...both)), [])
 
         // A healthy pair goes on without the witness.
@@ -80,7 +103,7 @@ describe.skipIf(etcdIsMissing !== undefined)("operating a pair with a witness", 
         // A lone member that has just started is a minority.
         yield* kill(primary)
         yield* kill(backup)
-        yield* start("backup")
+        yield* start("backup", engine)
         const alone = ["--http", http.backup]
         const minority = yield* until(
           (ended) => checksOf(ended).includes("error witness"),
@@ -115,6 +138,43 @@ describe.skipIf(etcdIsMissing !== undefined)("operating a pair with a witness", 
         )
         assert.isAbove(jsonOf(recorded).servers[1]!.status!.term!.token, 65_536)
         assert.notInclude(jsonOf(recorded).servers[1]!.status!.witness!.rights.map((right) => right.of), "operator")
+      }),
+    180_000
+  )
+
+  it.scopedLive(
+    "another engine: by the steps in README the pair moves to it, and its terms go on",
+    () =>
+      Effect.gen(function*() {
+        const [before, after] = [yield* startEtcd(), yield* startEtcd()]
+        const { both, start } = yield* makePlace
+        const stop = (server: Effect.Effect.Success<ReturnType<typeof start>>) =>
+          Effect.zipRight(server.kill("SIGTERM"), server.exit)
+        const backup = yield* start("backup", before)
+        const primary = yield* start("primary", before)
+        const old = yield* until(isSettled, "status", "--json", ...both)
+        const token = statusesOf(old)[0]!.term!.token
+
+        yield* stop(backup)
+        yield* start("backup", after)
+        yield* until(({ code }) => code === 0, "pause", ...both, "--reason", "new witness")
+        yield* until(({ code }) => code === 0, "switchover", ...both, "--reason", "new witness")
+        const moved = yield* until(
+          (ended) => statusesOf(ended)[1]?.term != null && statusesOf(ended)[1]?.witness?.record?.holder === "backup",
+          "status",
+          "--json",
+          ...both
+        )
+        assert.isAbove(statusesOf(moved)[1]!.term!.token, token)
+
+        yield* stop(primary)
+        yield* start("primary", after)
+        yield* until(({ code }) => code === 0, "resume", ...both)
+        const whole = yield* until((ended) => ended.code === 0 && isSettled(ended), "status", "--json", ...both)
+        const [a, b] = statusesOf(whole)
+        assert.strictEqual(a?.witness?.fingerprint, b?.witness?.fingerprint)
+        assert.notStrictEqual(b?.witness?.fingerprint, statusesOf(old)[1]!.witness!.fingerprint)
+        assert.isAtLeast(b!.witness!.record!.term.token, statusesOf(moved)[1]!.term!.token)
       }),
     180_000
   )

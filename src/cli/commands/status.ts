@@ -150,7 +150,7 @@ const lines: ReadonlyArray<readonly [string, (server: Reached) => string]> = [
 /** Who has given the server the right to serve, and how long it lasts. */
 const rightsOf = ({ guardMillis, rights }: NonNullable<Reached["status"]["witness"]>): string => {
   if (rights.length === 0) {
-    return guardMillis > 0 ? `none, guard ${span(guardMillis)}` : "none"
+    return guardMillis === null || guardMillis === 0 ? "none" : `none, guard ${span(guardMillis)}`
   }
   return rights.map(({ leftMillis, of }) => leftMillis === null ? of : `${of} ${span(leftMillis)}`).join(", ")
 }

@@ -10,8 +10,9 @@ import * as Policies from "../../protocol/Policies.ts"
 import type * as StateMachine from "../../protocol/StateMachine.ts"
 import { explore, type Progress, type Violation } from "../../verify/model/Explore.ts"
 import * as Model from "../../verify/model/Model.ts"
-import { properties, type Property } from "../../verify/model/Properties.ts"
+import { properties } from "../../verify/model/Properties.ts"
 import * as Trace from "../../verify/model/Trace.ts"
+import * as VerifyWitnessed from "./verifyWitnessed.ts"
 
 export interface Options {
   readonly policy: Policies.PolicyName
@@ -22,12 +23,13 @@ export interface Options {
   readonly cuts: number
   readonly handovers: number
   readonly delay: number
+  readonly states: number
   readonly format: "text" | "json"
 }
 
 /** The pair violates properties, which are printed already. */
 export class ViolationsFound extends Data.TaggedError("ViolationsFound")<{
-  readonly properties: ReadonlyArray<Property["name"]>
+  readonly properties: ReadonlyArray<string>
 }> {
   override get message(): string {
     return `violated: ${this.properties.join(", ")}`
@@ -38,8 +40,20 @@ export class ViolationsFound extends Data.TaggedError("ViolationsFound")<{
 export class TooLarge extends Data.TaggedError("TooLarge")<{ readonly message: string }> {}
 
 export const run = (options: Options): Effect.Effect<void, TooLarge | ViolationsFound> =>
+  options.policy === "witnessed"
+    ? Effect.flatMap(
+      orTooLarge(() => VerifyWitnessed.make(options)),
+      (model) => Effect.flatMap(VerifyWitnessed.run(options, model), failIf)
+    )
+    : runPair(options)
+
+/** Fails if properties are violated. */
+const failIf = (properties: ReadonlyArray<string>): Effect.Effect<void, ViolationsFound> =>
+  properties.length > 0 ? new ViolationsFound({ properties }) : Effect.void
+
+const runPair = (options: Options): Effect.Effect<void, TooLarge | ViolationsFound> =>
   Effect.gen(function*() {
-    const { format: _, policy, ...budgets } = options
+    const { format: _, policy, states: __, ...budgets } = options
     const model = yield* orTooLarge(() =>
       Model.make({ ...budgets, policy: Policies.policies[policy], evidence: policy === "hardened" })
     )
@@ -50,9 +64,7 @@ export const run = (options: Options): Effect.Effect<void, TooLarge | Violations
       options.format === "json" ? json(options, model, result, seconds) : text(options, model, result, seconds)
     )
     const faults = result.violations.filter(({ property }) => !property.isInformative)
-    if (faults.length > 0) {
-      return yield* new ViolationsFound({ properties: faults.map(({ property }) => property.name) })
-    }
+    yield* failIf(faults.map(({ property }) => property.name))
   })
 
 const orTooLarge = <A>(f: () => A): Effect.Effect<A, TooLarge> =>
@@ -126,7 +138,7 @@ const printViolation = (model: Model.Model, violation: Violation): string => {
 }
 
 const json = (
-  { format: _, ...options }: Options,
+  { format: _, states: ___, ...options }: Options,
   model: Model.Model,
   { frontier: __, violations, ...counts }: Progress,
   seconds: number

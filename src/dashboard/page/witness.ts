@@ -54,7 +54,9 @@ const rightsOf = (view: View | undefined): WitnessCard["rights"][Role] => {
     summary: rights.length > 0
       ? "may serve"
       : `holds no right${
-        answers || guardMillis === 0 ? "" : `, and takes over by evidence only for ${short(guardMillis)}`
+        answers || guardMillis === null || guardMillis === 0
+          ? ""
+          : `, and takes over by evidence only for ${short(guardMillis)}`
       }`,
     held: rights.map(({ leftMillis, of }) => ({
       text: `${givers[of]}: ${leftMillis === null ? "until one of them answers" : `${short(leftMillis)} left`}`,

@@ -49,6 +49,7 @@ export const make = (options: Setup.Options): Model => {
       messages: [[], []],
       connections: [disconnected, disconnected],
       isCut: false,
+      knowsPassive: [false, false],
       unproven: [0, 0],
       rounds: 0,
       ...setup.budgets,

@@ -1,9 +1,17 @@
 /** What can happen to a member, as inputs of the core, and what the core's outputs lead to. */
+import * as Dialogue from "../../member/Dialogue.ts"
 import type * as Core from "../../member/Member.ts"
+import type { Heartbeat } from "../../protocol/Heartbeat.ts"
 import type * as StateMachine from "../../protocol/StateMachine.ts"
 
 /**
- * What can happen to a member. Evidence is fresh, or older than the peer's last sign of life. A watched request reaches a member
+ * A message of a member: the state that it reports, or the final heartbeat of an active member. That is late if its receiver has
+ * reported another state than PASSIVE since it sent what the heartbeat echoes, or was another process then.
+ */
+export type MessageKind = StateMachine.PeerState | "HANDS_OVER" | "HANDS_OVER_LATE"
+
+/**
+ * What can happen to a member. At `PeerSenior` and `PeerJunior` the peer reports ACTIVE, for longer than this member, or not. Evidence is fresh, or older than the peer's last sign of life. A watched request reaches a member
  * with a subscriber at its state port. A stale heartbeat was received before a stall ended. A process runs again and finds its
  * peer's state port open, or refused, or that the connection to it was lost.
  */
@@ -12,7 +20,10 @@ export type Stimulus =
   | "PeerBackup"
   | "PeerActive"
   | "PeerPassive"
-  | `Stale${"Primary" | "Backup" | "Active" | "Passive"}`
+  | `${"Primary" | "Backup"}HandsOver${"" | "Late"}`
+  | "PeerSenior"
+  | "PeerJunior"
+  | `Stale${"Primary" | "Backup" | "Active" | "Passive" | "HandsOver"}`
   | "FreshEvidence"
   | "StaleEvidence"
   | "LinkConnecting"
@@ -39,11 +50,45 @@ const peerDown = (asOf: number): Core.Input => ({
 
 const staleEpoch = -1
 
+/** The life of each member. */
+export const life = "its life"
+
+/** What every member has sent: something else, and then that it is passive. Only a passive one ever looks. */
+const sentBefore: Dialogue.Sent = { sequence: 1, at: 0, state: "ACTIVE", question: undefined }
+const sentNow: Dialogue.Sent = { sequence: 2, at: 0, state: "PASSIVE", question: undefined }
+export const dialogue: Dialogue.Dialogue = { ...Dialogue.empty, sequence: 2, sent: [sentBefore, sentNow] }
+
 const heartbeat = (state: StateMachine.PeerState, linkEpoch = 0): Core.Input => ({
   _tag: "PeerHeartbeat",
   state,
   receivedAt: 0,
   linkEpoch
+})
+
+/** A heartbeat that says more than its state, and echoes one that its receiver has sent. */
+const identified = (
+  state: StateMachine.PeerState,
+  more: Partial<Heartbeat>,
+  echo: Dialogue.Sent = sentNow
+): Core.Input => ({
+  _tag: "PeerHeartbeat",
+  state,
+  heartbeat: {
+    life: "its peer's life",
+    sequence: 1,
+    state,
+    received: { life, sequence: echo.sequence },
+    term: undefined,
+    isRecorded: false,
+    question: undefined,
+    promises: false,
+    handsOver: false,
+    activeMillis: undefined,
+    witness: undefined,
+    ...more
+  },
+  receivedAt: 0,
+  linkEpoch: 0
 })
 
 const vote = (hasSubscriber: boolean): Core.Input => ({ _tag: "Vote", voter: "a client", hasSubscriber })
@@ -53,6 +98,13 @@ const inputsOf: { readonly [S in Stimulus]: ReadonlyArray<Core.Input> } = {
   PeerBackup: [heartbeat("BACKUP")],
   PeerActive: [heartbeat("ACTIVE")],
   PeerPassive: [heartbeat("PASSIVE")],
+  PrimaryHandsOver: [identified("PRIMARY", { handsOver: true })],
+  BackupHandsOver: [identified("BACKUP", { handsOver: true })],
+  PrimaryHandsOverLate: [identified("PRIMARY", { handsOver: true }, sentBefore)],
+  BackupHandsOverLate: [identified("BACKUP", { handsOver: true }, sentBefore)],
+  PeerSenior: [identified("ACTIVE", { activeMillis: 1 })],
+  PeerJunior: [identified("ACTIVE", { activeMillis: 0 })],
+  StaleHandsOver: [heartbeat("PASSIVE", staleEpoch)],
   StalePrimary: [heartbeat("PRIMARY", staleEpoch)],
   StaleBackup: [heartbeat("BACKUP", staleEpoch)],
   StaleActive: [heartbeat("ACTIVE", staleEpoch)],
@@ -82,7 +134,7 @@ export const stimuli = Object.keys(inputsOf) as ReadonlyArray<Stimulus>
 /** Everything that has followed from a stimulus so far. */
 export interface Run {
   member: Core.Member
-  readonly published: Array<StateMachine.PeerState>
+  readonly published: Array<MessageKind>
   /** Whether the state port is closed behind the last of the published states. */
   isPortClosed: boolean
   isAborted: boolean
@@ -110,7 +162,7 @@ export const drive = (
   for (let output = pending.shift(); output !== undefined; output = pending.shift()) {
     switch (output._tag) {
       case "Publish":
-        run.published.push(output.state)
+        run.published.push(output.heartbeat.handsOver ? "HANDS_OVER" : output.state)
         run.isPortClosed ||= output.isFinal
         if (output.isHeartbeat) {
           give([{ _tag: "HeartbeatSent", startedAt: 0, isPortOpen: true }])

@@ -2,10 +2,11 @@
 import { canAdvance, isStepDue, isSubscriptionDue } from "./connections.ts"
 import { heartbeatTicks, type Setup } from "./setup.ts"
 import { mayPass } from "./tick.ts"
+import { otherReception } from "./update.ts"
 import { isRefusing, other, requestAt, type Side, sides, type World } from "./world.ts"
 
 /**
- * Something that may happen. `Probe` finds crash evidence and `PeerDown` delivers it. `Request` is one that changes a member; any
+ * Something that may happen. `ReceiveOther` is `Receive` of a message whose effect depends on more than its kind. `Probe` finds crash evidence and `PeerDown` delivers it. `Request` is one that changes a member; any
  * other makes no difference. A process that resumes receives what is late, and `early` messages that could have arrived later.
  *
  * @category models
@@ -27,6 +28,7 @@ export type Move =
       | "Disconnect"
       | "Heartbeat"
       | "Receive"
+      | "ReceiveOther"
       | "Probe"
       | "PeerDown"
       | "Request"
@@ -48,6 +50,7 @@ export const moves: ReadonlyArray<Move> = [
     "Promote",
     "Heartbeat",
     "Receive",
+    "ReceiveOther",
     "PeerDown",
     "Start",
     "Kill",
@@ -125,6 +128,8 @@ export const isPossible = (setup: Setup, world: World, move: Move): boolean => {
       return isRunning && node.heartbeatAge >= heartbeatTicks && !isSubscriptionDue(setup, world, side)
     case "Receive":
       return isRunning && world.messages[side].length > 0
+    case "ReceiveOther":
+      return isRunning && world.messages[side].length > 0 && otherReception(world, side) !== undefined
     case "Probe":
       return setup.evidence && isRunning && evidence !== "fresh" && mayFindEvidence(world, side) &&
         node.on("FreshEvidence").isEffective

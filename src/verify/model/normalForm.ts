@@ -1,8 +1,8 @@
 /** One form for members whose futures are the same: times are relative to now, and no longer than a decision can depend on them. */
-import * as Dialogue from "../../member/Dialogue.ts"
 import * as Core from "../../member/Member.ts"
 import * as StateMachine from "../../protocol/StateMachine.ts"
 import { inMillis, timing } from "../../protocol/Timing.ts"
+import { dialogue } from "./drive.ts"
 
 /** What distinguishes the members of a model. */
 export interface Options {
@@ -74,8 +74,9 @@ export const of = (options: Options, member: Core.Member, now: number): Core.Mem
     witness: { answeredAt: undefined, problem: undefined, fingerprint: undefined },
     wish: undefined,
     rightsWakeAt: never,
-    activeSince: undefined,
-    dialogue: Dialogue.empty,
+    termAfter: 0,
+    activeSince: StateMachine.reportedState[protocol.state] === "ACTIVE" ? 0 : undefined,
+    dialogue,
     peerDownReason: undefined,
     endCount: 0,
     linkEpoch: 0,

@@ -81,7 +81,8 @@ export class Packing {
       rounds: rest >>> 16 & 3,
       isCut: (rest >>> 18 & 1) === 1,
       hasAborted: (rest >>> 19 & 1) === 1,
-      hasKeptStaleTerm: (rest >>> 20 & 1) === 1
+      hasKeptStaleTerm: (rest >>> 20 & 1) === 1,
+      knowsPassive: [(rest >>> 21 & 1) === 1, (rest >>> 22 & 1) === 1]
     }
   }
 }
@@ -100,7 +101,9 @@ const restKey = (world: World.World): number =>
   world.rounds << 16 |
   Number(world.isCut) << 18 |
   Number(world.hasAborted) << 19 |
-  Number(world.hasKeptStaleTerm) << 20
+  Number(world.hasKeptStaleTerm) << 20 |
+  Number(world.knowsPassive[0]) << 21 |
+  Number(world.knowsPassive[1]) << 22
 
 function processKey({ evidence, evidenceAge, isOvertaken, node, status }: World.Process): number {
   return status === "down"
@@ -111,8 +114,8 @@ function processKey({ evidence, evidenceAge, isOvertaken, node, status }: World.
 
 const evidenceDigit = { none: 0, fresh: 1, stale: 2 } as const
 
-/** Sixteen to the power of this length is exact as a number. */
-const longestQueue = 12
+/** 24 to the power of this length, twice, is exact as a number. */
+const longestQueue = 11
 
 /** Digits behind a leading 1, which marks how many there are. */
 function queueKey(queue: ReadonlyArray<World.Message>): number {
@@ -120,10 +123,10 @@ function queueKey(queue: ReadonlyArray<World.Message>): number {
     throw new RangeError(`more than ${longestQueue} messages are under way to one server`)
   }
   let key = 1
-  for (const { age, state } of queue) {
-    key = key * 16 + stateDigit[state] * 4 + age
+  for (const { age, kind } of queue) {
+    key = key * 24 + kindDigit[kind] * 4 + age
   }
   return key
 }
 
-const stateDigit = { PRIMARY: 0, BACKUP: 1, ACTIVE: 2, PASSIVE: 3 } as const
+const kindDigit = { PRIMARY: 0, BACKUP: 1, ACTIVE: 2, PASSIVE: 3, HANDS_OVER: 4, HANDS_OVER_LATE: 5 } as const

@@ -72,6 +72,8 @@ const perform = (update: Update.Update, move: Move): void => {
         : undefined
     case "Receive":
       return Update.receive(update, side)
+    case "ReceiveOther":
+      return Update.receive(update, side, Update.otherReception(world, side))
     case "Probe":
       return Update.setEvidence(world, side, "fresh", 0)
     case "PeerDown":

@@ -1,6 +1,7 @@
 /** One model: its budgets, the longest times in it, and the processes as they start. */
 import type * as Core from "../../member/Member.ts"
 import * as StateMachine from "../../protocol/StateMachine.ts"
+import { life, type MessageKind } from "./drive.ts"
 import * as Reactions from "./reactions.ts"
 import { type Connection, type Message, type Process, roles, type Service, type Side } from "./world.ts"
 
@@ -145,14 +146,21 @@ const rulesOf = (
   crashDetection: evidence,
   peerEndpoint: "its peer",
   stateEndpoint: "its state port",
-  life: "its life",
+  life,
   fencing: "optional"
 })
 
-// One object for each message, so that equal ones need no allocation.
-const messages = StateMachine.peerStates.map((state) =>
-  Array.from({ length: maxDelay + 2 }, (_, age): Message => ({ state, age }))
-)
+const aged = (kind: MessageKind): ReadonlyArray<Message> =>
+  Array.from({ length: maxDelay + 2 }, (_, age): Message => ({ kind, age }))
 
-export const messageOf = (state: StateMachine.PeerState, age: number): Message =>
-  messages[StateMachine.peerStates.indexOf(state)]![age]!
+// One object for each message, so that equal ones need no allocation.
+const messages: { readonly [K in MessageKind]: ReadonlyArray<Message> } = {
+  PRIMARY: aged("PRIMARY"),
+  BACKUP: aged("BACKUP"),
+  ACTIVE: aged("ACTIVE"),
+  PASSIVE: aged("PASSIVE"),
+  HANDS_OVER: aged("HANDS_OVER"),
+  HANDS_OVER_LATE: aged("HANDS_OVER_LATE")
+}
+
+export const messageOf = (kind: MessageKind, age: number): Message => messages[kind][age]!

@@ -56,9 +56,7 @@ const age = (update: Update, side: Side): void => {
   if (evidence !== "none") {
     setEvidence(world, side, evidence, Math.min(evidenceAge + 1, setup.lateAge))
   }
-  world.messages[side] = world.messages[side].map(({ age, state }) =>
-    messageOf(state, Math.min(age + 1, setup.lateAge))
-  )
+  world.messages[side] = world.messages[side].map(({ age, kind }) => messageOf(kind, Math.min(age + 1, setup.lateAge)))
   if (world.processes[side].node.isStalled) {
     forget(update, side)
   }

@@ -2,7 +2,7 @@
 import * as StateMachine from "../../protocol/StateMachine.ts"
 import { answers } from "./answers.ts"
 import { isSubscriptionDue } from "./connections.ts"
-import type { Stimulus } from "./drive.ts"
+import type { MessageKind, Stimulus } from "./drive.ts"
 import type { Reaction, ReactionNode } from "./reactions.ts"
 import { messageOf, type Setup } from "./setup.ts"
 import {
@@ -39,6 +39,7 @@ export const make = (setup: Setup, world: World, observe: Observer | undefined):
     messages: [world.messages[0], world.messages[1]],
     connections: [world.connections[0], world.connections[1]],
     isCut: world.isCut,
+    knowsPassive: [world.knowsPassive[0], world.knowsPassive[1]],
     unproven: [world.unproven[0], world.unproven[1]],
     rounds: world.rounds,
     kills: world.kills,
@@ -89,8 +90,8 @@ export const notify = (update: Update, side: Side, stimulus: Stimulus): void => 
     outdateEvidence(world, side)
   }
   world.hasAborted ||= reaction.isAborted
-  for (const state of reaction.published) {
-    publish(world, side, state)
+  for (const kind of reaction.published) {
+    publish(world, side, kind)
   }
   observe?.(side, stimulus, reaction)
   if (reaction.isExited) {
@@ -110,12 +111,27 @@ const outdateEvidence = (world: Draft, side: Side): void => {
   }
 }
 
-const publish = ({ connections, isCut, messages }: Draft, from: Side, state: StateMachine.PeerState): void => {
+/** A member has reported another state than PASSIVE: what hands over to it is late now. */
+const outdate = ({ knowsPassive, messages }: Draft, side: Side): void => {
+  knowsPassive[other(side)] = false
+  if (messages[side].some(({ kind }) => kind === "HANDS_OVER")) {
+    messages[side] = messages[side].map((message) =>
+      message.kind === "HANDS_OVER" ? messageOf("HANDS_OVER_LATE", message.age) : message
+    )
+  }
+}
+
+const publish = (world: Draft, from: Side, published: MessageKind): void => {
+  const { connections, isCut, knowsPassive, messages } = world
+  const kind = published === "HANDS_OVER" && !knowsPassive[from] ? "HANDS_OVER_LATE" : published
   const to = other(from)
+  if (kind !== "PASSIVE") {
+    outdate(world, from)
+  }
   const last = messages[to].at(-1)
   // Two equal messages at one instant have the effect of one.
-  if (!isCut && connections[to].status === "subscribed" && (last?.state !== state || last.age > 0)) {
-    messages[to] = [...messages[to], messageOf(state, 0)]
+  if (!isCut && connections[to].status === "subscribed" && (last?.kind !== kind || last.age > 0)) {
+    messages[to] = [...messages[to], messageOf(kind, 0)]
   }
 }
 
@@ -123,6 +139,7 @@ const publish = ({ connections, isCut, messages }: Draft, from: Side, state: Sta
 export const end = (update: Update, side: Side): void => {
   const { setup, world } = update
   dropMessages(world, side, world.messages[side].length)
+  world.knowsPassive = [false, false]
   world.processes[side] = setup.down[side]
   world.connections[side] = disconnected
   closeConnection(update, other(side))
@@ -172,15 +189,52 @@ export const unprove = (world: Draft, rounds: number): void => {
   world.unproven = rounds === 0 ? [0, 0] : [toPrimary.length + 1, toBackup.length + 1]
 }
 
-export const receive = (update: Update, side: Side): void => {
+/** What the first message to a side is to its member. */
+const usualReception = ({ messages }: World, side: Side): Stimulus => {
+  const { kind } = messages[side][0]!
+  const peer = side === 0 ? "Backup" : "Primary"
+  switch (kind) {
+    case "HANDS_OVER":
+      return `${peer}HandsOver`
+    case "HANDS_OVER_LATE":
+      return `${peer}HandsOverLate`
+    default:
+      return StateMachine.eventOf[kind]
+  }
+}
+
+/**
+ * What it can be instead: a final heartbeat that comes too late to hand over, or a peer that has been active for longer, or less long,
+ * than an active member assumes of one that does not tell.
+ */
+export const otherReception = ({ messages, processes }: World, side: Side): Stimulus | undefined => {
+  const kind = messages[side][0]?.kind
+  const { node } = processes[side]
+  const { state } = node.member.protocol
+  if (kind === "HANDS_OVER" && state === "PASSIVE") {
+    return `${side === 0 ? "Backup" : "Primary"}HandsOverLate`
+  }
+  return kind === "ACTIVE" && state === "ACTIVE"
+    ? (["PeerSenior", "PeerJunior"] as const).find((other) => node.on(other).node !== node.on("PeerActive").node)
+    : undefined
+}
+
+/** A side learns that its peer is passive, unless it has reported something else since. */
+const noteState = ({ connections, knowsPassive, messages, processes }: Draft, side: Side): void => {
+  const { state } = processes[other(side)].node.member.protocol
+  knowsPassive[side] ||= StateMachine.reportedState[state] === "PASSIVE" && connections[side].status === "subscribed" &&
+    messages[side].every(({ kind }) => kind === "PASSIVE")
+}
+
+export const receive = (update: Update, side: Side, stimulus = usualReception(update.world, side)): void => {
   const { world } = update
-  const first = world.messages[side][0]!
+  noteState(world, side)
   world.messages[side] = world.messages[side].slice(1)
   world.unproven[side] = Math.max(world.unproven[side] - 1, 0)
   if (world.rounds > 0 && world.unproven[0] === 0 && world.unproven[1] === 0) {
     unprove(world, world.rounds - 1)
   }
-  notify(update, side, StateMachine.eventOf[first.state])
+  notify(update, side, stimulus)
   noticeClosed(update, side)
 }
 
@@ -229,15 +283,17 @@ const staleOf = {
   PRIMARY: "StalePrimary",
   BACKUP: "StaleBackup",
   ACTIVE: "StaleActive",
-  PASSIVE: "StalePassive"
-} as const satisfies { readonly [S in StateMachine.PeerState]: Stimulus }
+  PASSIVE: "StalePassive",
+  HANDS_OVER: "StaleHandsOver",
+  HANDS_OVER_LATE: "StaleHandsOver"
+} as const satisfies { readonly [K in MessageKind]: Stimulus }
 
 /** A member restarts after a stall, and ignores the messages that it had received by then. */
 const restart = (update: Update, side: Side, receivedCount: number): void => {
   const { world } = update
   runAfterStall(update, side, receivedCount)
-  for (const { state } of world.messages[side].slice(0, receivedCount)) {
-    notify(update, side, staleOf[state])
+  for (const { kind } of world.messages[side].slice(0, receivedCount)) {
+    notify(update, side, staleOf[kind])
   }
   dropMessages(world, side, receivedCount)
   noticeClosed(update, side)

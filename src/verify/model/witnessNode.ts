@@ -20,8 +20,11 @@ export const tickMillis = 500
 /** The number of the record's term. */
 const recordNumber = 1000
 
+/** As many as the packed states can tell apart. */
+const maxNodes = 1 << 20
+
 const never = Number.NEGATIVE_INFINITY
-const ownLife = "this life"
+export const ownLife = "this life"
 const otherLife = "another life"
 const currentVersion = "current"
 const staleVersion = "stale"
@@ -88,6 +91,9 @@ export class Graph {
     if (known !== undefined) {
       return known
     }
+    if (this.nodes.length === maxNodes) {
+      throw new RangeError("the members of this model have too many states")
+    }
     const node = new Node(this, this.nodes.length, this.#memberOf(form))
     this.nodes.push(node)
     this.#byKey.set(key, node)
@@ -133,7 +139,7 @@ export class Graph {
       request: request?.swap === undefined ? undefined : {
         id: 1,
         askedAt: Math.max(request.askedAt - now, -rightMillis),
-        swap: { isTake: request.swap.isTake, record: older(request.swap.record) }
+        swap: { isTake: request.swap.isTake, record: older(numbered(request.swap.record)) }
       },
       requestCount: 1
     }
@@ -163,6 +169,10 @@ export class Graph {
     }
   }
 }
+
+/** The first term of all, in a record that does not exist yet, follows the number of the record like every other. */
+const numbered = (record: Rights.TermRecord): Rights.TermRecord =>
+  record.number === 1 ? { ...record, number: recordNumber + 1 } : record
 
 const stale: Rights.Seen = {
   version: staleVersion,
@@ -200,8 +210,9 @@ export class Node {
   /** Whether its state port is closed. */
   readonly isClosed: boolean
   readonly term: RelativeTerm | undefined
+  /** The last term that it had or followed. */
+  readonly known: RelativeTerm | undefined
   readonly put: Put | undefined
-  readonly requestAge: number
   readonly evidenceTicks: number
   readonly #graph: Graph
   readonly #reactions = new Map<number, Reaction>()
@@ -228,9 +239,9 @@ export class Node {
     this.isLapsed = rights.isActive && rights.until.witness <= 0
     this.isClosed = rights.guardUntil === Number.POSITIVE_INFINITY
     this.term = relativeOf(Production.termOf(member))
+    this.known = relativeOf(rights.term)
     const swap = rights.request?.swap
     this.put = swap && { isTake: swap.isTake, step: swap.record.step, isReleased: swap.record.isReleased }
-    this.requestAge = rights.request === undefined ? 0 : -rights.request.askedAt / tickMillis
     this.evidenceTicks = Math.max(0, rights.until.evidence / tickMillis)
     this.phase = member.phase._tag
     this.isHandingOver = member.protocol.state === "HANDING_OVER"
@@ -304,7 +315,7 @@ const heartbeatInput = (heartbeat: Partial<Heartbeat> & Pick<Heartbeat, "state">
 
 const echoing = (member: Production.Member, age: number, question?: Question): Production.Member => ({
   ...member,
-  dialogue: { ...member.dialogue, sent: [{ sequence: 1, at: -age * tickMillis, question }] }
+  dialogue: { ...member.dialogue, sent: [{ sequence: 1, at: -age * tickMillis, state: "PASSIVE", question }] }
 })
 
 /** The member before a stimulus, and its inputs. */

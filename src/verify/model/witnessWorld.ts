@@ -12,6 +12,8 @@ import * as Words from "./witnessWords.ts"
 
 export type Side = 0 | 1
 
+export const sides = [0, 1] as const
+
 /** Fields of one side: its process, its node, the heartbeat that it said last, and its questions to the witness. */
 const width = 6
 const [ST, N, WORD, ASKED, REPLY, LATE] = [0, 1, 2, 3, 4, 5] as const
@@ -59,7 +61,7 @@ export interface Setup {
 export const initial = (): State => new Int32Array(length)
 
 const at = (side: Side, field: number): number => side * width + field
-const other = (side: Side): Side => side === 0 ? 1 : 0
+export const other = (side: Side): Side => side === 0 ? 1 : 0
 
 // ---- terms of the record
 
@@ -179,29 +181,30 @@ const hear = (setup: Setup, state: State, side: Side, isAnswered: boolean): bool
   if (state[at(side, ST)] !== running || word === 0) {
     return false
   }
-  state[at(sender, WORD)] = 0
   const reaction = nodeAt(setup, state, side).on(Stimuli.hear(word))
-  const isAcknowledged = reaction.isPromised && (word & (Words.isVoid | Words.isSenderDead)) === 0 &&
-    state[at(sender, ST)] !== down
-  if (isAnswered && !isAcknowledged) {
+  if (isAnswered && !(reaction.isPromised && isListening(setup, state, sender, word))) {
     return false
   }
+  state[at(sender, WORD)] = 0
   follow(setup, state, side, reaction)
   if (isAnswered) {
-    const node = nodeAt(setup, state, sender)
-    if (state[at(sender, ST)] === paused && node.isLapsed) {
-      return false
-    }
-    follow(setup, state, sender, node.on(Stimuli.promised(word)))
+    follow(setup, state, sender, nodeAt(setup, state, sender).on(Stimuli.promised(word)))
   }
   return true
+}
+
+/** Whether a promise of what a side has said counts there. */
+const isListening = (setup: Setup, state: State, side: Side, word: number): boolean => {
+  const status = state[at(side, ST)]
+  return (word & (Words.isVoid | Words.isSenderDead)) === 0 && status !== down &&
+    !(status === paused && nodeAt(setup, state, side).isLapsed)
 }
 
 const isRefusing = (setup: Setup, state: State, side: Side): boolean =>
   state[at(side, ST)] === down || nodeAt(setup, state, side).isClosed
 
 /**
- * What can happen, each to one side, apart from the passing of time. Each changes the state, and returns whether it was possible.
+ * What can happen, each to one side, apart from the passing of time. Each changes the state, unless it returns that it is not possible.
  */
 export const moves = {
   say: (setup: Setup, state: State, side: Side) => say(state, side, nodeAt(setup, state, side).word),
@@ -358,7 +361,22 @@ export const tick = (setup: Setup, state: State): void => {
   }
 }
 
-export const sides = [0, 1] as const
+/** Questions to the witness, and its answers, are lost. */
+export const loseQuestions = (state: State, side: Side): void => {
+  state[at(side, ASKED)] = 0
+  state[at(side, REPLY)] = 0
+  state[at(side, LATE)] = 0
+}
+
+/** Lets a process run, whatever it did before, or ends it. */
+export const setUp = (setup: Setup, state: State, side: Side, isUp: boolean): void => {
+  if (!isUp) {
+    return state[at(side, ST)] === down ? undefined : end(setup, state, side)
+  }
+  if (!moves.start(setup, state, side)) {
+    moves.resume(setup, state, side)
+  }
+}
 
 export const serves = (setup: Setup, state: State, side: Side): boolean =>
   state[at(side, ST)] === running && nodeAt(setup, state, side).serves
@@ -390,8 +408,6 @@ export const check = (setup: Setup, state: State): Problem | undefined => {
 
 export const packedLength = 5
 
-const maxNodes = 1 << 20
-
 const packSides = (state: State, first: Side, into: Uint32Array, offset: number): void => {
   const a = first * width
   const b = other(first) * width
@@ -407,14 +423,25 @@ const packSides = (state: State, first: Side, into: Uint32Array, offset: number)
 
 const swapped = new Uint32Array(packedLength)
 
-/** Packs a state; of it and the one with its sides swapped, the smaller. Returns whether they were swapped. */
-export const pack = (setup: Setup, state: State, into: Uint32Array): boolean => {
-  if (setup.graph.nodes.length > maxNodes) {
-    throw new RangeError("the members of this model have too many states")
+/** Whether the second side is to come first. Where that does not show at once, the packed states are compared. */
+const isSecondFirst = (state: State): boolean => {
+  const first = state[N]! | state[ST]! << 20
+  const second = state[width + N]! | state[width + ST]! << 20
+  return first > second
+}
+
+/** Packs a state; of it and the one with its sides swapped, always the same. Returns whether they were swapped. */
+export const pack = (state: State, into: Uint32Array): boolean => {
+  if (isSecondFirst(state)) {
+    packSides(state, 1, into, 0)
+    return true
   }
   packSides(state, 0, into, 0)
+  if (into[0] !== into[1]) {
+    return false
+  }
   packSides(state, 1, swapped, 0)
-  for (let i = 0; i < packedLength; i++) {
+  for (let i = 2; i < packedLength; i++) {
     if (swapped[i]! !== into[i]!) {
       if (swapped[i]! < into[i]!) {
         into.set(swapped)
@@ -462,33 +489,29 @@ export const swapSides = (state: State): State => {
   return result
 }
 
-/** A state for people. */
-export const describe = (setup: Setup, state: State): ReadonlyArray<string> =>
-  sides.map((side) => {
-    const status = state[at(side, ST)]!
-    if (status === down) {
-      return "down"
-    }
-    const { rights, member } = nodeAt(setup, state, side)
-    const ticks = (until: number) => until === Number.POSITIVE_INFINITY ? "∞" : Math.max(0, until / 500)
-    const { evidence, peer, witness } = rights.until
-    return `${status === paused ? "PAUSED " : ""}${member.protocol.state}${
-      serves(setup, state, side) ? " SERVES" : ""
-    } ${member.phase._tag === "Serving" ? "" : `${member.phase._tag} `}term ${
-      rights.term === undefined ? "?" : `${rights.term.number}.${rights.term.step}`
-    }${rights.isOwn ? " own" : ""} right ${ticks(Math.max(witness, peer))} evidence ${ticks(evidence)} guard ${
-      ticks(rights.guardUntil)
-    } follows ${ticks(rights.followsUntil)} observed ${
-      rights.observed === undefined ? "-" : `${rights.observed.seen?.version ?? "none"} ${-rights.observed.since / 500}`
-    }${
-      rights.request === undefined
-        ? ""
-        : ` asks${rights.request.swap!.isTake ? " TAKE" : ""}${-rights.request.askedAt / 500}`
-    }${["", " (stale)", " (under way)"][state[at(side, ASKED)]!]}${
-      state[at(side, REPLY)] === 0 ? "" : " reply under way"
-    }${state[at(side, LATE)] === 0 ? "" : " late swap"}${
-      state[at(side, WORD)] === 0
-        ? ""
-        : ` says ${JSON.stringify(Words.saidOf(state[at(side, WORD)]!))} age ${state[at(side, WORD)]! & 7}`
-    }`
-  })
+/** The member of a side, unless it has no process. */
+export const nodeOf = (setup: Setup, state: State, side: Side): Node | undefined =>
+  state[at(side, ST)] === down ? undefined : nodeAt(setup, state, side)
+
+/** The heartbeat of a side that is under way. */
+export const saidBy = (state: State, side: Side): Words.Said | undefined =>
+  state[at(side, WORD)] === 0 ? undefined : Words.saidOf(state[at(side, WORD)]!)
+
+/** The term of the record. */
+export const recorded = (state: State): Words.RelativeTerm | undefined =>
+  state[EXISTS] === 0 ? undefined : { behind: 0, step: state[STEP]! }
+
+/** Whether a move is the execution of a swap with a larger number. */
+export const willRaise = (
+  setup: Setup,
+  state: State,
+  move: { readonly name: string; readonly side?: Side }
+): boolean => {
+  const { name, side } = move
+  if (side === undefined) {
+    return false
+  }
+  return name === "execute"
+    ? nodeAt(setup, state, side).put?.isTake === true
+    : name === "executeLate" && (state[at(side, LATE)]! & 2) !== 0
+}

@@ -1,5 +1,6 @@
 /** A state of the world: two processes, the connections between them, messages under way, and what may still happen. */
 import * as StateMachine from "../../protocol/StateMachine.ts"
+import type { MessageKind } from "./drive.ts"
 import type { ReactionNode } from "./reactions.ts"
 
 /** One of the two servers: the primary is 0, the backup 1. */
@@ -24,9 +25,9 @@ export interface Process {
   readonly isOvertaken: boolean
 }
 
-/** A state message under way, for `age` ticks. One that is older than the delay waits at a paused process. */
+/** A message under way, for `age` ticks. One that is older than the delay waits at a paused process. */
 export interface Message {
-  readonly state: StateMachine.PeerState
+  readonly kind: MessageKind
   readonly age: number
 }
 
@@ -55,6 +56,8 @@ export interface World {
   /** The connection of each side to its peer. */
   readonly connections: readonly [Connection, Connection]
   readonly isCut: boolean
+  /** Whether each side has received that its peer is passive, from the process that has reported nothing else since. */
+  readonly knowsPassive: readonly [boolean, boolean]
   /** Deliveries to each side that end this round of proof. */
   readonly unproven: readonly [number, number]
   /** Rounds of deliveries still needed before the link counts as proven: two after a cut. */

@@ -11,6 +11,7 @@ import * as Faults from "./coreWitnessFaults.ts"
 import * as Process from "./coreWitnessProcess.ts"
 import * as World from "./coreWitnessWorld.ts"
 import * as Heap from "./heap.ts"
+import type { Violation } from "./History.ts"
 
 /**
  * The options of a run, which is named by its seed.
@@ -34,7 +35,7 @@ export interface Options {
  */
 export interface Report {
   readonly seed: number
-  readonly violation: World.Violation | undefined
+  readonly violation: Violation | undefined
   readonly answers: number
   readonly takeOvers: number
   readonly faults: number
@@ -200,8 +201,12 @@ const checkService = (world: World.World, ending: Faults.Ending): number => {
     World.violate(world, "NoService", `${ending}: no answer within ${limitMillis} ms after all faults were over`)
     return serviceAfterMillis
   }
-  runUntil(world, world.settledAt + limitMillis)
+  // A hand-over of before may still interrupt it.
+  while (world.violation === undefined && world.now < Math.min(end, world.settledAt + limitMillis)) {
+    runUntil(world, world.settledAt + limitMillis)
+  }
   world.longestGap = 0
+  world.lastAnswerAt = Math.max(world.lastAnswerAt, world.now)
   runUntil(world, world.now + steadyHeartbeats * heartbeatMillis)
   const gap = Math.max(world.longestGap, world.now - world.lastAnswerAt)
   if (gap > Faults.gaps[ending] * heartbeatMillis) {

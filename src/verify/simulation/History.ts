@@ -11,6 +11,8 @@ import * as Challenge from "./challenge.ts"
  * - `Ended`: a server ended because of a message of its peer.
  * - `WrongReply`: a client received a reply that does not belong to its request.
  * - `ExecutedTwice`: a request that must not be sent twice was executed twice, although the network doubles nothing.
+ * - `OldTerm`: a server served with a smaller term than one that had served before. Only with a witness.
+ * - `SharedTerm`: two processes served with the same term. Only with a witness.
  * - `NoService`: no server answered although both had run on a whole network for long enough.
  * - `CommandLost`: an operator's command was neither completed nor rejected.
  *
@@ -23,6 +25,8 @@ export interface Violation {
     | "Ended"
     | "WrongReply"
     | "ExecutedTwice"
+    | "OldTerm"
+    | "SharedTerm"
     | "NoService"
     | "CommandLost"
   readonly at: number

@@ -3,6 +3,7 @@ import type * as Core from "../../member/Member.ts"
 import type { Seen } from "../../protocol/Rights.ts"
 import type * as StateMachine from "../../protocol/StateMachine.ts"
 import * as Heap from "./heap.ts"
+import type { Violation } from "./History.ts"
 
 export const heartbeatMillis = 1000
 
@@ -74,12 +75,6 @@ export interface Process {
   pauseMillis: number
   /** Deliveries that reached the host of a paused process. */
   backlog: Array<() => void>
-}
-
-export interface Violation {
-  readonly property: "DualAccept" | "OldTerm" | "SharedTerm" | "NoService"
-  readonly at: number
-  readonly detail: string
 }
 
 export interface World {

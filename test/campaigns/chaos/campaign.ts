@@ -11,7 +11,7 @@ import type { Choices, Disturbance, Kind, Strike, Target } from "./disturbances.
 import { disturbance, isOfNetwork } from "./disturbances.ts"
 import type { Answer, Blow, DualAnswers } from "./history.ts"
 import { dualAnswers, firstAfter } from "./history.ts"
-import type { Network } from "./network.ts"
+import type { Switched } from "./network.ts"
 import { makeNetwork } from "./network.ts"
 import type { Line, Pair, UnexpectedExit } from "./nodes.ts"
 import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
@@ -19,6 +19,8 @@ import type { Observers } from "./observers.ts"
 import { client, makeObservers } from "./observers.ts"
 import type { Keys, LinkKind } from "./parts.ts"
 import { linksOf, parts } from "./parts.ts"
+import type { Moment } from "./timeline.ts"
+import { timeline } from "./timeline.ts"
 import type { UserRequest, Users } from "./users.ts"
 import { makeUsers } from "./users.ts"
 
@@ -85,7 +87,7 @@ interface Struck extends Blow {
 
 interface Harness {
   readonly options: Options
-  readonly network: Network | undefined
+  readonly network: Switched | undefined
   readonly links: Links | undefined
   readonly pair: Pair
   readonly observers: Observers
@@ -132,7 +134,9 @@ const makeHarness = (options: Options): Effect.Effect<Harness, never, Scope.Scop
       network,
       links,
       pair,
-      observers: options.observers ? yield* makeObservers(pair, keys) : { take: () => [] },
+      observers: options.observers
+        ? yield* makeObservers(pair, keys)
+        : { take: () => [], reconnect: () => Effect.void },
       users: yield* makeUsers(pair, options.users, keys),
       calmMillis: Math.max(1.5 * options.heartbeatMillis, 150)
     }
@@ -339,7 +343,9 @@ const judge = (options: Options, recorded: Recorded): Round => {
     executedAgain: late.length,
     slowestMillis: requests.reduce((most, { end, start }) => Math.max(most, end - start), 0),
     findings,
-    timeline: findings.some(({ isFault }) => isFault) ? timeline(recorded, origin) : []
+    timeline: findings.some(({ isFault }) => isFault)
+      ? timeline({ ...recorded, moments: strikes.flatMap(momentsOf) }, origin)
+      : []
   }
 }
 
@@ -354,44 +360,7 @@ const healed = (strikes: ReadonlyArray<Struck>, since: (at: number) => string): 
   return ends.length === 0 ? "" : `; all disturbances ended at ${since(Math.max(...ends))}`
 }
 
-interface Moment {
-  readonly at: number
-  readonly who: string
-  readonly what: string
-}
-
-/** All events of a round in order. The answers of each process are counted before the next event. */
-const timeline = ({ answers, exits, lines, strikes }: Recorded, origin: number): ReadonlyArray<string> => {
-  const moments: ReadonlyArray<Moment> = [
-    ...strikes.flatMap(({ at, continuesAt, incarnation, role, what }) => [
-      { at, who: `${role}#${incarnation}`, what },
-      ...continuesAt === undefined ? [] : [{ at: continuesAt, who: `${role}#${incarnation}`, what: "continues" }]
-    ]),
-    ...lines.map(({ at, incarnation, role, text }) => ({ at, who: `${role}#${incarnation}`, what: `log: ${text}` })),
-    ...exits.map(({ at, how, incarnation, role }) => ({ at, who: `${role}#${incarnation}`, what: `ended: ${how}` }))
-  ].sort((a, b) => a.at - b.at)
-  const rows = [...moments, undefined].flatMap((moment, i) => {
-    const from = moments[i - 1]?.at ?? Number.NEGATIVE_INFINITY
-    const to = moment?.at ?? Number.POSITIVE_INFINITY
-    return [
-      ...answered(answers.filter(({ received }) => received >= from && received < to), origin),
-      ...moment === undefined ? [] : [moment]
-    ]
-  })
-  return rows.map(({ at, what, who }) => `${(at - origin).toFixed(1).padStart(9)}  ${who.padEnd(12)} ${what}`)
-}
-
-/** One line for each process that answered. */
-const answered = (answers: ReadonlyArray<Answer>, origin: number): ReadonlyArray<Moment> => {
-  const rows = new Map<string, { readonly at: number; readonly until: number; readonly count: number }>()
-  for (const { incarnation, received, role } of answers) {
-    const who = `${role}#${incarnation}`
-    const { at, count } = rows.get(who) ?? { at: received, count: 0 }
-    rows.set(who, { at, until: received, count: count + 1 })
-  }
-  return [...rows].map(([who, { at, count, until }]) => ({
-    at,
-    who,
-    what: `answers ${count} of the observers' requests, the last at ${(until - origin).toFixed(1)}`
-  }))
-}
+const momentsOf = ({ at, continuesAt, incarnation, role, what }: Struck): ReadonlyArray<Moment> => [
+  { at, who: `${role}#${incarnation}`, what },
+  ...continuesAt === undefined ? [] : [{ at: continuesAt, who: `${role}#${incarnation}`, what: "continues" }]
+]

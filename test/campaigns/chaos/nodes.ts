@@ -3,12 +3,12 @@
  */
 import { Deferred, Effect, Fiber, Option, Stream, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
-import { spawnSync } from "node:child_process"
 import * as path from "node:path"
+import type { PolicyName } from "../../../src/protocol/Policies.ts"
 import { runArgs } from "../../support/commands.ts"
 import type { Links } from "../../support/links.ts"
 import type { Endpoints, Process, Role } from "../../support/processes.ts"
-import { freeEndpoints, root, run, serverArgs } from "../../support/processes.ts"
+import { freeEndpoints, root, run, serverArgs, tied } from "../../support/processes.ts"
 import type { Network } from "./network.ts"
 
 /** The state in the log lines of a server; `waiting` until its first heartbeat from the peer. */
@@ -54,7 +54,7 @@ export interface Pair {
 }
 
 export interface Options {
-  readonly policy: "hardened" | "classic"
+  readonly policy: PolicyName
   readonly heartbeat: string
   /** The file of the command. */
   readonly program: string
@@ -85,7 +85,7 @@ const stateAfter = (text: string, before: State): State =>
     ? "active"
     : /ready as passive/.test(text)
     ? "passive"
-    : /waiting for (primary|backup)/.test(text)
+    : /waiting for (primary|backup)|, rejoining/.test(text)
     ? "waiting"
     : before
 
@@ -239,9 +239,6 @@ const makeNode = (
 
 const wasPlanned = (planned: PlannedEnd | undefined, code: number | null, signal: NodeJS.Signals | null): boolean =>
   planned !== undefined && (planned.signal === "SIGKILL" ? signal === "SIGKILL" : code === 0)
-
-/** With `setpriv`, the servers end even when this process is killed. */
-const tied = spawnSync("setpriv", ["--pdeathsig=KILL", "true"]).status === 0 ? ["setpriv", "--pdeathsig=KILL"] : []
 
 /** The scope is not closed when this process ends by `process.exit` or an uncaught error. */
 const killAtExit = (process: () => Process | undefined) =>

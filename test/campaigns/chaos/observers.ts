@@ -2,8 +2,7 @@
  * An observer sends requests to one server at short intervals and records its replies. It is a plain DEALER, not a client of
  * this library.
  */
-import { Effect } from "effect"
-import type { Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import * as zmq from "zeromq"
 import { socketOptions } from "../../support/keys.ts"
 import type { Role } from "../../support/processes.ts"
@@ -14,21 +13,33 @@ import type { Node, Pair } from "./nodes.ts"
 export interface Observers {
   /** Replies since the last call. */
   readonly take: () => ReadonlyArray<Answer>
+  /** Connects anew to a server whose host was cut off: the old connection may need long to recover. */
+  readonly reconnect: (role: Role) => Effect.Effect<void>
 }
-
-const periodMillis = 3
 
 /** The name of the client in the key files. */
 export const client = "chaos"
 
 /** With keys, each is the client `chaos` of the key files. */
-export const makeObservers = (pair: Pair, keys?: string): Effect.Effect<Observers, never, Scope.Scope> =>
+export const makeObservers = (
+  pair: Pair,
+  keys?: string,
+  periodMillis = 3
+): Effect.Effect<Observers, never, Scope.Scope> =>
   Effect.gen(function*() {
     let answers: Array<Answer> = []
-    for (const role of roles) {
-      yield* observe(pair.nodes[role], pair.at[role].frontend, keys, (answer) => answers.push(answer))
-    }
+    const scopes = { primary: yield* Scope.make(), backup: yield* Scope.make() }
+    const connect = (role: Role) =>
+      Effect.gen(function*() {
+        yield* Scope.close(scopes[role], Exit.void)
+        scopes[role] = yield* Scope.make()
+        yield* observe(pair.nodes[role], pair.at[role].frontend, keys, periodMillis, (answer) => answers.push(answer))
+          .pipe(Scope.extend(scopes[role]))
+      })
+    yield* Effect.addFinalizer(() => Effect.forEach(roles, (role) => Scope.close(scopes[role], Exit.void)))
+    yield* Effect.forEach(roles, connect)
     return {
+      reconnect: connect,
       take: () => {
         const taken = answers
         answers = []
@@ -37,7 +48,13 @@ export const makeObservers = (pair: Pair, keys?: string): Effect.Effect<Observer
     }
   })
 
-const observe = (node: Node, frontend: string, keys: string | undefined, record: (answer: Answer) => void) =>
+const observe = (
+  node: Node,
+  frontend: string,
+  keys: string | undefined,
+  periodMillis: number,
+  record: (answer: Answer) => void
+) =>
   Effect.gen(function*() {
     const dealer = yield* socket(() =>
       new zmq.Dealer({

@@ -1,5 +1,5 @@
 /**
- * Users: clients of this project. Each always has exactly one request outstanding.
+ * Users: clients of this project. Each always has exactly one request outstanding, unless it pauses between two.
  */
 import { Effect, Either, Layer } from "effect"
 import type { Scope } from "effect"
@@ -39,12 +39,17 @@ export interface Users {
 
 export const timeout = "10 seconds"
 
-export const makeUsers = (pair: Pair, count: number, keys?: string): Effect.Effect<Users, never, Scope.Scope> =>
+export const makeUsers = (
+  pair: Pair,
+  count: number,
+  keys?: string,
+  pauseMillis = 0
+): Effect.Effect<Users, never, Scope.Scope> =>
   Effect.gen(function*() {
     let requests: Array<UserRequest> = []
     let late: Array<LateReply> = []
     for (let user = 1; user <= count; user++) {
-      yield* use(pair, user, keys, (request) => requests.push(request), (reply) => late.push(reply))
+      yield* use(pair, user, keys, pauseMillis, (request) => requests.push(request), (reply) => late.push(reply))
     }
     return {
       take: () => {
@@ -66,6 +71,7 @@ const use = (
   pair: Pair,
   user: number,
   keys: string | undefined,
+  pauseMillis: number,
   record: (request: UserRequest) => void,
   recordLate: (late: LateReply) => void
 ) =>
@@ -110,7 +116,8 @@ const use = (
           : `${body} received ${Frames.toString(reply.right)}`
       })
     })
-    yield* Effect.forkScoped(Effect.forever(request))
+    const paced = pauseMillis === 0 ? request : Effect.zipRight(request, Effect.sleep(pauseMillis))
+    yield* Effect.forkScoped(Effect.forever(paced))
   })
 
 /** Connections over ZeroMQ, observed. */

@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { policies, type PolicyName, policyNames } from "../../../src/protocol/Policies.ts"
 import * as CoreSimulation from "../../../src/verify/simulation/CoreSimulation.ts"
+import * as CoreWitness from "../../../src/verify/simulation/CoreWitness.ts"
 import type { Regime, Report } from "../../../src/verify/simulation/Report.ts"
 import { run } from "../../../src/verify/simulation/Simulation.ts"
 import { makeSummary, regimes, type Summary, table } from "./summary.ts"
@@ -17,7 +18,7 @@ const usage = `Usage: npm run simulate -- [--runs N] [--seed S] [--regime bounde
   --runs N        the number of runs of each regime; 1000 by default
   --seed S        the seed of the first run; the others count on; 1 by default
   --regime R      bounded, wild or both, the default
-  --policy P      the policy; hardened by default
+  --policy P      the policy; hardened by default; witnessed only with --core
   --heartbeats N  the time of faults in each run; 10 by default
   --workers N     the number of processes; one for each core by default
   --core          the core and its data plane in a plain loop, instead of whole servers: a hundred times as many runs
@@ -40,8 +41,24 @@ const coreBatch = 200
 
 type Run = Pick<Part, "policy" | "heartbeats" | "isCore"> & { readonly seed: number; readonly regime: Regime }
 
+/** A pair of cores with a witness, whose network promises nothing in any regime. */
+const runWitnessed = (
+  options: { readonly seed: number; readonly heartbeats: number | undefined; readonly keepLines: boolean },
+  regime: Regime
+): Report => {
+  const { violation, ...report } = CoreWitness.run(options)
+  return {
+    ...report,
+    regime,
+    violations: violation === undefined ? [] : [violation],
+    dual: { count: 0, afterWholeMillis: 0 }
+  }
+}
+
 const runOne = ({ isCore, policy, ...options }: Run, keepLines = false): Report | Promise<Report> =>
-  isCore
+  isCore && policy === "witnessed"
+    ? runWitnessed({ seed: options.seed, heartbeats: options.heartbeats, keepLines }, options.regime)
+    : isCore
     ? CoreSimulation.run({ ...options, policy: policies[policy], keepLines })
     : run({ ...options, policy, keepLines })
 
@@ -91,6 +108,9 @@ const main = async () => {
   const regime = oneOf("regime", values.regime, [...regimes, "both"])
   const chosen = regimes.filter((one) => regime === one || regime === "both")
   const isCore = values.core
+  if (policy === "witnessed" && !isCore) {
+    fail("--policy witnessed needs --core")
+  }
   if (values.trace) {
     for (const one of chosen) {
       const { lines, violations } = await runOne({ seed, regime: one, policy, heartbeats, isCore }, true)

@@ -25,9 +25,9 @@ describe("H5 final heartbeat", () => {
       assert.deepStrictEqual(backup.log.slice(-2), ["stopped cleanly", "interrupted"])
     }))
 
-  it.scoped("a passive backup takes over two heartbeats after a primary that stops", () =>
+  it.scoped("a legacy backup takes over two heartbeats after a primary that stops", () =>
     Effect.gen(function*() {
-      const { backup, members, primary } = yield* startPair({ crashDetection: false })
+      const { backup, members, primary } = yield* startPair({ crashDetection: false }, undefined, "legacy")
       yield* primary.stop
       yield* settle
       assert.strictEqual(yield* members.backup.state, "REJOINING")
@@ -37,9 +37,9 @@ describe("H5 final heartbeat", () => {
       assert.strictEqual(yield* members.backup.state, "ACTIVE")
     }))
 
-  it.scoped("a primary that restarts at once is active once the backup has received its heartbeat", () =>
+  it.scoped("a primary that restarts at once is active once a legacy backup has received its heartbeat", () =>
     Effect.gen(function*() {
-      const pair = yield* startPair({ crashDetection: false })
+      const pair = yield* startPair({ crashDetection: false }, undefined, "legacy")
       yield* pair.primary.stop
       const again = yield* pair.primary.start
       yield* TestClock.adjust("1 seconds")

@@ -22,10 +22,10 @@ export const startWithPeer = (role: Role, options: NodeOptions = {}, handler?: H
     return { peer, node: pair[role], member: yield* pair[role].start }
   })
 
-/** A pair whose primary is active, right after a heartbeat. */
-export const startPair = (options?: NodeOptions, handler?: Handler.Handler) =>
+/** A pair whose primary is active, right after a heartbeat. `legacy` members send each other nothing but states. */
+export const startPair = (options?: NodeOptions, handler?: Handler.Handler, kind?: "legacy") =>
   Effect.gen(function*() {
-    const { backup, cut, heal, primary } = yield* hardenedPair(options, handler)
+    const { backup, cut, heal, primary } = yield* makePair(handler, "hardened", options, {}, kind)
     const members = { primary: yield* primary.start, backup: yield* backup.start }
     yield* TestClock.adjust("3 seconds")
     assert.strictEqual(yield* members.primary.state, "ACTIVE")

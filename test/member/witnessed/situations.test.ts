@@ -154,6 +154,29 @@ describe("a pair with a witness", () => {
       assert.match(by(yield* ask(pair, 5)), /^B{50}$/)
     }))
 
+  it.scoped("a promotion without a majority is rejected after six heartbeats, a second one meanwhile at once", () =>
+    Effect.gen(function*() {
+      const pair = yield* witnessedPair({ crashDetection: false })
+      yield* pair.witness.cut("backup")
+      const backup = yield* pair.backup.start
+      const first = yield* Effect.fork(Effect.flip(backup.promote("first")))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Effect.flip(backup.promote("second"))).reason, "Interrupted")
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual((yield* first).reason, "NoMajority")
+    }))
+
+  it.scoped("a promotion makes a lone server active without a vote, and its reason is that of the transition", () =>
+    Effect.gen(function*() {
+      const pair = yield* witnessedPair({ crashDetection: false })
+      const backup = yield* pair.backup.start
+      const promoting = yield* Effect.fork(backup.promote("night shift"))
+      yield* TestClock.adjust("4 seconds")
+      yield* promoting
+      const { transition } = yield* backup.report
+      assert.deepInclude(transition, { to: "ACTIVE", reason: "night shift", term: { number: 1, step: 0 } })
+    }))
+
   it.scoped("a hand-over passes the term with the final heartbeat: no request is refused by both", () =>
     Effect.gen(function*() {
       const pair = yield* startPair({ crashDetection: false })
@@ -182,7 +205,9 @@ describe("a pair with a witness", () => {
       yield* pair.witness.deliver
       const replies = yield* ask(pair, 8)
       assert.match(by(replies), /[PB]{20}$/)
-      const terms = replies.flatMap(({ term }) => term === undefined || term === "none" ? [] : [Number(term.split(".")[0])])
+      const terms = replies.flatMap(({ term }) =>
+        term === undefined || term === "none" ? [] : [Number(term.split(".")[0])]
+      )
       assert.deepStrictEqual(terms, [...terms].sort((a, b) => a - b))
     }))
 

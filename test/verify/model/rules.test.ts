@@ -150,6 +150,38 @@ describe("a rule of the core that is taken away is noticed", () => {
     assert.isTrue(violates({ ...hardened({ pauses: 1 }), core }, "dual-answer"))
   })
 
+  it("H13: a member that takes what was handed over although it has reported another state since", () => {
+    const core: Model.Options["core"] = {
+      start: Core.start,
+      step: (rules, member, inputs, now) => {
+        const sent = member.dialogue.sent.map((heartbeat) => ({ ...heartbeat, state: "PASSIVE" as const }))
+        return Core.step(rules, { ...member, dialogue: { ...member.dialogue, sent } }, inputs, now)
+      }
+    }
+    assert.isTrue(violates({ ...hardened({ stops: 1, ...atOnce }), core }, "dual-answer"))
+    assert.deepStrictEqual(violations(hardened({ stops: 1, ...atOnce })), {})
+  })
+
+  it("H13: a member that hands over before its term has ended", () => {
+    const core: Model.Options["core"] = {
+      start: Core.start,
+      step: (rules, member, inputs, now) => {
+        const result = Core.step(rules, member, inputs, now)
+        const handsOver = result.member.phase._tag === "Draining"
+        return {
+          ...result,
+          outputs: result.outputs.map((output) =>
+            output._tag === "Publish" && handsOver
+              ? { ...output, heartbeat: { ...output.heartbeat, handsOver } }
+              : output
+          )
+        }
+      }
+    }
+    assert.isTrue(violates({ ...hardened({ handovers: 1, ...atOnce }), core }, "dual-answer"))
+    assert.deepStrictEqual(violations(hardened({ handovers: 1, ...atOnce })), {})
+  })
+
   it("H4: a member that never notices its stalls", () => {
     const core: Model.Options["core"] = {
       start: Core.start,
