@@ -27,7 +27,8 @@ export type { EtcdResult, EtcdTransaction } from "./etcd.ts"
 
 /**
  * The store has seen a later term: another server has been active since. Nothing was written, and nothing may be repeated here: the
- * client has to send its request to the other server. `latest` is the term in the store; `undefined` if the store has lost it.
+ * client has to send its request to the other server. `latest` is the term in the store: `undefined` if the store has lost it, and an
+ * earlier one if the store was set back; the next transaction then takes the term again.
  *
  * @category errors
  */
@@ -51,12 +52,13 @@ export class Stale extends Data.TaggedError("Stale")<{
  */
 export interface Fence {
   /**
-   * Runs an effect in a transaction that first takes the row of the fence with the term of this server, and fails with `Stale` if
-   * the row has a later one. The row is locked until the transaction ends, so transactions of one fence run one after the other, and
-   * terms never go back in the order of commits. Make it the outermost transaction.
+   * Runs an effect in a transaction that fails with `Stale` if the row of the fence has a later term than this server. The row is
+   * locked in share mode until the transaction ends: transactions of one term run beside each other as without a fence, the first
+   * one of the next term begins when they have ended, and terms never go back in the order of commits. Make it the outermost
+   * transaction.
    *
    * In PostgreSQL the transaction ends with an error if the server does nothing in it for two heartbeats (1 second at least), so that
-   * a server that is paused or whose host is lost does not keep the lock. A commit that fails is a `SqlError`, too.
+   * a server that is paused or whose host is lost does not keep the next one out. A commit that fails is a `SqlError`, too.
    */
   readonly transaction: <A, E, R>(
     effect: Effect.Effect<A, E, R>
@@ -101,14 +103,16 @@ export const createTable = (table: string = defaultTable): Effect.Effect<void, S
       )
   )
 
-/** Takes the row, and locks it until the end of the transaction. No row is returned if it has a later term. */
-const take = (sql: SqlClient.SqlClient, table: string, name: string, token: number, idleMillis: number) => {
-  const update = sql`UPDATE ${sql(table)} SET term = ${token} WHERE name = ${name} AND term <= ${token}`
-  return sql.onDialectOrElse({
-    pg: () => sql`${update} RETURNING set_config('idle_in_transaction_session_timeout', ${String(idleMillis)}, true)`,
-    orElse: () => sql`${update} RETURNING name`
+/** The row, if it has this term, locked until the end of the transaction. */
+const lock = (sql: SqlClient.SqlClient, table: string, name: string, token: number, idleMillis: number) =>
+  sql.onDialectOrElse({
+    pg: () =>
+      sql`SELECT set_config('idle_in_transaction_session_timeout', ${String(idleMillis)}, true)
+        FROM ${sql(table)} WHERE name = ${name} AND term = ${token} FOR SHARE`,
+    // Its transactions lock the whole database.
+    sqlite: () => sql`SELECT name FROM ${sql(table)} WHERE name = ${name} AND term = ${token}`,
+    orElse: () => sql`SELECT name FROM ${sql(table)} WHERE name = ${name} AND term = ${token} FOR SHARE`
   })
-}
 
 /** Large integers are read as text: drivers disagree about their type. */
 const look = (sql: SqlClient.SqlClient, table: string, name: string): Effect.Effect<Term.Term | undefined, SqlError> =>
@@ -126,7 +130,7 @@ const orSqlError = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E
 
 /**
  * Makes a fence in the database of the `SqlClient`, and its row. Fails if the table does not exist (see {@link createTable}) or the
- * database does not answer. Needs UPDATE with RETURNING: PostgreSQL, with which it is tested, and SQLite.
+ * database does not answer. Tested with PostgreSQL.
  *
  * @example
  * ```ts
@@ -142,20 +146,39 @@ export const sql = (
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     yield* sql`INSERT INTO ${sql(table)} (name, term) VALUES (${name}, 0) ON CONFLICT DO NOTHING`
-    const pass = (term: Term.Term, idleMillis: number) =>
+    const oneAtATime = Effect.unsafeMakeSemaphore(1).withPermits(1)
+    let announced = 0
+
+    /** Puts a term into the row once. Waits for the transactions of earlier terms. */
+    const announce = (token: number): Effect.Effect<void, SqlError> =>
+      oneAtATime(Effect.suspend(() =>
+        announced === token ? Effect.void : Effect.map(
+          sql`UPDATE ${sql(table)} SET term = ${token} WHERE name = ${name} AND term < ${token}`,
+          () => {
+            announced = token
+          }
+        )
+      ))
+
+    const check = (term: Term.Term, idleMillis: number): Effect.Effect<void, SqlError | Stale> =>
       Effect.gen(function*() {
-        const rows = yield* take(sql, table, name, Term.toToken(term), Math.ceil(Math.max(idleMillis, minIdleMillis)))
+        const rows = yield* lock(sql, table, name, Term.toToken(term), idleMillis)
         if (rows.length === 0) {
+          // The announcement may have been rolled back, or the database set back.
+          announced = 0
           return yield* new Stale({ name, term, latest: yield* look(sql, table, name) })
         }
       })
+
     return {
       transaction: (effect) =>
         Effect.gen(function*() {
-          const { config, term } = yield* BinaryStar
+          const { config, term: currentTerm } = yield* BinaryStar
           // Before the transaction begins, which may take long: what it writes belongs to this term.
-          const current = yield* term
-          return yield* sql.withTransaction(Effect.zipRight(pass(current, config.peerTimeoutMillis), effect))
+          const term = yield* currentTerm
+          const idleMillis = Math.ceil(Math.max(config.peerTimeoutMillis, minIdleMillis))
+          yield* announce(Term.toToken(term))
+          return yield* sql.withTransaction(Effect.zipRight(check(term, idleMillis), effect))
         }).pipe(orSqlError)
     }
   })

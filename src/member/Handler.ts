@@ -65,12 +65,13 @@ export class DeferredReply {
 
 /**
  * Failure of a handler that is reported to its client: the request fails with the same reason, and with the body as its `detail`.
- * `Busy` means that the request was not executed. With `Dropped` no client receives a reply.
+ * `Busy` means that the request was not executed. So does `NotActive`, and that this server cannot, for example because a store has
+ * found its term stale: the client turns to the other server. With `Dropped` no client receives a reply.
  *
  * @category errors
  */
 export class RequestFailure extends Data.TaggedError("RequestFailure")<{
-  readonly reason?: "Failed" | "Busy" | "Dropped"
+  readonly reason?: "Failed" | "Busy" | "NotActive" | "Dropped"
   readonly body?: Frames.Input
 }> {}
 

@@ -57,10 +57,11 @@ export class Malformed extends Data.TaggedError("Malformed")<{
 export interface Contract<Request, Reply, E, R> {
   /**
    * Makes a handler from a function of decoded requests. A request that cannot be decoded is rejected, and its client fails
-   * with {@link Malformed}. An error of the contract reaches the client as a value of the same schema.
+   * with {@link Malformed}. An error of the contract reaches the client as a value of the same schema, a `RequestFailure` as what it
+   * is.
    */
   readonly handler: <R2 = never>(
-    f: (request: Request, context: Handler.Request) => Effect.Effect<Reply, E, R2>
+    f: (request: Request, context: Handler.Request) => Effect.Effect<Reply, E | Handler.RequestFailure, R2>
   ) => Handler.Handler<R | R2>
   /** Sends a request to the pair, and decodes the reply. */
   readonly request: (
@@ -132,7 +133,10 @@ export const make = <Request, RequestI, Reply, ReplyI, E = never, EI = never, R 
         onFailure: reject,
         onSuccess: (request) =>
           Effect.matchEffect(f(request, context), {
-            onFailure: (error) => Effect.flatMap(writeError(error), (body) => new Handler.RequestFailure({ body })),
+            onFailure: (error) =>
+              error instanceof Handler.RequestFailure
+                ? error
+                : Effect.flatMap(writeError(error), (body) => new Handler.RequestFailure({ body })),
             onSuccess: writeReply
           })
       }),

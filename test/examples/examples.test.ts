@@ -5,7 +5,8 @@ import ts from "typescript"
 
 const here = new URL(".", import.meta.url)
 const readme = fs.readFileSync(new URL("../../README.md", here), "utf8")
-const examples = fs.readdirSync(here).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
+const examples = fs.readdirSync(here, { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
 
 describe("examples", () => {
   it("examples compile against the built library", () => {

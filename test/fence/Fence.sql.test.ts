@@ -29,8 +29,12 @@ const client = (port: number, maxConnections = 20) =>
 
 /** A database with the table of fences, and one that fenced transactions write to. */
 const database = Layer.unwrapScoped(Effect.gen(function*() {
-  const { execute, port } = yield* startPostgres()
-  yield* execute("CREATE TABLE written (sequence SERIAL, fence TEXT, term TEXT, what TEXT)")
+  const { execute, kill, port, start } = yield* startPostgres()
+  yield* execute(
+    "CREATE TABLE written (sequence SERIAL, fence TEXT, term TEXT, what TEXT)",
+    "ALTER SYSTEM SET track_commit_timestamp = on"
+  )
+  yield* Effect.zipRight(kill, start)
   return Layer.tap(client(port), (context) => Effect.provide(Fence.createTable(), context))
 }))
 
@@ -79,13 +83,14 @@ describe.skipIf(postgresIsMissing !== undefined)(
           assert.deepStrictEqual(yield* written, [])
         }))
 
-      it.scoped("a transaction that fails is rolled back with its term, and its error is that of the effect", () =>
+      it.scoped("a transaction that fails is rolled back, and its error is that of the effect; its term remains", () =>
         Effect.gen(function*() {
           const { fence, insert, write, written } = yield* makeFence
           const failing = fence.transaction(Effect.zipRight(insert("never"), Effect.fail("no")))
           assert.strictEqual(yield* Effect.flip(inTerm(second)(failing)), "no")
-          yield* write(first, "1")
-          assert.deepStrictEqual(yield* written, ["1"])
+          assert.strictEqual((yield* Effect.flip(write(first, "never")))._tag, "Stale")
+          yield* write(second, "2")
+          assert.deepStrictEqual(yield* written, ["2"])
         }))
 
       it.scoped("fences of other names are independent", () =>
@@ -146,27 +151,74 @@ describe.skipIf(postgresIsMissing !== undefined)(
       it.scoped("at random, with all servers at once, terms never go back in the order of commits", () =>
         Effect.gen(function*() {
           const { fence, sql, name } = yield* makeFence
-          const transaction = (step: number) =>
-            fence.transaction(
-              sql`INSERT INTO written (fence, term, what)
-              SELECT ${name}, ${
-                String(step).padStart(4, "0")
-              }, CAST(COUNT(*) AS TEXT) FROM written WHERE fence = ${name}`
-            ).pipe(inTerm({ number: 1, step }), Effect.either)
           const results = yield* Effect.forEach(
             Array.from({ length: 300 }, (_, i) => Math.floor(i / 10) + Math.floor(10 * Math.random())),
-            transaction,
+            (step) =>
+              fence.transaction(
+                sql`INSERT INTO written (fence, term) VALUES (${name}, ${String(step).padStart(4, "0")})`
+              ).pipe(inTerm({ number: 1, step }), Effect.either),
             { concurrency: 16 }
           )
-          const rows = yield* sql<{ readonly term: string; readonly what: string }>`
-          SELECT term, what FROM written WHERE fence = ${name} ORDER BY CAST(what AS INTEGER)`
-          assert.deepStrictEqual(rows.map(({ what }) => Number(what)), rows.map((_, i) => i), "one after the other")
+          const rows = yield* sql<{ readonly term: string }>`
+          SELECT term FROM written WHERE fence = ${name} ORDER BY pg_xact_commit_timestamp(xmin)`
           const terms = rows.map(({ term }) => term)
           assert.deepStrictEqual(terms, [...terms].sort())
           assert.strictEqual(rows.length, results.filter(({ _tag }) => _tag === "Right").length)
           assert.isTrue(results.every((one) => one._tag === "Right" || one.left._tag === "Stale"))
           assert.isAbove(results.length, rows.length)
         }))
+
+      it.scoped("transactions of one term run beside each other", () =>
+        Effect.gen(function*() {
+          const { fence, insert, written } = yield* makeFence
+          const [a, b] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+          // Each waits for the other one, within its transaction.
+          yield* Effect.all([
+            fence.transaction(Effect.zipRight(Deferred.succeed(a, undefined), Deferred.await(b))),
+            fence.transaction(
+              Effect.zipRight(Deferred.succeed(b, undefined), Effect.zipRight(Deferred.await(a), insert("b")))
+            )
+          ], { concurrency: 2 }).pipe(inTerm(first))
+          assert.deepStrictEqual(yield* written, ["b"])
+        }))
+
+      it.scoped("a fence whose row is that of an old backup takes the term again", () =>
+        Effect.gen(function*() {
+          const { name, sql, write, written } = yield* makeFence
+          yield* write(second, "2")
+          yield* sql`UPDATE bstar_fence SET term = 0 WHERE name = ${name}`
+          assert.strictEqual((yield* Effect.flip(write(second, "never")))._tag, "Stale")
+          yield* write(second, "2 again")
+          assert.deepStrictEqual(yield* written, ["2", "2 again"])
+        }))
+
+      it.scoped(
+        "many servers that stand still in transactions are no obstacle for longer than one",
+        () =>
+          Effect.gen(function*() {
+            const { fence, insert, write, written } = yield* makeFence
+            const entered = Effect.unsafeMakeSemaphore(8)
+            yield* entered.take(8)
+            const paused = yield* Effect.fork(
+              Effect.all(
+                Array.from({ length: 8 }, (_, i) =>
+                  Effect.exit(
+                    fence.transaction(
+                      Effect.zipRight(insert(`${i}`), Effect.zipRight(entered.release(1), Effect.sleep("5 seconds")))
+                    )
+                  )),
+                { concurrency: "unbounded" }
+              ).pipe(inTerm(first))
+            )
+            yield* entered.take(8)
+            const startedAt = performance.now()
+            yield* write(second, "2")
+            assert.isBelow(performance.now() - startedAt, 4000)
+            yield* Fiber.join(paused)
+            assert.deepStrictEqual(yield* written, ["2"])
+          }),
+        60_000
+      )
 
       it.scoped("a row that was removed is reported, and made again with the next fence of that name", () =>
         Effect.gen(function*() {

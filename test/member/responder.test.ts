@@ -108,6 +108,15 @@ describe("a reply to a client of this library", () => {
     }))
 })
 
+describe("a handler that fails with NotActive", () => {
+  it.scoped("makes the client turn to the other server; any other client receives nothing", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* makeRig(() => new RequestFailure({ reason: "NotActive" }))
+      assert.deepStrictEqual(handle(ours(term)), [["bstar/1 7.12@196609", "!NotActive", ""]])
+      assert.deepStrictEqual(handle([routingFrame, Frames.delimiter, ...Frames.make("x")]), [])
+    }))
+})
+
 describe("a reply to any other client", () => {
   it.scoped("has the envelope of the request and nothing else, byte for byte", () =>
     Effect.gen(function*() {

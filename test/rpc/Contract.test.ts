@@ -55,6 +55,13 @@ describe.each([["JSON", Contract.json], ["MessagePack", MsgPack.msgPack]] as con
       assert.deepStrictEqual(yield* contract.request(request), { greeting: "hello Ada", next: new Date(2) })
     }).pipe(Effect.provide(served(handler))))
 
+  it.effect("a RequestFailure of a handler is what it is, not an error of the contract", () =>
+    Effect.gen(function*() {
+      const busy = contract.handler(() => new RequestFailure({ reason: "Busy" }))
+      const error = yield* Effect.flip(Effect.provide(contract.request(request), served(busy)))
+      assert.deepInclude(error, { _tag: "RequestError", reason: "Busy" })
+    }))
+
   it.effect("an error of the contract reaches the client unchanged", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(contract.request({ ...request, born: new Date(-1) }))
