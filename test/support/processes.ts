@@ -276,12 +276,15 @@ export interface Received {
   readonly at: number
 }
 
-/** Records the messages that a socket receives from now on. */
-export const receiving = (socket: Receiving): Journal<Received> => {
+/** Records the messages that a socket receives from now on. Defaults to all of them. */
+export const receiving = (socket: Receiving, isWanted = (_: ReadonlyArray<Buffer>) => true): Journal<Received> => {
   const journal = makeJournal<Received>(`the messages of a ${socket.constructor.name}`)
   const loop = async () => {
     while (!socket.closed) {
-      journal.add({ frames: await socket.receive(), at: performance.now() })
+      const frames = await socket.receive()
+      if (isWanted(frames)) {
+        journal.add({ frames, at: performance.now() })
+      }
     }
   }
   loop().catch((error: unknown) => {
@@ -300,13 +303,16 @@ export const dealer = (frontend: string) =>
     return { request: (...frames: Array<Buffer | string>) => send(client, ...frames), replies: receiving(client) }
   })
 
-/** Records the heartbeats of a server. It publishes the first one when this subscriber connects. */
-export const publications = (state: string) =>
+/** Records everything that a server publishes. It publishes its state when this subscriber connects. */
+const everything = (state: string, isWanted?: (frames: ReadonlyArray<Buffer>) => boolean) =>
   Effect.map(socket(() => new zmq.Subscriber({ linger: 0 })), (subscriber) => {
     subscriber.connect(state)
     subscriber.subscribe()
-    return receiving(subscriber)
+    return receiving(subscriber, isWanted)
   })
+
+/** Records the states that a server publishes, without what it sends to its peer beside them. */
+export const publications = (state: string) => everything(state, ([frame]) => frame?.length === 1)
 
 /** The number that a state has on the wire. */
 export type Digit = "1" | "2" | "3" | "4"
@@ -318,7 +324,7 @@ export const foreignPeer = (role: Role, at: Endpoints) =>
     const publisher = yield* socket(() => new zmq.XPublisher({ linger: 0, sendTimeout: 0 }))
     yield* Effect.promise(() => publisher.bind(at[role].state))
     const subscriptions = receiving(publisher)
-    const received = yield* publications(at[other(role)].state)
+    const received = yield* everything(at[other(role)].state)
     const publish = (...frames: Array<Buffer | string>) => send(publisher, ...frames)
     const heartbeats = (digit: Digit) => Effect.repeat(publish(digit), Schedule.spaced("20 millis"))
     const isChange = (change: 0 | 1) => ({ frames }: Received) => frames[0]?.[0] === change

@@ -120,7 +120,7 @@ describe("SIGTERM", () => {
       yield* more(100)
       yield* primary.kill("SIGTERM")
       assert.deepStrictEqual(yield* primary.exit, { code: 0, signal: null })
-      yield* backup.waitForLine(takeover)
+      yield* backup.waitForLine(/^I: primary has handed over, ready as active/)
       yield* more(100)
       yield* Fiber.interrupt(users)
       assert.strictEqual(heartbeats.entries.at(-1)!.frames.join(), "1")

@@ -369,11 +369,11 @@ describe("bstar promote", () => {
       assert.strictEqual(history.code, 1)
       assert.match(
         history.stdout,
-        /BACKUP +REJOINING +Promote +promoted by an operator.*because: the primary is lost\n/
+        /BACKUP +REJOINING +- +Promote +promoted by an operator.*because: the primary is lost\n/
       )
       assert.match(
         history.stdout,
-        /REJOINING +ACTIVE +Promote +promoted by an operator.*because: the primary is lost\n/
+        /REJOINING +ACTIVE +0\.1 +Promote +promoted by an operator.*because: the primary is lost\n/
       )
     }))
 

@@ -157,7 +157,7 @@ describe("bstar run", () => {
       fs.writeFileSync(`${file}.go`, "")
       assert.strictEqual((yield* primary.exit).code, 1)
       assert.strictEqual((yield* backup.exit).code, 0)
-      assert.strictEqual(fs.readFileSync(file, "utf8"), "primary 1\nbackup 1\n")
+      assert.strictEqual(fs.readFileSync(file, "utf8"), "primary 1\nbackup 2\n")
     }))
 
   it.scopedLive("bstar run: --restart on-failure restarts a failed command", () =>

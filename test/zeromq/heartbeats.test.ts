@@ -18,8 +18,9 @@ import { eventually, freshEndpoint, listen, message, texts } from "../support/so
 
 const build = (options: Partial<ZmqPeerLink.Options> = {}) =>
   Effect.gen(function*() {
-    const stateEndpoint = options.stateEndpoint ?? (yield* freshEndpoint("tcp"))
-    const peerEndpoint = options.peerEndpoint ?? (yield* freshEndpoint("tcp"))
+    // Another process may use a port that was free a moment ago, and a peer that is looking for another one connect to it.
+    const stateEndpoint = options.stateEndpoint ?? (yield* freshEndpoint("ipc"))
+    const peerEndpoint = options.peerEndpoint ?? (yield* freshEndpoint("ipc"))
     const layer = ZmqPeerLink.layer({
       stateEndpoint,
       peerEndpoint,
@@ -141,7 +142,7 @@ describe("a subscriber of a state port", () => {
 describe("a link", () => {
   it.scopedLive("subscribes to everything first, then to heartbeats, on every connection", () =>
     Effect.gen(function*() {
-      const endpoint = yield* freshEndpoint("tcp")
+      const endpoint = yield* freshEndpoint("ipc")
       for (let life = 0; life < 2; life++) {
         yield* Effect.scoped(Effect.gen(function*() {
           const publisher = yield* closing(() => new zmq.XPublisher({ linger: 0 }))
@@ -155,7 +156,7 @@ describe("a link", () => {
 
   it.scopedLive("receives a publisher of the Guide, which a subscription to heartbeats does not concern", () =>
     Effect.gen(function*() {
-      const endpoint = yield* freshEndpoint("tcp")
+      const endpoint = yield* freshEndpoint("ipc")
       const publisher = yield* closing(() => new zmq.Publisher({ linger: 0 }))
       yield* Effect.promise(() => publisher.bind(endpoint))
       const link = yield* build({ peerEndpoint: endpoint })
