@@ -53,13 +53,13 @@ export const echoed = ({ sent }: Dialogue, life: string, echo: Echo | undefined)
 export const hasReportedSince = ({ sent }: Dialogue, { sequence, state }: Sent): boolean =>
   sent.every((later) => later.sequence < sequence || later.state === state)
 
-/** Notes which heartbeat the peer echoes, if any, and whether that is one of the last peer timeout. */
+/** Notes which heartbeat the peer echoes, if any. `unreceivedAt` is now if that is older than a peer timeout. */
 export const noteEcho = (
   dialogue: Dialogue,
   echo: Sent | undefined,
-  { isReceived, now, wasSilent }: { readonly isReceived: boolean; readonly now: number; readonly wasSilent: boolean }
+  unreceivedAt: number | undefined
 ): Dialogue => ({
   ...dialogue,
   echoedAt: echo === undefined ? dialogue.echoedAt : Math.max(dialogue.echoedAt ?? echo.at, echo.at),
-  unreceivedSince: isReceived ? undefined : wasSilent ? now : dialogue.unreceivedSince ?? now
+  unreceivedSince: unreceivedAt === undefined ? undefined : dialogue.unreceivedSince ?? unreceivedAt
 })

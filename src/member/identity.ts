@@ -55,20 +55,18 @@ const warnOfOneWay = ({ member, now, outputs, rules }: Draft): void => {
 
 /** Notes which heartbeat of this member the peer has received. To be called before `peer` is that heartbeat. */
 export const noteEcho = (draft: Draft, { heartbeat, receivedAt }: Received): void => {
-  const { member, now, rules } = draft
+  const { member: { dialogue, peer, protocol }, now, rules } = draft
+  const wasSilent = peer === undefined || receivedAt - peer.receivedAt > rules.peerTimeoutMillis
+  const before = wasSilent ? { ...dialogue, unreceivedSince: undefined } : dialogue
   if (heartbeat === undefined) {
+    draft.member = { ...draft.member, dialogue: before }
     return
   }
-  const { peer, protocol } = member
-  const echo = Dialogue.echoed(member.dialogue, rules.life, heartbeat.received)
+  const echo = Dialogue.echoed(dialogue, rules.life, heartbeat.received)
   // A member that hands over publishes nothing.
   const isReceived = echo !== undefined && now - echo.at <= rules.peerTimeoutMillis ||
     StateMachine.reportedState[protocol.state] === undefined
-  const wasSilent = peer === undefined || receivedAt - peer.receivedAt > rules.peerTimeoutMillis
-  draft.member = {
-    ...member,
-    dialogue: Dialogue.noteEcho(member.dialogue, echo, { now, isReceived, wasSilent })
-  }
+  draft.member = { ...draft.member, dialogue: Dialogue.noteEcho(before, echo, isReceived ? undefined : now) }
   warnOfOneWay(draft)
 }
 

@@ -274,6 +274,18 @@ describe("a link that is cut one way", () => {
       assert.isUndefined(yield* since)
     }))
 
+  it.scoped("is not that to a peer that returns, and sends a state first", () =>
+    Effect.gen(function*() {
+      const { member, node, peer } = yield* startPassive
+      yield* peer.heartbeat({ state: "ACTIVE" })
+      yield* peer.close
+      yield* TestClock.adjust("9 seconds")
+      yield* peer.digit("1")
+      yield* peer.heartbeat({ state: "PRIMARY", life: "again", sequence: 1 })
+      assert.isUndefined((yield* member.report).peer.unreceivedSince)
+      assert.isEmpty(node.log.filter((line) => line.includes("has received no heartbeat")))
+    }))
+
   it.scoped("is not that to a peer of another implementation, or one that is silent", () =>
     Effect.gen(function*() {
       const pair = yield* makePair(undefined, "hardened")

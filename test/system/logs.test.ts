@@ -34,6 +34,7 @@ describe("logs", () => {
       assert.deepStrictEqual([message, logLevel, others], ["failover successful, ready as active", "INFO", {
         package: "effect-binary-star",
         role: "backup",
+        term: "0.1",
         event: "transition",
         from: "PASSIVE",
         to: "ACTIVE",
