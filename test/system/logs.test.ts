@@ -38,8 +38,7 @@ describe("logs", () => {
         event: "transition",
         from: "PASSIVE",
         to: "ACTIVE",
-        cause: "ClientRequest",
-        term: "0.1"
+        cause: "ClientRequest"
       }])
       const [, millis] = silence.exec(explanation) ?? []
       assert.isAtLeast(Number(millis), 2 * safeHeartbeatMillis)
