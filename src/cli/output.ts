@@ -44,8 +44,8 @@ const serverCapacity = 256 * 1024
 /** How long, in milliseconds, the last lines of what has to end now may take. */
 const lastLinesMillis = 500
 
-/** How long, in milliseconds, a write that was abandoned may take to end. */
-const abandonedMillis = 100
+/** How long, in milliseconds, a write that was abandoned may take to end. Its error ends the wait, within a few on an idle machine. */
+const abandonedMillis = 1000
 const forever = 2 ** 31 - 1
 
 const names = { 1: "standard output", 2: "standard error" } as const
