@@ -7,8 +7,10 @@
  */
 import * as Rights from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
+import * as ClaimRight from "./claimRight.ts"
 import type { Draft, Input, Member, Output, Rules, Wait } from "./data.ts"
 import * as Dialogue from "./Dialogue.ts"
+import * as HeldRights from "./holdRights.ts"
 import * as Identity from "./identity.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Stall from "./stall.ts"
@@ -111,7 +113,7 @@ export const admission = (rules: Rules, member: Member, now: number): "Accept" |
   if (member.wait !== undefined || member.phase._tag === "EndingTerm" || member.phase._tag === "Stopped") {
     return "Reject"
   }
-  if (!accepts(rules, member.protocol.state) || !Witnessed.mayServe(member, now)) {
+  if (!accepts(rules, member.protocol.state) || !HeldRights.mayServe(member, now)) {
     return "Vote"
   }
   return rules.fencing === "optional" || termOf(member) !== undefined ? "Accept" : "Reject"
@@ -132,7 +134,7 @@ export const acceptsAtOnce = (rules: Rules, member: Member, now: number): boolea
  * @category guards
  */
 export const mayReply = (rules: Rules, member: Member, now: number): boolean =>
-  !Stall.isStalled(rules, member, now) && (member.protocol.state !== "ACTIVE" || Witnessed.mayServe(member, now))
+  !Stall.isStalled(rules, member, now) && (member.protocol.state !== "ACTIVE" || HeldRights.mayServe(member, now))
 
 const rank: { readonly [T in Input["_tag"]]: number } = {
   PeerHeartbeat: 1,
@@ -168,7 +170,7 @@ const defer = (draft: Draft, wait: Wait, inputs: ReadonlyArray<Input>): void => 
 
 /** Steps down without a right, and restarts after a stall. */
 const checkSelf = (draft: Draft): void => {
-  Witnessed.checkRights(draft)
+  HeldRights.checkRights(draft)
   if (draft.member.wait === undefined) {
     Stall.checkStall(draft)
   }
@@ -220,7 +222,7 @@ const resume = (draft: Draft, wait: Wait, result: Input): void => {
     }
   } else if (result._tag === "LinkReset") {
     Stall.onLinkReset(draft, wait, result)
-    Witnessed.checkRights(draft)
+    HeldRights.checkRights(draft)
   }
 }
 
@@ -273,7 +275,7 @@ const voteForItself = (draft: Draft): void => {
     return Takeover.voteForItself(draft)
   }
   if (draft.rules.isSelfVoting) {
-    Witnessed.claim(draft, "this server")
+    ClaimRight.claim(draft, "this server")
   }
 }
 
@@ -339,13 +341,13 @@ const react = (draft: Draft, input: Input): void => {
         ...draft.member,
         lastHeartbeatAt: Math.max(draft.member.lastHeartbeatAt, input.startedAt)
       }
-      return input.isPortOpen ? onBound(draft) : Witnessed.onPortClosed(draft)
+      return input.isPortOpen ? onBound(draft) : HeldRights.onPortClosed(draft)
     case "Vote":
-      return isSeekingRight(draft.member) ? Witnessed.claim(draft, input.voter) : Takeover.onVote(draft, input)
+      return isSeekingRight(draft.member) ? ClaimRight.claim(draft, input.voter) : Takeover.onVote(draft, input)
     case "Promote":
       return draft.member.rights === undefined
         ? Takeover.onPromote(draft, input.id, input.reason)
-        : Witnessed.onPromote(draft, input)
+        : ClaimRight.onPromote(draft, input)
     case "WitnessAnswered":
       return Witnessed.onWitnessAnswered(draft, input)
     case "HandOver":

@@ -1,9 +1,9 @@
 /** Draining, handing over, stopping. */
 import * as StateMachine from "../protocol/StateMachine.ts"
+import { release } from "./askWitness.ts"
 import type { Command, CommandReason, Draft } from "./data.ts"
 import { interruptPromotion } from "./takeover.ts"
 import { becomeAfterTerm, describe, leavePort, publishing } from "./transition.ts"
-import { release } from "./witnessed.ts"
 
 /** Timers may fire early by this much, in milliseconds. */
 const timerSlackMillis = 2

@@ -13,8 +13,8 @@ import * as PeerMessage from "../wire/PeerMessage.ts"
 import type { Event, Failure, Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
 import { MemberError } from "./MemberError.ts"
-import * as Questions from "./questions.ts"
 import type { Completion } from "./Responder.ts"
+import * as Questions from "./witnessCalls.ts"
 
 const decode = Schema.decodeEither(PeerMessage.PeerMessage)
 const encode = Schema.encodeSync(PeerMessage.PeerMessage)

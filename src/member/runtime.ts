@@ -33,10 +33,10 @@ import type { Handler } from "./Handler.ts"
 import * as Member from "./Member.ts"
 import * as Notices from "./notices.ts"
 import { flush, performAll, processEvents, releaseTerm, step } from "./outputs.ts"
-import * as Questions from "./questions.ts"
 import { Requests } from "./Requests.ts"
 import * as Responder from "./Responder.ts"
 import * as Streams from "./streams.ts"
+import * as Questions from "./witnessCalls.ts"
 
 /** A repeated message is not logged again within this time, in milliseconds. */
 const quietMillis = 10_000
