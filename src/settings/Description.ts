@@ -21,7 +21,9 @@ type JsonValue<S> = S extends Settings.Setting<infer A, any, infer Kind> ?
 
 type Json<G> = { readonly [K in keyof G as JsonKey<K, G[K]>]: JsonValue<G[K]> }
 
-type Fields<G> = { readonly [K in keyof Json<G>]: Schema.Schema<Json<G>[K]> }
+type Fields<G> = {
+  readonly [K in keyof Json<G>]: Schema.optionalWith<Schema.Schema<Json<G>[K]>, { default: () => Json<G>[K] }>
+}
 
 const isDuration = ({ kind }: Settings.Setting): boolean => kind.type === Schema.DurationFromSelf
 
@@ -33,19 +35,28 @@ const schemaOf = (setting: Settings.Setting): Schema.Schema<any> => {
   return isNullable ? Schema.NullOr(schema) : schema
 }
 
+const jsonOf = (value: unknown): unknown => {
+  const plain = Duration.isDuration(value) ? Duration.toMillis(value) : value
+  return plain === undefined || plain === Number.POSITIVE_INFINITY ? null : plain
+}
+
+/** A setting that is absent is unknown to the server, of an earlier version: it behaves as the default says. */
+const fieldOf = (setting: Settings.Setting) => {
+  const { default: value } = setting
+  const known = isDuration(setting) && value !== undefined ? Duration.decode(value as Duration.DurationInput) : value
+  return typeof value === "object"
+    ? schemaOf(setting)
+    : Schema.optionalWith(schemaOf(setting), { default: () => jsonOf(known) })
+}
+
 const fieldsOf = <G extends { readonly [key: string]: Settings.Setting }>(group: G): Fields<G> =>
-  Object.fromEntries(Object.values(group).map((setting) => [nameOf(setting), schemaOf(setting)])) as Fields<G>
+  Object.fromEntries(Object.values(group).map((setting) => [nameOf(setting), fieldOf(setting)])) as Fields<G>
 
 /** The configuration of a server, but for its role and policy. */
 export const Description = Schema.Struct({
   ...fieldsOf(Settings.member),
   limits: Schema.Struct(fieldsOf(Settings.limits))
 })
-
-const jsonOf = (value: unknown): unknown => {
-  const plain = Duration.isDuration(value) ? Duration.toMillis(value) : value
-  return plain === undefined || plain === Number.POSITIVE_INFINITY ? null : plain
-}
 
 const describeGroup = <G extends { readonly [key: string]: Settings.Setting }>(group: G, config: BinaryStarConfig) =>
   Object.fromEntries(

@@ -209,7 +209,9 @@ export const NodeStatus = Schema.Struct({
     /** Whether the peer timeout has passed or there is crash evidence: then a vote makes this server take over, unless takeovers are blocked. */
     isExpired: Schema.Boolean,
     /** Whether it sends nothing but digits: then it is of another implementation, and promises nothing. */
-    isLegacy: Schema.optional(Schema.NullOr(Schema.Boolean))
+    isLegacy: Schema.optional(Schema.NullOr(Schema.Boolean)),
+    /** For how long it has received none of this server's heartbeats, although its own arrive; `null` while that is short. */
+    unreceivedMillis: Schema.optional(Schema.NullOr(Millis))
   }),
   /** `null`: the pair has none. */
   witness: Schema.optional(Schema.NullOr(Witness)),
@@ -508,7 +510,8 @@ export const make = (address: {
         state: peer.state ?? null,
         ageMillis: peer.lastHeartbeatAt === undefined ? null : at - peer.lastHeartbeatAt,
         isExpired: peer.isExpired,
-        isLegacy: peer.isLegacy ?? null
+        isLegacy: peer.isLegacy ?? null,
+        unreceivedMillis: peer.unreceivedSince === undefined ? null : at - peer.unreceivedSince
       },
       witness: witnessOf(current),
       suspension: suspension === undefined ? null : { noticed: time(suspension.at), millis: suspension.millis },

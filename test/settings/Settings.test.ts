@@ -88,5 +88,9 @@ describe("the description of a configuration", () => {
       assert.lengthOf(Object.keys(limits), Object.keys(Settings.limits).length)
       const { decodeUnknownSync } = yield* Effect.promise(() => import("effect/Schema"))
       assert.deepStrictEqual(decodeUnknownSync(Description)(JSON.parse(JSON.stringify(description))), description)
+      // A server of an earlier version does not know them.
+      const added = { drainMillis: 5000, fencing: "optional" as const, maxFailovers: null, timeoutMillis: 30_000 }
+      const earlier = Object.fromEntries(Object.entries(description).filter(([key]) => !(key in added)))
+      assert.deepInclude(decodeUnknownSync(Description)(earlier), added)
     }))
 })

@@ -107,6 +107,12 @@ describe("Doctor.examine", () => {
       ["error link"],
       /primary receives no heartbeats from backup, which runs: none for 9 s/
     ],
+    [
+      "a link that works one way, to a server whose status is unknown",
+      [merge(pair()[0], { status: { peer: { unreceivedMillis: 4000 } } }), unreached],
+      ["error reachable", "error link"],
+      /the peer of primary has received none of its heartbeats for 4 s, although its own arrive/
+    ],
     ["a link without a first heartbeat", pair({ peer: { state: null, ageMillis: null } }), ["error link"], /none yet/],
     [
       "clocks",

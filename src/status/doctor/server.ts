@@ -1,6 +1,7 @@
 /** Rules about one server; the other one is `undefined` without a status. */
 import * as StateMachine from "../../protocol/StateMachine.ts"
 import { receivesHeartbeats, waitsForPrimary } from "../Observation.ts"
+import { span } from "../Span.ts"
 import { isSettled, type Named, promoteAt, type Rule, times } from "./rule.ts"
 
 export const serverRules: ReadonlyArray<Rule<[self: Named, other: Named | undefined]>> = [
@@ -32,6 +33,20 @@ export const serverRules: ReadonlyArray<Rule<[self: Named, other: Named | undefi
         ? `${self.name} has received no heartbeat from its primary since it was started, so it rejects every request`
         : undefined,
     remedy: ({ address }) => `start the primary; if that is impossible: ${promoteAt(address)}`
+  },
+  {
+    severity: "error",
+    check: "link",
+    what: ({ name, status: { peer } }, other) =>
+      other === undefined && peer.unreceivedMillis != null
+        ? `the peer of ${name} has received none of its heartbeats for ${
+          span(peer.unreceivedMillis)
+        }, although its own arrive`
+        : undefined,
+    remedy: ({ status: { config, role } }) =>
+      `does the network let the ${
+        StateMachine.peerOf(role)
+      } reach ${config.stateEndpoint}, and does its --peer lead there?`
   },
   {
     severity: "warning",
