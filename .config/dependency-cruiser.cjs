@@ -15,7 +15,7 @@ const rooms = {
   command: ["protocol", "wire", "settings", "internal", "ports", "member"],
   security: ["protocol", "settings"],
   zeromq: ["protocol", "wire", "settings", "internal", "ports", "security"],
-  witness: ["wire", "settings", "internal", "ports"],
+  witness: ["protocol", "wire", "settings", "internal", "ports"],
   fence: ["protocol", "member"],
   status: ["protocol", "wire", "settings", "internal", "ports", "member", "security"],
   dashboard: ["protocol", "wire", "status"],
@@ -43,7 +43,7 @@ const packages = {
 const anyOf = (names) => `(${names.join("|")})`
 
 const protocol = "^src/protocol/"
-const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|identity|lifecycle|question|stall|takeover|transition|witnessed)\\.ts$"
+const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|identity|lifecycle|question|stall|takeover|transition|witnessed|askWitness|claimRight|holdRights)\\.ts$"
 const dataPlane = "^src/member/(Requests|Responder|Counters)\\.ts$"
 const tables = "^src/(rpc/(serverCalls|clientCalls|sendBuffer)|proxy/requestTable)\\.ts$"
 const model = "^src/verify/model/"

@@ -150,12 +150,13 @@ const rank: { readonly [T in Input["_tag"]]: number } = {
   PeerDown: 2,
   SubscriberJoined: 3,
   PeerJoined: 3,
+  // An answer that is here counts, even if it was nearly given up.
+  WitnessAnswered: 2,
   HeartbeatDue: 3,
   HeartbeatSent: 4,
   RequestsDrained: 4,
   TermEnded: 4,
   Woken: 4,
-  WitnessAnswered: 4,
   LinkReset: 4,
   LinkRead: 4,
   Vote: 4
@@ -291,7 +292,8 @@ const onHeartbeatDue = (draft: Draft): void => {
 }
 
 const pause = (draft: Draft, id: number, paused: Member["paused"]): void => {
-  draft.member = { ...draft.member, paused, wish: undefined }
+  draft.member = { ...draft.member, paused }
+  ClaimRight.withdraw(draft)
   draft.outputs.push(
     paused === undefined
       ? { _tag: "Log", level: "Info", message: "resumed" }
@@ -357,6 +359,7 @@ const react = (draft: Draft, input: Input): void => {
     case "RequestsDrained":
       return Lifecycle.onRequestsDrained(draft)
     case "Woken":
+      HeldRights.onWoken(draft)
       return Lifecycle.onWoken(draft)
     case "TermEnded":
       return Lifecycle.onTermEnded(draft, input.end)

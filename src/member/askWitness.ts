@@ -1,6 +1,6 @@
 /** What a member with a witness asks of it, and what it makes of the answers. */
 import * as Rights from "../protocol/Rights.ts"
-import type { Draft, WitnessAnswer } from "./data.ts"
+import type { Draft, Member, WitnessAnswer } from "./data.ts"
 
 /** The rights of a member with a witness. Every other member has none. */
 export const withRights = (draft: Draft, use: (rules: Rights.Rules, rights: Rights.Rights) => void): void => {
@@ -88,5 +88,34 @@ export const rightsAfter = (
         : Rights.swapped(rules, rights, { ...request, swap: request.swap }, { now, version: answer.version })
     case "NoAnswer":
       return Rights.unanswered(rights)
+  }
+}
+
+/**
+ * Whether the peer's witness is another one, or has another name there: each server would have a majority of its own. A record of
+ * the peer's term that was there before the question must be in the answer.
+ */
+const hasOtherWitness = ({ peer, rights, witness }: Member, askedAt: number): boolean => {
+  const heartbeat = peer?.heartbeat
+  if (heartbeat === undefined || rights === undefined) {
+    return false
+  }
+  const isMissing = rights.observed !== undefined && rights.observed.seen === undefined && heartbeat.isRecorded &&
+    peer!.receivedAt <= askedAt
+  return isMissing ||
+    (heartbeat.witness !== undefined && witness.fingerprint !== undefined && heartbeat.witness !== witness.fingerprint)
+}
+
+/** Logs that the witnesses differ, as the answer to a question shows. */
+export const warnOfOtherWitness = ({ member, outputs, rules }: Draft, askedAt: number): void => {
+  if (hasOtherWitness(member, askedAt)) {
+    outputs.push({
+      _tag: "Log",
+      level: "Error",
+      once: "OtherWitness",
+      message:
+        `the peer at ${rules.peerEndpoint} has another witness than ${rules.witnessEndpoint}, or another name there: ` +
+        "both can be active; give both servers the same --witness"
+    })
   }
 }

@@ -3,7 +3,7 @@ import * as Rights from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import { inMillis } from "../protocol/Timing.ts"
 import { ask, withRights } from "./askWitness.ts"
-import type { Draft, Input, Member, Promotion } from "./data.ts"
+import type { CommandReason, Draft, Input, Member, Promotion } from "./data.ts"
 import { adopt } from "./holdRights.ts"
 import { blockAt, completePromotion, logBlock, silenceOf } from "./takeover.ts"
 
@@ -54,14 +54,42 @@ const warnOfMinority = ({ member, now, outputs, rules }: Draft): void => {
 const isInactive = ({ phase, protocol }: Member): boolean =>
   phase._tag === "Serving" && protocol.state !== "ACTIVE" && protocol.state !== "HANDING_OVER"
 
+const isPeerActive = ({ member: { peer, protocol }, now }: Draft): boolean =>
+  peer?.state === "ACTIVE" && !StateMachine.isPeerExpired(protocol, now)
+
+/** Whether the peer is active, and asks nobody whether it may: it is of another implementation, or has another policy. */
+const isServedWithoutRight = (draft: Draft): boolean =>
+  isPeerActive(draft) && draft.member.peer?.heartbeat?.question !== "Serve"
+
+const warnOfPeerWithoutRight = ({ outputs, rules }: Draft): void => {
+  outputs.push({
+    _tag: "Log",
+    level: "Warning",
+    once: "OtherWitness",
+    message:
+      `the peer at ${rules.peerEndpoint} is active, and asks no witness before it serves: while the link is cut both can be ` +
+      "active; run it with --policy witnessed and the same --witness"
+  })
+}
+
+/** Gives up the wish to be active, and what was asked for it. */
+export const withdraw = (draft: Draft): void =>
+  withRights(draft, (_, rights) => {
+    const { member } = draft
+    draft.member = { ...member, wish: undefined, rights: Rights.withdraw(rights, member.dialogue.sequence) }
+  })
+
 /** Seeks the right to serve, because of a vote, a promotion, or because it is the primary of a pair without an active member. */
 export const claim = (draft: Draft, voter: string, isForced = false): void => {
   if (!isInactive(draft.member)) {
     return
   }
+  if (!isForced && isServedWithoutRight(draft)) {
+    return warnOfPeerWithoutRight(draft)
+  }
   const block = isForced ? undefined : blockAt(draft.rules, draft.member, draft.now)
   if (block !== undefined && (block._tag === "Paused" || draft.member.protocol.state !== "PRIMARY")) {
-    return logBlock(draft, block, draft.now)
+    return StateMachine.isPeerExpired(draft.member.protocol, draft.now) ? logBlock(draft, block, draft.now) : undefined
   }
   draft.member = { ...draft.member, wish: { voter, at: draft.now } }
   seek(draft)
@@ -77,21 +105,21 @@ export const claimIfWished = (draft: Draft): void => {
 }
 
 /** Guards for which a promotion waits for an answer. */
-const promotionPatience = 3
+const promotionWait = 3
 
-const isPeerActive = ({ member: { peer, protocol }, now }: Draft): boolean =>
-  peer?.state === "ACTIVE" && !StateMachine.isPeerExpired(protocol, now)
+const rejectPromotion = (draft: Draft, promotion: Promotion, reason: CommandReason): void => {
+  withdraw(draft)
+  completePromotion(draft, promotion, reason)
+}
 
 export const goOnPromoting = (draft: Draft, promotion: Promotion): void =>
   withRights(draft, ({ guardMillis }) => {
-    claim(draft, "an operator", true)
-    if (draft.member.promotion === undefined) {
-      return
-    }
     if (isPeerActive(draft)) {
-      completePromotion(draft, promotion, "PeerAlive")
-    } else if (draft.now - promotion.since > promotionPatience * guardMillis) {
-      completePromotion(draft, promotion, "NoMajority")
+      rejectPromotion(draft, promotion, "PeerAlive")
+    } else if (draft.now - promotion.since > promotionWait * guardMillis) {
+      rejectPromotion(draft, promotion, "NoMajority")
+    } else {
+      claim(draft, "an operator", true)
     }
   })
 

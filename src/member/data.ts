@@ -343,7 +343,15 @@ export type Output =
     readonly level: "Info" | "Warning" | "Error"
     readonly message: string
     readonly transition?: Transition
-    readonly once?: "Blocked" | "Malformed" | "TwoActive" | "Silent" | "Witness" | "WitnessBack" | "OneWay"
+    readonly once?:
+      | "Blocked"
+      | "Malformed"
+      | "TwoActive"
+      | "Silent"
+      | "Witness"
+      | "WitnessBack"
+      | "OtherWitness"
+      | "OneWay"
   }
   | { readonly _tag: "Abort"; readonly reason: StateMachine.FatalReason }
   | { readonly _tag: "Exit" }

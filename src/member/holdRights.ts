@@ -1,5 +1,6 @@
 /** What follows from the rights that a member holds: its state, its lease, and the time at which it wakes. */
 import * as Rights from "../protocol/Rights.ts"
+import { timerSlackMillis } from "../protocol/Timing.ts"
 import { askWitness, withRights } from "./askWitness.ts"
 import type { Draft, Member } from "./data.ts"
 import { completePromotion, recordFailover, silenceOf } from "./takeover.ts"
@@ -64,15 +65,23 @@ export const cease = (draft: Draft, details: Details & { readonly isSuperseded?:
     (rules, rights) => adopt(draft, Rights.cease(rules, rights, draft.member.dialogue.sequence, draft.now), details)
   )
 
+/** The timer may fire a little early: then it is set again. */
+export const onWoken = (draft: Draft): void => {
+  if (draft.member.rightsWakeAt <= draft.now + timerSlackMillis) {
+    draft.member = { ...draft.member, rightsWakeAt: Number.NEGATIVE_INFINITY }
+    wakeAtEnd(draft)
+  }
+}
+
 /** Steps down once the last right has ended. */
 export const checkRights = (draft: Draft): void => {
   const { rights } = draft.member
-  wakeAtEnd(draft)
   if (rights?.isActive === true && !Rights.mayServe(rights, draft.now)) {
     const { problem } = draft.member.witness
     const witness = problem === undefined ? "the witness has not answered in time" : `the witness: ${problem}`
-    cease(draft, { explanation: `${silenceOf(draft.member, draft.now)}; ${witness}` })
+    return cease(draft, { explanation: `${silenceOf(draft.member, draft.now)}; ${witness}` })
   }
+  wakeAtEnd(draft)
 }
 
 /** The state port could not be opened again: this member may not serve before it has been for as long as a guard (R9). */

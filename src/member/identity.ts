@@ -47,7 +47,7 @@ const warnOfOneWay = ({ member, now, outputs, rules }: Draft): void => {
       message:
         `the ${peer} at ${rules.peerEndpoint} has received no heartbeat of this server for ${
           Math.round((now - since) / 1000)
-        } s, although its own arrive: it may take over; ` +
+        } s, although its own arrive: ` +
         `check the way from it to ${rules.stateEndpoint}, and its --peer`
     })
   }

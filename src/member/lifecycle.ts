@@ -1,12 +1,10 @@
 /** Draining, handing over, stopping. */
 import * as StateMachine from "../protocol/StateMachine.ts"
+import { timerSlackMillis } from "../protocol/Timing.ts"
 import { release } from "./askWitness.ts"
 import type { Command, CommandReason, Draft } from "./data.ts"
 import { interruptPromotion } from "./takeover.ts"
 import { becomeAfterTerm, describe, leavePort, publishing } from "./transition.ts"
-
-/** Timers may fire early by this much, in milliseconds. */
-const timerSlackMillis = 2
 
 const complete = (draft: Draft, { id }: Command, since: number, rejection: CommandReason | undefined): void => {
   draft.outputs.push({ _tag: "Complete", id, rejection, since })

@@ -5,13 +5,13 @@ import * as Term from "../protocol/Term.ts"
 import type { Member, Rules } from "./data.ts"
 
 /** Guards for which the backup leaves it to the primary to seek a promise. */
-const backupPatience = 2
+const backupWait = 2
 
 /** Whether the peer's promise is sought: the witness does not answer, and this member is not in its guard (R8). */
 const seeksPromise = ({ rights: rules, role }: Rules, { rights, wish, witness }: Member, now: number): boolean => {
-  const patience = role === "primary" || rules === undefined ? 0 : backupPatience * rules.guardMillis
+  const wait = role === "primary" || rules === undefined ? 0 : backupWait * rules.guardMillis
   return wish !== undefined && witness.problem !== undefined && rights !== undefined &&
-    Rights.mayStand(rights, now - patience)
+    Rights.mayStand(rights, now - wait)
 }
 
 /** Whether the peer knows this very term, as far as it has reported: it does not promise to resume any other. */

@@ -140,6 +140,7 @@ const makeRuntime = <R>(
         Silent: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         Witness: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         WitnessBack: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
+        OtherWitness: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         OneWay: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis))
       },
       commands: new Map(),

@@ -1,4 +1,5 @@
 /** Stalls: this process did not run for so long that its knowledge of the peer is void (H4). */
+import * as Rights from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
 import type { ConnectionRefusal, Draft, Input, Member, Rules, Wait } from "./data.ts"
@@ -32,9 +33,11 @@ const resetLink = (draft: Draft, mayKeepTermOf: number | undefined): void => {
 }
 
 /** Whether crash evidence can prove that this active member has had no peer since its last heartbeat. */
-const mayKeepTerm = (rules: Rules, { lastHeartbeatAt, protocol }: Member, now: number): boolean =>
+const mayKeepTerm = (rules: Rules, { lastHeartbeatAt, protocol, rights }: Member, now: number): boolean =>
   rules.crashDetection && protocol.state === "ACTIVE" && StateMachine.isPeerExpired(protocol, lastHeartbeatAt) &&
-  StateMachine.mayKeepTerm(rules, lastHeartbeatAt, now)
+  StateMachine.mayKeepTerm(rules, lastHeartbeatAt, now) &&
+  // A right must not end during the reset.
+  (rights === undefined || Rights.mayServe(rights, now + inMillis(rules, timing.probe + timing.linkReset)))
 
 /** Restarts: the term ends, the state is published, and the peer's deadline counts from the reset of the link. */
 const restart = (draft: Draft, stalledAt: number): void => {

@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type { Witness } from "../ports/Witness.ts"
 import type * as Rights from "../protocol/Rights.ts"
 import { inMillis } from "../protocol/Timing.ts"
+import * as HeartbeatMessage from "../wire/HeartbeatMessage.ts"
 import type { AskWitness, Runtime } from "./context.ts"
 import type * as Member from "./Member.ts"
 
@@ -27,6 +28,12 @@ const answerOf = (
   return Effect.catchAll(answer, ({ problem }) => Effect.succeed<Answer>({ _tag: "NoAnswer", problem }))
 }
 
+/** An answer with the fingerprint of the register, which a heartbeat has to be able to carry. */
+const withFingerprint = (answer: Answer, fingerprint: Option.Option<string>): readonly [Answer, string | undefined] =>
+  Option.isSome(fingerprint) && !HeartbeatMessage.isFingerprint(fingerprint.value)
+    ? [{ _tag: "NoAnswer", problem: "its fingerprint is not a text of 1 to 64 printable characters" }, undefined]
+    : [answer, Option.getOrUndefined(fingerprint)]
+
 /**
  * One question at a time, in a fiber of its own. An engine that stands still may not be interruptible: the question is
  * disconnected from its fiber, so that no answer within `timeout` is no answer.
@@ -46,7 +53,7 @@ export const makeAskWitness = (
             onTimeout: (): Answer => ({ _tag: "NoAnswer", problem: `no answer within ${Duration.format(timeout)}` }),
             onSuccess: (answer: Answer) => answer
           }),
-          Effect.zipWith(witness.fingerprint, (answer, id) => onAnswer(answer, Option.getOrUndefined(id))),
+          Effect.zipWith(witness.fingerprint, (answer, id) => onAnswer(...withFingerprint(answer, id))),
           Effect.interruptible
         )
       )
@@ -79,10 +86,11 @@ export const probe = ({ fork, link, now, queue, rules, state }: Runtime): Effect
   Effect.sync(() => {
     const asOf = now()
     const { linkEpoch } = state
-    fork(Effect.map(link.isRefused(inMillis(rules, probeHeartbeats)), (isRefused) => {
+    // Interruptible, so that a stop does not wait for a host that does not answer.
+    fork(Effect.interruptible(Effect.map(link.isRefused(inMillis(rules, probeHeartbeats)), (isRefused) => {
       if (isRefused) {
         const evidence = { _tag: "ConnectionRefused", endpoint: rules.peerEndpoint, asOf } as const
         queue.offer({ _tag: "PeerDown", evidence, linkEpoch })
       }
-    }))
+    })))
   })

@@ -7,7 +7,7 @@ import * as Rights from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import * as Term from "../protocol/Term.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
-import { askWitness, noteAnswer, rightsAfter, withRights } from "./askWitness.ts"
+import { askWitness, noteAnswer, rightsAfter, warnOfOtherWitness, withRights } from "./askWitness.ts"
 import { claim, claimIfWished, explanationOf, goOnPromoting } from "./claimRight.ts"
 import type { Draft, Input } from "./data.ts"
 import * as Dialogue from "./Dialogue.ts"
@@ -36,6 +36,7 @@ export const onWitnessAnswered = (
       })
     }
     adopt(draft, rights, { explanation: explanationOf(draft, "recorded by the witness") })
+    warnOfOtherWitness(draft, before.request.askedAt)
     if (answer._tag === "Conflict" && rights.isActive) {
       askWitness(draft)
     } else if (answer._tag !== "NoAnswer") {
@@ -48,10 +49,15 @@ const onFresh = (draft: Draft, heartbeat: Heartbeat, echo: Dialogue.Sent): void 
   withRights(draft, (rules, rights) => {
     const { now } = draft
     if (heartbeat.question === "Serve" && Rights.isSuperseded(rights, heartbeat.term)) {
-      cease(draft, { isSuperseded: true, explanation: "the peer is active with a later term" })
-      return
+      return cease(draft, { isSuperseded: true, explanation: "the peer is active with a later term" })
     }
-    if (heartbeat.handsOver && draft.member.paused === undefined) {
+    if (heartbeat.question === "Serve" && Rights.isRefuted(rights, heartbeat.term)) {
+      return cease(draft, {
+        isSuperseded: true,
+        explanation: "the peer is active, although an operator answered for it"
+      })
+    }
+    if (heartbeat.handsOver && draft.member.paused === undefined && draft.member.phase._tag === "Serving") {
       const after = Rights.takeHandedOver(rules, rights, heartbeat.term, { echoAt: echo.at, now })
       return adopt(draft, after, { explanation: "handed over by the peer" })
     }
@@ -70,7 +76,7 @@ const onFresh = (draft: Draft, heartbeat: Heartbeat, echo: Dialogue.Sent): void 
 /** Processes a message of the peer. `heartbeat` is undefined if it was but a digit. */
 export const onHeartbeat = (draft: Draft, heartbeat: Heartbeat | undefined): void =>
   withRights(draft, (rules, before) => {
-    draft.member = { ...draft.member, rights: Rights.hear(before, draft.now) }
+    draft.member = { ...draft.member, rights: Rights.receive(before, draft.now) }
     if (heartbeat === undefined) {
       return
     }
@@ -116,7 +122,7 @@ const isPairIdle = ({ member: { peer, protocol }, now, rules }: Draft): boolean 
   !StateMachine.isPeerExpired(protocol, now)
 
 /** A question that was asked with the previous heartbeat is given up, even if its timer was late; in heartbeats. */
-const patience = 0.75
+const answerWait = 0.75
 
 /** Everything that is due with a heartbeat, before it is sent. */
 export const onHeartbeatDue = (draft: Draft): void =>
@@ -124,10 +130,10 @@ export const onHeartbeatDue = (draft: Draft): void =>
     const { member, now, rules } = draft
     const { request } = rights
     lease(draft, rights)
-    if (request !== undefined && now - request.askedAt >= inMillis(rules, patience)) {
-      noteAnswer(draft, { _tag: "NoAnswer", problem: "no answer within a heartbeat" })
+    if (request !== undefined && now - request.askedAt >= inMillis(rules, answerWait)) {
+      noteAnswer(draft, { _tag: "NoAnswer", problem: "no answer in time" })
     }
-    if (request === undefined || now - request.askedAt >= inMillis(rules, patience)) {
+    if (request === undefined || now - request.askedAt >= inMillis(rules, answerWait)) {
       draft.member = { ...draft.member, rights: Rights.unanswered(rights) }
       askWitness(draft)
     }

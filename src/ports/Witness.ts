@@ -85,7 +85,8 @@ export class Witness extends Context.Tag("effect-binary-star/Witness")<Witness, 
   readonly endpoint: string
   /**
    * Random id of the register, chosen when its first record was created and kept by every swap. The same on both members if and
-   * only if they use the same register, by whatever address. None before the engine has answered with a record.
+   * only if they use the same register, by whatever address. None before the engine has answered with a record. 1 to 64 printable
+   * characters of ASCII, but no quote and no backslash.
    */
   readonly fingerprint: Effect.Effect<Option.Option<string>>
   /** The current record; linearizable. */

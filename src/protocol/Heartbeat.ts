@@ -38,7 +38,7 @@ export interface Heartbeat extends Echo {
   readonly state: PeerState
   /** The last heartbeat received from the addressee. A heartbeat that names another life than the receiver's is void. */
   readonly received: Echo | undefined
-  /** The largest term that this member knows. */
+  /** The term of this member, else the last one that it had or followed; without a witness the largest that it knows. */
   readonly term: Term | undefined
   /** Whether the witness has recorded the term. */
   readonly isRecorded: boolean

@@ -18,12 +18,13 @@ import * as Term from "./Term.ts"
  * @category constants
  */
 export const ruleTexts = {
-  R1: "own clock: a right counts from before the question; who promises counts from when it received the question.",
+  R1:
+    "own clock: a right counts from before the question; a member that promises counts from when it received the question.",
   R2:
     "guard: without evidence no takeover within two heartbeats of binding the state port, of a promise, or of ceasing to be active.",
   R3:
     "observation: without evidence only a record is replaced that was seen unchanged for two heartbeats, or that is this process's " +
-    "own, released or absent.",
+    "own or released. Where there is none, only a member that knows no term begins one: otherwise it is not the pair's record.",
   R4:
     "echo and life: a heartbeat counts by the age of the heartbeat that it echoes, and only for the process that it names.",
   R5: "unsure: a member that has asked for a term and promises gives up what it asked for, and ignores the answer.",
@@ -34,7 +35,7 @@ export const ruleTexts = {
     "record: an active member that learns of a larger term steps down, and none goes on with a term that the record has overtaken.",
   R8:
     "without the witness: a member outside its guard may stand; the peer's promise makes it active, without a term. One that was " +
-    "active last, and whose peer knows no later term, resumes its own.",
+    "active last, and whose peer followed that very term, resumes it.",
   R9:
     "port: a member serves only while its state port is bound. Its guard starts once that is so, and has no end before."
 } as const
@@ -221,7 +222,7 @@ export const bind = ({ guardMillis }: Rules, rights: Rights, now: number): Right
  *
  * @category transitions
  */
-export const hear = (rights: Rights, now: number): Rights => ({
+export const receive = (rights: Rights, now: number): Rights => ({
   ...rights,
   evidenceAfter: now,
   // An active member keeps its evidence: a peer that has started since then is in its guard (R2).
@@ -296,7 +297,23 @@ export const isSuperseded = ({ isActive, term }: Rights, other: Term.Term | unde
   isActive && term !== undefined && other !== undefined && Term.compare(other, term) > 0
 
 /**
- * The peer has promised what heartbeat `sequence`, sent at `sentAt`, asked. `follows` is the term to go on with.
+ * Whether an active member that an operator has made active has received that its peer is active all the same.
+ *
+ * @category guards
+ */
+export const isRefuted = ({ isActive, term, until }: Rights, other: Term.Term | undefined): boolean =>
+  isActive && term === undefined && until.operator === Number.POSITIVE_INFINITY && other !== undefined
+
+/**
+ * Gives up what this member has asked for, unless it is active. `sequence` is that of its last heartbeat.
+ *
+ * @category transitions
+ */
+export const withdraw = (rights: Rights, sequence: number): Rights =>
+  rights.isActive ? rights : { ...forgetTake(rights), promisesAfter: sequence }
+
+/**
+ * The peer has promised what the heartbeat `sequence` asked, which was sent at `at`.
  *
  * @category transitions
  */
@@ -376,7 +393,8 @@ export const takeByEvidence = (rights: Rights, now: number): Rights =>
   now < rights.until.evidence && now < rights.followsUntil && mayGoOn(rights, rights.term) ? goOn(rights, {}) : rights
 
 /**
- * An operator answers for the witness and the peer: neither serves. The right lasts until one of them gives one.
+ * An operator answers for the witness and the peer: neither serves. The right lasts until one of them gives one. There is no term
+ * before the witness records one: the peer may have had any that this member does not know.
  *
  * @category transitions
  */
@@ -384,16 +402,24 @@ export const takeByOperator = (rights: Rights): Rights => ({
   ...forget(rights),
   isActive: true,
   isOwn: true,
-  term: rights.term === undefined ? undefined : Term.next(rights.term),
+  term: undefined,
   until: { ...rights.until, operator: Number.POSITIVE_INFINITY }
 })
+
+/** Whether the record may be replaced without evidence (R3). A pair of which a term is known has a record. */
+const isReplaceable = ({ guardMillis, life }: Rules, { observed, term }: Rights, now: number): boolean => {
+  const record = observed?.seen?.record
+  return record === undefined
+    ? term === undefined
+    : record.isReleased || record.life === life || now - observed!.since >= guardMillis
+}
 
 /**
  * Whether the witness may be asked for a term now.
  *
  * @category guards
  */
-export const mayTake = ({ guardMillis, life }: Rules, rights: Rights, now: number): boolean => {
+export const mayTake = (rules: Rules, rights: Rights, now: number): boolean => {
   const { guardUntil, isActive, observed, term, until } = rights
   if (observed === undefined || isTaking(rights)) {
     return false
@@ -401,10 +427,7 @@ export const mayTake = ({ guardMillis, life }: Rules, rights: Rights, now: numbe
   if (isActive) {
     return term === undefined
   }
-  const record = observed.seen?.record
-  return now < until.evidence ||
-    (now >= guardUntil && (record === undefined || record.isReleased || record.life === life ||
-      now - observed.since >= guardMillis))
+  return now < until.evidence || (now >= guardUntil && isReplaceable(rules, rights, now))
 }
 
 /**

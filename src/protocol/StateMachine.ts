@@ -315,11 +315,10 @@ export type Rule =
   | "R4"
   | "R6"
   | "R7"
-  | "R9"
 
 /**
- * Entry of a policy: the effect of an event in a state. `rule` is the rule of `hardened` that the cell implements, if it
- * differs from the Guide.
+ * Entry of a policy: the effect of an event in a state. `rule` is the rule that the cell implements, if it differs from the
+ * Guide: of `hardened`, or of rights.
  *
  * - `Stay`: the state stays; a request is accepted. May publish.
  * - `Reject`: the state stays; a request is rejected.

@@ -74,6 +74,13 @@ export const timing: Timing = {
  */
 export const handshakeRoundTrips = 3
 
+/**
+ * By how much a timer may fire early, in milliseconds. Node's does so by up to 1.7.
+ *
+ * @category constants
+ */
+export const timerSlackMillis = 2
+
 /** By how much the rate of a clock may differ from true time. */
 const clockRate = 1 / 7
 

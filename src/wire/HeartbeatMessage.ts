@@ -30,6 +30,18 @@ export const maxBytes = 512
  */
 export const maxLength = { life: 32, witness: 64 }
 
+const lifePattern = new RegExp(`^[0-9A-Za-z]{1,${maxLength.life}}$`)
+
+/** Neither a quote nor a backslash, which JSON would escape. */
+const fingerprintPattern = new RegExp(`^[!#-\\[\\]-~]{1,${maxLength.witness}}$`)
+
+/**
+ * Whether a text can be the fingerprint of a witness in a heartbeat.
+ *
+ * @category guards
+ */
+export const isFingerprint = (text: string): boolean => fingerprintPattern.test(text)
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
@@ -64,8 +76,8 @@ const integer = (least: number, most = Number.MAX_SAFE_INTEGER): Guard =>
     (value) => Number.isSafeInteger(value) && value as number >= least && value as number <= most
   )
 
-const text = (expected: string, pattern: RegExp): Guard =>
-  guard(expected, (value) => typeof value === "string" && pattern.test(value))
+const text = (expected: string, isValid: (text: string) => boolean): Guard =>
+  guard(expected, (value) => typeof value === "string" && isValid(value))
 
 const oneOf = (...texts: ReadonlyArray<unknown>): Guard =>
   guard(`one of ${texts.join(", ")}`, (value) => texts.includes(value))
@@ -88,7 +100,7 @@ const record = <A>(guards: { readonly [K in keyof A]-?: Guard }): Guard => (valu
 }
 
 const echo = {
-  life: text(`a text of 1 to ${maxLength.life} letters and digits`, new RegExp(`^[0-9A-Za-z]{1,${maxLength.life}}$`)),
+  life: text(`a text of 1 to ${maxLength.life} letters and digits`, (life) => lifePattern.test(life)),
   sequence: integer(1)
 } satisfies { readonly [K in keyof Echo]: Guard }
 
@@ -102,11 +114,7 @@ const problemOf = record<Heartbeat>({
   promises: boolean,
   handsOver: boolean,
   activeMillis: optional(integer(0)),
-  // Neither a quote nor a backslash, which JSON would escape.
-  witness: optional(text(
-    `a text of 1 to ${maxLength.witness} printable characters`,
-    new RegExp(`^[!#-\\[\\]-~]{1,${maxLength.witness}}$`)
-  ))
+  witness: optional(text(`a text of 1 to ${maxLength.witness} printable characters`, isFingerprint))
 })
 
 /** The known fields. Those of a later version are ignored. */

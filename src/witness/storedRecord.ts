@@ -2,15 +2,17 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Seen, TermRecord, Version } from "../ports/Witness.ts"
+import * as Term from "../protocol/Term.ts"
+import * as HeartbeatMessage from "../wire/HeartbeatMessage.ts"
 
 const Stored = Schema.parseJson(Schema.Struct({
-  number: Schema.NonNegativeInt,
-  step: Schema.NonNegativeInt,
+  number: Schema.Int.pipe(Schema.between(0, Term.maxNumber)),
+  step: Schema.Int.pipe(Schema.between(0, Term.stepsPerNumber - 1)),
   holder: Schema.Literal("primary", "backup"),
   life: Schema.String,
   released: Schema.Boolean,
   /** Random id of the register, kept by every swap. */
-  register: Schema.String
+  register: Schema.String.pipe(Schema.filter(HeartbeatMessage.isFingerprint))
 }))
 
 /** A record, and the id of its register. */
@@ -20,7 +22,7 @@ export interface Content extends Seen {
 
 const decodeStored = Schema.decodeOption(Stored)
 
-/** The content of a register; none if somebody else has written it. */
+/** The content of a register; none if somebody else has written it, or a heartbeat could not carry it. */
 export const decode = (version: Version, json: string): Option.Option<Content> =>
   Option.map(decodeStored(json), ({ register, released, ...record }) => ({
     version,

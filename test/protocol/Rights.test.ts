@@ -73,6 +73,13 @@ describe("R2 guard", () => {
 })
 
 describe("R3 observation", () => {
+  it("where there is no record, only a member that knows no term begins one", () => {
+    assert.isTrue(Rights.mayTake(rules, Rights.seen(fresh, undefined, 100), 2000))
+    const following = Rights.seen(follower, undefined, 5100)
+    assert.isFalse(Rights.mayTake(rules, following, 60_000), "the record of the pair is elsewhere")
+    assert.isTrue(Rights.mayTake(rules, Rights.witnessRefusal(rules, following, 60_000), 60_010))
+  })
+
   it("only a record that was unchanged for as long as a guard is replaced", () => {
     const observed = Rights.seen(fresh, seen("other"), 2500)
     assert.isFalse(Rights.mayTake(rules, observed, 4499))
@@ -143,16 +150,16 @@ describe("R6 evidence", () => {
 
   it("an attempt that began before the last promise, heartbeat or end of a term is no evidence", () => {
     assert.strictEqual(Rights.witnessRefusal(rules, follower, 5000), follower)
-    const heard = Rights.hear(follower, 6000)
-    assert.strictEqual(Rights.witnessRefusal(rules, heard, 5900), heard)
+    const received = Rights.receive(follower, 6000)
+    assert.strictEqual(Rights.witnessRefusal(rules, received, 5900), received)
     const ceased = Rights.cease(rules, active, 5, 4500)
     assert.strictEqual(Rights.witnessRefusal(rules, ceased, 4400), ceased)
   })
 
   it("a heartbeat ends the evidence of a standby, not that of an active member", () => {
-    const standby = Rights.hear(Rights.witnessRefusal(rules, follower, 5100), 5200)
+    const standby = Rights.receive(Rights.witnessRefusal(rules, follower, 5100), 5200)
     assert.isFalse(Rights.takeByEvidence(standby, 5210).isActive)
-    const alone = Rights.hear(Rights.witnessRefusal(rules, active, 4000), 4400)
+    const alone = Rights.receive(Rights.witnessRefusal(rules, active, 4000), 4400)
     assert.strictEqual(Rights.endOf(alone), 5500)
   })
 
@@ -192,7 +199,7 @@ describe("R7 record", () => {
 })
 
 describe("R8 without the witness", () => {
-  it("who stands and is promised is active without a term, and takes one as soon as it can", () => {
+  it("a member that stands and is promised is active without a term, and takes one as soon as it can", () => {
     const standing = Rights.promised(rules, follower, { sequence: 10, at: 7000, question: "Stand" }, 7100)
     assert.isTrue(standing.isActive)
     assert.isUndefined(standing.term)
@@ -204,7 +211,7 @@ describe("R8 without the witness", () => {
     assert.strictEqual(Rights.promised(rules, follower, question, 7100), follower)
   })
 
-  it("who was active last resumes its term, if its peer knows no other", () => {
+  it("a member that was active last resumes its term, if its peer followed that very one", () => {
     const ceased = Rights.cease(rules, active, 5, 4500)
     const resumed = Rights.promised(rules, ceased, { sequence: 6, at: 4600, question: "Resume" }, 4700)
     assert.isTrue(resumed.isActive)
@@ -221,7 +228,7 @@ describe("an operator's word", () => {
   it("is a right without an end, until the witness or the peer gives one", () => {
     const promoted = Rights.takeByOperator(follower)
     assert.strictEqual(Rights.endOf(promoted), Number.POSITIVE_INFINITY)
-    assert.deepStrictEqual(promoted.term, { number: 3, step: 1 })
+    assert.isUndefined(promoted.term, "the peer may have had any that this member does not know")
     const renewed = Rights.promised(rules, promoted, { sequence: 10, at: 6000, question: "Serve" }, 6100)
     assert.strictEqual(Rights.endOf(renewed), 7500)
   })

@@ -114,6 +114,17 @@ const rights: ReadonlyArray<WitnessRule> = [
   ofWitness({
     severity: "error",
     check: "witness",
+    what: ({ endpoint, fingerprint, isUp, peerFingerprint }, { name, status }) =>
+      isUp && fingerprint === null && peerFingerprint !== null &&
+        stateMillis(status) > 3 * status.config.heartbeatMillis
+        ? `the witness of ${name} has no record of the pair, but that of its peer has: they use different witnesses, or different ` +
+          `names there (${name}: ${endpoint})`
+        : undefined,
+    remedy: () => sameWitness
+  }),
+  ofWitness({
+    severity: "error",
+    check: "witness",
     what: (_, self) =>
       self.status.peer.isLegacy === true && receivesHeartbeats(self.status) && isSettled(self)
         ? `${self.name} has a witness, but its peer sends nothing but digits: it asks nobody before it serves, so both can be active`

@@ -91,6 +91,13 @@ describe("the doctor of a pair with a witness", () => {
       /the same --witness/
     ],
     [
+      "a witness without a record beside one with the record of the pair",
+      witnessedPair({}, { witness: { fingerprint: null, peerFingerprint: "3306" } }),
+      ["error witness"],
+      /the witness of backup has no record of the pair, but that of its peer has: .* \(backup: etcd/,
+      /the same --witness/
+    ],
+    [
       "a witness that one has",
       witnessedPair({}, { policy: "hardened", witness: null }),
       ["error settings", "error witness"],

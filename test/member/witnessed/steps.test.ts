@@ -1,0 +1,320 @@
+/** What the core of a member with a witness makes of inputs in an order that a running pair rarely has. */
+import { assert, describe, it } from "@effect/vitest"
+import type { Input, Output, Rules } from "../../../src/member/Member.ts"
+import * as Member from "../../../src/member/Member.ts"
+import type { Heartbeat } from "../../../src/protocol/Heartbeat.ts"
+import * as Policies from "../../../src/protocol/Policies.ts"
+import type { PeerState, Role } from "../../../src/protocol/StateMachine.ts"
+import type { Term } from "../../../src/protocol/Term.ts"
+import { makeRules } from "../rules.ts"
+
+const witnessedRules = (role: Role, part: Partial<Rules> = {}): Rules =>
+  makeRules({
+    role,
+    policy: Policies.witnessed,
+    life: "mine",
+    rights: { role, life: "mine", rightMillis: 1500, guardMillis: 2000 },
+    witnessEndpoint: "memory",
+    ...part
+  })
+
+const recordOf = (term: Term, life = "peer", version = "7") => ({
+  version,
+  record: { ...term, holder: "primary" as const, life, isReleased: false }
+})
+
+const third = { number: 3, step: 0 }
+const fourth = { number: 4, step: 0 }
+
+/** One member, whose peer and witness are this test. */
+class Alone {
+  member: Member.Member
+  #rules: Rules
+  #now = 0
+  #sequence = 0
+
+  constructor(role: Role = "backup", part: Partial<Rules> = {}) {
+    this.#rules = witnessedRules(role, part)
+    this.member = Member.start(this.#rules, 0).member
+    this.step(0, { _tag: "HeartbeatSent", startedAt: 0, isPortOpen: true })
+  }
+
+  get state() {
+    return this.member.protocol.state
+  }
+
+  step(now: number, ...inputs: ReadonlyArray<Input>): ReadonlyArray<Output> {
+    const { member, outputs } = Member.step(this.#rules, this.member, inputs, now)
+    this.#now = now
+    this.member = member
+    return outputs
+  }
+
+  /** A due heartbeat, and the end of its sending. */
+  beat(now: number): ReadonlyArray<Output> {
+    return [
+      ...this.step(now, { _tag: "HeartbeatDue" }),
+      ...this.step(now, { _tag: "HeartbeatSent", startedAt: now, isPortOpen: true })
+    ]
+  }
+
+  /** A heartbeat of the peer that echoes the last one of this member. */
+  heartbeat(state: PeerState, part: Partial<Heartbeat> = {}): Input {
+    const heartbeat: Heartbeat = {
+      life: "peer",
+      sequence: ++this.#sequence,
+      state,
+      received: { life: "mine", sequence: this.member.dialogue.sequence },
+      term: undefined,
+      isRecorded: false,
+      question: undefined,
+      promises: false,
+      handsOver: false,
+      activeMillis: undefined,
+      witness: undefined,
+      ...part
+    }
+    return { _tag: "PeerHeartbeat", state, receivedAt: this.#now, heartbeat, linkEpoch: 0 }
+  }
+
+  answers(answer: Extract<Input, { _tag: "WitnessAnswered" }>["answer"], fingerprint?: string): Input {
+    return { _tag: "WitnessAnswered", id: this.member.rights!.request!.id, answer, fingerprint }
+  }
+}
+
+const tagged = <T extends Output["_tag"]>(outputs: ReadonlyArray<Output>, tag: T) =>
+  outputs.filter((output): output is Extract<Output, { _tag: T }> => output._tag === tag)
+
+const takes = (outputs: ReadonlyArray<Output>) =>
+  tagged(outputs, "AskWitness").filter(({ request }) => request.swap?.isTake === true)
+
+const logs = (outputs: ReadonlyArray<Output>) => tagged(outputs, "Log").map(({ message }) => message)
+
+/** A member that follows its peer in term 3.0, after the heartbeat of 1000 ms. */
+const follower = (part: Partial<Rules> = {}): Alone => {
+  const one = new Alone("backup", part)
+  one.step(10, one.answers({ _tag: "Seen", seen: recordOf(third) }, "a"))
+  one.beat(1000)
+  one.step(1010, one.answers({ _tag: "Seen", seen: recordOf(third) }, "a"))
+  one.step(1020, one.heartbeat("ACTIVE", { question: "Serve", term: third, isRecorded: true, witness: "a" }))
+  assert.strictEqual(one.state, "PASSIVE")
+  return one
+}
+
+/** A member that has taken term 1.0 at 3000 ms. Its right ends at 4500. */
+const active = (): Alone => {
+  const one = new Alone()
+  one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
+  one.beat(1000)
+  one.step(1010, one.answers({ _tag: "Seen", seen: undefined }))
+  one.beat(2000)
+  one.step(2010, one.answers({ _tag: "Seen", seen: undefined }))
+  one.beat(3000)
+  one.step(3001, one.answers({ _tag: "Seen", seen: undefined }))
+  assert.lengthOf(takes(one.step(3002, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 1)
+  one.step(3005, one.answers({ _tag: "Swapped", version: "1" }, "a"))
+  assert.strictEqual(one.state, "ACTIVE")
+  return one
+}
+
+describe("a timer", () => {
+  it("that fires before the end of a right is set again, and the term ends in time", () => {
+    const one = active()
+    one.beat(4000)
+    const end = one.member.rightsWakeAt
+    assert.strictEqual(end, 4502)
+    assert.deepStrictEqual(tagged(one.step(end - 1.7, { _tag: "Woken" }), "WakeAt"), [{ _tag: "WakeAt", at: end }])
+    assert.lengthOf(tagged(one.step(end, { _tag: "Woken" }), "EndTerm"), 1)
+  })
+
+  it("is not set for a time that is over", () => {
+    const one = active()
+    one.beat(4000)
+    assert.lengthOf(tagged(one.step(4600), "WakeAt"), 0)
+  })
+})
+
+describe("an operator who answers for the witness and the peer", () => {
+  const promote: Input = { _tag: "Promote", id: 1, reason: "x", isWithoutWitness: true }
+
+  it("gives no term: the peer may have had a later one than this member followed", () => {
+    const one = follower()
+    one.beat(2000)
+    one.step(2010, one.answers({ _tag: "Seen", seen: recordOf(fourth, "peer", "8") }))
+    one.beat(3000)
+    one.beat(4000)
+    one.step(4100, promote)
+    assert.strictEqual(one.state, "ACTIVE")
+    assert.isUndefined(Member.termOf(one.member))
+    const [ask] = takes(one.step(4200, one.answers({ _tag: "Seen", seen: recordOf(fourth, "peer", "8") })))
+      .concat(takes(one.beat(5000)))
+    assert.strictEqual(ask?.request.swap?.record.number, 5)
+  })
+
+  it("is refuted by a peer that is active in a term", () => {
+    const one = follower()
+    one.beat(2000)
+    one.beat(3000)
+    one.beat(4000)
+    one.step(4100, promote)
+    one.step(4200, one.heartbeat("ACTIVE", { question: "Serve", term: third, isRecorded: true }))
+    assert.strictEqual(one.member.rights?.isActive, false)
+  })
+})
+
+describe("a promotion", () => {
+  const promote: Input = { _tag: "Promote", id: 1, reason: "x" }
+
+  it("is rejected beside an active peer without asking the witness for a term", () => {
+    const one = new Alone()
+    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
+    for (const now of [1000, 2000, 3000]) {
+      one.beat(now)
+      one.step(now + 10, one.answers({ _tag: "Seen", seen: undefined }))
+      one.step(now + 20, {
+        _tag: "PeerHeartbeat",
+        state: "ACTIVE",
+        receivedAt: now + 20,
+        heartbeat: undefined,
+        linkEpoch: 0
+      })
+    }
+    const outputs = one.step(3100, promote)
+    assert.lengthOf(takes(outputs), 0)
+    assert.deepStrictEqual(tagged(outputs, "Complete").map(({ rejection }) => rejection), ["PeerAlive"])
+  })
+
+  it("that was rejected does not succeed by a late answer", () => {
+    const one = new Alone()
+    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
+    one.beat(1000)
+    one.step(1010, one.answers({ _tag: "Seen", seen: undefined }))
+    one.beat(2000)
+    one.step(2010, one.answers({ _tag: "Seen", seen: undefined }))
+    assert.lengthOf(takes(one.step(2100, promote)), 1)
+    const late = one.answers({ _tag: "Swapped", version: "1" })
+    const ends = [3000, 4000, 5000, 6000, 7000, 8000, 9000].flatMap((now) => tagged(one.beat(now), "Complete"))
+    assert.deepStrictEqual(ends.map(({ rejection }) => rejection), ["NoMajority"])
+    one.step(9010, late)
+    assert.notStrictEqual(one.state, "ACTIVE")
+  })
+})
+
+describe("a pause", () => {
+  const pause: Input = { _tag: "Pause", id: 1, reason: "x" }
+
+  it("withdraws what was asked of the witness", () => {
+    const one = new Alone()
+    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
+    one.beat(1000)
+    one.beat(2000)
+    one.step(2010, one.answers({ _tag: "Seen", seen: undefined }))
+    assert.lengthOf(takes(one.step(2100, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 1)
+    const late = one.answers({ _tag: "Swapped", version: "1" })
+    one.step(2110, pause)
+    one.step(2120, late)
+    assert.notStrictEqual(one.state, "ACTIVE")
+  })
+
+  it("is no reason to warn of votes while the peer is active", () => {
+    const one = follower()
+    one.step(1100, pause)
+    assert.deepStrictEqual(logs(one.step(1200, { _tag: "Vote", hasSubscriber: false, voter: "x" })), [])
+    one.beat(2000)
+    one.beat(3000)
+    assert.match(
+      logs(one.step(3500, { _tag: "Vote", hasSubscriber: false, voter: "x" })).join(),
+      /paused by an operator/
+    )
+  })
+})
+
+describe("a peer that asks no witness", () => {
+  it("is not taken over from by a vote while it is active, and is told of", () => {
+    const one = new Alone()
+    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
+    for (const now of [1000, 2000, 3000]) {
+      one.beat(now)
+      one.step(now + 10, one.answers({ _tag: "Seen", seen: undefined }))
+      one.step(now + 20, {
+        _tag: "PeerHeartbeat",
+        state: "ACTIVE",
+        receivedAt: now + 20,
+        heartbeat: undefined,
+        linkEpoch: 0
+      })
+    }
+    const outputs = one.step(3100, { _tag: "Vote", hasSubscriber: true, voter: "x" })
+    assert.lengthOf(takes(outputs), 0)
+    assert.match(logs(outputs).join(), /is active, and asks no witness before it serves/)
+    one.beat(4000)
+    one.step(4010, one.answers({ _tag: "Seen", seen: undefined }))
+    one.beat(5000)
+    one.step(5010, one.answers({ _tag: "Seen", seen: undefined }))
+    assert.lengthOf(takes(one.step(5100, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 1, "it is silent")
+  })
+})
+
+describe("another witness than the peer's", () => {
+  it("that has no record of the pair gives no term, and the member says so", () => {
+    const one = new Alone()
+    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
+    one.beat(1000)
+    one.step(1010, one.answers({ _tag: "Seen", seen: undefined }))
+    one.step(1020, one.heartbeat("ACTIVE", { question: "Serve", term: third, isRecorded: true, witness: "b" }))
+    one.beat(2000)
+    assert.match(
+      logs(one.step(2010, one.answers({ _tag: "Seen", seen: undefined }))).join(),
+      /has another witness than memory, or another name there/
+    )
+    for (const now of [3000, 4000, 5000, 6000]) {
+      one.beat(now)
+      one.step(now + 10, one.answers({ _tag: "Seen", seen: undefined }))
+      assert.lengthOf(takes(one.step(now + 100, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 0)
+    }
+  })
+
+  it("is told of if both have a record", () => {
+    const one = follower()
+    one.step(1030, one.heartbeat("ACTIVE", { question: "Serve", term: third, isRecorded: true, witness: "b" }))
+    one.beat(2000)
+    assert.match(
+      logs(one.step(2010, one.answers({ _tag: "Seen", seen: recordOf(third) }, "a"))).join(),
+      /has another witness than memory/
+    )
+  })
+})
+
+describe("a stop", () => {
+  it("is not interrupted by a hand-over of the peer", () => {
+    const one = follower()
+    one.step(1100, { _tag: "Stop" })
+    one.step(1110, one.heartbeat("ACTIVE", { handsOver: true, term: third }))
+    assert.notStrictEqual(one.state, "ACTIVE")
+  })
+})
+
+describe("an answer of the witness", () => {
+  it("that arrives together with the next heartbeat counts", () => {
+    const one = active()
+    const outputs = one.step(4000, { _tag: "HeartbeatDue" }, one.answers({ _tag: "Swapped", version: "2" }, "a"))
+    assert.deepStrictEqual(logs(outputs), [])
+    assert.isUndefined(one.member.witness.problem)
+  })
+})
+
+describe("R9 the state port", () => {
+  it("that could not be opened again ends the term, and the guard has no end before it is open", () => {
+    const one = active()
+    const [end] = tagged(one.step(4000, { _tag: "HeartbeatSent", startedAt: 4000, isPortOpen: false }), "EndTerm")
+    one.step(4001, { _tag: "TermEnded", end: end!.end })
+    assert.strictEqual(one.member.rights?.guardUntil, Number.POSITIVE_INFINITY)
+    for (const now of [5000, 6000, 7000]) {
+      one.step(now, { _tag: "HeartbeatDue" })
+      one.step(now, { _tag: "HeartbeatSent", startedAt: now, isPortOpen: false })
+      assert.lengthOf(takes(one.step(now + 500, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 0)
+    }
+    one.beat(8000)
+    assert.strictEqual(one.member.rights?.guardUntil, 10_000)
+  })
+})
