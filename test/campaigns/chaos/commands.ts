@@ -47,13 +47,13 @@ export interface Round {
 }
 
 /** The exit code of a command if another one runs. */
-const twice = 99
+export const twice = 99
 
 /**
  * With `flock`, each command holds a lock until its last process has ended, and ends at once if another command holds it. That
  * detects two commands for however short a time.
  */
-const locked = (log: Log): ReadonlyArray<string> => {
+export const locked = (log: Log): ReadonlyArray<string> => {
   const flock = ["flock", "-n", "-F", "-E", String(twice), `${log.file}.lock`]
   return spawnSync(flock[0]!, [...flock.slice(1), "true"]).status === 0 ? flock : []
 }
@@ -68,7 +68,7 @@ interface Harness {
 const limitMillis = ({ heartbeatMillis }: Options) => 15_000 + 20 * heartbeatMillis
 
 /** Waits until a command records that it runs. */
-const running = (log: Log): Effect.Effect<void> =>
+export const running = (log: Log): Effect.Effect<void> =>
   Effect.suspend(() => {
     const since = machineMillis()
     return Effect.sync(() => log.runs().some(({ to }) => to > since)).pipe(

@@ -65,7 +65,7 @@ export interface Round {
 }
 
 /** A disturbance that was carried out. */
-interface Struck {
+export interface Struck {
   readonly strike: Strike
   readonly role: Role
   readonly incarnation: number
@@ -73,11 +73,15 @@ interface Struck {
   readonly until: number
 }
 
-interface Harness {
-  readonly options: Options
+/** What disturbances act on. */
+export interface Disturbed {
   readonly rig: Rig
   readonly engine: WitnessEngine
   readonly pair: Pair
+}
+
+interface Harness extends Disturbed {
+  readonly options: Options
   readonly observers: Observers
   readonly users: Users
   readonly stalls: { readonly take: () => ReadonlyArray<Span> }
@@ -144,7 +148,11 @@ const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>
     const active = activeOf(yield* SubscriptionRef.get(pair.states))
     const strikes = yield* Effect.forEach(
       disturbance(options.seed, number, options),
-      (strike) => carryOut(harness, strike, strike.target === "active" ? active : other(active)),
+      (strike) =>
+        Effect.tap(
+          carryOut(harness, strike, strike.target === "active" ? active : other(active)),
+          ({ role }) => hidesHost(strike.kind) ? observers.reconnect(role) : Effect.void
+        ),
       { concurrency: "unbounded" }
     )
     const over = performance.now()
@@ -187,16 +195,19 @@ const startsOf = (
     }))
   })
 
-const carryOut = (harness: Harness, strike: Strike, role: Role): Effect.Effect<Struck> =>
+/** Whether clients have lost their connections afterwards. */
+const hidesHost = (kind: Kind): boolean => kind === "power" || kind === "island"
+
+export const carryOut = (disturbed: Disturbed, strike: Strike, role: Role): Effect.Effect<Struck> =>
   Effect.gen(function*() {
     yield* Effect.sleep(strike.afterMillis)
-    const incarnation = harness.pair.nodes[role].incarnation()
+    const incarnation = disturbed.pair.nodes[role].incarnation()
     const at = performance.now()
-    yield* perform(harness, strike, role)
+    yield* perform(disturbed, strike, role)
     return { strike, role, incarnation, at, until: performance.now() }
   })
 
-const perform = ({ engine, observers, pair, rig }: Harness, strike: Strike, role: Role): Effect.Effect<void> => {
+const perform = ({ engine, pair, rig }: Disturbed, strike: Strike, role: Role): Effect.Effect<void> => {
   const { delayMillis, kind, lastsMillis } = strike
   const node = pair.nodes[role]
   const set = (fact: string, isUp: boolean) => Effect.sync(() => rig.record({ at: performance.now(), fact, isUp }))
@@ -211,13 +222,10 @@ const perform = ({ engine, observers, pair, rig }: Harness, strike: Strike, role
     case "term":
       return Effect.zipRight(set(role, false), node.end(kind === "kill" ? "SIGKILL" : "SIGTERM", lastsMillis))
     case "power":
-      return cut(Effect.zipRight(set(role, false), node.end("SIGKILL", lastsMillis))).pipe(
-        Effect.zipRight(observers.reconnect(role))
-      )
+      return cut(Effect.zipRight(set(role, false), node.end("SIGKILL", lastsMillis)))
     case "stop":
       return whileStopped(role, node.signal("SIGSTOP"), node.signal("SIGCONT"))
     case "island":
-      return Effect.zipRight(cut(Effect.sleep(lastsMillis)), observers.reconnect(role))
     case "peer":
     case "witnessed":
     case "isolate":
@@ -348,9 +356,13 @@ export const describe = ({ delayMillis, delayed, direction, kind, target }: Stri
   }
 }
 
-const momentsOf = ({ at, incarnation, role, strike, until }: Struck): ReadonlyArray<Moment> => [
+export const momentsOf = ({ at, incarnation, role, strike, until }: Struck): ReadonlyArray<Moment> => [
   { at, who: `${role}#${incarnation}`, what: `STRUCK: ${describe(strike)}` },
   { at: until, who: `${role}#${incarnation}`, what: `over: ${describe(strike)}` }
 ]
 
-const momentOf = ({ at, fact, isUp }: Change): Moment => ({ at, who: "rig", what: `${fact} ${isUp ? "up" : "down"}` })
+export const momentOf = ({ at, fact, isUp }: Change): Moment => ({
+  at,
+  who: "rig",
+  what: `${fact} ${isUp ? "up" : "down"}`
+})

@@ -110,7 +110,7 @@ export const failover: Measurement = (options, progress) =>
     const start = (offset: number, hasWitness: boolean) =>
       Effect.gen(function*() {
         const engine = hasWitness ? yield* startEngine(rig, options) : undefined
-        return { engine, pair: yield* startPair(rig, options, engine, offset) }
+        return { engine, pair: yield* startPair(rig, options, engine, { offset }) }
       })
     const cases = {
       "without a witness": yield* start(0, false),

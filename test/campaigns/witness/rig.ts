@@ -76,12 +76,15 @@ export const startEngine = (
     address: addresses.witness
   }).pipe(Effect.tap((engine) => initTable(options, engine)))
 
-/** The servers of a pair on their hosts. `offset` makes their ports different from those of another pair. */
+/**
+ * The servers of a pair on their hosts. `offset` makes their ports different from those of another pair; with a `command`, they
+ * run that.
+ */
 export const startPair = (
   { network }: Rig,
   { engine, heartbeatMillis, program }: Options,
   witness: WitnessEngine | undefined,
-  offset = 0
+  { command, offset = 0 }: { readonly command?: ReadonlyArray<string>; readonly offset?: number } = {}
 ): Effect.Effect<Pair, never, Scope.Scope> => {
   const behind = witness === undefined || engine === "none" ? [] : ["--witness", witness.url]
   return makePair({
@@ -90,6 +93,7 @@ export const startPair = (
     program,
     network: { at: endpoints(network.addresses, offset), enter: network.enter },
     behind: { primary: behind, backup: behind },
+    command,
     env: witness?.env
   })
 }

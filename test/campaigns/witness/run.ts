@@ -10,12 +10,22 @@ import { enterNetwork, isAvailable } from "../../support/network.ts"
 import { program } from "../chaos/nodes.ts"
 import type { Options, Round } from "./campaign.ts"
 import { play } from "./campaign.ts"
+import * as Commands from "./commands.ts"
 import { cost } from "./cost.ts"
 import { kinds } from "./disturbances.ts"
 import { engineNames, missing } from "./engines.ts"
 import type { Measured, Measurement } from "./measurements.ts"
 import { cutLink, failover, isolated, lone } from "./measurements.ts"
-import { formatFindings, json, machine, progress, text, textOfMeasured } from "./report.ts"
+import {
+  formatFindings,
+  json,
+  jsonOfCommands,
+  machine,
+  progress,
+  text,
+  textOfCommands,
+  textOfMeasured
+} from "./report.ts"
 
 /** The measurements, with their rounds and heartbeats. */
 const measurements: {
@@ -38,6 +48,7 @@ const usage = `Usage: npm run chaos:witness -- [options]
   --most N              the most disturbances at once (default 3)
   --heartbeat DURATION  of both servers (default "200 millis")
   --users N             clients of this library (default 2)
+  --command             a command under bstar run instead of servers that answer; --users is ignored
   --program FILE        the command (default dist/bstar.js)
   --measure NAME        a measurement instead of chaos: ${Object.keys(measurements).join(", ")}; with --witness,
                         --rounds, --heartbeat and --program, which have other defaults
@@ -45,7 +56,8 @@ const usage = `Usage: npm run chaos:witness -- [options]
 
 Exit code 1 if two answered, none answered for more than two heartbeats and a second while two of the three could talk, a
 request was lost, or a server ended by itself or was not whole again in time. Without a witness, two answering is no fault
-in a round with a disturbance of a link. Skipped with exit code 0 where this system has no network namespaces or no engine.`
+in a round with a disturbance of a link. With --command: if two commands ran at once, none ran in the end, or a server ended
+by itself or was not whole again in time. Skipped with exit code 0 where this system has no network namespaces or no engine.`
 
 const fail = (message: string): never => {
   throw new Error(message)
@@ -70,6 +82,7 @@ const parse = () => {
       most: { type: "string", default: "3" },
       heartbeat: { type: "string" },
       users: { type: "string", default: "2" },
+      command: { type: "boolean", default: false },
       program: { type: "string", default: program },
       measure: { type: "string" },
       json: { type: "boolean", default: false },
@@ -97,12 +110,14 @@ const parse = () => {
     ),
     users: wholeNumber("users", values.users, 0),
     program: path.resolve(values.program),
+    isCommand: values.command,
     measure: measurement?.measure,
     json: values.json
   }
 }
 
 interface Arguments extends Options {
+  readonly isCommand: boolean
   readonly measure: Measurement | undefined
   readonly json: boolean
 }
@@ -127,16 +142,25 @@ if (options.measure !== cost) {
   await enterNetwork()
 }
 
-const chaos = Effect.gen(function*() {
-  const done: Array<Round> = []
-  const rounds = yield* play(options, (round) =>
-    Effect.sync(() => {
-      done.push(round)
-      process.stderr.write(`${formatFindings(options, round)}${progress(options, done)}`)
-    }))
-  yield* Console.log(options.json ? json(options, rounds) : text(options, rounds))
-  process.exitCode = rounds.some(({ findings }) => findings.some(({ isFault }) => isFault)) ? 1 : 0
-})
+/** Plays rounds, and reports each, and all in the end. */
+const playing = <R extends Round | Commands.Round>(
+  play: (options: Options, report: (round: R) => Effect.Effect<void>) => Effect.Effect<ReadonlyArray<R>>,
+  reportOf: (options: Options, rounds: ReadonlyArray<R>) => string
+) =>
+  Effect.gen(function*() {
+    const done: Array<R> = []
+    const rounds = yield* play(options, (round) =>
+      Effect.sync(() => {
+        done.push(round)
+        process.stderr.write(`${formatFindings(options, round)}${progress(options, done)}`)
+      }))
+    yield* Console.log(reportOf(options, rounds))
+    process.exitCode = rounds.some(({ findings }) => findings.some(({ isFault }) => isFault)) ? 1 : 0
+  })
+
+const chaos = playing(play, options.json ? json : text)
+
+const commands = playing(Commands.play, options.json ? jsonOfCommands : textOfCommands)
 
 const measuring = (measure: Measurement) =>
   Effect.gen(function*() {
@@ -151,7 +175,7 @@ const measuring = (measure: Measurement) =>
     )
   })
 
-const scenario = options.measure === undefined ? chaos : measuring(options.measure)
+const scenario = options.measure !== undefined ? measuring(options.measure) : options.isCommand ? commands : chaos
 
 scenario.pipe(
   // Without a logger, errors would not be printed.

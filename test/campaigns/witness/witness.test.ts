@@ -48,5 +48,22 @@ describe.skipIf(problem !== undefined)(
         []
       )
     })
+
+    it("two commands: a pair without a witness is found out when its link is cut", async () => {
+      const results = await run(
+        ..."--command --witness none --kinds peer --most 1 --rounds 3 --seed 4 --heartbeat".split(" "),
+        "300 millis"
+      )
+      assert.isNotEmpty(found(results, ["two commands"]))
+      assert.deepStrictEqual(found(results, ["no command", "unexpected exit", "not whole again"]), [])
+    })
+
+    it("two commands: never with a witness, whatever is cut, stopped and killed, and one runs again", async () => {
+      const results = await run(..."--command --rounds 8 --seed 5 --heartbeat".split(" "), "300 millis")
+      assert.deepStrictEqual(
+        found(results, ["two commands", "no command", "unexpected exit", "not whole again"]),
+        []
+      )
+    })
   }
 )
