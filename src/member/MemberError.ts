@@ -47,6 +47,8 @@ const sentences: { readonly [R in CommandReason]: string } = {
   NoMajority:
     "neither the witness nor the peer gives the right to serve: start one of them; if the other server certainly does not run, " +
     "bstar promote --without-witness",
+  InProgress: "another promotion or hand-over is in progress",
+  Replaced: "a promotion without the witness has replaced this one",
   Interrupted: "this server was stopped, or ceased to be active, before it was complete"
 }
 

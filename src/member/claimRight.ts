@@ -5,7 +5,14 @@ import { inMillis } from "../protocol/Timing.ts"
 import { ask, withRights } from "./askWitness.ts"
 import type { CommandReason, Draft, Input, Member, Promotion } from "./data.ts"
 import { adopt } from "./holdRights.ts"
-import { blockAt, completePromotion, logBlock, silenceOf } from "./takeover.ts"
+import {
+  blockAt,
+  completePromotion,
+  interruptPromotion,
+  logBlock,
+  rejectionOfPromotion,
+  silenceOf
+} from "./takeover.ts"
 
 /** How a right was gained, and what made this member ask for it. */
 export const explanationOf = ({ member, now }: Draft, how: string): string =>
@@ -123,19 +130,25 @@ export const goOnPromoting = (draft: Draft, promotion: Promotion): void =>
     }
   })
 
-/** A promotion skips the vote. The rules hold all the same, unless the operator answers for the witness and the peer. */
+/**
+ * A promotion skips the vote. The rules hold all the same, unless the operator answers for the witness and the peer. Such a
+ * promotion replaces one that still waits for them.
+ */
 export const onPromote = (
   draft: Draft,
   { id, isWithoutWitness = false, reason }: Extract<Input, { _tag: "Promote" }>
 ): void =>
   withRights(draft, (_, rights) => {
     const promotion = { id, reason, since: draft.now, waiting: undefined }
-    const { phase, promotion: pending, protocol } = draft.member
-    if (phase._tag !== "Serving" || pending !== undefined) {
-      draft.outputs.push({ _tag: "Complete", id, rejection: "Interrupted", since: draft.now })
+    if (isWithoutWitness) {
+      interruptPromotion(draft, "Replaced")
+    }
+    const rejection = rejectionOfPromotion(draft.member)
+    if (rejection !== undefined) {
+      draft.outputs.push({ _tag: "Complete", id, rejection, since: draft.now })
       return
     }
-    if (protocol.state === "ACTIVE") {
+    if (draft.member.protocol.state === "ACTIVE") {
       return completePromotion(draft, promotion, undefined)
     }
     draft.member = { ...draft.member, promotion }

@@ -3,7 +3,7 @@ import * as StateMachine from "../protocol/StateMachine.ts"
 import { timerSlackMillis } from "../protocol/Timing.ts"
 import { release } from "./askWitness.ts"
 import type { Command, CommandReason, Draft } from "./data.ts"
-import { interruptPromotion } from "./takeover.ts"
+import { interruptPromotion, rejectionIn } from "./takeover.ts"
 import { becomeAfterTerm, describe, leavePort, publishing } from "./transition.ts"
 
 const complete = (draft: Draft, { id }: Command, since: number, rejection: CommandReason | undefined): void => {
@@ -20,8 +20,9 @@ const drain = (draft: Draft, handOver: Command | undefined): void => {
 /** Why this member cannot hand over now, if so. */
 const rejectionOf = ({ member, now, rules }: Draft): CommandReason | undefined => {
   const { peer, phase, protocol } = member
-  if (phase._tag !== "Serving") {
-    return "Interrupted"
+  const rejection = rejectionIn(phase)
+  if (rejection !== undefined) {
+    return rejection
   }
   if (protocol.state !== "ACTIVE") {
     return "NotActive"

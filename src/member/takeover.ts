@@ -1,7 +1,7 @@
 /** Votes and promotions: when a member that is not active may become active. */
 import * as StateMachine from "../protocol/StateMachine.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
-import type { Command, CommandReason, Draft, Input, Member, Promotion, Rules, TakeoverBlock } from "./data.ts"
+import type { Command, CommandReason, Draft, Input, Member, Phase, Promotion, Rules, TakeoverBlock } from "./data.ts"
 import * as FailoverLimit from "./failoverLimit.ts"
 import { become } from "./transition.ts"
 
@@ -165,10 +165,23 @@ const elect = (draft: Draft, voter: string, at: number, hasSubscriber: boolean):
   }
 }
 
+/** Why a member in this phase accepts no command, if so. */
+export const rejectionIn = (phase: Phase): CommandReason | undefined => {
+  if (phase._tag === "Serving") {
+    return undefined
+  }
+  return phase._tag !== "Stopped" && phase.handOver !== undefined ? "InProgress" : "Interrupted"
+}
+
+/** Why a promotion cannot begin now, if so. */
+export const rejectionOfPromotion = ({ phase, promotion }: Member): CommandReason | undefined =>
+  promotion === undefined ? rejectionIn(phase) : "InProgress"
+
 /** Begins a promotion, unless another command is pending. */
 export const onPromote = (draft: Draft, id: number, reason: string): void => {
-  if (draft.member.phase._tag !== "Serving" || draft.member.promotion !== undefined) {
-    draft.outputs.push({ _tag: "Complete", id, rejection: "Interrupted", since: draft.now })
+  const rejection = rejectionOfPromotion(draft.member)
+  if (rejection !== undefined) {
+    draft.outputs.push({ _tag: "Complete", id, rejection, since: draft.now })
     return
   }
   draft.member = { ...draft.member, promotion: { id, reason, since: draft.now, waiting: undefined } }
@@ -180,11 +193,11 @@ export const completePromotion = (draft: Draft, { id }: Command, rejection: Comm
   draft.outputs.push({ _tag: "Complete", id, rejection, since: draft.now })
 }
 
-/** Rejects a pending promotion, because the member stops or hands over. */
-export const interruptPromotion = (draft: Draft): void => {
+/** Rejects a pending promotion: by default because the member stops or hands over. */
+export const interruptPromotion = (draft: Draft, reason: "Interrupted" | "Replaced" = "Interrupted"): void => {
   const { promotion } = draft.member
   if (promotion !== undefined) {
-    completePromotion(draft, promotion, "Interrupted")
+    completePromotion(draft, promotion, reason)
   }
 }
 

@@ -125,6 +125,26 @@ describe("the status server of a pair with a witness", () => {
     30_000
   )
 
+  it.scopedLive(
+    "POST /promote: without the witness it replaces a promotion that waits for the witness",
+    () =>
+      Effect.gen(function*() {
+        const witness = yield* Witness.makeMemory
+        yield* witness.hold
+        const { backup } = yield* makePair({ token, witness, heartbeat: "10 seconds", crashDetection: false })
+        const member = yield* backup.start
+        // One of two waits for the witness. The other one is rejected at once, and then the client of the first goes.
+        const promotion = post(`${backup.url}/promote`, { reason: "power failure" })
+        const second = yield* Effect.raceFirst(promotion, promotion)
+        assert.strictEqual(second.status, 409)
+        assert.strictEqual(second.answer["error"], "not promoted: another promotion or hand-over is in progress")
+        const { status } = yield* post(`${backup.url}/promote`, { reason: "power failure", withoutWitness: true })
+        assert.strictEqual(status, 200)
+        yield* become(member, "ACTIVE")
+      }),
+    30_000
+  )
+
   it.scopedLive("POST /promote: an active peer rejects it, also without the witness", () =>
     Effect.gen(function*() {
       const { backup } = yield* startWitnessed

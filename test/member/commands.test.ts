@@ -289,6 +289,29 @@ describe("promoting", () => {
       ])
     }))
 
+  it.scoped("a second command is rejected while another one is in progress", () =>
+    Effect.gen(function*() {
+      const { backup } = yield* makePair(undefined, "hardened", { crashDetection: false })
+      const member = yield* backup.start
+      yield* TestClock.adjust(afterPeerTimeout)
+      const promotion = yield* Effect.fork(member.promote("first"))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* reasonOf(member.promote("second")), "InProgress")
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(promotion)
+
+      const pair = yield* makePair(() => Effect.never, "hardened", { drain: "3 seconds" })
+      const primary = yield* pair.primary.start
+      const peer = yield* foreignPeer(pair.links.backup)
+      yield* peer.reports("2")
+      yield* peer.reports("4")
+      yield* pair.primary.send("never")
+      yield* Effect.fork(primary.handOver("maintenance"))
+      yield* settle
+      assert.strictEqual(yield* reasonOf(primary.handOver("again")), "InProgress")
+      assert.strictEqual(yield* reasonOf(primary.promote("no")), "InProgress")
+    }))
+
   it.scoped("a promotion is rejected once the primary reports, which is then active", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* makePair(undefined, "hardened", { crashDetection: false })

@@ -161,9 +161,41 @@ describe("a pair with a witness", () => {
       const backup = yield* pair.backup.start
       const first = yield* Effect.fork(Effect.flip(backup.promote("first")))
       yield* TestClock.adjust("2 seconds")
-      assert.strictEqual((yield* Effect.flip(backup.promote("second"))).reason, "Interrupted")
+      const second = yield* Effect.flip(backup.promote("second"))
+      assert.strictEqual(second.reason, "InProgress")
+      assert.strictEqual(second.message, "not promoted: another promotion or hand-over is in progress")
       yield* TestClock.adjust("6 seconds")
       assert.strictEqual((yield* first).reason, "NoMajority")
+    }))
+
+  it.scoped("a promotion without the witness replaces one that waits, also after the client of that has gone", () =>
+    Effect.gen(function*() {
+      const pair = yield* witnessedPair({ crashDetection: false })
+      yield* pair.witness.cut("backup")
+      const backup = yield* pair.backup.start
+      yield* Effect.timeoutOption(backup.promote("its client goes"), "1 millis").pipe(
+        Effect.fork,
+        Effect.zipLeft(TestClock.adjust("1 seconds"))
+      )
+      yield* backup.promote("the other host has burnt down", { withoutWitness: true })
+      assert.strictEqual(yield* backup.state, "ACTIVE")
+      const { transition } = yield* backup.report
+      assert.deepInclude(transition, { cause: "RightGained", reason: "the other host has burnt down" })
+    }))
+
+  it.scoped("a promotion that is replaced is rejected with that reason", () =>
+    Effect.gen(function*() {
+      const pair = yield* witnessedPair({ crashDetection: false })
+      yield* pair.witness.cut("backup")
+      const backup = yield* pair.backup.start
+      const first = yield* Effect.fork(Effect.flip(backup.promote("first")))
+      yield* TestClock.adjust("2 seconds")
+      yield* backup.promote("second", { withoutWitness: true })
+      const { message, reason } = yield* first
+      assert.deepStrictEqual([reason, message], [
+        "Replaced",
+        "not promoted: a promotion without the witness has replaced this one"
+      ])
     }))
 
   it.scoped("a promotion makes a lone server active without a vote, and its reason is that of the transition", () =>
