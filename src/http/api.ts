@@ -34,7 +34,7 @@ export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()(
 
 export class Conflict extends Schema.TaggedError<Conflict>()(
   "Conflict",
-  errorBody,
+  { ...errorBody, reason: Schema.optional(Schema.String.annotations({ description: "Why, as in `CommandRejected`" })) },
   HttpApiSchema.annotations({ status: 409, description: "The server has rejected the command" })
 ) {}
 

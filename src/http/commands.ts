@@ -25,7 +25,7 @@ export interface Commands {
 
 type Service = BinaryStar["Type"]
 
-const conflict = ({ message }: CommandRejected) => new Conflict({ error: message })
+const conflict = ({ message, reason }: CommandRejected) => new Conflict({ error: message, reason })
 
 /** The outcome of promoting the peer: since when it is active, or why it was not promoted. */
 interface Promotion {

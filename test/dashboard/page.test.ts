@@ -302,6 +302,44 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
       })
     ))
 
+  it.scopedLive("offers a promotion without the witness, after one was rejected for lack of a majority", () =>
+    withPage((fake, page) =>
+      Effect.gen(function*() {
+        const click = (selector: string) => Effect.promise(() => page.locator(selector).click())
+        const promote = Effect.gen(function*() {
+          yield* click("button[value=promote]")
+          yield* shows(page, "#confirm-text", /if the witness or its peer gives it the right to serve\. Reason: power/)
+          yield* click("#confirm-yes")
+          yield* shows(page, "#confirm-title", "Promote the backup without the witness?")
+          yield* shows(page, "#confirm-text", /you answer for the witness and the other server.*Reason: power failure/)
+        })
+        const bodies = () => fake.commands.map(({ body }) => body)
+        fake.sendPair({
+          self: witnessedStatusOf("backup", received("ACTIVE", true)),
+          peer: { status: null, error: "no response", ageMillis: null }
+        })
+        yield* unlock(page)
+        yield* shows(page, "#hint-promote", "gives it the right to serve")
+        yield* Effect.promise(() => page.locator("#reason").fill("power failure"))
+        fake.respond(409, { _tag: "Conflict", error: "not promoted: one of three", reason: "NoMajority" })
+        yield* promote
+        // The safe answer has the focus.
+        yield* Effect.promise(() => page.keyboard.press("Enter"))
+        yield* shows(page, "#commands[aria-busy=false]", "")
+        yield* shows(page, "#result[data-level=critical]", "not promoted: one of three")
+        assert.deepStrictEqual(bodies(), [{ reason: "power failure" }])
+
+        yield* promote
+        fake.respond(200, { message: "this server is active" })
+        yield* click("#confirm-yes")
+        yield* shows(page, "#result[data-level=good]", "this server is active")
+        assert.deepStrictEqual(bodies().slice(1), [
+          { reason: "power failure" },
+          { reason: "power failure", withoutWitness: true }
+        ])
+      })
+    ))
+
   it.scopedLive("is accessible: on a phone, in the dark, with a screen reader, without motion", () =>
     withPage((fake, page, errors) =>
       Effect.gen(function*() {

@@ -55,9 +55,20 @@ describe("the card of the witness", () => {
       why: "backup: no answer within 1s"
     })
     const none = cardOf(seenBy(silent, { ...silent, answeredMillisAgo: null, record: null }))
-    assert.deepInclude(none!, { level: "critical" })
+    assert.deepInclude(none!, { level: "warning" })
     assert.deepInclude(none!.texts, { state: "SILENT", duty: "answers neither server" })
     assert.deepInclude(none!.figures, ["Last answer", "1 min 5 s ago"])
+  })
+
+  it("a silent witness is critical once a server is alone, as for bstar doctor", () => {
+    const silent = { ...witnessOf("primary"), isUp: false, problem: "no answer within 1s" }
+    const alone = witnessedStatusOf("primary", { witness: silent, ...received("PASSIVE", true) })
+    assert.strictEqual(cardOf({ self: alone, peer: null })!.level, "critical")
+    assert.strictEqual(cardOf(pairStatusOf(alone, witnessedStatusOf("backup")))!.level, "critical")
+    assert.strictEqual(
+      cardOf({ self: witnessedStatusOf("primary", received("PASSIVE", true)), peer: null })!.level,
+      "good"
+    )
   })
 
   it("a peer without a status: its rights are not known", () => {

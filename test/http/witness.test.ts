@@ -93,6 +93,7 @@ describe("the status server of a pair with a witness", () => {
         const member = yield* backup.start
         const rejected = yield* post(`${backup.url}/promote`, { reason: "power failure" })
         assert.strictEqual(rejected.status, 409)
+        assert.strictEqual(rejected.answer["reason"], "NoMajority")
         assert.match(
           String(rejected.answer.error),
           /neither the witness nor the peer gives the right.*: start one of them; .* bstar promote --without-witness/

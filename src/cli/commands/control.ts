@@ -11,6 +11,7 @@ import type { OperatorClient, OperatorError } from "../../http/OperatorClient.ts
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
 import type { Values } from "../../settings/Settings.ts"
 import { current, distinct, namesOf, type Observation, type Reached, whyInactive } from "../../status/Observation.ts"
+import * as Warnings from "../../status/Warnings.ts"
 import { complain, Declined, EndedWith, layerHttp, report, serversOf } from "../operator.ts"
 
 type Failure = ConfigError.ConfigError | Declined | EndedWith | InvalidConfig | OperatorError
@@ -114,11 +115,6 @@ export const pause = ({ reason, ...parsed }: Values<"pause">) => both(parsed, ({
 
 export const resume = (parsed: Values<"resume">) => both(parsed, ({ resume }) => resume)
 
-/** What an operator takes on by `--without-witness`. */
-const answeringFor = (address: string): string =>
-  `${address}: you answer for the witness and the other server: it does not serve now, and nobody starts it until the witness ` +
-  "answers. If that is wrong, both serve"
-
 export const promote = (
   { reason, withoutWitness, ...parsed }: Values<"promote">
 ): Effect.Effect<void, Failure, FileSystem.FileSystem> =>
@@ -131,7 +127,7 @@ export const promote = (
     }
     const client = yield* clientOf(address)
     if (withoutWitness) {
-      yield* report(answeringFor(client.address))
+      yield* report(`${client.address}: ${Warnings.withoutWitness}`)
     }
     const { message } = yield* client.promote(reason, { withoutWitness })
     yield* report(`${client.address}: ${message}`)

@@ -3,6 +3,7 @@
  */
 import type { Role } from "../../protocol/StateMachine.ts"
 import { timing } from "../../protocol/Timing.ts"
+import { receivesHeartbeats } from "../../status/Observation.ts"
 import type { NodeStatus, Witness } from "../../status/Status.ts"
 import type { Entries } from "./cards.ts"
 import { count, latency, span } from "./format.ts"
@@ -85,6 +86,15 @@ const messageOf = ({ witness: { record } }: View): string =>
       record.isReleased ? " has given up" : ""
     }.`
 
+/** As `bstar doctor`: a silent witness is an error once a server is alone. */
+const levelOf = (views: ReadonlyArray<View>): WitnessCard["level"] => {
+  const silent = views.filter(({ witness }) => !witness.isUp)
+  if (silent.length === 0) {
+    return "good"
+  }
+  return silent.every(({ status }) => receivesHeartbeats(status)) ? "warning" : "critical"
+}
+
 /** The card; `undefined` for a pair without a witness. */
 export const witnessCardOf = (pair: Pair): WitnessCard | undefined => {
   const views = viewsOf(pair)
@@ -96,7 +106,7 @@ export const witnessCardOf = (pair: Pair): WitnessCard | undefined => {
   const { record, ...witness } = view.witness
   const of = (role: Role) => rightsOf(views.find((view) => view.role === role))
   return {
-    level: up.length === views.length ? "good" : up.length === 0 ? "critical" : "warning",
+    level: levelOf(views),
     texts: {
       place: witness.endpoint,
       state: up.length === 0 ? "SILENT" : "UP",

@@ -3,7 +3,7 @@
  */
 import type { NodeStatus } from "../../../status/Status.ts"
 import type { Command, Panel, Question, Result } from "../commands.ts"
-import { panelOf, questionOf, resultOf } from "../commands.ts"
+import { overrideOf, panelOf, questionOf, resultOf } from "../commands.ts"
 import { byId, find, make, setText } from "./elements.ts"
 
 const session = {
@@ -79,21 +79,24 @@ const setToken = (token: string): void => {
   ;(isLocked ? tokenInput : reasonInput).focus()
 }
 
-const send = async (command: Command, reason: string): Promise<void> => {
+/** Sends a command, and shows its result. `body` is its JSON. */
+const send = async (command: Command, body: object | null): Promise<Result | undefined> => {
   showResult("busy", command === "switchover" ? "Switching over …" : "Waiting for the response …")
   try {
     const response = await fetch(`./${command}`, {
       method: "POST",
       headers: { authorization: `Bearer ${session.token}`, "content-type": "application/json" },
-      body: command === "resume" ? null : JSON.stringify({ reason })
+      body: body && JSON.stringify(body)
     })
-    const { isTokenRejected, level, text } = resultOf(response.status, await response.json().catch(() => null))
-    if (isTokenRejected) {
+    const result = resultOf(response.status, await response.json().catch(() => null))
+    if (result.isTokenRejected) {
       setToken("")
     }
-    showResult(level, text)
+    showResult(result.level, result.text)
+    return result
   } catch {
     showResult("critical", "No response from this server.")
+    return undefined
   }
 }
 
@@ -119,9 +122,12 @@ form.addEventListener("submit", async (event) => {
   const command = (event.submitter as HTMLButtonElement).value as Command
   const reason = reasonInput.value.trim()
   setBusy(true)
-  const question = questionOf(command, server.role)
+  const question = questionOf(command, server)
   if (question === undefined || await confirmed(question, reason)) {
-    await send(command, reason)
+    const result = await send(command, command === "resume" ? null : { reason })
+    if (result?.isMinority === true && await confirmed(overrideOf(server.role), reason)) {
+      await send(command, { reason, withoutWitness: true })
+    }
   }
   setBusy(false)
 })
