@@ -159,12 +159,13 @@ export const run = (
           }
           if (
             restart === "never" || (restart === "on-failure" && code === 0) ||
-            Option.isNone(yield* Effect.option(schedule.next(code)))
+            // Only the delay: log lines keep the time of day.
+            Option.isNone(yield* Effect.option(withMonotonicTime(schedule.next(code))))
           ) {
             return yield* Deferred.succeed(over, code)
           }
         }
-      }).pipe(withMonotonicTime)
+      })
 
     return yield* until(member.whileActive(inTerm), over)
   }).pipe(Effect.scoped)
@@ -183,7 +184,9 @@ const logEnd = (command: string, ended: Ended): Effect.Effect<void> => {
       return Effect.logWarning(`${command} was killed: its guardian died`)
     case "Ended":
       if (ended.lapsed) {
-        return Effect.logWarning(`${command} was killed: its lease expired, no heartbeat was sent in time`)
+        return Effect.logWarning(
+          `${command} was killed: its lease expired, because this server stalled or lost its right to serve`
+        )
       }
       return Effect.logInfo(
         ended.signal === null

@@ -144,6 +144,21 @@ describe("bstar run", () => {
       }))
   }
 
+  it.scopedLive("bstar run --log-format json: every line has the time of day", () =>
+    Effect.gen(function*() {
+      const args = runArgs("primary", yield* freeEndpoints, "100 millis")
+      const server = yield* bstar([...args, "--log-format", "json", "--", "true"])
+      assert.strictEqual((yield* server.exit).code, 0)
+      const lines = server.lines.map((line): { readonly message: string; readonly timestamp: string } =>
+        JSON.parse(line)
+      )
+      assert.includeMembers(lines.map(({ message }) => message), ["starting true", "true has ended with exit code 0"])
+      assert.deepStrictEqual(
+        lines.filter(({ timestamp }) => Math.abs(Date.now() - Date.parse(timestamp)) > 60_000),
+        []
+      )
+    }))
+
   it.scopedLive("bstar run: the peer starts the command when it has ended", () =>
     Effect.gen(function*() {
       const { file } = yield* makeLog
