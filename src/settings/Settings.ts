@@ -207,8 +207,8 @@ export const member = group(everywhere, {
   },
   /**
    * Who votes for this server when its peer is silent: `clients`, by their requests, or `self`, with each heartbeat and as soon as
-   * there is crash evidence. `self` is for services without clients. Only the link then tells the two servers apart: while it is
-   * cut both are active, so use it only with a link that you trust. Defaults to `clients`.
+   * there is crash evidence. `self` is for services without clients. Without a witness only the link then tells the two servers
+   * apart: while it is cut both are active, so use it only with a witness or with a link that you trust. Defaults to `clients`.
    */
   vote: {
     kind: kinds.choice("clients", "self"),
