@@ -206,7 +206,7 @@ export class EtcdError extends Data.TaggedError("EtcdError")<{
 export interface EtcdFence {
   /**
    * Executes a transaction if the key of the fence has no later term than this server, and puts its term there. It fails with
-   * `Stale` otherwise. The comparisons and operations are those of the JSON gateway.
+   * `Stale` otherwise, and then executes neither branch. The comparisons and operations are those of the JSON gateway.
    */
   readonly transaction: (
     transaction: Etcd.EtcdTransaction
@@ -241,6 +241,7 @@ export const etcd = ({ endpoint, name }: EtcdOptions): Effect.Effect<EtcdFence, 
   Effect.gen(function*() {
     const client = yield* HttpClient.HttpClient
     const key = Etcd.keyOf(name)
+    const fail = (cause: unknown) => new EtcdError({ endpoint, cause })
     const execute = (transaction: Etcd.EtcdTransaction): Effect.Effect<Etcd.EtcdResult, EtcdError> =>
       HttpClientRequest.post(`${endpoint}/v3/kv/txn`).pipe(
         HttpClientRequest.bodyUnsafeJson(transaction),
@@ -248,20 +249,19 @@ export const etcd = ({ endpoint, name }: EtcdOptions): Effect.Effect<EtcdFence, 
         Effect.flatMap(({ status, text }) => Effect.map(text, (text) => ({ status, text }))),
         Effect.filterOrFail(({ status }) => status === 200, ({ status, text }) => `${status} ${text}`),
         Effect.flatMap(({ text }) => Etcd.decode(text)),
-        Effect.mapError((cause) => new EtcdError({ endpoint, cause }))
+        Effect.mapError(fail)
       )
     yield* execute(Etcd.create(key))
     return {
       transaction: (transaction) =>
         Effect.gen(function*() {
           const term = yield* currentTerm
-          const token = Term.toToken(term)
-          const { responses, succeeded } = yield* execute(Etcd.guard(key, token, transaction))
-          const kept = succeeded ? token : Etcd.keptToken(responses)
-          if (kept === undefined || kept > token) {
+          const { responses, succeeded } = yield* execute(Etcd.guard(key, Term.toToken(term), transaction))
+          if (!succeeded) {
+            const kept = Etcd.keptToken(responses)
             return yield* new Stale({ name, term, latest: kept === undefined ? undefined : Term.ofToken(kept) })
           }
-          return { succeeded, responses: responses.slice(1) }
+          return yield* Effect.mapError(Etcd.nested(responses), fail)
         })
     }
   })

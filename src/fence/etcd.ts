@@ -1,4 +1,5 @@
 /** A transaction of etcd with the comparison and the write of a fence, for the JSON gateway. */
+import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -28,10 +29,12 @@ export interface EtcdResult {
 }
 
 /** What etcd leaves out is `false`, or empty. */
-const Answer = Schema.parseJson(Schema.Struct({
+const Result = Schema.Struct({
   succeeded: Schema.optionalWith(Schema.Boolean, { default: () => false }),
   responses: Schema.optionalWith(Schema.Array(Schema.Unknown), { default: () => [] })
-}))
+})
+
+const Answer = Schema.parseJson(Result)
 
 const Kept = Schema.Struct({
   response_range: Schema.Struct({
@@ -40,6 +43,8 @@ const Kept = Schema.Struct({
 })
 
 const decodeKept = Schema.decodeUnknownOption(Kept)
+
+const decodeNested = Schema.decodeUnknown(Schema.Struct({ response_txn: Result }))
 
 export const keyOf = (name: string): string => Encoding.encodeBase64(`bstar-fence/${name}`)
 
@@ -52,19 +57,22 @@ export const create = (key: string): EtcdTransaction => ({
   success: [{ request_put: { key, value: valueOf(0) } }]
 })
 
-/** Adds that the key has no later token, and keeps this one. A key that does not exist compares as unequal. */
-export const guard = (
-  key: string,
-  token: number,
-  { compare = [], failure = [], success = [] }: EtcdTransaction
-): EtcdTransaction => ({
-  compare: [{ key, target: "VALUE", result: "LESS", value: valueOf(token + 1) }, ...compare],
-  success: [{ request_put: { key, value: valueOf(token) } }, ...success],
-  failure: [{ request_range: { key } }, ...failure]
+/**
+ * Executes a transaction if the key has no later token, and keeps this one. The transaction is nested, so that neither of its
+ * branches is executed otherwise. A key that does not exist compares as unequal.
+ */
+export const guard = (key: string, token: number, transaction: EtcdTransaction): EtcdTransaction => ({
+  compare: [{ key, target: "VALUE", result: "LESS", value: valueOf(token + 1) }],
+  success: [{ request_put: { key, value: valueOf(token) } }, { request_txn: transaction }],
+  failure: [{ request_range: { key } }]
 })
 
 /** Reads an answer. */
 export const decode = Schema.decode(Answer)
+
+/** The result of the transaction, from the success branch of a {@link guard}. */
+export const nested = ([, second]: ReadonlyArray<unknown>) =>
+  Effect.map(decodeNested(second), ({ response_txn }): EtcdResult => response_txn)
 
 /** The token that the key has, from the failure branch of a {@link guard}; `undefined` if there is none. */
 export const keptToken = ([first]: ReadonlyArray<unknown>): number | undefined => {

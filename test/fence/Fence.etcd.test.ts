@@ -93,6 +93,34 @@ describe.skipIf(etcdIsMissing !== undefined)(
           assert.strictEqual((yield* Effect.flip(unlessThere))._tag, "Stale")
         }))
 
+      it.scoped("a stale server writes nothing, neither where its own comparisons hold nor where they do not", () =>
+        Effect.gen(function*() {
+          const { fence, key, put, write, written } = yield* makeFence
+          yield* write(third, "new")
+          for (const mod_revision of ["0", "1"]) {
+            const error = yield* Effect.flip(
+              inTerm(first)(fence.transaction({
+                compare: [{ key, target: "MOD", result: "GREATER", mod_revision }],
+                success: [put("stale")],
+                failure: [put("stale")]
+              }))
+            )
+            assert.strictEqual(error._tag, "Stale")
+          }
+          const never = { key, target: "VERSION", result: "LESS", version: "0" }
+          const error = yield* Effect.flip(
+            inTerm(first)(fence.transaction({ compare: [never], failure: [put("stale")] }))
+          )
+          assert.strictEqual(error._tag, "Stale")
+          assert.deepStrictEqual(yield* written, ["new"])
+
+          const other = yield* inTerm(third)(fence.transaction({ compare: [never], failure: [put("newer")] }))
+          assert.isFalse(other.succeeded)
+          assert.strictEqual(other.responses.length, 1)
+          assert.deepStrictEqual(yield* written, ["newer"])
+          assert.deepStrictEqual(yield* inTerm(third)(fence.transaction({})), { succeeded: true, responses: [] })
+        }))
+
       it.scoped("at random, with all servers at once, terms never go back", () =>
         Effect.gen(function*() {
           const { fence, key } = yield* makeFence
