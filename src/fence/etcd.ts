@@ -1,7 +1,6 @@
 /** A transaction of etcd with the comparison and the write of a fence, for the JSON gateway. */
-import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 /**
@@ -28,23 +27,27 @@ export interface EtcdResult {
   readonly responses: ReadonlyArray<unknown>
 }
 
-/** What etcd leaves out is `false`, or empty. */
-const Result = Schema.Struct({
+/** Schema of a result. What etcd leaves out is `false`, or empty. */
+export const Result = Schema.Struct({
   succeeded: Schema.optionalWith(Schema.Boolean, { default: () => false }),
   responses: Schema.optionalWith(Schema.Array(Schema.Unknown), { default: () => [] })
 })
 
-const Answer = Schema.parseJson(Result)
-
 const Kept = Schema.Struct({
-  response_range: Schema.Struct({
-    kvs: Schema.optionalWith(Schema.Array(Schema.Struct({ value: Schema.StringFromBase64 })), { default: () => [] })
-  })
+  kvs: Schema.optionalWith(Schema.Array(Schema.Struct({ value: Schema.String })), { default: () => [] })
 })
 
-const decodeKept = Schema.decodeUnknownOption(Kept)
-
-const decodeNested = Schema.decodeUnknown(Schema.Struct({ response_txn: Result }))
+/** Schema of the answer to a {@link guard}. */
+export const Guarded = Schema.Union(
+  Schema.Struct({
+    succeeded: Schema.Literal(true),
+    responses: Schema.Tuple(Schema.Unknown, Schema.Struct({ response_txn: Result }))
+  }),
+  Schema.Struct({
+    succeeded: Schema.optionalWith(Schema.Literal(false), { default: () => false }),
+    responses: Schema.Tuple(Schema.Struct({ response_range: Kept }))
+  })
+)
 
 export const keyOf = (name: string): string => Encoding.encodeBase64(`bstar-fence/${name}`)
 
@@ -67,15 +70,8 @@ export const guard = (key: string, token: number, transaction: EtcdTransaction):
   failure: [{ request_range: { key } }]
 })
 
-/** Reads an answer. */
-export const decode = Schema.decode(Answer)
-
-/** The result of the transaction, from the success branch of a {@link guard}. */
-export const nested = ([, second]: ReadonlyArray<unknown>) =>
-  Effect.map(decodeNested(second), ({ response_txn }): EtcdResult => response_txn)
-
-/** The token that the key has, from the failure branch of a {@link guard}; `undefined` if there is none. */
-export const keptToken = ([first]: ReadonlyArray<unknown>): number | undefined => {
-  const [kept] = Option.match(decodeKept(first), { onNone: () => [], onSome: ({ response_range: { kvs } }) => kvs })
-  return kept !== undefined && /^[0-9]{16}$/.test(kept.value) ? Number(kept.value) : undefined
+/** The token that the key has; `undefined` if there is none. */
+export const keptToken = ({ kvs: [kept] }: typeof Kept.Type): number | undefined => {
+  const value = kept === undefined ? "" : Either.getOrElse(Encoding.decodeBase64String(kept.value), () => "")
+  return /^[0-9]{16}$/.test(value) ? Number(value) : undefined
 }
