@@ -77,7 +77,9 @@ const swap = (sql: SqlClient.SqlClient, name: string, expected: Option.Option<st
 /**
  * Makes a witness in a database. Its client is built when it is first needed, and built anew after it could not be built and after
  * a request was interrupted, so that no later request waits behind one that is not answered. It should be a client of its own: while
- * a pool is exhausted by an application, the witness would not answer. Fails only if the options are invalid.
+ * a pool is exhausted by an application, the witness would not answer. It needs a timeout for connections of a few seconds (the
+ * `connectTimeout` of `PgClient`, which has none by default): without one each interrupted request leaves a connection open as long
+ * as the database stands still. Fails only if the options are invalid.
  *
  * @category constructors
  */
@@ -116,7 +118,8 @@ const reasonOf = (error: unknown): WitnessError["reason"] => {
  * @example
  * import * as PgClient from "@effect/sql-pg/PgClient"
  *
- * const witness = SqlWitness.layer({ name: "orders" }, PgClient.layer({ host: "10.0.0.3", database: "bstar", username: "bstar" }))
+ * const client = PgClient.layer({ host: "10.0.0.3", database: "bstar", username: "bstar", connectTimeout: "5 seconds" })
+ * const witness = SqlWitness.layer({ name: "orders" }, client)
  *
  * @category layers
  */
