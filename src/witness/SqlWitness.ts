@@ -101,12 +101,15 @@ export const make = <E, R>(
     })
   })
 
-/** An error with a code of five characters is an answer of the database, unless it is one about the connection or a shutdown. */
+/**
+ * An error with a code of five characters is an answer of the database, unless it is one about the connection or a shutdown. Those of
+ * the operating system, such as `EPIPE`, begin with `E`, as no class of SQLSTATE does.
+ */
 const reasonOf = (error: unknown): WitnessError["reason"] => {
   for (let cause = error; typeof cause === "object" && cause !== null; cause = (cause as { cause?: unknown }).cause) {
     const code = (cause as { readonly code?: unknown }).code
     if (typeof code === "string") {
-      return /^(?!08|57P)[0-9A-Z]{5}$/.test(code) ? "Refused" : "NoAnswer"
+      return /^(?!08|57P|E)[0-9A-Z]{5}$/.test(code) ? "Refused" : "NoAnswer"
     }
   }
   return "NoAnswer"

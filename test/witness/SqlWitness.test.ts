@@ -1,4 +1,5 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
+import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -181,6 +182,15 @@ describe.skipIf(postgresIsMissing !== undefined)(`PostgreSQL ${postgresIsMissing
       assert.match((yield* Effect.flip(witness.look)).message, /^the witness at the database does not answer: /)
       yield* server.start
       assert.deepStrictEqual(yield* Effect.retry(witness.look, Schedule.spaced("20 millis")), Option.none())
+    }))
+
+  it.scopedLive("an error of the operating system is no answer", () =>
+    Effect.gen(function*() {
+      for (const [code, reason] of [["EPIPE", "NoAnswer"], ["42501", "Refused"], ["08006", "NoAnswer"]] as const) {
+        const cause = Object.assign(new Error(`failed by ${code}`), { code })
+        const { look } = yield* SqlWitness.make({ name: "orders" }, Layer.fail(new SqlError({ cause })))
+        assert.strictEqual(yield* failure(look), `${reason}: failed by ${code}`)
+      }
     }))
 
   it.scopedLive("wrong options are named", () =>
