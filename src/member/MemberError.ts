@@ -47,6 +47,7 @@ const sentences: { readonly [R in CommandReason]: string } = {
   NoMajority:
     "neither the witness nor the peer gives the right to serve: start one of them; if the other server certainly does not run, " +
     "bstar promote --without-witness",
+  NoWitness: "this server has no witness to answer for: leave out --without-witness (withoutWitness)",
   Interrupted: "this server was stopped, or ceased to be active, before it was complete"
 }
 

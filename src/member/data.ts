@@ -253,11 +253,19 @@ export interface ConnectionRefusal {
  * - `PeerAlive`: the peer sends heartbeats and has not handed over, so both would be active.
  * - `Unsupported`: the policy has no hand-over.
  * - `NoMajority`: neither the witness nor the peer gives the right to serve.
+ * - `NoWitness`: the operator answers for a witness that the pair does not have.
  * - `Interrupted`: the server was stopped, or ceased to be active, before the command was complete.
  *
  * @category models
  */
-export type CommandReason = "NotActive" | "PeerSilent" | "PeerAlive" | "Unsupported" | "NoMajority" | "Interrupted"
+export type CommandReason =
+  | "NotActive"
+  | "PeerSilent"
+  | "PeerAlive"
+  | "Unsupported"
+  | "NoMajority"
+  | "NoWitness"
+  | "Interrupted"
 
 /**
  * A change of a member's state and its cause: an event of the state machine, the `Start` of the member, or its `End` by a

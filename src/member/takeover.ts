@@ -166,9 +166,13 @@ const elect = (draft: Draft, voter: string, at: number, hasSubscriber: boolean):
 }
 
 /** Begins a promotion, unless another command is pending. */
-export const onPromote = (draft: Draft, id: number, reason: string): void => {
-  if (draft.member.phase._tag !== "Serving" || draft.member.promotion !== undefined) {
-    draft.outputs.push({ _tag: "Complete", id, rejection: "Interrupted", since: draft.now })
+export const onPromote = (
+  draft: Draft,
+  { id, isWithoutWitness = false, reason }: Extract<Input, { _tag: "Promote" }>
+): void => {
+  const isPending = draft.member.phase._tag !== "Serving" || draft.member.promotion !== undefined
+  if (isPending || isWithoutWitness) {
+    draft.outputs.push({ _tag: "Complete", id, rejection: isPending ? "Interrupted" : "NoWitness", since: draft.now })
     return
   }
   draft.member = { ...draft.member, promotion: { id, reason, since: draft.now, waiting: undefined } }
