@@ -183,7 +183,7 @@ const logEnd = (command: string, ended: Ended): Effect.Effect<void> => {
       return Effect.logWarning(`${command} was killed: its guardian died`)
     case "Ended":
       if (ended.lapsed) {
-        return Effect.logWarning(`${command} was killed: its lease expired, no heartbeat was sent in time`)
+        return Effect.logWarning(`${command} was killed: its lease expired, this server has not renewed it in time`)
       }
       return Effect.logInfo(
         ended.signal === null
