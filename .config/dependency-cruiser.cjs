@@ -16,7 +16,7 @@ const rooms = {
   security: ["protocol", "settings"],
   zeromq: ["protocol", "wire", "settings", "internal", "ports", "security"],
   witness: ["protocol", "wire", "settings", "internal", "ports"],
-  fence: ["protocol", "member"],
+  fence: ["protocol", "member", "witness"],
   status: ["protocol", "wire", "settings", "internal", "ports", "member", "security"],
   dashboard: ["protocol", "wire", "status"],
   http: ["protocol", "wire", "settings", "internal", "ports", "member", "security", "status", "dashboard"],

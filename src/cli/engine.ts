@@ -22,6 +22,8 @@ export interface Connection {
   readonly prepare: Effect.Effect<string, WitnessError>
   /** What the owner of the engine runs to prepare it by hand. */
   readonly preparation: string
-  /** Why this engine may forget what it has answered. */
+  /** Tries the rights that members need, beyond that to replace a record, and changes nothing. */
+  readonly probe: Effect.Effect<void, WitnessError>
+  /** What is unsafe about this engine or the way to it, in sentences. */
   readonly doubts: Effect.Effect<ReadonlyArray<string>, WitnessError>
 }

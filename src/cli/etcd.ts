@@ -27,19 +27,28 @@ export const connect = ({ ca, cert, endpoint, key, password }: Access<WitnessEnd
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined || key === undefined ? {} : { cert, key: Redacted.value(key) })
   })
+  const authenticated = user === undefined || password === undefined ? undefined : { name: user, password }
   return {
     layer: EtcdWitness.layer({
       urls: servers.map((server) => `http${isSecure ? "s" : ""}://${server}`),
       name,
-      user: user === undefined || password === undefined ? undefined : { name: user, password }
+      user: authenticated
     }).pipe(Layer.provide(Layer.provide(NodeHttpClient.layerUndiciWithoutDispatcher, dispatcher))),
     prepare: Effect.succeed("etcd needs no preparation"),
     preparation: [
-      "# Nothing, unless the authentication of etcd is enabled. Then:",
+      "# Run etcd with --auto-compaction-retention=1h: by default it keeps every write, until its quota is reached.",
+      "# No more is to be done, unless the authentication of etcd is enabled. Then:",
       `etcdctl role add bstar-${name}`,
       `etcdctl role grant-permission bstar-${name} readwrite bstar/${name}`,
+      `etcdctl user add ${user ?? "USER"}`,
       `etcdctl user grant-role ${user ?? "USER"} bstar-${name}`
     ].join("\n"),
-    doubts: Effect.succeed([])
+    // A swap is one transaction, which needs all rights.
+    probe: Effect.void,
+    doubts: Effect.succeed(
+      authenticated === undefined || isSecure
+        ? []
+        : [`the password of ${authenticated.name} is sent in clear: use etcds://, and TLS in etcd`]
+    )
   }
 }

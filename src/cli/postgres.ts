@@ -75,6 +75,9 @@ const doubtful = `SELECT
   current_setting('synchronous_commit') = 'off' AS "synchronous_commit is off: a crash may lose what was committed",
   pg_is_in_recovery() AS "this is a replica, which may be behind and cannot be written"`
 
+/** The first record of a pair is inserted. The server checks the right for that although there is no row. */
+const probe = "INSERT INTO bstar_witness (name, version, record) SELECT '', 0, '' WHERE false"
+
 export const connect = (access: PostgresAccess): Connection => {
   const { endpoint } = access
   const name = WitnessEndpoint.format(endpoint)
@@ -98,9 +101,13 @@ export const connect = (access: PostgresAccess): Connection => {
       `${SqlWitness.createTable};`,
       `GRANT SELECT, INSERT, UPDATE ON bstar_witness TO ${quoted(endpoint.user)};`
     ].join("\n"),
+    probe: Effect.asVoid(run(probe)),
     doubts: Effect.map(
       run(doubtful),
-      ([row]) => Object.entries(row ?? {}).flatMap(([doubt, holds]) => holds === true ? [doubt] : [])
+      ([row]) =>
+        Object.entries(row ?? {}).flatMap(([doubt, holds]) =>
+          holds === true ? [`the witness may forget what it has answered: ${doubt}`] : []
+        )
     )
   }
 }

@@ -11,16 +11,17 @@
  *
  * This module needs `@effect/sql` and `@effect/platform`, and is imported by its own path.
  */
-import * as HttpClient from "@effect/platform/HttpClient"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
 import { BinaryStar, term as currentTerm } from "../member/BinaryStar.ts"
 import type { NoTerm } from "../member/MemberError.ts"
 import * as Term from "../protocol/Term.ts"
+import * as EtcdGateway from "../witness/EtcdGateway.ts"
 import * as Etcd from "./etcd.ts"
 
 export type { EtcdResult, EtcdTransaction } from "./etcd.ts"
@@ -184,17 +185,19 @@ export const sql = (
   })
 
 /**
- * etcd does not answer, or not with a result. `cause` is the error of the client or of the parser, or what etcd answered. Whether
- * the transaction was executed is not known, unless etcd answered so.
+ * etcd did not execute a transaction, or did not answer. `NoAnswer`: whether it was executed is not known. `Refused`: etcd has
+ * answered that it was not, for example because it denied access. `cause` is what the driver reports.
  *
  * @category errors
  */
 export class EtcdError extends Data.TaggedError("EtcdError")<{
+  readonly reason: "NoAnswer" | "Refused"
   readonly endpoint: string
-  readonly cause: unknown
+  readonly problem: string
+  readonly cause?: unknown
 }> {
   override get message(): string {
-    return `etcd at ${this.endpoint}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `etcd at ${this.endpoint} ${this.reason === "NoAnswer" ? "does not answer" : "refused"}: ${this.problem}`
   }
 }
 
@@ -206,7 +209,7 @@ export class EtcdError extends Data.TaggedError("EtcdError")<{
 export interface EtcdFence {
   /**
    * Executes a transaction if the key of the fence has no later term than this server, and puts its term there. It fails with
-   * `Stale` otherwise. The comparisons and operations are those of the JSON gateway.
+   * `Stale` otherwise, and then executes neither branch. The comparisons and operations are those of the JSON gateway.
    */
   readonly transaction: (
     transaction: Etcd.EtcdTransaction
@@ -223,11 +226,15 @@ export interface EtcdOptions {
   readonly name: string
   /** The JSON gateway, such as `http://10.0.0.3:2379`. */
   readonly endpoint: string
+  /**
+   * Whom etcd authenticates, where its authentication is enabled. The role needs `readwrite` on the key of the fence, and on those
+   * of the transactions. Tokens are renewed.
+   */
+  readonly user?: EtcdGateway.User | undefined
 }
 
 /**
- * Makes a fence in etcd (3.4 or newer), and its key. Authentication and TLS are those of the `HttpClient`: for a user, an
- * `authorization` header with a token.
+ * Makes a fence in etcd (3.4 or newer), and its key. Certificates for TLS are those of the `HttpClient`.
  *
  * @example
  * ```ts
@@ -237,31 +244,30 @@ export interface EtcdOptions {
  *
  * @category constructors
  */
-export const etcd = ({ endpoint, name }: EtcdOptions): Effect.Effect<EtcdFence, EtcdError, HttpClient.HttpClient> =>
+export const etcd = (
+  { endpoint, name, user }: EtcdOptions
+): Effect.Effect<EtcdFence, EtcdError, HttpClient.HttpClient> =>
   Effect.gen(function*() {
-    const client = yield* HttpClient.HttpClient
+    const request = yield* EtcdGateway.make({ urls: [endpoint], user })
     const key = Etcd.keyOf(name)
-    const execute = (transaction: Etcd.EtcdTransaction): Effect.Effect<Etcd.EtcdResult, EtcdError> =>
-      HttpClientRequest.post(`${endpoint}/v3/kv/txn`).pipe(
-        HttpClientRequest.bodyUnsafeJson(transaction),
-        client.execute,
-        Effect.flatMap(({ status, text }) => Effect.map(text, (text) => ({ status, text }))),
-        Effect.filterOrFail(({ status }) => status === 200, ({ status, text }) => `${status} ${text}`),
-        Effect.flatMap(({ text }) => Etcd.decode(text)),
-        Effect.mapError((cause) => new EtcdError({ endpoint, cause }))
+    const execute = <A, I>(transaction: Etcd.EtcdTransaction, schema: Schema.Schema<A, I>) =>
+      request("/v3/kv/txn", transaction, schema).pipe(
+        Effect.mapBoth({
+          onFailure: ({ cause, problem, reason }) => new EtcdError({ reason, endpoint, problem, cause }),
+          onSuccess: ({ answer }) => answer
+        })
       )
-    yield* execute(Etcd.create(key))
+    yield* execute(Etcd.create(key), Etcd.Result)
     return {
       transaction: (transaction) =>
         Effect.gen(function*() {
           const term = yield* currentTerm
-          const token = Term.toToken(term)
-          const { responses, succeeded } = yield* execute(Etcd.guard(key, token, transaction))
-          const kept = succeeded ? token : Etcd.keptToken(responses)
-          if (kept === undefined || kept > token) {
-            return yield* new Stale({ name, term, latest: kept === undefined ? undefined : Term.ofToken(kept) })
+          const answer = yield* execute(Etcd.guard(key, Term.toToken(term), transaction), Etcd.Guarded)
+          if (answer.succeeded) {
+            return answer.responses[1].response_txn
           }
-          return { succeeded, responses: responses.slice(1) }
+          const kept = Etcd.keptToken(answer.responses[0].response_range)
+          return yield* new Stale({ name, term, latest: kept === undefined ? undefined : Term.ofToken(kept) })
         })
     }
   })

@@ -1,6 +1,6 @@
 /** A transaction of etcd with the comparison and the write of a fence, for the JSON gateway. */
+import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 /**
@@ -27,19 +27,27 @@ export interface EtcdResult {
   readonly responses: ReadonlyArray<unknown>
 }
 
-/** What etcd leaves out is `false`, or empty. */
-const Answer = Schema.parseJson(Schema.Struct({
+/** Schema of a result. What etcd leaves out is `false`, or empty. */
+export const Result = Schema.Struct({
   succeeded: Schema.optionalWith(Schema.Boolean, { default: () => false }),
   responses: Schema.optionalWith(Schema.Array(Schema.Unknown), { default: () => [] })
-}))
-
-const Kept = Schema.Struct({
-  response_range: Schema.Struct({
-    kvs: Schema.optionalWith(Schema.Array(Schema.Struct({ value: Schema.StringFromBase64 })), { default: () => [] })
-  })
 })
 
-const decodeKept = Schema.decodeUnknownOption(Kept)
+const Kept = Schema.Struct({
+  kvs: Schema.optionalWith(Schema.Array(Schema.Struct({ value: Schema.String })), { default: () => [] })
+})
+
+/** Schema of the answer to a {@link guard}. */
+export const Guarded = Schema.Union(
+  Schema.Struct({
+    succeeded: Schema.Literal(true),
+    responses: Schema.Tuple(Schema.Unknown, Schema.Struct({ response_txn: Result }))
+  }),
+  Schema.Struct({
+    succeeded: Schema.optionalWith(Schema.Literal(false), { default: () => false }),
+    responses: Schema.Tuple(Schema.Struct({ response_range: Kept }))
+  })
+)
 
 export const keyOf = (name: string): string => Encoding.encodeBase64(`bstar-fence/${name}`)
 
@@ -52,22 +60,18 @@ export const create = (key: string): EtcdTransaction => ({
   success: [{ request_put: { key, value: valueOf(0) } }]
 })
 
-/** Adds that the key has no later token, and keeps this one. A key that does not exist compares as unequal. */
-export const guard = (
-  key: string,
-  token: number,
-  { compare = [], failure = [], success = [] }: EtcdTransaction
-): EtcdTransaction => ({
-  compare: [{ key, target: "VALUE", result: "LESS", value: valueOf(token + 1) }, ...compare],
-  success: [{ request_put: { key, value: valueOf(token) } }, ...success],
-  failure: [{ request_range: { key } }, ...failure]
+/**
+ * Executes a transaction if the key has no later token, and keeps this one. The transaction is nested, so that neither of its
+ * branches is executed otherwise. A key that does not exist compares as unequal.
+ */
+export const guard = (key: string, token: number, transaction: EtcdTransaction): EtcdTransaction => ({
+  compare: [{ key, target: "VALUE", result: "LESS", value: valueOf(token + 1) }],
+  success: [{ request_put: { key, value: valueOf(token) } }, { request_txn: transaction }],
+  failure: [{ request_range: { key } }]
 })
 
-/** Reads an answer. */
-export const decode = Schema.decode(Answer)
-
-/** The token that the key has, from the failure branch of a {@link guard}; `undefined` if there is none. */
-export const keptToken = ([first]: ReadonlyArray<unknown>): number | undefined => {
-  const [kept] = Option.match(decodeKept(first), { onNone: () => [], onSome: ({ response_range: { kvs } }) => kvs })
-  return kept !== undefined && /^[0-9]{16}$/.test(kept.value) ? Number(kept.value) : undefined
+/** The token that the key has; `undefined` if there is none. */
+export const keptToken = ({ kvs: [kept] }: typeof Kept.Type): number | undefined => {
+  const value = kept === undefined ? "" : Either.getOrElse(Encoding.decodeBase64String(kept.value), () => "")
+  return /^[0-9]{16}$/.test(value) ? Number(value) : undefined
 }

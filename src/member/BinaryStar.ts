@@ -72,7 +72,8 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
    * With a witness the member becomes active as soon as the witness or the peer gives it the right, and is rejected with
    * `NoMajority` if neither does within six heartbeats. With `withoutWitness` you answer for both: that the peer does not serve,
    * and will not as long as the witness does not answer. If it does, both serve. A peer that reports `ACTIVE` rejects it all
-   * the same. It replaces a promotion that still waits; any other second command is rejected with `InProgress`.
+   * the same. It replaces a promotion that still waits; any other second command is rejected with `InProgress`. Without a witness
+   * it is rejected with `NoWitness`.
    */
   readonly promote: (
     reason: string,

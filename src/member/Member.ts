@@ -348,7 +348,7 @@ const react = (draft: Draft, input: Input): void => {
       return isSeekingRight(draft.member) ? ClaimRight.claim(draft, input.voter) : Takeover.onVote(draft, input)
     case "Promote":
       return draft.member.rights === undefined
-        ? Takeover.onPromote(draft, input.id, input.reason)
+        ? Takeover.onPromote(draft, input)
         : ClaimRight.onPromote(draft, input)
     case "WitnessAnswered":
       return Witnessed.onWitnessAnswered(draft, input)

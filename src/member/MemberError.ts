@@ -49,6 +49,7 @@ const sentences: { readonly [R in CommandReason]: string } = {
     "bstar promote --without-witness",
   InProgress: "another promotion or hand-over is in progress",
   Replaced: "a promotion without the witness has replaced this one",
+  NoWitness: "this server has no witness to answer for: leave out --without-witness (withoutWitness)",
   Interrupted: "this server was stopped, or ceased to be active, before it was complete"
 }
 

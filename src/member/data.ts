@@ -255,6 +255,7 @@ export interface ConnectionRefusal {
  * - `NoMajority`: neither the witness nor the peer gives the right to serve.
  * - `InProgress`: another promotion or hand-over is not complete yet.
  * - `Replaced`: a promotion without the witness was requested before this promotion was complete.
+ * - `NoWitness`: the operator answers for a witness that the pair does not have.
  * - `Interrupted`: the server was stopped, or ceased to be active, before the command was complete.
  *
  * @category models
@@ -267,6 +268,7 @@ export type CommandReason =
   | "NoMajority"
   | "InProgress"
   | "Replaced"
+  | "NoWitness"
   | "Interrupted"
 
 /**

@@ -177,9 +177,12 @@ export const rejectionIn = (phase: Phase): CommandReason | undefined => {
 export const rejectionOfPromotion = ({ phase, promotion }: Member): CommandReason | undefined =>
   promotion === undefined ? rejectionIn(phase) : "InProgress"
 
-/** Begins a promotion, unless another command is pending. */
-export const onPromote = (draft: Draft, id: number, reason: string): void => {
-  const rejection = rejectionOfPromotion(draft.member)
+/** Begins a promotion, unless another command is pending, or the operator answers for a witness that the pair does not have. */
+export const onPromote = (
+  draft: Draft,
+  { id, isWithoutWitness = false, reason }: Extract<Input, { _tag: "Promote" }>
+): void => {
+  const rejection = rejectionOfPromotion(draft.member) ?? (isWithoutWitness ? "NoWitness" : undefined)
   if (rejection !== undefined) {
     draft.outputs.push({ _tag: "Complete", id, rejection, since: draft.now })
     return

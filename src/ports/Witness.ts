@@ -6,8 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Random from "effect/Random"
+import type { Seen, TermRecord } from "../protocol/Rights.ts"
 import type { Role } from "../protocol/StateMachine.ts"
-import type { Term } from "../protocol/Term.ts"
+
+export type { Seen, TermRecord } from "../protocol/Rights.ts"
 
 /**
  * Version of a record, as the engine counts it. Opaque: only equality counts.
@@ -15,29 +17,6 @@ import type { Term } from "../protocol/Term.ts"
  * @category models
  */
 export type Version = string
-
-/**
- * What a witness keeps of a pair: the latest term that it has recorded, and who holds it.
- *
- * @category models
- */
-export interface TermRecord extends Term {
-  readonly holder: Role
-  /** Random id of the holder's process. */
-  readonly life: string
-  /** Whether the holder has given the term up. */
-  readonly isReleased: boolean
-}
-
-/**
- * A record with its version.
- *
- * @category models
- */
-export interface Seen {
-  readonly version: Version
-  readonly record: TermRecord
-}
 
 /**
  * Result of a swap. `Conflict` carries what the register contains instead.

@@ -21,7 +21,7 @@ export interface Hosts {
   readonly own: ReadonlyArray<string>
   /** Of the host of `--peer`. */
   readonly peer: ReadonlyArray<string>
-  /** Of all hosts of the witness. */
+  /** Of all hosts of the witness. The address of several members of its cluster is repeated. */
   readonly witness: ReadonlyArray<string>
 }
 
@@ -43,14 +43,14 @@ const hostOfPeer = (endpoint: string): ReadonlyArray<string> => {
   return parts?.protocol === "tcp" ? [parts.host.replace(/^\[|\]$/g, "")] : []
 }
 
-/** The addresses of all hosts, or none if one of them is not known. */
+/** The addresses of each host, or none if one of them is not known. */
 const lookUp = (hosts: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
   Effect.forEach(
     hosts,
     (host) => isIP(host) === 0 ? Effect.tryPromise(() => addressesOf(host)) : Effect.succeed([host]),
     { concurrency: "unbounded" }
   ).pipe(
-    Effect.map((found) => [...new Set(found.flat())].sort()),
+    Effect.map((found) => found.flatMap((addresses) => [...new Set(addresses)]).sort()),
     Effect.orElseSucceed(() => [])
   )
 

@@ -15,9 +15,9 @@ import * as Stream from "effect/Stream"
 import { isSliceOver, nextTurn } from "../internal/Scheduler.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Histogram, Report } from "../member/Report.ts"
-import type { Giver } from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import * as Term from "../protocol/Term.ts"
+import { givers } from "./givers.ts"
 
 /**
  * The metrics of the member. All have the label `role`.
@@ -137,8 +137,6 @@ const gauges: ReadonlyArray<Definition> = [
     of: ({ term }) => term === undefined ? 0 : Term.toToken(term)
   }
 ]
-
-const givers: ReadonlyArray<Giver> = ["witness", "peer", "evidence", "operator"]
 
 const ofWitness =
   (of: (witness: NonNullable<Report["witness"]>, at: number) => number): Definition["of"] => ({ at, witness }) =>

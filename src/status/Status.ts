@@ -15,11 +15,11 @@ import { version } from "../internal/Version.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { Histogram, Report, Transition } from "../member/Report.ts"
 import * as Policies from "../protocol/Policies.ts"
-import type { Giver } from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import * as Terms from "../protocol/Term.ts"
 import type * as Rejected from "../security/RejectedConnections.ts"
 import { describe, Description } from "../settings/Description.ts"
+import { givers } from "./givers.ts"
 import type { Hosts } from "./Hosts.ts"
 
 /**
@@ -138,7 +138,7 @@ const Latency = Schema.Struct({
  * @category schemas
  */
 export const Right = Schema.Struct({
-  of: Schema.Literal("witness", "peer", "evidence", "operator"),
+  of: Schema.Literal(...givers),
   leftMillis: Schema.NullOr(Millis)
 }).annotations({ identifier: "Right" })
 
@@ -427,8 +427,6 @@ const blockOf = (
       return null
   }
 }
-
-const givers: ReadonlyArray<Giver> = ["witness", "peer", "evidence", "operator"]
 
 const rightsOf = (
   until: NonNullable<Report["witness"]>["rights"],

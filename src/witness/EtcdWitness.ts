@@ -4,13 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { Witness } from "../ports/Witness.ts"
+import { Witness, WitnessError } from "../ports/Witness.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { validate } from "../settings/Validation.ts"
 import * as WitnessEndpoint from "../wire/WitnessEndpoint.ts"
-import * as gateway from "./etcdGateway.ts"
+import * as EtcdGateway from "./EtcdGateway.ts"
 import * as register from "./register.ts"
 
 /**
@@ -27,7 +26,7 @@ export interface Options {
   /** The name of the pair, the same on both members. Its record is the value of the key `bstar/NAME`. */
   readonly name: string
   /** Whom etcd authenticates, where its authentication is enabled. The role needs `readwrite` on the key. */
-  readonly user?: { readonly name: string; readonly password: Redacted.Redacted<string> } | undefined
+  readonly user?: EtcdGateway.User | undefined
 }
 
 const Checked = Schema.Struct({
@@ -85,25 +84,29 @@ export const make = (
     const place = `bstar/${name}`
     const key = Encoding.encodeBase64(place)
     const endpoint = urlOf(urls, name)
-    const request = yield* gateway.make({ endpoint, urls, user: options.user })
+    const request = yield* EtcdGateway.make({ urls, user: options.user })
+    const fail = ({ cause, problem, reason }: EtcdGateway.GatewayError) =>
+      new WitnessError({ reason, endpoint, problem, cause })
     return register.make({
       endpoint,
       place: `the key ${place}`,
       // Linearizable by default.
-      look: Effect.map(request("/v3/kv/range", { key }, Range), ({ answer }) => storedOf(answer)),
+      look: request("/v3/kv/range", { key }, Range).pipe(
+        Effect.mapBoth({ onFailure: fail, onSuccess: ({ answer }) => storedOf(answer) })
+      ),
       swap: (expected, json) =>
-        Effect.map(
-          request("/v3/kv/txn", {
-            compare: [
-              Option.match(expected, {
-                onNone: () => ({ key, target: "VERSION", result: "EQUAL", version: "0" }),
-                onSome: (version) => ({ key, target: "MOD", result: "EQUAL", mod_revision: version })
-              })
-            ],
-            success: [{ request_put: { key, value: Encoding.encodeBase64(json) } }],
-            failure: [{ request_range: { key } }]
-          }, Txn),
-          ({ answer: { header, responses: [response], succeeded }, isRepeated }) =>
+        request("/v3/kv/txn", {
+          compare: [
+            Option.match(expected, {
+              onNone: () => ({ key, target: "VERSION", result: "EQUAL", version: "0" }),
+              onSome: (version) => ({ key, target: "MOD", result: "EQUAL", mod_revision: version })
+            })
+          ],
+          success: [{ request_put: { key, value: Encoding.encodeBase64(json) } }],
+          failure: [{ request_range: { key } }]
+        }, Txn).pipe(Effect.mapBoth({
+          onFailure: fail,
+          onSuccess: ({ answer: { header, responses: [response], succeeded }, isRepeated }) =>
             succeeded
               ? { _tag: "Swapped", version: header.revision } as const
               : {
@@ -111,7 +114,7 @@ export const make = (
                 stored: response?.response_range === undefined ? Option.none() : storedOf(response.response_range),
                 mayBeOwn: isRepeated
               } as const
-        )
+        }))
     })
   })
 

@@ -77,7 +77,9 @@ const swap = (sql: SqlClient.SqlClient, name: string, expected: Option.Option<st
 /**
  * Makes a witness in a database. Its client is built when it is first needed, and built anew after it could not be built and after
  * a request was interrupted, so that no later request waits behind one that is not answered. It should be a client of its own: while
- * a pool is exhausted by an application, the witness would not answer. Fails only if the options are invalid.
+ * a pool is exhausted by an application, the witness would not answer. It needs a timeout for connections of a few seconds (the
+ * `connectTimeout` of `PgClient`, which has none by default): without one each interrupted request leaves a connection open as long
+ * as the database stands still. Fails only if the options are invalid.
  *
  * @category constructors
  */
@@ -99,12 +101,15 @@ export const make = <E, R>(
     })
   })
 
-/** An error with a code of five characters is an answer of the database, unless it is one about the connection or a shutdown. */
+/**
+ * An error with a code of five characters is an answer of the database, unless it is one about the connection or a shutdown. Those of
+ * the operating system, such as `EPIPE`, begin with `E`, as no class of SQLSTATE does.
+ */
 const reasonOf = (error: unknown): WitnessError["reason"] => {
   for (let cause = error; typeof cause === "object" && cause !== null; cause = (cause as { cause?: unknown }).cause) {
     const code = (cause as { readonly code?: unknown }).code
     if (typeof code === "string") {
-      return /^(?!08|57P)[0-9A-Z]{5}$/.test(code) ? "Refused" : "NoAnswer"
+      return /^(?!08|57P|E)[0-9A-Z]{5}$/.test(code) ? "Refused" : "NoAnswer"
     }
   }
   return "NoAnswer"
@@ -116,7 +121,8 @@ const reasonOf = (error: unknown): WitnessError["reason"] => {
  * @example
  * import * as PgClient from "@effect/sql-pg/PgClient"
  *
- * const witness = SqlWitness.layer({ name: "orders" }, PgClient.layer({ host: "10.0.0.3", database: "bstar", username: "bstar" }))
+ * const client = PgClient.layer({ host: "10.0.0.3", database: "bstar", username: "bstar", connectTimeout: "5 seconds" })
+ * const witness = SqlWitness.layer({ name: "orders" }, client)
  *
  * @category layers
  */

@@ -1,6 +1,10 @@
 /** Texts of errors of drivers. */
 import * as Predicate from "effect/Predicate"
 
+/** The innermost cause of an error: what the driver itself reports. */
+export const innermost = (error: unknown): unknown =>
+  Predicate.hasProperty(error, "cause") && error.cause !== undefined ? innermost(error.cause) : error
+
 /** The innermost cause of an error that has a text, in one line. */
 export const problemOf = (error: unknown): string => {
   const inner = Predicate.hasProperty(error, "cause") && error.cause !== undefined ? problemOf(error.cause) : ""

@@ -32,8 +32,6 @@ const makeId: Effect.Effect<string> = Effect.map(
   (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
 )
 
-const withoutRegister = ({ record, version }: StoredRecord.Content): Seen => ({ record, version })
-
 /** The witness on an engine. */
 export const make = (engine: Engine): Witness["Type"] => {
   let register: string | undefined
@@ -47,7 +45,7 @@ export const make = (engine: Engine): Witness["Type"] => {
           onNone: () => refused(`${engine.place} contains something else than a record of a pair`),
           onSome: (content) => {
             register = content.register
-            return Effect.succeedSome(withoutRegister(content))
+            return Effect.succeedSome(content.seen)
           }
         })
     })

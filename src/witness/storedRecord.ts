@@ -16,7 +16,8 @@ const Stored = Schema.parseJson(Schema.Struct({
 }))
 
 /** A record, and the id of its register. */
-export interface Content extends Seen {
+export interface Content {
+  readonly seen: Seen
   readonly register: string
 }
 
@@ -25,9 +26,8 @@ const decodeStored = Schema.decodeOption(Stored)
 /** The content of a register; none if somebody else has written it, or a heartbeat could not carry it. */
 export const decode = (version: Version, json: string): Option.Option<Content> =>
   Option.map(decodeStored(json), ({ register, released, ...record }) => ({
-    version,
-    register,
-    record: { ...record, isReleased: released }
+    seen: { version, record: { ...record, isReleased: released } },
+    register
   }))
 
 export const encode = ({ holder, isReleased, life, number, step }: TermRecord, register: string): string =>

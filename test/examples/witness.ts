@@ -6,7 +6,10 @@ import { BinaryStar, BinaryStarConfig, Handler, Zmq } from "effect-binary-star"
 import * as EtcdWitness from "effect-binary-star/EtcdWitness"
 import * as SqlWitness from "effect-binary-star/SqlWitness"
 
-const InPostgres = SqlWitness.layer({ name: "orders" }, PgClient.layerConfig({ url: Config.redacted("database") }))
+const InPostgres = SqlWitness.layer(
+  { name: "orders" },
+  PgClient.layerConfig({ url: Config.redacted("database"), connectTimeout: Config.succeed("5 seconds") })
+)
 
 const OnEtcd = Layer.unwrapEffect(Effect.gen(function*() {
   const urls = yield* Config.array(Config.string(), "etcd")

@@ -4,13 +4,15 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as crypto from "node:crypto"
 import * as Fence from "../../src/fence/Fence.ts"
 import { NoTerm } from "../../src/member/MemberError.ts"
 import type { Term } from "../../src/protocol/Term.ts"
-import { etcdIsMissing, startEtcd } from "../support/etcd.ts"
+import { base64, enableAuthentication, etcdIsMissing, startEtcd } from "../support/etcd.ts"
+import { printed } from "../support/printed.ts"
 import { freePorts } from "../support/processes.ts"
 import { first, inTerm, second, third } from "./support.ts"
 
@@ -20,8 +22,6 @@ const engine = Layer.merge(
   Layer.scoped(Endpoint, Effect.map(startEtcd(), ({ port }) => `http://127.0.0.1:${port}`)),
   FetchHttpClient.layer
 )
-
-const base64 = Encoding.encodeBase64
 
 const post = (path: string, body: unknown) =>
   Effect.gen(function*() {
@@ -93,6 +93,34 @@ describe.skipIf(etcdIsMissing !== undefined)(
           assert.strictEqual((yield* Effect.flip(unlessThere))._tag, "Stale")
         }))
 
+      it.scoped("a stale server writes nothing, neither where its own comparisons hold nor where they do not", () =>
+        Effect.gen(function*() {
+          const { fence, key, put, write, written } = yield* makeFence
+          yield* write(third, "new")
+          for (const mod_revision of ["0", "1"]) {
+            const error = yield* Effect.flip(
+              inTerm(first)(fence.transaction({
+                compare: [{ key, target: "MOD", result: "GREATER", mod_revision }],
+                success: [put("stale")],
+                failure: [put("stale")]
+              }))
+            )
+            assert.strictEqual(error._tag, "Stale")
+          }
+          const never = { key, target: "VERSION", result: "LESS", version: "0" }
+          const error = yield* Effect.flip(
+            inTerm(first)(fence.transaction({ compare: [never], failure: [put("stale")] }))
+          )
+          assert.strictEqual(error._tag, "Stale")
+          assert.deepStrictEqual(yield* written, ["new"])
+
+          const other = yield* inTerm(third)(fence.transaction({ compare: [never], failure: [put("newer")] }))
+          assert.isFalse(other.succeeded)
+          assert.strictEqual(other.responses.length, 1)
+          assert.deepStrictEqual(yield* written, ["newer"])
+          assert.deepStrictEqual(yield* inTerm(third)(fence.transaction({})), { succeeded: true, responses: [] })
+        }))
+
       it.scoped("at random, with all servers at once, terms never go back", () =>
         Effect.gen(function*() {
           const { fence, key } = yield* makeFence
@@ -145,17 +173,44 @@ describe.skipIf(etcdIsMissing !== undefined)(
           const { fence, put, write, written } = yield* makeFence
           const error = yield* Effect.flip(inTerm(third)(fence.transaction({ success: [put("1"), put("2")] })))
           assert.strictEqual(error._tag, "EtcdError")
-          assert.match(error.message, /^etcd at http:\/\/127.0.0.1:\d+: 400 .*duplicate key/)
+          assert.match(error.message, /^etcd at http:\/\/127.0.0.1:\d+ refused: .*duplicate key/)
           assert.deepStrictEqual(yield* written, [])
           yield* write(first, "1")
         }))
     })
 
+    it.scopedLive("authentication: tokens are renewed after a restart of etcd, and no error contains the password", () =>
+      Effect.gen(function*() {
+        const { kill, port, start } = yield* startEtcd()
+        yield* enableAuthentication(port, "bstar-fence/orders", "orders/1")
+        const endpoint = `http://127.0.0.1:${port}`
+        const make = (password: string) =>
+          Fence.etcd({ name: "orders", endpoint, user: { name: "member", password: Redacted.make(password) } })
+        const fence = yield* make("secret")
+        const put = inTerm(first)(
+          fence.transaction({ success: [{ request_put: { key: base64("orders/1"), value: base64("1") } }] })
+        )
+        yield* Effect.replicateEffect(put, 10, { concurrency: "unbounded" })
+        yield* kill
+        assert.strictEqual((yield* Effect.flip(put))._tag, "EtcdError")
+        yield* start
+        assert.isTrue((yield* Effect.retry(put, Schedule.spaced("50 millis"))).succeeded)
+
+        const wrong = yield* Effect.flip(make("hunter2"))
+        assert.match(wrong.message, /refused: .*authentication failed/)
+        const other = { name: "invoices", endpoint, user: { name: "member", password: Redacted.make("secret") } }
+        assert.match((yield* Effect.flip(Fence.etcd(other))).message, /refused: .*permission denied/)
+        yield* kill
+        const text = (yield* printed(wrong)) + (yield* printed(yield* Effect.flip(make("hunter2"))))
+        assert.include(text, "ECONNREFUSED")
+        assert.notInclude(text, "hunter2")
+      }).pipe(Effect.provide(FetchHttpClient.layer)))
+
     it.scopedLive("etcd that is not there is an error that names it", () =>
       Effect.gen(function*() {
         const [port] = yield* Effect.promise(() => freePorts(1))
         const error = yield* Effect.flip(Fence.etcd({ name: "a", endpoint: `http://127.0.0.1:${port}` }))
-        assert.include(error.message, `etcd at http://127.0.0.1:${port}: `)
+        assert.include(error.message, `etcd at http://127.0.0.1:${port} does not answer: `)
       }).pipe(Effect.provide(FetchHttpClient.layer)))
   }
 )

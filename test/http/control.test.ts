@@ -123,6 +123,17 @@ describe("commands over HTTP", () => {
       assert.strictEqual(switchover.answer.error, "not handed over: this server is not active")
     }))
 
+  it.scopedLive("promote: rejected if the operator answers for a witness that the pair does not have", () =>
+    Effect.gen(function*() {
+      const { backup, members, primary } = yield* startPair({ token })
+      yield* primary.kill
+      yield* eventually(Effect.map(members.backup.report, ({ peer }) => peer.isExpired))
+      const { answer, status } = yield* post(`${backup.url}/promote`, { reason, withoutWitness: true })
+      assert.strictEqual(status, 409)
+      assert.match(String(answer.error), /^not promoted: this server has no witness to answer for: /)
+      assert.isFalse((yield* statusOf(backup.url)).answers)
+    }))
+
   it.scopedLive("promote: makes a lone backup active", () =>
     Effect.gen(function*() {
       const { backup, members, primary } = yield* startPair({ token })

@@ -50,3 +50,38 @@ export const startEtcd = ({ host = thisHost, tls }: Options = {}): Effect.Effect
       }
     }, host)
   })
+
+/** A request to the gateway, as an operator makes it. */
+export const postToEtcd = (port: number, path: string, body: unknown, token?: string) =>
+  Effect.promise(async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/v3/${path}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: token === undefined ? {} : { authorization: token }
+    })
+    const answer = await response.json() as { readonly token: string }
+    if (response.status !== 200) {
+      throw new Error(`${path}: ${response.status} ${JSON.stringify(answer)}`)
+    }
+    return answer
+  })
+
+export const base64 = (text: string): string => Buffer.from(text).toString("base64")
+
+/** Lets `member` read and write a key. */
+export const readWrite = (key: string) => ({ name: "member", perm: { permType: "READWRITE", key: base64(key) } })
+
+/** Enables authentication: `member` may write these keys and nothing else. Returns the token of `root`. */
+export const enableAuthentication = (port: number, ...keys: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    for (const name of ["root", "member"]) {
+      yield* postToEtcd(port, "auth/user/add", { name, password: "secret" })
+      yield* postToEtcd(port, "auth/role/add", { name })
+      yield* postToEtcd(port, "auth/user/grant", { user: name, role: name })
+    }
+    for (const key of keys) {
+      yield* postToEtcd(port, "auth/role/grant", readWrite(key))
+    }
+    yield* postToEtcd(port, "auth/enable", {})
+    return (yield* postToEtcd(port, "auth/authenticate", { name: "root", password: "secret" })).token
+  })

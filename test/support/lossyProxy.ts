@@ -12,6 +12,27 @@ export interface LossyProxy {
   readonly openCount: () => number
 }
 
+/** Listens until the scope ends. */
+const listen = (server: net.Server, sockets: ReadonlySet<net.Socket>): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
+    () =>
+      Effect.sync(() => {
+        server.close()
+        sockets.forEach((socket) => socket.destroy())
+      })
+  ).pipe(Effect.map(() => (server.address() as net.AddressInfo).port))
+
+/** A server that accepts connections and never answers. */
+export const makeSilentServer: Effect.Effect<Omit<LossyProxy, "answers">, never, Scope.Scope> = Effect.suspend(() => {
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer((socket) => {
+    sockets.add(socket)
+    socket.on("error", () => {}).on("close", () => sockets.delete(socket)).resume()
+  })
+  return Effect.map(listen(server, sockets), (port) => ({ port, openCount: () => sockets.size }))
+})
+
 export const makeLossyProxy = (target: number): Effect.Effect<LossyProxy, never, Scope.Scope> =>
   Effect.gen(function*() {
     let fate: "pass" | "lost" | "reset" = "pass"
@@ -35,16 +56,8 @@ export const makeLossyProxy = (target: number): Effect.Effect<LossyProxy, never,
         }
       })
     })
-    yield* Effect.acquireRelease(
-      Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
-      () =>
-        Effect.sync(() => {
-          server.close()
-          sockets.forEach((socket) => socket.destroy())
-        })
-    )
     return {
-      port: (server.address() as net.AddressInfo).port,
+      port: yield* listen(server, sockets),
       answers: (next) =>
         Effect.sync(() => {
           fate = next

@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Engine } from "../support/engine.ts"
 import { temporaryDirectory } from "../support/engine.ts"
-import { etcdIsMissing, startEtcd } from "../support/etcd.ts"
+import { enableAuthentication, etcdIsMissing, startEtcd } from "../support/etcd.ts"
 import { kill, untilAnswered } from "../support/pair.ts"
 import { owner, password, postgresIsMissing, startPostgres } from "../support/postgres.ts"
 import { bstar, freeEndpoints, serverArgs, startLine } from "../support/processes.ts"
@@ -137,7 +137,10 @@ describe.skipIf(etcdIsMissing !== undefined)(`a witness on etcd ${etcdIsMissing 
         stderr: ""
       })
       assert.isNull((yield* statusOf(url)).record)
-      assert.match((yield* ended(["witness", "init", "--print", "--witness", url])).stdout, /readwrite bstar\/orders\n/)
+      const print = ["witness", "init", "--print", "--witness", url.replace("//", "//ann@")]
+      const { stdout } = yield* ended(print, { BSTAR_WITNESS_PASSWORD: "secret" })
+      assert.match(stdout, /^# Run etcd with --auto-compaction-retention=1h: .*\n/)
+      assert.match(stdout, /readwrite bstar\/orders\netcdctl user add ann\netcdctl user grant-role ann bstar-orders\n$/)
 
       yield* engine.kill
       const dead = yield* ended(["witness", "status", "--witness", url])
@@ -146,6 +149,20 @@ describe.skipIf(etcdIsMissing !== undefined)(`a witness on etcd ${etcdIsMissing 
       const json = yield* statusOf(url)
       assert.deepInclude(json, { code: 1, witness: url, answers: false, latencyMillis: null, record: null })
       assert.strictEqual((yield* ended(["witness", "init", "--witness", url])).code, 1)
+    }))
+
+  it.scopedLive("bstar witness status and init: warn of a password that is sent in clear", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startEtcd()
+      yield* enableAuthentication(port, "bstar/orders")
+      for (const command of ["status", "init"]) {
+        const { code, stderr } = yield* ended(
+          ["witness", command, "--witness", `etcd://member@127.0.0.1:${port}/orders`],
+          { BSTAR_WITNESS_PASSWORD: "secret" }
+        )
+        assert.strictEqual(stderr, "W: the password of member is sent in clear: use etcds://, and TLS in etcd\n")
+        assert.strictEqual(code, 0)
+      }
     }))
 
   it.scopedLive("bstar -p and -b: the witness records who is active, from a file for both and for the commands", () =>
@@ -209,6 +226,12 @@ describe.skipIf(postgresIsMissing !== undefined)(`a witness in PostgreSQL ${post
         ended(["witness", "init", "--witness", urlOf(engine, "member")], env)
       )
       assert.match(reader.stderr, /^E: the witness at .* refused: permission denied for table bstar_witness\n$/)
+      const updater = yield* Effect.zipRight(
+        engine.execute("GRANT UPDATE ON bstar_witness TO member"),
+        ended(["witness", "init", "--witness", urlOf(engine, "member")], env)
+      )
+      assert.deepInclude(updater, { code: 1, stdout: "the witness is ready\n" })
+      assert.match(updater.stderr, /^E: the witness at .* refused: permission denied for table bstar_witness\n$/)
       yield* engine.execute(...printed.stdout.split("\n").slice(0, -1))
       const ready = yield* ended(["witness", "init", "--witness", urlOf(engine, "member")], env)
       assert.strictEqual(ready.stdout, "the witness is ready\nrecords can be read and written\n")

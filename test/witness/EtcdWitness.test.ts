@@ -13,8 +13,16 @@ import * as EtcdWitness from "../../src/witness/EtcdWitness.ts"
 import { Engine, recordOf, witnessSuite } from "../ports/witnessSuite.ts"
 import { makeCertificates, opensslIsMissing } from "../support/certificates.ts"
 import type { Engine as Server } from "../support/engine.ts"
-import { etcdIsMissing, startEtcd } from "../support/etcd.ts"
+import {
+  base64,
+  enableAuthentication,
+  etcdIsMissing,
+  postToEtcd as post,
+  readWrite,
+  startEtcd
+} from "../support/etcd.ts"
 import { makeLossyProxy } from "../support/lossyProxy.ts"
+import { printed } from "../support/printed.ts"
 import { eventually } from "../support/sockets.ts"
 import { connect, failure, layerAt } from "./support.ts"
 
@@ -52,36 +60,6 @@ suite("on etcd, as the program connects", (port, name) => layerAt(`etcd://127.0.
   scheduler: BinaryStar.layerScheduler
 })
 
-/** A request to the gateway, as an operator makes it. */
-const post = (port: number, path: string, body: unknown, token?: string) =>
-  Effect.promise(async () => {
-    const response = await fetch(`http://127.0.0.1:${port}/v3/${path}`, {
-      method: "POST",
-      body: JSON.stringify(body),
-      headers: token === undefined ? {} : { authorization: token }
-    })
-    const answer = await response.json() as { readonly token: string }
-    assert.strictEqual(response.status, 200, JSON.stringify(answer))
-    return answer
-  })
-
-const base64 = (text: string): string => Buffer.from(text).toString("base64")
-
-const readWrite = (key: string) => ({ name: "member", perm: { permType: "READWRITE", key: base64(key) } })
-
-/** Enables authentication: `member` may write the key of `orders` and nothing else. Returns the token of `root`. */
-const authenticate = (port: number) =>
-  Effect.gen(function*() {
-    for (const name of ["root", "member"]) {
-      yield* post(port, "auth/user/add", { name, password: "secret" })
-      yield* post(port, "auth/role/add", { name })
-      yield* post(port, "auth/user/grant", { user: name, role: name })
-    }
-    yield* post(port, "auth/role/grant", readWrite("bstar/orders"))
-    yield* post(port, "auth/enable", {})
-    return (yield* post(port, "auth/authenticate", { name: "root", password: "secret" })).token
-  })
-
 const create = (witness: Witness["Type"], number: number) =>
   Effect.map(witness.swap(Option.none(), recordOf(number)), (result) => {
     assert.strictEqual(result._tag, "Swapped")
@@ -97,7 +75,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd ${etcdIsMissing ?? ""}`, () =
   it.scopedLive("authentication: a role that may read and write the key is enough, and tokens are renewed", () =>
     Effect.gen(function*() {
       const server = yield* startEtcd()
-      const root = yield* authenticate(server.port)
+      const root = yield* enableAuthentication(server.port, "bstar/orders")
       const url = (name: string, user = "member@") => `etcd://${user}127.0.0.1:${server.port}/${name}`
       const witness = yield* connect(url("orders"), { password: "secret" })
       yield* create(witness, 1)
@@ -115,6 +93,20 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd ${etcdIsMissing ?? ""}`, () =
       const nobody = yield* connect(url("orders", ""))
       assert.match(yield* failure(nobody.look), /^Refused: .*user name is empty/)
     }))
+
+  it.scopedLive("no error contains the password, whoever prints it", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startEtcd()
+      const user = { name: "ann", password: Redacted.make("hunter2") }
+      const print = Effect.fn(function*(one: number) {
+        const witness = yield* EtcdWitness.make({ urls: [`http://127.0.0.1:${one}`], name: "orders", user })
+        return yield* printed(yield* Effect.flip(witness.look))
+      })
+      assert.notInclude(yield* print(port), "hunter2")
+      const refused = yield* print(1)
+      assert.include(refused, "ECONNREFUSED")
+      assert.notInclude(refused, "hunter2")
+    }).pipe(Effect.provide(NodeHttpClient.layerUndici)))
 
   it.scopedLive("a user where authentication is not enabled is refused, and no other answer is taken for one of etcd", () =>
     Effect.gen(function*() {

@@ -1,6 +1,8 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
+import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -13,7 +15,7 @@ import { Witness } from "../../src/ports/Witness.ts"
 import * as SqlWitness from "../../src/witness/SqlWitness.ts"
 import { Engine, recordOf, witnessSuite } from "../ports/witnessSuite.ts"
 import { makeCertificates, opensslIsMissing } from "../support/certificates.ts"
-import { makeLossyProxy } from "../support/lossyProxy.ts"
+import { makeLossyProxy, makeSilentServer } from "../support/lossyProxy.ts"
 import { password, postgresIsMissing, startPostgres } from "../support/postgres.ts"
 import { eventually } from "../support/sockets.ts"
 import { connect, failure, layerAt } from "./support.ts"
@@ -55,8 +57,9 @@ const suite = (
   )
 
 /** A client as a user of the library provides it: it connects when it is built, and fails without its server. */
-const clientAt = (port: number) =>
+const clientAt = (port: number, connectTimeout: Duration.DurationInput = "5 seconds") =>
   PgClient.layer({
+    connectTimeout,
     host: "127.0.0.1",
     port,
     database: "postgres",
@@ -154,6 +157,18 @@ describe.skipIf(postgresIsMissing !== undefined)(`PostgreSQL ${postgresIsMissing
       yield* eventually(Effect.sync(() => proxy.openCount() <= 2))
     }))
 
+  it.scopedLive("an engine that stands still keeps no connection of a request that was given up for longer than connectTimeout", () =>
+    Effect.gen(function*() {
+      const { openCount, port } = yield* makeSilentServer
+      const layer = SqlWitness.layer({ name: "orders" }, clientAt(port, "1 second"))
+      const { look } = Context.get(yield* Layer.build(layer), Witness)
+      for (let i = 0; i < 10; i++) {
+        assert.isTrue(Option.isNone(yield* Effect.timeoutOption(look, "20 millis")))
+      }
+      yield* eventually(Effect.sync(() => openCount() > 0))
+      yield* eventually(Effect.sync(() => openCount() === 0))
+    }))
+
   it.scopedLive("a client that cannot be built keeps nobody from starting, and is built when the database is there", () =>
     Effect.gen(function*() {
       const server = yield* startPostgres()
@@ -167,6 +182,15 @@ describe.skipIf(postgresIsMissing !== undefined)(`PostgreSQL ${postgresIsMissing
       assert.match((yield* Effect.flip(witness.look)).message, /^the witness at the database does not answer: /)
       yield* server.start
       assert.deepStrictEqual(yield* Effect.retry(witness.look, Schedule.spaced("20 millis")), Option.none())
+    }))
+
+  it.scopedLive("an error of the operating system is no answer", () =>
+    Effect.gen(function*() {
+      for (const [code, reason] of [["EPIPE", "NoAnswer"], ["42501", "Refused"], ["08006", "NoAnswer"]] as const) {
+        const cause = Object.assign(new Error(`failed by ${code}`), { code })
+        const { look } = yield* SqlWitness.make({ name: "orders" }, Layer.fail(new SqlError({ cause })))
+        assert.strictEqual(yield* failure(look), `${reason}: failed by ${code}`)
+      }
     }))
 
   it.scopedLive("wrong options are named", () =>

@@ -44,7 +44,11 @@ interface Status {
   readonly doubts: ReadonlyArray<string>
 }
 
-const lookAt = ({ doubts, endpoint, layer }: Connection & { readonly endpoint: string }) =>
+/** What an engine does not tell in time is no doubt. */
+const doubtsOf = ({ doubts }: Connection): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.orElseSucceed(Effect.timeout(doubts, timeout), () => [])
+
+const lookAt = ({ endpoint, ...connection }: Connection & { readonly endpoint: string }) =>
   Effect.gen(function*() {
     const { fingerprint, look } = yield* Witness
     // The first request connects.
@@ -57,9 +61,9 @@ const lookAt = ({ doubts, endpoint, layer }: Connection & { readonly endpoint: s
       millis,
       seen,
       fingerprint: yield* fingerprint,
-      doubts: yield* Effect.orElseSucceed(Effect.timeout(doubts, timeout), () => [])
+      doubts: yield* doubtsOf(connection)
     } satisfies Status
-  }).pipe(Effect.provide(layer))
+  }).pipe(Effect.provide(connection.layer))
 
 const recordJson = ({ record, version }: Seen) => ({
   term: Term.format(record),
@@ -97,7 +101,7 @@ const text = ({ endpoint, fingerprint, millis, seen }: Status): string =>
   ]).join("\n")
 
 const complainOf = (doubts: ReadonlyArray<string>) =>
-  Effect.forEach(doubts, (doubt) => Console.error(`W: the witness may forget what it has answered: ${doubt}`), {
+  Effect.forEach(doubts, (doubt) => Console.error(`W: ${doubt}`), {
     discard: true
   })
 
@@ -132,7 +136,8 @@ export const init = (
   values: Values<"witnessInit">
 ): Effect.Effect<void, InvalidConfig | WitnessError> =>
   Effect.gen(function*() {
-    const { doubts, endpoint, layer, preparation, prepare } = yield* targetOf(values)
+    const target = yield* targetOf(values)
+    const { endpoint, layer, preparation, prepare, probe } = target
     if (values.print) {
       return yield* Console.log(preparation)
     }
@@ -146,7 +151,8 @@ export const init = (
           (error) => new WitnessError({ ...error, problem: bothOf(outcome.left.problem, error.problem) })
         )
       yield* inTime(endpoint, swap(impossible, nobody))
+      yield* inTime(endpoint, probe)
     }).pipe(Effect.provide(layer))
     yield* report("records can be read and written")
-    yield* complainOf(yield* doubts)
+    yield* complainOf(yield* doubtsOf(target))
   })

@@ -2,11 +2,9 @@
 import * as Endpoint from "../../wire/Endpoint.ts"
 import { isSame, receivesHeartbeats, reportableStates, stateMillis } from "../Observation.ts"
 import { span } from "../Span.ts"
-import { isSettled, type Named, type Rule, times } from "./rule.ts"
+import { isLoopback, isSettled, type Named, type Rule, times } from "./rule.ts"
 
 type Direction = readonly [self: Named, other: Named]
-
-const isLoopback = (host: string): boolean => host === "localhost" || host === "[::1]" || host.startsWith("127.")
 
 const isAddress = (host: string): boolean =>
   host !== "0.0.0.0" && host !== "[::]" && (/^[0-9]+(\.[0-9]+){3}$/.test(host) || host.startsWith("["))

@@ -66,6 +66,10 @@ export const times = (count: number): string => count === 1 ? "once" : `${count}
 
 export const promoteAt = (address: string): string => `bstar promote --http ${address} --reason ...`
 
+/** Whether a host of an endpoint, or an address, is that of this machine itself. */
+export const isLoopback = (host: string): boolean =>
+  ["localhost", "::1", "[::1]"].includes(host) || host.startsWith("127.")
+
 /** Whether a server has run for long enough to have exchanged heartbeats with its peer. */
 export const isSettled = ({ status: { config, uptimeMillis } }: Reached): boolean =>
   uptimeMillis > 3 * config.heartbeatMillis

@@ -2,8 +2,8 @@
 import type { Hosts } from "../Hosts.ts"
 import { receivesHeartbeats, stateMillis } from "../Observation.ts"
 import { span } from "../Span.ts"
-import type { NodeStatus, Witness } from "../Status.ts"
-import { isSettled, type Named, promoteAt, type Rule, times } from "./rule.ts"
+import type { Witness } from "../Status.ts"
+import { isLoopback, isSettled, type Named, promoteAt, type Rule, times } from "./rule.ts"
 
 type WitnessRule = Rule<[self: Named, other: Named | undefined]>
 
@@ -27,18 +27,24 @@ const silenceOf = ({ answeredMillisAgo, endpoint, problem }: Witness): string =>
 const isSilent = (witness: Witness, self: Named): boolean =>
   !witness.isUp && (witness.problem !== null || isSettled(self))
 
-const isLoopback = (address: string): boolean => address === "::1" || address.startsWith("127.")
-
 const areAll = (addresses: ReadonlyArray<string>, isSo: (address: string) => boolean): boolean =>
   addresses.length > 0 && addresses.every(isSo)
 
-const isOnOwnMachine = ({ own, witness }: Hosts): boolean =>
-  areAll(witness, (address) => isLoopback(address) || own.includes(address))
+const isOwn = (address: string, { own }: Hosts): boolean => isLoopback(address) || own.includes(address)
 
-const isOnPeersMachine = ({ peer, witness }: Hosts): boolean =>
-  areAll(witness, (address) => !isLoopback(address) && peer.includes(address))
+const isOfPeer = (address: string, { peer }: Hosts): boolean => !isLoopback(address) && peer.includes(address)
 
-const twoOfThree = "if that is lost, two of the three are, and the other server cannot take over"
+/** The witness is lost with a machine on which half of its cluster runs. */
+const dependence = (hosts: Hosts, isOn: typeof isOwn, endpoint: string, machine: string): string | undefined => {
+  const count = hosts.witness.filter((address) => isOn(address, hosts)).length
+  if (count === 0 || 2 * count < hosts.witness.length) {
+    return undefined
+  }
+  const which = count === hosts.witness.length
+    ? `the witness at ${endpoint} runs`
+    : `half or more of the members of the witness at ${endpoint} run`
+  return `${which} on ${machine}: if that is lost, two of the three are, and the other server cannot take over`
+}
 
 const availability: ReadonlyArray<WitnessRule> = [
   ofWitness({
@@ -81,14 +87,14 @@ const availability: ReadonlyArray<WitnessRule> = [
       if (witness == null || hosts === undefined || other?.status.host === host) {
         return undefined
       }
-      if (isOnOwnMachine(hosts)) {
-        return `the witness at ${witness.endpoint} runs on the machine of ${self.name}: ${twoOfThree}`
-      }
-      return other === undefined && isOnPeersMachine(hosts)
-        ? `the witness at ${witness.endpoint} runs on the machine of the peer of ${self.name}: ${twoOfThree}`
-        : undefined
+      return dependence(hosts, isOwn, witness.endpoint, `the machine of ${self.name}`) ??
+        (other === undefined
+          ? dependence(hosts, isOfPeer, witness.endpoint, `the machine of the peer of ${self.name}`)
+          : undefined)
     },
-    remedy: () => "run the witness on a third machine, best with power and network of its own"
+    remedy: () =>
+      "run the witness on a third machine, best with power and network of its own; a cluster with less than half of its members on " +
+      "the machine of a server"
   }
 ]
 
@@ -156,8 +162,6 @@ const rights: ReadonlyArray<WitnessRule> = [
   })
 ]
 
-const hostOf = (status: NodeStatus): string => status.config.peerEndpoint
-
 /** Whether there are several addresses of one family: a machine may have one of each. */
 const areSeveral = (addresses: ReadonlyArray<string>): boolean =>
   addresses.filter((address) => address.includes(":")).length > 1 ||
@@ -171,7 +175,7 @@ const evidence: ReadonlyArray<WitnessRule> = [
       const addresses = (status.hosts?.peer ?? []).filter((address) => !isLoopback(address))
       const known = other?.status.hosts?.own ?? []
       return status.config.crashDetection && areSeveral(addresses) && !areAll(addresses, (one) => known.includes(one))
-        ? `the host of ${hostOf(status)} has the addresses ${
+        ? `the host of ${status.config.peerEndpoint} has the addresses ${
           addresses.join(", ")
         }: ${name} takes a refused connection to any of ` +
           "them for the end of its peer"
@@ -187,9 +191,7 @@ const evidence: ReadonlyArray<WitnessRule> = [
       const known = other?.status.hosts?.own ?? []
       return other !== undefined && status.config.crashDetection && known.length > 0 &&
           areAll(addresses, (one) => !isLoopback(one) && !known.includes(one))
-        ? `${name} connects to ${
-          hostOf(status)
-        }, which is no address of the machine of ${other.name}: a proxy, NAT or the address ` +
+        ? `${name} connects to ${status.config.peerEndpoint}, which is no address of the machine of ${other.name}: a proxy, NAT or the address ` +
           "of a service may refuse connections although the peer runs"
         : undefined
     },

@@ -18,7 +18,11 @@ import * as SqlWitness from "effect-binary-star/SqlWitness"
 import { Get, Orders, Place } from "./contract.ts"
 import { createTables, layer } from "./service.ts"
 
-const Database = PgClient.layerConfig({ url: Config.redacted("database") })
+const Database = PgClient.layerConfig({
+  url: Config.redacted("database"),
+  // Without one the driver waits for ever for a database that stands still.
+  connectTimeout: Config.succeed("5 seconds")
+})
 
 /** It has connections of its own, so that it never waits for those of the service. */
 const Witness = SqlWitness.layer({ name: "orders" }, Database)

@@ -70,6 +70,20 @@ describe("the doctor of a pair with a witness", () => {
       /a third machine/
     ],
     [
+      "half of the witness's cluster on the machine of a member",
+      witnessedPair({ hosts: { witness: ["10.0.0.1", "10.0.0.1", "10.0.0.3", "10.0.0.4"] } }),
+      ["warning witness"],
+      /half or more of the members of the witness at etcd:.* run on the machine of primary: if that is lost, two of the/,
+      /less than half of its members on the machine of a server/
+    ],
+    [
+      "most of the witness's cluster on the machine of a peer that cannot be reached",
+      alone({ hosts: { witness: ["10.0.0.2", "10.0.0.2", "10.0.0.3"] } }),
+      ["error reachable", "warning witness"],
+      /half or more of the members of the witness at etcd:.* run on the machine of the peer of primary/,
+      /a third machine/
+    ],
+    [
       "a witness on the machine of a peer that cannot be reached",
       alone({ hosts: { witness: ["10.0.0.2"] } }),
       ["error reachable", "warning witness"],
