@@ -11,7 +11,7 @@ describe("a record as an engine keeps it", () => {
   it("is read as it was written", () => {
     assert.deepStrictEqual(
       StoredRecord.decode("7", stored({})),
-      Option.some({ version: "7", register: "3306feed", record })
+      Option.some({ register: "3306feed", seen: { version: "7", record } })
     )
   })
 
