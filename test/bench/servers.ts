@@ -35,6 +35,8 @@ export interface Load {
   readonly echo: (job: Omit<Echo, "kind">) => Promise<EchoResult>
   readonly flood: (job: Omit<Flood, "kind">) => Promise<FloodResult>
   readonly abuse: (job: Omit<Abuse, "kind">) => Promise<FloodResult>
+  /** Ends the process, which would otherwise keep this one running. */
+  readonly end: () => void
 }
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -202,7 +204,8 @@ export const startLoad = (): Load => {
   return {
     echo: (job) => run({ kind: "echo", ...job }),
     flood: (job) => run({ kind: "flood", ...job }),
-    abuse: (job) => run({ kind: "abuse", ...job })
+    abuse: (job) => run({ kind: "abuse", ...job }),
+    end: () => void child.kill()
   }
 }
 

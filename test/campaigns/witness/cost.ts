@@ -47,7 +47,7 @@ export const cost: Measurement = (options, progress) =>
       })
     const pairs = { plain: yield* start([]), witnessed: yield* start(["--witness", engine.url]) }
     yield* Effect.forEach(Object.values(pairs), (pair) => isWholeAgain(pair, { ...options, heartbeatMillis }))
-    const load = startLoad()
+    const load = yield* Effect.acquireRelease(Effect.sync(startLoad), ({ end }) => Effect.sync(end))
     const results = {
       plain: [] as Array<{ rate: number; p50: number }>,
       witnessed: [] as Array<{ rate: number; p50: number }>
