@@ -141,7 +141,7 @@ export const peerLinkSuite = (
         yield* publishFinal({ state: message("final"), heartbeat: message("final") })
         assert.isFalse(yield* publish({ heartbeat: message("alone") }))
         // libzmq closes the port in a thread of its own, a moment later.
-        yield* Effect.repeat(isRefused(1000), { until: (isRefused) => isRefused })
+        yield* eventually(isRefused(1000))
         assert.isTrue(yield* publish({ state: message("again") }))
         assert.isFalse(yield* isRefused(1000))
       }))

@@ -162,11 +162,11 @@ const steady = (pair: Pair, forMillis: number) =>
     const start = performance.now()
     const count = Math.round(forMillis / steadyMillis)
     return yield* Effect.forEach(Array.from({ length: count }, (_, i) => start + i * steadyMillis), (at) =>
-      Effect.sleep(Math.max(0, at - performance.now())).pipe(
+      Effect.suspend(() =>
+        Effect.sleep(Math.max(0, at - performance.now()))
+      ).pipe(
         Effect.zipRight(Effect.option(client.request("steady"))),
-        Effect.map(Option.map(() =>
-          performance.now() - at
-        ))
+        Effect.map(Option.map(() => performance.now() - at))
       ), { concurrency: "unbounded" })
   }).pipe(Effect.scoped)
 
