@@ -45,8 +45,7 @@ export const makeAskWitness = (
   Effect.map(FiberHandle.makeRuntime<never>(), (run) => (request, expected, onAnswer) =>
     Effect.sync(() => {
       run(
-        // Not in this turn of the event loop: the first reply of a member that has become active does not wait for the question.
-        Effect.zipRight(Effect.sleep(0), answerOf(witness, request, expected)).pipe(
+        answerOf(witness, request, expected).pipe(
           Effect.catchAllDefect((defect) => Effect.succeed<Answer>({ _tag: "NoAnswer", problem: String(defect) })),
           Effect.disconnect,
           Effect.timeoutTo({
