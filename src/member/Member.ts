@@ -297,9 +297,9 @@ const pause = (draft: Draft, id: number, paused: Member["paused"]): void => {
   draft.outputs.push(
     paused === undefined
       ? { _tag: "Log", level: "Info", message: "resumed" }
-      : { _tag: "Log", level: "Warning", message: `paused: ${paused.reason}` },
-    { _tag: "Complete", id, rejection: undefined, since: draft.now }
+      : { _tag: "Log", level: "Warning", message: `paused: ${paused.reason}` }
   )
+  Takeover.complete(draft, id, undefined)
 }
 
 /** Whether a vote makes this member ask for the right to serve. One that is handing over waits for its peer. */

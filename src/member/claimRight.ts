@@ -7,6 +7,7 @@ import type { CommandReason, Draft, Input, Member, Promotion } from "./data.ts"
 import { adopt } from "./holdRights.ts"
 import {
   blockAt,
+  complete,
   completePromotion,
   interruptPromotion,
   logBlock,
@@ -64,7 +65,7 @@ const isInactive = ({ phase, protocol }: Member): boolean =>
 const isPeerActive = ({ member: { peer, protocol }, now }: Draft): boolean =>
   peer?.state === "ACTIVE" && !StateMachine.isPeerExpired(protocol, now)
 
-/** Whether the peer is active, and asks nobody whether it may: it is of another implementation, or has another policy. */
+/** Whether the peer is active without a right: it is of another implementation, or has another policy. */
 const isServedWithoutRight = (draft: Draft): boolean =>
   isPeerActive(draft) && draft.member.peer?.heartbeat?.question !== "Serve"
 
@@ -145,8 +146,7 @@ export const onPromote = (
     }
     const rejection = rejectionOfPromotion(draft.member)
     if (rejection !== undefined) {
-      draft.outputs.push({ _tag: "Complete", id, rejection, since: draft.now })
-      return
+      return complete(draft, id, rejection)
     }
     if (draft.member.protocol.state === "ACTIVE") {
       return completePromotion(draft, promotion, undefined)

@@ -3,12 +3,8 @@ import * as StateMachine from "../protocol/StateMachine.ts"
 import { timerSlackMillis } from "../protocol/Timing.ts"
 import { release } from "./askWitness.ts"
 import type { Command, CommandReason, Draft } from "./data.ts"
-import { interruptPromotion, rejectionIn } from "./takeover.ts"
+import { complete, interruptPromotion, rejectionIn } from "./takeover.ts"
 import { becomeAfterTerm, describe, leavePort, publishing } from "./transition.ts"
-
-const complete = (draft: Draft, { id }: Command, since: number, rejection: CommandReason | undefined): void => {
-  draft.outputs.push({ _tag: "Complete", id, rejection, since })
-}
 
 const drain = (draft: Draft, handOver: Command | undefined): void => {
   const until = draft.now + draft.rules.drainMillis
@@ -37,7 +33,7 @@ const rejectionOf = ({ member, now, rules }: Draft): CommandReason | undefined =
 export const onHandOver = (draft: Draft, command: Command): void => {
   const rejection = rejectionOf(draft)
   if (rejection !== undefined) {
-    return complete(draft, command, draft.now, rejection)
+    return complete(draft, command.id, rejection)
   }
   draft.outputs.push({ _tag: "Log", level: "Info", message: `handing over: ${command.reason}` })
   drain(draft, command)
@@ -50,7 +46,7 @@ export const onStop = (draft: Draft): void => {
     return drain(draft, undefined)
   }
   if (phase._tag !== "Stopped" && phase.handOver !== undefined) {
-    complete(draft, phase.handOver, phase.since, "Interrupted")
+    complete(draft, phase.handOver.id, "Interrupted", phase.since)
     draft.member = { ...draft.member, phase: { ...phase, handOver: undefined } }
   }
 }
@@ -91,7 +87,7 @@ const handOver = (draft: Draft, command: Command, since: number): void => {
     release(draft)
   }
   draft.member = { ...draft.member, phase: { _tag: "Serving" } }
-  complete(draft, command, since, isActive ? undefined : "Interrupted")
+  complete(draft, command.id, isActive ? undefined : "Interrupted", since)
 }
 
 const stop = (draft: Draft): void => {

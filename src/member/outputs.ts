@@ -14,7 +14,7 @@ import type { Event, Failure, Runtime } from "./context.ts"
 import * as Member from "./Member.ts"
 import { MemberError } from "./MemberError.ts"
 import type { Completion } from "./Responder.ts"
-import * as Questions from "./witnessCalls.ts"
+import * as WitnessCalls from "./witnessCalls.ts"
 
 const decode = Schema.decodeEither(PeerMessage.PeerMessage)
 const encode = Schema.encodeSync(PeerMessage.PeerMessage)
@@ -54,9 +54,9 @@ const perform = (runtime: Runtime, output: Member.Output): Effect.Effect<void, F
     case "Reply":
       return Effect.asVoid(runtime.link.publish({ heartbeat: HeartbeatMessage.encode(output.heartbeat) }))
     case "AskWitness":
-      return Questions.askWitness(runtime, output)
+      return WitnessCalls.askWitness(runtime, output)
     case "Probe":
-      return Questions.probe(runtime)
+      return WitnessCalls.probe(runtime)
     case "ReadLink":
       return readLink(runtime)
     case "ResetLink":

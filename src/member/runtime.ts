@@ -36,7 +36,7 @@ import { flush, performAll, processEvents, releaseTerm, step } from "./outputs.t
 import { Requests } from "./Requests.ts"
 import * as Responder from "./Responder.ts"
 import * as Streams from "./streams.ts"
-import * as Questions from "./witnessCalls.ts"
+import * as WitnessCalls from "./witnessCalls.ts"
 
 /** A repeated message is not logged again within this time, in milliseconds. */
 const quietMillis = 10_000
@@ -145,8 +145,8 @@ const makeRuntime = <R>(
       },
       commands: new Map(),
       askWitness: Option.isSome(witness)
-        ? yield* Questions.makeAskWitness(witness.value, config.heartbeat)
-        : Questions.askNone,
+        ? yield* WitnessCalls.makeAskWitness(witness.value, config.heartbeat)
+        : WitnessCalls.askNone,
       leasedUntil: yield* SubscriptionRef.make(Number.NEGATIVE_INFINITY),
       fork,
       state

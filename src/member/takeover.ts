@@ -165,6 +165,16 @@ const elect = (draft: Draft, voter: string, at: number, hasSubscriber: boolean):
   }
 }
 
+/** Completes a command, or rejects it. `since` is when the requests of a hand-over began to be rejected. */
+export const complete = (
+  draft: Draft,
+  id: number,
+  rejection: CommandReason | undefined,
+  since = draft.now
+): void => {
+  draft.outputs.push({ _tag: "Complete", id, rejection, since })
+}
+
 /** Why a member in this phase accepts no command, if so. */
 export const rejectionIn = (phase: Phase): CommandReason | undefined => {
   if (phase._tag === "Serving") {
@@ -184,8 +194,7 @@ export const onPromote = (
 ): void => {
   const rejection = rejectionOfPromotion(draft.member) ?? (isWithoutWitness ? "NoWitness" : undefined)
   if (rejection !== undefined) {
-    draft.outputs.push({ _tag: "Complete", id, rejection, since: draft.now })
-    return
+    return complete(draft, id, rejection)
   }
   draft.member = { ...draft.member, promotion: { id, reason, since: draft.now, waiting: undefined } }
   readLink(draft)
@@ -193,7 +202,7 @@ export const onPromote = (
 
 export const completePromotion = (draft: Draft, { id }: Command, rejection: CommandReason | undefined): void => {
   draft.member = { ...draft.member, promotion: undefined }
-  draft.outputs.push({ _tag: "Complete", id, rejection, since: draft.now })
+  complete(draft, id, rejection)
 }
 
 /** Rejects a pending promotion: by default because the member stops or hands over. */

@@ -52,3 +52,19 @@ export interface Heartbeat extends Echo {
   /** Fingerprint of the witness and the pair's name there. */
   readonly witness: string | undefined
 }
+
+/**
+ * What a heartbeat has besides its number and its state: here nothing.
+ *
+ * @category constants
+ */
+export const stateOnly = {
+  received: undefined,
+  term: undefined,
+  isRecorded: false,
+  question: undefined,
+  promises: false,
+  handsOver: false,
+  activeMillis: undefined,
+  witness: undefined
+} as const satisfies Omit<Heartbeat, "life" | "sequence" | "state">

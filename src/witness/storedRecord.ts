@@ -23,7 +23,7 @@ export interface Content {
 
 const decodeStored = Schema.decodeOption(Stored)
 
-/** The content of a register; none if somebody else has written it, or a heartbeat could not carry it. */
+/** The content of a register; none if it is not the record of a pair, or no heartbeat could carry it. */
 export const decode = (version: Version, json: string): Option.Option<Content> =>
   Option.map(decodeStored(json), ({ register, released, ...record }) => ({
     seen: { version, record: { ...record, isReleased: released } },

@@ -8,6 +8,7 @@ import * as TestClock from "effect/TestClock"
 import type { BinaryStar } from "../../src/member/BinaryStar.ts"
 import * as PeerLink from "../../src/ports/PeerLink.ts"
 import type { Echo, Heartbeat } from "../../src/protocol/Heartbeat.ts"
+import { stateOnly } from "../../src/protocol/Heartbeat.ts"
 import type { Role } from "../../src/protocol/StateMachine.ts"
 import * as Term from "../../src/protocol/Term.ts"
 import type * as Frames from "../../src/wire/Frames.ts"
@@ -19,14 +20,7 @@ const heartbeatOf = (changes: Partial<Heartbeat>): Heartbeat => ({
   life: "theirs",
   sequence: 1,
   state: "BACKUP",
-  received: undefined,
-  term: undefined,
-  isRecorded: false,
-  question: undefined,
-  promises: false,
-  handsOver: false,
-  activeMillis: undefined,
-  witness: undefined,
+  ...stateOnly,
   ...changes
 })
 

@@ -9,6 +9,7 @@ import type { Input } from "../../src/member/Member.ts"
 import * as Core from "../../src/member/Member.ts"
 import * as Notices from "../../src/member/notices.ts"
 import type { Heartbeat } from "../../src/protocol/Heartbeat.ts"
+import { stateOnly } from "../../src/protocol/Heartbeat.ts"
 import { makePair } from "../support/nodes.ts"
 import { makeRules } from "./rules.ts"
 
@@ -32,14 +33,8 @@ const heartbeat = (receivedAt: number, echo: number, different: Partial<Heartbea
     life: "peer",
     sequence: receivedAt,
     state: "PASSIVE",
+    ...stateOnly,
     received: { life: rules.life, sequence: echo },
-    term: undefined,
-    isRecorded: false,
-    question: undefined,
-    promises: false,
-    handsOver: false,
-    activeMillis: undefined,
-    witness: undefined,
     ...different
   }
 })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import type { Heartbeat } from "../../src/protocol/Heartbeat.ts"
+import { stateOnly } from "../../src/protocol/Heartbeat.ts"
 import { peerStates } from "../../src/protocol/StateMachine.ts"
 import * as Term from "../../src/protocol/Term.ts"
 import * as Frames from "../../src/wire/Frames.ts"
@@ -11,14 +12,7 @@ const first: Heartbeat = {
   life: "a1",
   sequence: 1,
   state: "ACTIVE",
-  received: undefined,
-  term: undefined,
-  isRecorded: false,
-  question: undefined,
-  promises: false,
-  handsOver: false,
-  activeMillis: undefined,
-  witness: undefined
+  ...stateOnly
 }
 
 const longest: Heartbeat = {

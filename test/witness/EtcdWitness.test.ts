@@ -94,7 +94,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd ${etcdIsMissing ?? ""}`, () =
       assert.match(yield* failure(nobody.look), /^Refused: .*user name is empty/)
     }))
 
-  it.scopedLive("no error contains the password, whoever prints it", () =>
+  it.scopedLive("no error contains the password, however it is printed", () =>
     Effect.gen(function*() {
       const { port } = yield* startEtcd()
       const user = { name: "ann", password: Redacted.make("hunter2") }

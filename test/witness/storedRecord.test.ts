@@ -23,10 +23,10 @@ describe("a record as an engine keeps it", () => {
       { step: -1 },
       { register: "my pair" },
       { register: "x".repeat(65) },
-      { holder: "nobody" }
+      { holder: "third" }
     ]
   ) {
-    it(`is nobody's with ${JSON.stringify(changed)}, which no heartbeat could carry`, () => {
+    it(`is not read with ${JSON.stringify(changed)}, which no heartbeat could carry`, () => {
       assert.isTrue(Option.isNone(StoredRecord.decode("7", stored(changed))))
     })
   }

@@ -2,6 +2,7 @@
 import * as Dialogue from "../../member/Dialogue.ts"
 import type * as Core from "../../member/Member.ts"
 import type { Heartbeat } from "../../protocol/Heartbeat.ts"
+import { stateOnly } from "../../protocol/Heartbeat.ts"
 import type * as StateMachine from "../../protocol/StateMachine.ts"
 
 /**
@@ -77,14 +78,8 @@ const identified = (
     life: "its peer's life",
     sequence: 1,
     state,
+    ...stateOnly,
     received: { life, sequence: echo.sequence },
-    term: undefined,
-    isRecorded: false,
-    question: undefined,
-    promises: false,
-    handsOver: false,
-    activeMillis: undefined,
-    witness: undefined,
     ...more
   },
   receivedAt: 0,

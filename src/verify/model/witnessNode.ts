@@ -5,6 +5,7 @@
 import * as Dialogue from "../../member/Dialogue.ts"
 import * as Production from "../../member/Member.ts"
 import type { Heartbeat, Question } from "../../protocol/Heartbeat.ts"
+import { stateOnly } from "../../protocol/Heartbeat.ts"
 import type * as Rights from "../../protocol/Rights.ts"
 import type * as Term from "../../protocol/Term.ts"
 import * as Stimuli from "./witnessStimuli.ts"
@@ -301,14 +302,8 @@ const heartbeatInput = (heartbeat: Partial<Heartbeat> & Pick<Heartbeat, "state">
   heartbeat: {
     life: otherLife,
     sequence: 1,
+    ...stateOnly,
     received: { life: ownLife, sequence: 1 },
-    term: undefined,
-    isRecorded: false,
-    question: undefined,
-    promises: false,
-    handsOver: false,
-    activeMillis: undefined,
-    witness: undefined,
     ...heartbeat
   }
 })

@@ -19,6 +19,7 @@ import type { Observers } from "./observers.ts"
 import { client, makeObservers } from "./observers.ts"
 import type { Keys, LinkKind } from "./parts.ts"
 import { linksOf, parts } from "./parts.ts"
+import { playRounds } from "./rounds.ts"
 import type { Moment } from "./timeline.ts"
 import { timeline } from "./timeline.ts"
 import type { UserRequest, Users } from "./users.ts"
@@ -107,14 +108,8 @@ export const play = (options: Options, report: (round: Round) => Effect.Effect<v
 const playPart = (options: Options, report: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
   Effect.gen(function*() {
     const harness = yield* makeHarness(options)
-    const rounds: Array<Round> = []
     yield* wait(harness)
-    for (let number = options.from; number < options.from + options.rounds; number++) {
-      const round = yield* playRound(harness, number)
-      rounds.push(round)
-      yield* report(round)
-    }
-    return rounds
+    return yield* playRounds(options, (number) => playRound(harness, number), report)
   }).pipe(Effect.scoped)
 
 const makeHarness = (options: Options): Effect.Effect<Harness, never, Scope.Scope> =>

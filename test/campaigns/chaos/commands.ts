@@ -16,6 +16,7 @@ import type { Line, Node, Pair } from "./nodes.ts"
 import { activeOf, makePair, newlyActive, whole } from "./nodes.ts"
 import type { Keys, LinkKind } from "./parts.ts"
 import { linksOf, parts } from "./parts.ts"
+import { playRounds } from "./rounds.ts"
 
 export interface Options {
   readonly seed: number
@@ -104,14 +105,8 @@ const playPart = (options: Options, report: (round: Round) => Effect.Effect<void
       command: [...locked(log), ...child(log, "parent")]
     })
     const harness: Harness = { options, log, links, pair }
-    const rounds: Array<Round> = []
     yield* wait(harness)
-    for (let number = options.from; number < options.from + options.rounds; number++) {
-      const round = yield* playRound(harness, number)
-      rounds.push(round)
-      yield* report(round)
-    }
-    return rounds
+    return yield* playRounds(options, (number) => playRound(harness, number), report)
   }).pipe(Effect.scoped)
 
 const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>

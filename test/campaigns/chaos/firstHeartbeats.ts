@@ -5,6 +5,7 @@
 import { Effect, Option, Random } from "effect"
 import { kill, readyAsActive, requests, start } from "../../support/pair.ts"
 import { freeEndpoints } from "../../support/processes.ts"
+import { playRounds } from "./rounds.ts"
 
 export interface Options {
   readonly seed: number
@@ -28,15 +29,7 @@ export interface Round {
 const leastMillis = 10
 
 export const play = (options: Options, report: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
-  Effect.gen(function*() {
-    const rounds: Array<Round> = []
-    for (let number = options.from; number < options.from + options.rounds; number++) {
-      const round = yield* Effect.orDie(Effect.scoped(playRound(options, number)))
-      rounds.push(round)
-      yield* report(round)
-    }
-    return rounds
-  })
+  playRounds(options, (number) => Effect.orDie(Effect.scoped(playRound(options, number))), report)
 
 const playRound = ({ heartbeatMillis, seed }: Options, number: number) =>
   Effect.gen(function*() {

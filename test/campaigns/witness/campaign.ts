@@ -11,6 +11,7 @@ import type { Line, Pair, UnexpectedExit } from "../chaos/nodes.ts"
 import { activeOf } from "../chaos/nodes.ts"
 import type { Observers } from "../chaos/observers.ts"
 import { makeObservers } from "../chaos/observers.ts"
+import { playRounds } from "../chaos/rounds.ts"
 import type { Moment } from "../chaos/timeline.ts"
 import { timeline } from "../chaos/timeline.ts"
 import type { UserRequest, Users } from "../chaos/users.ts"
@@ -96,18 +97,12 @@ const userMillis = 20
 export const play = (options: Options, report: (round: Round) => Effect.Effect<void>): Effect.Effect<Array<Round>> =>
   Effect.gen(function*() {
     const harness = yield* makeHarness(options)
-    const rounds: Array<Round> = []
     if (!(yield* isWholeAgain(harness.pair, options))) {
       const lines = harness.pair.takeLines().map(({ role, text }) => `${role}: ${text}`)
       const exits = harness.pair.takeExits().map(({ how, role, stderr }) => `${role} ended with ${how}: ${stderr}`)
       return yield* Effect.dieMessage(`the pair does not start\n${[...lines, ...exits.slice(0, 4)].join("\n")}`)
     }
-    for (let number = options.from; number < options.from + options.rounds; number++) {
-      const round = yield* playRound(harness, number)
-      rounds.push(round)
-      yield* report(round)
-    }
-    return rounds
+    return yield* playRounds(options, (number) => playRound(harness, number), report)
   }).pipe(Effect.scoped)
 
 const makeHarness = (options: Options): Effect.Effect<Harness, never, Scope.Scope> =>

@@ -10,6 +10,7 @@ import { other } from "../../support/processes.ts"
 import { locked, running, twice } from "../chaos/commands.ts"
 import type { Line, UnexpectedExit } from "../chaos/nodes.ts"
 import { activeOf } from "../chaos/nodes.ts"
+import { playRounds } from "../chaos/rounds.ts"
 import type { Moment } from "../chaos/timeline.ts"
 import { timeline } from "../chaos/timeline.ts"
 import type { Change } from "./availability.ts"
@@ -69,13 +70,7 @@ export const play = (options: Options, report: (round: Round) => Effect.Effect<v
       const lines = pair.takeLines().map(({ role, text }) => `${role}: ${text}`)
       return yield* Effect.dieMessage(`no command is started\n${lines.join("\n")}`)
     }
-    const rounds: Array<Round> = []
-    for (let number = options.from; number < options.from + options.rounds; number++) {
-      const round = yield* playRound(harness, number)
-      rounds.push(round)
-      yield* report(round)
-    }
-    return rounds
+    return yield* playRounds(options, (number) => playRound(harness, number), report)
   }).pipe(Effect.scoped)
 
 const playRound = (harness: Harness, number: number): Effect.Effect<Round> =>

@@ -45,6 +45,16 @@ const by = (replies: Replies) => replies.map(({ by }) => by).join("")
 
 const hundreds = (replies: Replies) => replies.filter(({ by }) => by === "-").length
 
+/** A backup in a minority whose promotion has waited for two seconds. */
+const startPromotion = Effect.gen(function*() {
+  const pair = yield* witnessedPair({ crashDetection: false })
+  yield* pair.witness.cut("backup")
+  const backup = yield* pair.backup.start
+  const first = yield* Effect.fork(Effect.flip(backup.promote("first")))
+  yield* TestClock.adjust("2 seconds")
+  return { backup, first }
+})
+
 const kill = (node: Node) => Effect.zipRight(node.kill, TestClock.adjust(0))
 
 describe("a pair with a witness", () => {
@@ -156,11 +166,7 @@ describe("a pair with a witness", () => {
 
   it.scoped("a promotion without a majority is rejected after six heartbeats, a second one meanwhile at once", () =>
     Effect.gen(function*() {
-      const pair = yield* witnessedPair({ crashDetection: false })
-      yield* pair.witness.cut("backup")
-      const backup = yield* pair.backup.start
-      const first = yield* Effect.fork(Effect.flip(backup.promote("first")))
-      yield* TestClock.adjust("2 seconds")
+      const { backup, first } = yield* startPromotion
       const second = yield* Effect.flip(backup.promote("second"))
       assert.strictEqual(second.reason, "InProgress")
       assert.strictEqual(second.message, "not promoted: another promotion or hand-over is in progress")
@@ -185,11 +191,7 @@ describe("a pair with a witness", () => {
 
   it.scoped("a promotion that is replaced is rejected with that reason", () =>
     Effect.gen(function*() {
-      const pair = yield* witnessedPair({ crashDetection: false })
-      yield* pair.witness.cut("backup")
-      const backup = yield* pair.backup.start
-      const first = yield* Effect.fork(Effect.flip(backup.promote("first")))
-      yield* TestClock.adjust("2 seconds")
+      const { backup, first } = yield* startPromotion
       yield* backup.promote("second", { withoutWitness: true })
       const { message, reason } = yield* first
       assert.deepStrictEqual([reason, message], [

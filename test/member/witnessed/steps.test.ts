@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Input, Output, Rules } from "../../../src/member/Member.ts"
 import * as Member from "../../../src/member/Member.ts"
 import type { Heartbeat } from "../../../src/protocol/Heartbeat.ts"
+import { stateOnly } from "../../../src/protocol/Heartbeat.ts"
 import * as Policies from "../../../src/protocol/Policies.ts"
 import type { PeerState, Role } from "../../../src/protocol/StateMachine.ts"
 import type { Term } from "../../../src/protocol/Term.ts"
@@ -58,20 +59,30 @@ class Alone {
     ]
   }
 
+  /** The answer of the witness that there is no record. */
+  answersNone(now: number): ReadonlyArray<Output> {
+    return this.step(now, this.answers({ _tag: "Seen", seen: undefined }))
+  }
+
+  /** A due heartbeat, whose question the witness answers 10 ms later: there is no record. */
+  looksInVain(now: number): void {
+    this.beat(now)
+    this.answersNone(now + 10)
+  }
+
+  /** A digit of a peer of another implementation that is active. */
+  legacyIsActive(now: number): void {
+    this.step(now, { _tag: "PeerHeartbeat", state: "ACTIVE", receivedAt: now, heartbeat: undefined, linkEpoch: 0 })
+  }
+
   /** A heartbeat of the peer that echoes the last one of this member. */
   heartbeat(state: PeerState, part: Partial<Heartbeat> = {}): Input {
     const heartbeat: Heartbeat = {
       life: "peer",
       sequence: ++this.#sequence,
       state,
+      ...stateOnly,
       received: { life: "mine", sequence: this.member.dialogue.sequence },
-      term: undefined,
-      isRecorded: false,
-      question: undefined,
-      promises: false,
-      handsOver: false,
-      activeMillis: undefined,
-      witness: undefined,
       ...part
     }
     return { _tag: "PeerHeartbeat", state, receivedAt: this.#now, heartbeat, linkEpoch: 0 }
@@ -101,16 +112,27 @@ const follower = (part: Partial<Rules> = {}): Alone => {
   return one
 }
 
+/** A member out of its guard, beside an active peer of another implementation, after the heartbeat of 3000 ms. */
+const besideLegacy = (): Alone => {
+  const one = new Alone()
+  one.answersNone(10)
+  for (const now of [1000, 2000, 3000]) {
+    one.looksInVain(now)
+    one.legacyIsActive(now + 20)
+  }
+  return one
+}
+
 /** A member that has taken term 1.0 at 3000 ms. Its right ends at 4500. */
 const active = (): Alone => {
   const one = new Alone()
-  one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
+  one.answersNone(10)
   one.beat(1000)
-  one.step(1010, one.answers({ _tag: "Seen", seen: undefined }))
+  one.answersNone(1010)
   one.beat(2000)
-  one.step(2010, one.answers({ _tag: "Seen", seen: undefined }))
+  one.answersNone(2010)
   one.beat(3000)
-  one.step(3001, one.answers({ _tag: "Seen", seen: undefined }))
+  one.answersNone(3001)
   assert.lengthOf(takes(one.step(3002, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 1)
   one.step(3005, one.answers({ _tag: "Swapped", version: "1" }, "a"))
   assert.strictEqual(one.state, "ACTIVE")
@@ -166,19 +188,7 @@ describe("a promotion", () => {
   const promote: Input = { _tag: "Promote", id: 1, reason: "x" }
 
   it("is rejected beside an active peer without asking the witness for a term", () => {
-    const one = new Alone()
-    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
-    for (const now of [1000, 2000, 3000]) {
-      one.beat(now)
-      one.step(now + 10, one.answers({ _tag: "Seen", seen: undefined }))
-      one.step(now + 20, {
-        _tag: "PeerHeartbeat",
-        state: "ACTIVE",
-        receivedAt: now + 20,
-        heartbeat: undefined,
-        linkEpoch: 0
-      })
-    }
+    const one = besideLegacy()
     const outputs = one.step(3100, promote)
     assert.lengthOf(takes(outputs), 0)
     assert.deepStrictEqual(tagged(outputs, "Complete").map(({ rejection }) => rejection), ["PeerAlive"])
@@ -186,11 +196,9 @@ describe("a promotion", () => {
 
   it("that was rejected does not succeed by a late answer", () => {
     const one = new Alone()
-    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
-    one.beat(1000)
-    one.step(1010, one.answers({ _tag: "Seen", seen: undefined }))
-    one.beat(2000)
-    one.step(2010, one.answers({ _tag: "Seen", seen: undefined }))
+    one.answersNone(10)
+    one.looksInVain(1000)
+    one.looksInVain(2000)
     assert.lengthOf(takes(one.step(2100, promote)), 1)
     const late = one.answers({ _tag: "Swapped", version: "1" })
     const ends = [3000, 4000, 5000, 6000, 7000, 8000, 9000].flatMap((now) => tagged(one.beat(now), "Complete"))
@@ -205,10 +213,9 @@ describe("a pause", () => {
 
   it("withdraws what was asked of the witness", () => {
     const one = new Alone()
-    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
+    one.answersNone(10)
     one.beat(1000)
-    one.beat(2000)
-    one.step(2010, one.answers({ _tag: "Seen", seen: undefined }))
+    one.looksInVain(2000)
     assert.lengthOf(takes(one.step(2100, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 1)
     const late = one.answers({ _tag: "Swapped", version: "1" })
     one.step(2110, pause)
@@ -231,26 +238,12 @@ describe("a pause", () => {
 
 describe("a peer that asks no witness", () => {
   it("is not taken over from by a vote while it is active, and is told of", () => {
-    const one = new Alone()
-    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
-    for (const now of [1000, 2000, 3000]) {
-      one.beat(now)
-      one.step(now + 10, one.answers({ _tag: "Seen", seen: undefined }))
-      one.step(now + 20, {
-        _tag: "PeerHeartbeat",
-        state: "ACTIVE",
-        receivedAt: now + 20,
-        heartbeat: undefined,
-        linkEpoch: 0
-      })
-    }
+    const one = besideLegacy()
     const outputs = one.step(3100, { _tag: "Vote", hasSubscriber: true, voter: "x" })
     assert.lengthOf(takes(outputs), 0)
     assert.match(logs(outputs).join(), /is active, and asks no witness before it serves/)
-    one.beat(4000)
-    one.step(4010, one.answers({ _tag: "Seen", seen: undefined }))
-    one.beat(5000)
-    one.step(5010, one.answers({ _tag: "Seen", seen: undefined }))
+    one.looksInVain(4000)
+    one.looksInVain(5000)
     assert.lengthOf(takes(one.step(5100, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 1, "it is silent")
   })
 })
@@ -258,18 +251,16 @@ describe("a peer that asks no witness", () => {
 describe("another witness than the peer's", () => {
   it("that has no record of the pair gives no term, and the member says so", () => {
     const one = new Alone()
-    one.step(10, one.answers({ _tag: "Seen", seen: undefined }))
-    one.beat(1000)
-    one.step(1010, one.answers({ _tag: "Seen", seen: undefined }))
+    one.answersNone(10)
+    one.looksInVain(1000)
     one.step(1020, one.heartbeat("ACTIVE", { question: "Serve", term: third, isRecorded: true, witness: "b" }))
     one.beat(2000)
     assert.match(
-      logs(one.step(2010, one.answers({ _tag: "Seen", seen: undefined }))).join(),
+      logs(one.answersNone(2010)).join(),
       /has another witness than memory, or another name there/
     )
     for (const now of [3000, 4000, 5000, 6000]) {
-      one.beat(now)
-      one.step(now + 10, one.answers({ _tag: "Seen", seen: undefined }))
+      one.looksInVain(now)
       assert.lengthOf(takes(one.step(now + 100, { _tag: "Vote", hasSubscriber: false, voter: "x" })), 0)
     }
   })
