@@ -10,6 +10,7 @@ import { performance } from "node:perf_hooks"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { Subscriber } from "zeromq"
+import { freePorts } from "../support/ports.ts"
 
 const heartbeatMillis = 250
 const pipelined = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1500)
@@ -48,15 +49,6 @@ const abuse = async (port: number) => {
   }
 }
 
-const freePort = async (): Promise<number> => {
-  const server = net.createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
-}
-
 const active = (port: number) =>
   new Promise<{ readonly code: number; readonly millis: number }>((resolve) => {
     const start = performance.now()
@@ -67,11 +59,8 @@ const active = (port: number) =>
   })
 
 const measure = async (seconds: number) => {
-  const [frontends, states, http] = await Promise.all([
-    Promise.all([freePort(), freePort()]),
-    Promise.all([freePort(), freePort()]),
-    freePort()
-  ])
+  const ports = await freePorts(5)
+  const [frontends, states, http] = [ports.slice(0, 2), ports.slice(2, 4), ports[4]!] as const
   const start = (role: "-p" | "-b", own: 0 | 1): ChildProcess =>
     spawn(process.execPath, [
       "dist/bstar.js",

@@ -10,6 +10,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import { freePorts } from "../support/ports.ts"
 import type { Abuse, CurveKeys, Echo, EchoResult, Flood, FloodResult } from "./load.ts"
 import type { Job, Result } from "./rpcPeer.ts"
 
@@ -274,17 +275,9 @@ export const startRpcPair = async () => {
   }
 }
 
-/** Free endpoints on this machine. They are reserved together, so that they differ. */
-export const freeEndpoints = async (): Promise<[string, string, string, string]> => {
-  const listeners = await Promise.all(Array.from({ length: 4 }, async () => {
-    const listener = net.createServer().listen(0, "127.0.0.1")
-    await once(listener, "listening")
-    return listener
-  }))
-  const ports = listeners.map((listener) => (listener.address() as net.AddressInfo).port)
-  await Promise.all(listeners.map((listener) => once(listener.close(), "close")))
-  return ports.map((port) => `tcp://127.0.0.1:${port}`) as [string, string, string, string]
-}
+/** Free endpoints on this machine. */
+export const freeEndpoints = async () =>
+  (await freePorts(4)).map((port) => `tcp://127.0.0.1:${port}`) as [string, string, string, string]
 
 /** Waits until an endpoint accepts connections. Returns the time. */
 export const untilOpen = async (endpoint: string): Promise<number> => {

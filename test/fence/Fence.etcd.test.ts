@@ -12,8 +12,8 @@ import * as Fence from "../../src/fence/Fence.ts"
 import { NoTerm } from "../../src/member/MemberError.ts"
 import type { Term } from "../../src/protocol/Term.ts"
 import { base64, enableAuthentication, etcdIsMissing, startEtcd } from "../support/etcd.ts"
+import { freePorts } from "../support/ports.ts"
 import { printed } from "../support/printed.ts"
-import { freePorts } from "../support/processes.ts"
 import { first, inTerm, second, third } from "./support.ts"
 
 class Endpoint extends Context.Tag("Endpoint")<Endpoint, string>() {}

@@ -5,7 +5,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Engine, EngineError, Host } from "./engine.ts"
 import { startEngine, temporaryDirectory, thisHost } from "./engine.ts"
-import { freePorts } from "./processes.ts"
+import { freePorts } from "./ports.ts"
 
 const command = ["/usr/bin/etcd", "/usr/local/bin/etcd"].find((file) => fs.existsSync(file))
 

@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Engine, EngineError, Host } from "./engine.ts"
 import { runTool, startEngine, temporaryDirectory, thisHost, writeFile } from "./engine.ts"
-import { freePorts } from "./processes.ts"
+import { freePorts } from "./ports.ts"
 
 const versions = "/usr/lib/postgresql"
 

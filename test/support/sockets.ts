@@ -8,13 +8,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
-import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { Connection } from "../../src/ports/ClientLink.ts"
 import { Frontend } from "../../src/ports/Frontend.ts"
 import type { SocketError } from "../../src/ports/SocketError.ts"
 import type * as Frames from "../../src/wire/Frames.ts"
+import { freePorts } from "./ports.ts"
 
 /** The transport of a socket. */
 export type Transport = "inproc" | "ipc" | "tcp"
@@ -26,13 +26,6 @@ const folder = Effect.acquireRelease(
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
-const freePort = Effect.async<number>((resume) => {
-  const server = net.createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
 /** An unused endpoint. */
 export const freshEndpoint = (transport: Transport): Effect.Effect<string, never, Scope.Scope> => {
   switch (transport) {
@@ -41,7 +34,7 @@ export const freshEndpoint = (transport: Transport): Effect.Effect<string, never
     case "ipc":
       return Effect.map(folder, (folder) => `ipc://${folder}/socket`)
     case "tcp":
-      return Effect.map(freePort, (port) => `tcp://127.0.0.1:${port}`)
+      return Effect.map(Effect.promise(() => freePorts(1)), ([port]) => `tcp://127.0.0.1:${port}`)
   }
 }
 
