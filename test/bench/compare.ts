@@ -1,0 +1,113 @@
+/**
+ * Compares a run with an earlier one.
+ */
+import { Either, ParseResult, Schema } from "effect"
+import * as fs from "node:fs"
+import type { Row } from "./figures.ts"
+import { show } from "./figures.ts"
+import type { Results } from "./goals.ts"
+
+// JSON has null for a figure that is absent.
+const Figure = Schema.transform(Schema.NullOr(Schema.Number), Schema.Number, {
+  strict: true,
+  decode: (value) => value ?? NaN,
+  encode: (value) => Number.isFinite(value) ? value : null
+})
+
+const EarlierRow = Schema.Struct({
+  what: Schema.String,
+  better: Schema.Literal("larger", "smaller"),
+  project: Figure,
+  plain: Figure,
+  ratio: Figure,
+  spread: Schema.Tuple(Figure, Figure),
+  rounds: Schema.Struct({ project: Schema.Array(Figure), plain: Schema.Array(Figure) })
+})
+
+const Run = Schema.Struct({
+  machine: Schema.Struct({ load: Schema.String, loadAverage: Schema.Number }),
+  results: Schema.Record({ key: Schema.String, value: Schema.Array(EarlierRow) })
+})
+
+/** An earlier run. */
+export type Run = typeof Run.Type
+
+/** Decodes the output of `--json`. Throws an error with a text for its user. */
+export const decodeRun = (text: string): Run => {
+  const run = Schema.decodeUnknownEither(Run)(JSON.parse(text))
+  if (Either.isLeft(run)) {
+    const { message, path } = ParseResult.ArrayFormatter.formatErrorSync(run.left)[0]!
+    throw new Error(`${path.join(".")} ${message}`)
+  }
+  return run.right
+}
+
+/** Reads the output of `--json`. Throws an error with a text for its user. */
+export const readRun = (file: string): Run => {
+  try {
+    return decodeRun(fs.readFileSync(file, "utf8"))
+  } catch (error) {
+    throw new Error(`--compare ${file}: not the output of --json (${(error as Error).message})`)
+  }
+}
+
+/** A figure of two runs: the ratio to the plain side or, if there is none, the figure itself. */
+export interface Change {
+  readonly scenario: string
+  readonly what: string
+  readonly earlier: number
+  readonly now: number
+  /** Now divided by earlier. */
+  readonly factor: number
+  /** Whether every round of this run is worse than every round of the earlier one. */
+  readonly isWorse: boolean
+}
+
+const figureOf = (row: Row, isRatio: boolean) => ({
+  value: isRatio ? row.ratio : row.project,
+  rounds: isRatio ? row.spread : row.rounds.project
+})
+
+const change = (scenario: string, earlierRow: Row, row: Row): Change => {
+  const isRatio = Number.isFinite(earlierRow.ratio) && Number.isFinite(row.ratio)
+  const [earlier, now] = [figureOf(earlierRow, isRatio), figureOf(row, isRatio)]
+  // A single round has no spread.
+  const isKnown = Math.min(earlierRow.rounds.project.length, row.rounds.project.length) > 1
+  return {
+    scenario,
+    what: row.what,
+    earlier: earlier.value,
+    now: now.value,
+    factor: now.value / earlier.value,
+    isWorse: isKnown && (row.better === "larger"
+      ? Math.max(...now.rounds) < Math.min(...earlier.rounds)
+      : Math.min(...now.rounds) > Math.max(...earlier.rounds))
+  }
+}
+
+/** Compares the figures that both runs have. */
+export const compare = (earlier: Results, now: Results): ReadonlyArray<Change> =>
+  Object.entries(now).flatMap(([scenario, rows]) =>
+    rows.flatMap((row) => {
+      const earlierRow = earlier[scenario]?.find(({ what }) => what === row.what)
+      return earlierRow === undefined ? [] : [change(scenario, earlierRow, row)]
+    })
+  )
+
+const line = (what: string, earlier: string, now: string, change: string, mark: string) =>
+  `${what.padEnd(58)}${earlier.padStart(12)}  ${now.padStart(12)}  ${change.padStart(9)}  ${mark}`.trimEnd()
+
+const showFactor = (factor: number): string =>
+  Number.isFinite(factor) ? `${factor < 1 ? "" : "+"}${((factor - 1) * 100).toFixed(0)} %` : "n/a"
+
+/** The table of a comparison. */
+export const changeLines = ({ machine }: Run, changes: ReadonlyArray<Change>): ReadonlyArray<string> => [
+  "",
+  `earlier run: load: ${machine.load}; load average ${machine.loadAverage} before`,
+  "",
+  line("ratio to the plain side, or figure without one", "earlier", "now", "change", ""),
+  ...changes.flatMap(({ earlier, factor, isWorse, now, scenario, what }, i) => [
+    ...(scenario === changes[i - 1]?.scenario ? [] : ["", scenario]),
+    line(what, show(earlier), show(now), showFactor(factor), isWorse ? "WORSE" : "")
+  ])
+]
