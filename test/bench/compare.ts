@@ -32,8 +32,7 @@ const Run = Schema.Struct({
 /** An earlier run. */
 export type Run = typeof Run.Type
 
-/** Decodes the output of `--json`. Throws an error with a text for its user. */
-export const decodeRun = (text: string): Run => {
+const decodeRun = (text: string): Run => {
   const run = Schema.decodeUnknownEither(Run)(JSON.parse(text))
   if (Either.isLeft(run)) {
     const { message, path } = ParseResult.ArrayFormatter.formatErrorSync(run.left)[0]!
@@ -42,12 +41,16 @@ export const decodeRun = (text: string): Run => {
   return run.right
 }
 
-/** Reads the output of `--json`. Throws an error with a text for its user. */
-export const readRun = (file: string): Run => {
+/** Reads the output of `--json` to compare it with a run of these scenarios. Throws an error with a text for its user. */
+export const readRun = (file: string, scenarios: ReadonlyArray<string>): Run => {
   try {
-    return decodeRun(fs.readFileSync(file, "utf8"))
+    const run = decodeRun(fs.readFileSync(file, "utf8"))
+    if (!scenarios.some((name) => run.results[name])) {
+      throw new Error(`contains only ${Object.keys(run.results).join(", ")}`)
+    }
+    return run
   } catch (error) {
-    throw new Error(`--compare ${file}: not the output of --json (${(error as Error).message})`)
+    throw new Error(`--compare ${file}: not the output of --json of these scenarios (${(error as Error).message})`)
   }
 }
 
@@ -59,9 +62,12 @@ export interface Change {
   readonly now: number
   /** Now divided by earlier. */
   readonly factor: number
-  /** Whether every round of this run is worse than every round of the earlier one. */
+  /** Whether the best round of this run is worse than the worst one of the earlier run, by more than the tolerance. */
   readonly isWorse: boolean
 }
+
+/** Smaller differences between two runs are no reason to act. */
+const tolerance = 0.05
 
 const figureOf = (row: Row, isRatio: boolean) => ({
   value: isRatio ? row.ratio : row.project,
@@ -80,8 +86,8 @@ const change = (scenario: string, earlierRow: Row, row: Row): Change => {
     now: now.value,
     factor: now.value / earlier.value,
     isWorse: isKnown && (row.better === "larger"
-      ? Math.max(...now.rounds) < Math.min(...earlier.rounds)
-      : Math.min(...now.rounds) > Math.max(...earlier.rounds))
+      ? Math.max(...now.rounds) < Math.min(...earlier.rounds) * (1 - tolerance)
+      : Math.min(...now.rounds) > Math.max(...earlier.rounds) * (1 + tolerance))
   }
 }
 

@@ -75,12 +75,13 @@ export const goals: ReadonlyArray<Goal> = [
 /** The scenarios of `--quick`, and its options: they fit into one minute. */
 export const quickScenarios = ["throughput", "latency", "effects", "proxy", "client", "rpc", "startup", "pauses"]
 
-export const quickOptions: Options = { rounds: 3, seconds: 0.4, warmUpSeconds: 0.5, requests: 1_000_000 }
+export const quickOptions: Options = { rounds: 4, seconds: 0.25, warmUpSeconds: 0.5, requests: 1_000_000 }
 
 /** A goal and whether a run has met it. */
 export interface Verdict extends Goal {
   readonly verdict: "met" | "missed" | "not measured here"
-  /** The figure, for people. */
+  readonly value: number
+  /** The value with its spread, for people. */
   readonly measured: string
 }
 
@@ -94,10 +95,11 @@ export const judge = (results: Results): ReadonlyArray<Verdict> =>
     const row = figure && results[figure.scenario]?.find(({ what }) => what === figure.row)
     const value = figure && row ? row[figure.column] : NaN
     return row === undefined || !Number.isFinite(value)
-      ? { ...goal, verdict: "not measured here", measured: "" }
+      ? { ...goal, verdict: "not measured here", value, measured: "" }
       : {
         ...goal,
         verdict: isWithin(goal.limit, value) ? "met" : "missed",
+        value,
         measured: figure?.column === "ratio" ? showRatio(row) : show(value)
       }
   })

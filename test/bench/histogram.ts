@@ -20,7 +20,11 @@ export const makeRecorder = (): Recorder => {
     record: (micros) => {
       counts[Math.min(maxMicros, Math.round(micros))]!++
     },
-    histogram: () => [...counts.entries()].filter(([, count]) => count > 0)
+    histogram: () => {
+      const histogram: Array<readonly [number, number]> = []
+      counts.forEach((count, micros) => count > 0 && histogram.push([micros, count]))
+      return histogram
+    }
   }
 }
 

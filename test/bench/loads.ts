@@ -31,7 +31,7 @@ export interface Abuser {
 
 const defaults = {
   bytes: 32,
-  warmUpSeconds: 0.2,
+  warmUpSeconds: 0.1,
   // Jobs are sent as JSON, which has no infinity.
   seconds: Number.MAX_SAFE_INTEGER,
   requests: Number.MAX_SAFE_INTEGER

@@ -3,10 +3,8 @@
  */
 import * as os from "node:os"
 import { version as zeromqVersion } from "zeromq"
-import type { Arguments } from "./arguments.ts"
 import { parse, usage } from "./arguments.ts"
 import { stopAll } from "./children.ts"
-import type { Run } from "./compare.ts"
 import { changeLines, compare, readRun } from "./compare.ts"
 import type { Row } from "./figures.ts"
 import { tableHead, tableLine } from "./figures.ts"
@@ -15,38 +13,23 @@ import { plot } from "./histogram.ts"
 import { native } from "./native/programs.ts"
 import { scenarios } from "./scenarios/index.ts"
 
-const exitOnUsageError = (text: string): never => {
-  console.error(text)
-  process.exit(64)
+/** Ends the process if the command line makes no sense. */
+const orExit = <A>(work: () => A, hint: string): A => {
+  try {
+    return work()
+  } catch (error) {
+    console.error((error as Error).message + hint)
+    return process.exit(64)
+  }
 }
 
-const parseOrExit = (): Arguments => {
-  try {
-    const parsed = parse(process.argv.slice(2))
-    if (parsed !== undefined) {
-      return parsed
-    }
-  } catch (error) {
-    return exitOnUsageError(`${(error as Error).message}\n\n${usage}`)
-  }
+const args = orExit(() => parse(process.argv.slice(2)), `\n\n${usage}`)
+if (args === undefined) {
   console.log(usage)
-  return process.exit(0)
+  process.exit(0)
 }
-
-/** The run to compare with. It is checked before anything is measured. */
-const readRunOrExit = ({ compare, names }: Arguments): Run | undefined => {
-  if (compare === undefined) {
-    return undefined
-  }
-  try {
-    const run = readRun(compare)
-    return names.some((name) => run.results[name])
-      ? run
-      : exitOnUsageError(`--compare ${compare}: contains none of the scenarios of this run`)
-  } catch (error) {
-    return exitOnUsageError((error as Error).message)
-  }
-}
+const { compare: earlierFile, json, names, options, quick } = args
+const earlier = orExit(() => earlierFile === undefined ? undefined : readRun(earlierFile, names), "")
 
 const describeLoad = (): string => {
   const built = native()
@@ -67,10 +50,6 @@ const machine = {
   loadAverage: Number(os.loadavg()[0]!.toFixed(2)),
   load: describeLoad()
 }
-
-const args = parseOrExit()
-const earlier = readRunOrExit(args)
-const { json, names, options, quick } = args
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => process.exit(128 + os.constants.signals[signal]))

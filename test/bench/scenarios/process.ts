@@ -8,8 +8,8 @@ import { freeEndpoints, startMember, startPair, startPlain, startServer, untilOp
 import type { Scenario } from "./turns.ts"
 import { inTurns } from "./turns.ts"
 
-export const startup: Scenario = async () => {
-  const results = await inTurns(7, async (name) => {
+export const startup: Scenario = async ({ rounds }) => {
+  const results = await inTurns(rounds, async (name) => {
     const [frontend, state, peer] = await freeEndpoints()
     const [server, openAt] = await Promise.all([
       name === "plain" ? startPlain(frontend) : startMember("primary", { frontend, state, peer }),
