@@ -6,7 +6,8 @@ import { Effect } from "effect"
 import { BinaryStarClient, ZmqClientLink } from "effect-binary-star"
 import { Buffer } from "node:buffer"
 import { Dealer } from "zeromq"
-import { makeRecorder, percentile, total } from "./histogram.ts"
+import type { Measured } from "./meter.ts"
+import { Meter } from "./meter.ts"
 
 export interface Job {
   /** The number of requests in flight, and the duration. */
@@ -14,59 +15,25 @@ export interface Job {
   readonly seconds: number
 }
 
-export interface Result {
-  readonly perSecond: number
-  /** CPU time of this process for each request. */
-  readonly cpuMicros: number
-  /** Latencies in microseconds. */
-  readonly p50: number
-  readonly p99: number
-}
-
-/** The milliseconds before the measurement begins. */
-const warmUpMillis = 100
-
 const body = Buffer.alloc(32)
 
-/** Measures replies until the time is over. */
-const makeMeter = ({ seconds }: Job) => {
-  const latencies = makeRecorder()
-  const start = performance.now() + warmUpMillis
-  const end = start + seconds * 1000
-  let cpuAtStart = process.cpuUsage()
-  let isMeasured = false
-  return {
-    /** Counts the reply to a request. Returns whether there are more to come. */
-    count: (sentAt: number): boolean => {
-      const now = performance.now()
-      if (isMeasured && now < end) {
-        latencies.record((now - sentAt) * 1000)
-      } else if (!isMeasured && now >= start) {
-        isMeasured = true
-        cpuAtStart = process.cpuUsage()
-      }
-      return now < end
-    },
-    result: (): Result => {
-      const { system, user } = process.cpuUsage(cpuAtStart)
-      const histogram = latencies.histogram()
-      const count = total(histogram)
-      return {
-        perSecond: count / seconds,
-        cpuMicros: (user + system) / count,
-        p50: percentile(histogram, 0.5),
-        p99: percentile(histogram, 0.99)
-      }
+const makeMeter = ({ seconds }: Job) =>
+  new Meter({
+    seconds,
+    warmUpSeconds: 0.1,
+    requests: Infinity,
+    cpu: () => {
+      const { system, user } = process.cpuUsage()
+      return { all: (system + user) / 1000, loop: NaN }
     }
-  }
-}
+  })
 
 const [, , name, endpoint = ""] = process.argv
 
 const project = Effect.map(
   BinaryStarClient.make({ servers: [endpoint] }),
-  ({ request }) => (job: Job): Promise<Result> => {
-    const { count, result } = makeMeter(job)
+  ({ request }) => (job: Job): Promise<Measured> => {
+    const meter = makeMeter(job)
     // As in the plain loop, next to nothing is done between a reply and the next request.
     const loop = Effect.suspend(() => {
       let sentAt = 0
@@ -78,12 +45,12 @@ const project = Effect.map(
           return request(body)
         },
         step: () => {
-          goesOn = count(sentAt)
+          goesOn = meter.count(sentAt, performance.now())
         }
       })
     })
     return Effect.all(Array.from({ length: job.window }, () => loop), { concurrency: "unbounded", discard: true }).pipe(
-      Effect.map(result),
+      Effect.map(() => meter.result()),
       Effect.runPromise
     )
   }
@@ -92,8 +59,8 @@ const project = Effect.map(
 const plain = Effect.sync(() => {
   const dealer = new Dealer({ linger: 0 })
   dealer.connect(endpoint)
-  return async (job: Job): Promise<Result> => {
-    const { count, result } = makeMeter(job)
+  return async (job: Job): Promise<Measured> => {
+    const meter = makeMeter(job)
     // Replies are in the order of the requests.
     const sentAt: Array<number> = []
     const send = async () => {
@@ -105,11 +72,11 @@ const plain = Effect.sync(() => {
     }
     while (sentAt.length > 0) {
       await dealer.receive()
-      if (count(sentAt.shift()!)) {
+      if (meter.count(sentAt.shift()!, performance.now())) {
         await send()
       }
     }
-    return result()
+    return meter.result()
   }
 })
 

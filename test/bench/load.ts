@@ -10,8 +10,8 @@ import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { context, Dealer } from "zeromq"
 import * as Zmtp from "../campaigns/fuzz/zmtp.ts"
-import type { Histogram } from "./histogram.ts"
-import { makeRecorder } from "./histogram.ts"
+import type { Measured, Options } from "./meter.ts"
+import { Meter } from "./meter.ts"
 import * as proc from "./proc.ts"
 
 /** The CURVE options of a client, as named by the binding. */
@@ -22,7 +22,7 @@ export interface CurveKeys {
 }
 
 /** Requests in a closed loop: each client keeps `window` of them in flight and sends one more for each reply. */
-export interface Echo {
+export interface Echo extends Omit<Options, "cpu"> {
   readonly endpoint: string
   /** The process whose CPU time is measured. */
   readonly pid: number
@@ -32,24 +32,6 @@ export interface Echo {
   readonly keys?: CurveKeys
   readonly clients: number
   readonly window: number
-  /** The time before the measurement begins, so that all clients take part in it. */
-  readonly warmUpSeconds: number
-  /** Ends after this time ... */
-  readonly seconds: number
-  /** ... or, if earlier, after this number of replies. */
-  readonly requests: number
-}
-
-/** What a load measures. */
-export interface Measured {
-  readonly replies: number
-  /** All replies, also those that were not measured. */
-  readonly allReplies: number
-  readonly seconds: number
-  /** CPU time of the server in milliseconds, and that of its event loop. Null where it cannot be measured. */
-  readonly cpu: number | null
-  readonly loopCpu: number | null
-  readonly latencies: Histogram
 }
 
 /** Requests as fast as they can be sent. The replies are not read. */
@@ -126,34 +108,7 @@ const echo = async (job: Echo): Promise<Measured> => {
   const sockets = await Promise.all(
     Array.from({ length: job.clients }, () => connect(job.endpoint, request, job.keys))
   )
-  const latencies = makeRecorder()
-  let phase: "warm-up" | "measured" | "over" = "warm-up"
-  let phaseEnd = performance.now() + job.warmUpSeconds * 1000
-  let start = 0
-  let cpuAtStart = { all: 0, loop: 0 }
-  let replies = 0
-  // Each client has received one reply to connect.
-  let allReplies = job.clients
-  let result: Omit<Measured, "allReplies"> | undefined
-
-  const nextPhase = (now: number) => {
-    const cpu = proc.cpu(job.pid)
-    if (phase === "warm-up") {
-      phase = "measured"
-      start = now
-      phaseEnd = now + job.seconds * 1000
-      cpuAtStart = cpu
-    } else if (phase === "measured") {
-      phase = "over"
-      result = {
-        replies,
-        seconds: (now - start) / 1000,
-        cpu: cpu.all - cpuAtStart.all,
-        loopCpu: cpu.loop - cpuAtStart.loop,
-        latencies: latencies.histogram()
-      }
-    }
-  }
+  const meter = new Meter({ ...job, cpu: () => proc.cpu(job.pid) })
 
   const run = async (socket: Dealer): Promise<void> => {
     // Replies are in the order of the requests: the oldest time is that of the next reply.
@@ -167,20 +122,12 @@ const echo = async (job: Echo): Promise<Measured> => {
     while (inFlight > 0) {
       const count = await receiveBatch(socket)
       const now = performance.now()
-      allReplies += count
-      if (phase !== "over" && (now >= phaseEnd || replies >= job.requests)) {
-        nextPhase(now)
-      }
       for (let i = 0; i < count; i++) {
-        if (phase === "measured") {
-          latencies.record((now - sentAt[oldest]!) * 1000)
-          replies++
-        }
-        if (phase === "over") {
-          inFlight--
-        } else {
+        if (meter.count(sentAt[oldest]!, now)) {
           sentAt[oldest] = now
           void socket.send(request)
+        } else {
+          inFlight--
         }
         oldest = oldest + 1 === job.window ? 0 : oldest + 1
       }
@@ -189,7 +136,9 @@ const echo = async (job: Echo): Promise<Measured> => {
   }
 
   await Promise.all(sockets.map(run))
-  return { ...result!, allReplies }
+  const measured = meter.result()
+  // Each client has received one more to connect.
+  return { ...measured, allReplies: measured.allReplies + job.clients }
 }
 
 const flood = async (job: Flood): Promise<FloodResult> => {

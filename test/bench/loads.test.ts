@@ -22,7 +22,7 @@ const assertIsMeasured = (result: Awaited<ReturnType<typeof measure>>) => {
   assert.strictEqual(total(result.latencies), result.replies)
   assert.isAbove(result.replies, 100)
   assert.isAtLeast(result.allReplies, result.replies + 30)
-  assert.closeTo(result.seconds, 0.2, 0.1)
+  assert.isAtLeast(result.seconds, 0.2)
   assert.isAbove(result.p99, result.p50 - 1)
 }
 

@@ -3,7 +3,8 @@
  */
 import { end, forkModule, output, perform } from "./children.ts"
 import { percentile } from "./histogram.ts"
-import type { Abuse, Echo, Flood, FloodResult, Measured } from "./load.ts"
+import type { Abuse, Echo, Flood, FloodResult } from "./load.ts"
+import type { Measured } from "./meter.ts"
 import { native } from "./native/programs.ts"
 
 /** Latencies are in microseconds, CPU times in milliseconds. An absent figure is NaN. */
@@ -37,7 +38,8 @@ const defaults = {
   requests: Number.MAX_SAFE_INTEGER
 }
 
-const resultOf = (measured: Measured): EchoResult => ({
+/** Computes the percentiles of what has been measured. */
+export const resultOf = (measured: Measured): EchoResult => ({
   ...measured,
   cpu: measured.cpu ?? NaN,
   loopCpu: measured.loopCpu ?? NaN,

@@ -13,6 +13,7 @@ import { freePorts } from "../support/ports.ts"
 import { adopt, end, env, file, forkModule, output, perform, stop } from "./children.ts"
 import type * as ClientPeer from "./clientPeer.ts"
 import type { CurveKeys } from "./load.ts"
+import type { Measured } from "./meter.ts"
 import { native } from "./native/programs.ts"
 import type * as RpcPeer from "./rpcPeer.ts"
 
@@ -204,7 +205,7 @@ const startPeer = async <J extends Serializable, R>(
 
 /** Starts a client of an echo server: that of this project, or a plain DEALER. */
 export const startClient = (name: Name, endpoint: string) =>
-  startPeer<ClientPeer.Job, ClientPeer.Result>("clientPeer.ts", [name, endpoint], `the client ${name}`)
+  startPeer<ClientPeer.Job, Measured>("clientPeer.ts", [name, endpoint], `the client ${name}`)
 
 type RpcArgs = readonly ["plain" | "primary" | "backup", ...Array<string>]
 

@@ -1,6 +1,6 @@
 /*
  * The load: requests in a closed loop. Each client is a DEALER that keeps WINDOW requests in flight and sends one more for each
- * reply. Prints one JSON object: `Measured` in ../load.ts.
+ * reply. Prints one JSON object: `Measured` in ../meter.ts.
  *
  * Usage: load ENDPOINT PID CLIENTS WINDOW BYTES WARM_UP_SECONDS SECONDS REQUESTS [PUBLIC_KEY SECRET_KEY SERVER_KEY]
  *
