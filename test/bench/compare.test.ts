@@ -3,9 +3,8 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { changeLines, compare, readRun } from "./compare.ts"
-import type { Row } from "./figures.ts"
+import type { Results, Row } from "./figures.ts"
 import { lonelyRow, rateRow, row } from "./figures.ts"
-import type { Results } from "./goals.ts"
 
 const plain = [1, 1, 1]
 

@@ -3,9 +3,8 @@
  */
 import { Either, ParseResult, Schema } from "effect"
 import * as fs from "node:fs"
-import type { Row } from "./figures.ts"
+import type { Results, Row } from "./figures.ts"
 import { show } from "./figures.ts"
-import type { Results } from "./goals.ts"
 
 // JSON has null for a figure that is absent.
 const Figure = Schema.transform(Schema.NullOr(Schema.Number), Schema.Number, {

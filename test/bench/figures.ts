@@ -21,6 +21,9 @@ export interface Row {
   readonly distribution?: { readonly [N in Name]: Histogram }
 }
 
+/** The rows of each scenario that has run. */
+export type Results = { readonly [scenario: string]: ReadonlyArray<Row> }
+
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length / 2

@@ -1,23 +1,20 @@
 /**
  * The goals of this project's speed.
  */
-import type { Row } from "./figures.ts"
+import type { Results } from "./figures.ts"
 import { show, showRatio } from "./figures.ts"
 import type { Options } from "./scenarios/turns.ts"
 
-/** The rows of each scenario that has run. */
-export type Results = { readonly [scenario: string]: ReadonlyArray<Row> }
+type Column = "ratio" | "project"
 
 export interface Goal {
   readonly what: string
   readonly limit: { readonly atLeast: number } | { readonly atMost: number }
   /** The figure: the ratio, or the column of this project, of a row of a scenario. Absent if no scenario measures it. */
-  readonly figure?: { readonly scenario: string; readonly row: string; readonly column: "ratio" | "project" }
+  readonly figure?: { readonly scenario: string; readonly row: string; readonly column: Column }
   /** The command that measures it. */
   readonly command: string
 }
-
-type Column = "ratio" | "project"
 
 const goal = (
   what: string,
