@@ -102,8 +102,10 @@ export const compare = (earlier: Results, now: Results): ReadonlyArray<Change> =
 const line = (what: string, earlier: string, now: string, change: string, mark: string) =>
   `${what.padEnd(58)}${earlier.padStart(12)}  ${now.padStart(12)}  ${change.padStart(9)}  ${mark}`.trimEnd()
 
-const showFactor = (factor: number): string =>
-  Number.isFinite(factor) ? `${factor < 1 ? "" : "+"}${((factor - 1) * 100).toFixed(0)} %` : "n/a"
+const showFactor = (factor: number): string => {
+  const percent = Math.round((factor - 1) * 100)
+  return Number.isFinite(percent) ? `${percent < 0 ? "" : "+"}${percent} %` : "n/a"
+}
 
 /** The table of a comparison. */
 export const changeLines = ({ machine }: Run, changes: ReadonlyArray<Change>): ReadonlyArray<string> => [
