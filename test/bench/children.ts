@@ -38,16 +38,16 @@ export const end = (child: ChildProcess, signal: NodeJS.Signals): void => {
   child.kill(signal)
 }
 
-/** Kills a child and waits for its end. */
-export const stop = async (child: ChildProcess): Promise<void> => {
+/** Ends a child on purpose, and waits for its end. */
+export const endAndWait = async (child: ChildProcess, signal: NodeJS.Signals): Promise<void> => {
   const ended = once(child, "exit")
-  end(child, "SIGKILL")
+  end(child, signal)
   await ended
 }
 
 /** Ends every child and waits for its end. */
 export const stopAll = async (): Promise<void> => {
-  await Promise.all([...children].map(stop))
+  await Promise.all([...children].map((child) => endAndWait(child, "SIGKILL")))
 }
 
 /** Runs a program to its end. Returns what it has printed. */

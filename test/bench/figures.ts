@@ -30,6 +30,10 @@ export const median = (values: ReadonlyArray<number>): number => {
   return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2
 }
 
+/** The value below which a share of the values lies. */
+export const percentileOf = (share: number) => (values: ReadonlyArray<number>): number =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))]!
+
 export const sum = (values: ReadonlyArray<number>): number => values.reduce((sum, value) => sum + value, 0)
 
 export const largest = (values: ReadonlyArray<number>): number => Math.max(...values)

@@ -23,8 +23,6 @@ const goal = (
   args = scenario
 ): Goal => ({ what, limit, figure: { scenario, row, column }, command: `npm run bench -- ${args}` })
 
-const elsewhere = (what: string, limit: Goal["limit"], command: string): Goal => ({ what, limit, command })
-
 /** The goals. Those of `throughput` and `latency` are what has been reached and must not be lost. */
 export const goals: ReadonlyArray<Goal> = [
   goal("requests a second / plain loop", { atLeast: 1.5 }, ["throughput", "requests a second", "ratio"]),
@@ -63,10 +61,20 @@ export const goals: ReadonlyArray<Goal> = [
     ["memory", "RSS after 10,000,000 requests, MiB", "project"],
     "memory --requests 10000000"
   ),
-  elsewhere("kill -9 of the active to the next answer, median, ms", { atMost: 10 }, "npm run chaos"),
-  elsewhere("kill -9 of the active to the next answer, p99, ms", { atMost: 30 }, "npm run chaos"),
-  elsewhere("SIGTERM of the active to the next answer, median, ms", { atMost: 8 }, "npm run chaos"),
-  elsewhere("SIGTERM of the active to the next answer, p99, ms", { atMost: 25 }, "npm run chaos")
+  ...(["SIGKILL", "SIGTERM"] as const).flatMap((signal) =>
+    ([["wait for an answer, median, ms", signal === "SIGKILL" ? 10 : 8], [
+      "the same, p99, ms",
+      signal === "SIGKILL" ? 30 : 25
+    ]] as const).map(
+      ([row, limit]) =>
+        goal(
+          `${signal} of the active: ${row}`,
+          { atMost: limit },
+          ["failover", `${signal}: ${row}`, "project"],
+          "failover --rounds 200"
+        )
+    )
+  )
 ]
 
 /** The scenarios of `--quick`, and its options: they fit into one minute. */

@@ -10,7 +10,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { freePorts } from "../support/ports.ts"
-import { adopt, end, env, file, forkModule, output, perform, stop } from "./children.ts"
+import { adopt, end, endAndWait, env, file, forkModule, output, perform } from "./children.ts"
 import type * as ClientPeer from "./clientPeer.ts"
 import type { CurveKeys } from "./load.ts"
 import type { Measured } from "./meter.ts"
@@ -27,8 +27,8 @@ export interface Server {
   readonly startedAt: number
   readonly firstLineAt: number
   readonly stop: () => Promise<void>
-  /** Kills it without waiting for its end. */
-  readonly kill: () => void
+  /** Sends it a signal that ends it, at once, and waits for its end. */
+  readonly end: (signal: NodeJS.Signals) => Promise<void>
 }
 
 /** A server with a script that measures it. */
@@ -57,8 +57,8 @@ const start = async (
     frontend,
     startedAt,
     firstLineAt,
-    stop: () => stop(child),
-    kill: () => end(child, "SIGKILL"),
+    stop: () => endAndWait(child, "SIGKILL"),
+    end: (signal) => endAndWait(child, signal),
     child
   }
 }

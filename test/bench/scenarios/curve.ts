@@ -4,7 +4,7 @@
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { stopAll } from "../children.ts"
-import { failover } from "../failover.ts"
+import { startFailoverClient } from "../failover.ts"
 import { row } from "../figures.ts"
 import { startLoad } from "../loads.ts"
 import type { Name } from "../servers.ts"
@@ -39,7 +39,9 @@ export const curve: Scenario = async ({ rounds, seconds }) => {
     ])
     await sleep(3000)
     const client = name === "project" ? path.join(keys.directory, "client-load") : undefined
-    const wait = await failover([primary.frontend, backup.frontend], client, primary.kill)
+    const { close, failover } = await startFailoverClient([primary.frontend, backup.frontend], client)
+    const wait = await failover(() => void primary.end("SIGKILL"))
+    await close()
     await backup.stop()
     return wait
   })

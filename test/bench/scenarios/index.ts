@@ -3,6 +3,7 @@
  */
 import { client } from "./client.ts"
 import { curve } from "./curve.ts"
+import { failover } from "./failover.ts"
 import { garbage, memory, pauses } from "./heap.ts"
 import { abuse, events, flood } from "./isolation.ts"
 import { idle, startup } from "./process.ts"
@@ -23,6 +24,7 @@ export const scenarios: { readonly [name: string]: Scenario } = {
   curve,
   rpc,
   rpcFailover,
+  failover,
   coldTakeover,
   flood,
   abuse,

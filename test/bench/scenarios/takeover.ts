@@ -33,7 +33,7 @@ export const coldTakeover: Scenario = async ({ rounds }) => {
     await sleep(2000)
     // The load itself must not be cold. The backup receives none of it.
     await send(load, primary, { ...oneRequest, seconds: 1 })
-    primary.kill()
+    await primary.stop()
     await untilAnswered(backup.frontend)
     const measure = () => send(load, backup, { ...oneRequest, warmUpSeconds: 0, seconds: 2 })
     results.project.push(await measure())
