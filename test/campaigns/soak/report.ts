@@ -15,7 +15,9 @@ const head = [
   "p50 ms",
   "p99 ms",
   "slowest",
-  ...["primary", "backup"].flatMap((role) => [`${role[0]} MiB`, `${role[0]} files`, `${role[0]} fibers`])
+  ...["primary", "backup"].flatMap((
+    role
+  ) => [`${role[0]} MiB`, `${role[0]} live`, `${role[0]} files`, `${role[0]} fibers`])
 ].map((name) => name.padStart(8)).join(" ")
 
 const of = (role: Role, figure: keyof Usage) => ({ servers }: Sample): number => servers[role][figure]
@@ -27,7 +29,9 @@ export const row = (sample: Sample): string =>
     sample.p50,
     sample.p99,
     sample.slowest,
-    ...roles.flatMap((role) => (["memory", "files", "fibers"] as const).map((figure) => sample.servers[role][figure]))
+    ...roles.flatMap((role) =>
+      (["memory", "live", "files", "fibers"] as const).map((figure) => sample.servers[role][figure])
+    )
   ].map(cell).join(" ")
 
 /** The number of rows of the table. */
@@ -62,6 +66,7 @@ export const text = (options: Options, result: Result): string => {
     ...roles.flatMap((role) =>
       [
         [`${role} MiB`, of(role, "memory")],
+        [`${role} live`, of(role, "live")],
         [`${role} files`, of(role, "files")],
         [`${role} fibers`, of(role, "fibers")]
       ] as const
@@ -86,6 +91,7 @@ export const text = (options: Options, result: Result): string => {
     "",
     "primary, without the first fifth: slope of a straight line, with its margin at 95 %:",
     `  ${formatTrend("MiB", samples, "memory")}`,
+    `  ${formatTrend("live MiB", samples, "live")}`,
     `  ${formatTrend("files", samples, "files")}`,
     `  ${formatTrend("fibers", samples, "fibers")}`,
     ...[...wrong, ...lost].slice(0, 20).map((fault) => `  ${fault}`),

@@ -1,10 +1,22 @@
-// A server of the library whose handler is an effect, with metrics of its fibers. It has the arguments of `bstar`, such as --http
-// and --peer-http. Commands need the token `soak`.
+// A server of the library whose handler is an effect, with metrics of its fibers and of the memory that is in use after a garbage
+// collection, which it makes every five seconds. It has the arguments of `bstar`, such as --http and --peer-http. Commands need the token `soak`.
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Effect, Layer, Logger, Redacted, RuntimeFlags } from "effect"
+import { Effect, Layer, Logger, Metric, Redacted, RuntimeFlags } from "effect"
 import { BinaryStar, Zmq } from "effect-binary-star"
 import * as StatusServer from "effect-binary-star/StatusServer"
 import { parseArgs } from "node:util"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+
+setFlagsFromString("--expose-gc")
+const collect = runInNewContext("gc")
+const live = Metric.gauge("soak_live_mebibytes")
+
+setInterval(() => {
+  collect()
+  const { external, heapUsed } = process.memoryUsage()
+  Effect.runSync(Metric.set(live, (external + heapUsed) / 2 ** 20))
+}, 5000).unref()
 
 const text = { type: "string" }
 const { values } = parseArgs({

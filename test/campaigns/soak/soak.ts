@@ -24,10 +24,11 @@ export interface Options {
   readonly attackMillis: number
 }
 
-/** Memory in MiB, open files and fibers of a server at one time. */
+/** Memory in MiB, of it what is in use after a garbage collection, open files and fibers of a server at one time. */
 export interface Usage {
   readonly incarnation: number
   readonly memory: number
+  readonly live: number
   readonly files: number
   readonly fibers: number
 }
@@ -93,9 +94,10 @@ const send = (port: number, path: string, init: RequestInit = {}): Effect.Effect
     )
   )
 
-const fibersIn = (metrics: string): number => {
-  const found = [...metrics.matchAll(/^effect_fiber_active(?:\{.*\})? (\d+)$/gm)]
-  return found.length === 0 ? NaN : found.reduce((sum, [, count]) => sum + Number(count), 0)
+/** The sum of a metric. */
+const totalOf = (name: string, metrics: string): number => {
+  const found = [...metrics.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"))]
+  return found.length === 0 ? NaN : found.reduce((sum, [, value]) => sum + Number(value), 0)
 }
 
 const usageOf = (pair: Pair, http: Http, role: Role): Effect.Effect<Usage> =>
@@ -105,7 +107,8 @@ const usageOf = (pair: Pair, http: Http, role: Role): Effect.Effect<Usage> =>
       incarnation: node.incarnation(),
       memory: ifRunning(() => proc.residentMebibytes(node.pid())),
       files: ifRunning(() => proc.openFiles(node.pid())),
-      fibers: fibersIn(metrics)
+      live: totalOf("soak_live_mebibytes", metrics),
+      fibers: totalOf("effect_fiber_active", metrics)
     }
   })
 
