@@ -71,6 +71,8 @@ export interface RequestOptions {
    * Defaults to `true`.
    */
   readonly resend?: boolean | undefined
+  /** Whether the current span is sent, as the parent of the server's. A protocol may send one by itself. Defaults to `true`. */
+  readonly trace?: boolean | undefined
 }
 
 /**
@@ -114,7 +116,7 @@ export const make = (
     })
     const request = yield* Session.make({ ...settings, votes: options.votes ?? defaults.votes })
     return BinaryStarClient.of({
-      request: (input, { resend = true } = {}) => request(Frames.make(input), resend)
+      request: (input, { resend = true, trace = true } = {}) => request(Frames.make(input), resend, trace)
     })
   })
 

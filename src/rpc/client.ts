@@ -2,7 +2,6 @@ import * as RpcClient from "@effect/rpc/RpcClient"
 import { RpcClientError } from "@effect/rpc/RpcClientError"
 import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +10,6 @@ import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import { BinaryStarClient } from "../client/BinaryStarClient.ts"
 import type { RequestError } from "../client/RequestError.ts"
 import { atEndOfTurn } from "../internal/Scheduler.ts"
@@ -32,13 +30,8 @@ const closeTimeout = "200 millis"
 /** Time after which the RPC client may forget a failed call: by then its caller has received the error. */
 const forgetDelay = "1 second"
 
-/** The RPC client sends its span to the RPC server by itself; a request of several calls belongs to none. */
-const withoutSpan = Effect.mapInputContext(Context.omit(Tracer.ParentSpan)) as <A, E>(
-  self: Effect.Effect<A, E>
-) => Effect.Effect<A, E>
-
 interface Options {
-  readonly request: BinaryStarClient["Type"]["request"]
+  readonly request: (body: Frames.Frames, resend: boolean) => Effect.Effect<Frames.Frames, RequestError>
   readonly codec: MessageCodec
   readonly procedureOf: (tag: string) => Procedure
   readonly writeResponse: (response: RpcMessage.FromServerEncoded) => Effect.Effect<void>
@@ -108,7 +101,11 @@ class ClientSession {
   }
 
   #exchange(call: Call): Effect.Effect<void, RpcClientError> {
-    return Effect.matchEffect(this.#request(call.next, call.resend), {
+    // The only call need not wait for others of this turn.
+    const request = this.#calls.size === 1
+      ? this.#options.request(call.next, call.resend)
+      : this.#request(call.next, call.resend)
+    return Effect.matchEffect(request, {
       onFailure: (error) => this.#perform(call, this.#calls.onRequestError(call, error), error),
       onSuccess: (reply) => {
         const kind = ControlFrame.kindOf(reply)
@@ -202,13 +199,13 @@ class ClientSession {
 
   /** The sender's fiber makes the request, so that it costs no other. */
   #sendAlone({ body, resend, resume }: Pending): void {
-    resume(this.#options.request(body, { resend }))
+    resume(this.#options.request(body, resend))
   }
 
   #sendTogether(batch: ReadonlyArray<Pending>): void {
     const body = batch.flatMap((message) => message.body)
     const fiber = this.#options.runInBackground(
-      Effect.interruptible(this.#options.request(body, { resend: batch[0]!.resend }))
+      Effect.interruptible(this.#options.request(body, batch[0]!.resend))
     )
     let waitingCount = batch.length
     for (const message of batch) {
@@ -239,11 +236,12 @@ export const make = (procedureOf: (tag: string) => Procedure): Effect.Effect<
     const { request } = yield* BinaryStarClient
     const backgroundRequests = yield* FiberSet.make<unknown, RequestError>()
     const session = new ClientSession({
-      request,
+      // The RPC client sends its span to the RPC server by itself.
+      request: (body, resend) => request(body, { resend, trace: false }),
       codec: new MessageCodec(yield* RpcSerialization.RpcSerialization),
       procedureOf,
       writeResponse,
-      runInBackground: yield* withoutSpan(FiberSet.runtime(backgroundRequests)<never>()),
+      runInBackground: yield* FiberSet.runtime(backgroundRequests)<never>(),
       scope: yield* Scope.Scope
     })
     yield* session.keepAlive.pipe(

@@ -52,6 +52,11 @@ const end: Step = { _tag: "End" }
 export class ClientCalls {
   readonly #calls = new Map<string, Call>()
 
+  /** Number of calls that have no result yet. */
+  get size(): number {
+    return this.#calls.size
+  }
+
   start(id: string, tag: string, { isStream, resend }: Procedure, message: Frames.Frames): Call {
     const request = isStream ? ControlFrame.make("Stream", ...message) : message
     const call: Call = {

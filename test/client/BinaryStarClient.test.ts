@@ -163,6 +163,15 @@ describe("a request", () => {
       assert.strictEqual(received.length, 1001)
     }))
 
+  it.scoped("carries the current span, unless that is not wanted", () =>
+    Effect.gen(function*() {
+      const { received, request } = yield* makeClient(() => {})
+      yield* Effect.fork(Effect.withSpan(request("1"), "span"))
+      yield* Effect.fork(Effect.withSpan(request("2", { trace: false }), "span"))
+      yield* settle
+      assert.deepStrictEqual(received.map(({ envelope }) => envelope[1]!.length), [55, 0])
+    }))
+
   it.scoped("waits for the first connection", () =>
     Effect.gen(function*() {
       const { connect, request, sent } = yield* makeClient(unlessSlow, {}, { away: [a, b] })
