@@ -32,11 +32,21 @@ const { metafile } = await build({
   external: ["zeromq", "pg-native"],
   plugins: [bundledPage],
   define: { "import.meta.url": "moduleUrl" },
-  banner: { js: 'const moduleUrl = require("node:url").pathToFileURL(__filename).href' },
+  banner: { js: '"use strict"; const moduleUrl = require("node:url").pathToFileURL(__filename).href' },
   metafile: true
 })
+// ASCII, also in comments and regular expressions: V8 keeps it as one byte a character.
+const program = fs.readFileSync("dist/program.cjs", "utf8")
+fs.writeFileSync(
+  "dist/program.cjs",
+  program.replace(/[^\0-\x7f]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+)
 await build({ ...options, entryPoints: { bstar: "src/bin.ts" }, format: "esm" })
-execFileSync(process.execPath, [".config/codeCache.mjs"], { stdio: ["ignore", "ignore", "inherit"] })
+execFileSync(process.execPath, [".config/codeCache.mjs"], {
+  stdio: ["ignore", "ignore", "inherit"],
+  // Options of Node change what V8 makes, and those of the program what it does.
+  env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(BSTAR|NODE)_/.test(name)))
+})
 
 const packages = new Set(
   Object.keys(metafile.inputs).flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [])

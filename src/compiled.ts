@@ -1,19 +1,20 @@
 /**
- * The bundled program, compiled. Compiling it takes two fifths of the start of a server. The build therefore keeps what V8 made of it, its
- * code cache, for the release of V8 that built it; with any other, V8 rejects it and compiles.
+ * The bundled program, compiled. Compiling takes two fifths of the start of a server. The build therefore keeps V8's code cache of it. V8
+ * rejects a cache of another release or of other options, and compiles; of the source it compares the length only, so that the build
+ * removes the cache before it changes the program.
  *
- * Plain Node, and nothing else: everything that is loaded before the program delays its start.
+ * Nothing but modules of Node: everything that is loaded before the program delays its start.
  */
 import * as fs from "node:fs"
 import Module from "node:module"
 import * as path from "node:path"
 import process from "node:process"
-import { constants, Script } from "node:vm"
+import { Script } from "node:vm"
 
 const file = path.join(import.meta.dirname, "program.cjs")
 
-/** Written by the build. The releases of Node with the same release of V8 share it. */
-export const cacheFile = `${file}.${process.versions.v8.split("-")[0]}-${process.arch}.cache`
+/** Written by the build. */
+export const cacheFile = `${file}.${process.version}-${process.platform}-${process.arch}.cache`
 
 const readCache = (): Buffer | undefined => {
   try {
@@ -26,10 +27,8 @@ const readCache = (): Buffer | undefined => {
 /** Compiles the program, from its code cache if there is one. */
 export const compile = (): Script => {
   const cachedData = readCache()
-  // The program is ASCII, but for comments. V8 keeps it as one byte a character then.
   return new Script(Module.wrap(fs.readFileSync(file, "latin1")), {
     filename: file,
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     ...(cachedData === undefined ? {} : { cachedData })
   })
 }

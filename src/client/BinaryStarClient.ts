@@ -71,7 +71,7 @@ export interface RequestOptions {
    * Defaults to `true`.
    */
   readonly resend?: boolean | undefined
-  /** Whether the current span is sent, as the parent of the server's. A protocol may send one by itself. Defaults to `true`. */
+  /** Whether the current span is sent with the request, as the parent of the server's span. Defaults to `true`. */
   readonly trace?: boolean | undefined
 }
 

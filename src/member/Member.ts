@@ -129,6 +129,14 @@ export const acceptsAtOnce = (rules: Rules, member: Member, now: number): boolea
   !StateMachine.isStalled(rules, member.lastHeartbeatAt, now) && admission(rules, member, now) === "Accept"
 
 /**
+ * Whether crash evidence would change the outcome of a vote, so that a vote may wait for it.
+ *
+ * @category guards
+ */
+export const awaitsEvidence = ({ phase, protocol }: Member, now: number): boolean =>
+  phase._tag === "Serving" && !StateMachine.isPeerExpired(protocol, now)
+
+/**
  * Whether completed replies may be sent. After a stall, or without a right to serve, they may not: the peer may have taken over.
  *
  * @category guards

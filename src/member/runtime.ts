@@ -241,7 +241,7 @@ const loop = (runtime: Runtime, outputs: ReadonlyArray<Member.Output>): Effect.E
       yield* flush(runtime)
       const at = now()
       const admission = Member.admission(rules, state.member, at)
-      const isHeld = admission === "Vote" && at < state.votesHeldUntil
+      const isHeld = admission === "Vote" && at < state.votesHeldUntil && Member.awaitsEvidence(state.member, at)
       yield* !isHeld && requests.isReady(admission === "Accept") ? serveFresh(runtime) : takeAll(runtime)
       yield* followPhase(runtime)
     }

@@ -25,9 +25,18 @@ const evidenceMillis = 50
  * Holds votes while the link looks for crash evidence: a client's request would be rejected a few milliseconds before it could be
  * accepted, and the client would have to send it again.
  */
-const holdVotes = ({ fork, now, queue, state }: Runtime) => {
-  state.votesHeldUntil = now() + evidenceMillis
-  fork(Effect.interruptible(Effect.delay(Effect.sync(() => queue.offer({ _tag: "Pending" })), evidenceMillis)))
+const holdVotes = (runtime: Runtime) => {
+  const { fork, now, queue, state } = runtime
+  const until = now() + evidenceMillis
+  state.votesHeldUntil = until
+  const end = Effect.sync(() => {
+    // Timers may fire up to a millisecond early. A later loss of the connection has a timer of its own.
+    if (state.votesHeldUntil === until) {
+      releaseVotes(runtime)
+    }
+    queue.offer({ _tag: "Pending" })
+  })
+  fork(Effect.interruptible(Effect.delay(end, evidenceMillis)))
 }
 
 const releaseVotes = ({ state }: Runtime) => {

@@ -132,7 +132,7 @@ export const layer = ({ socket, watchdog }: Options): Layer.Layer<never, never, 
   Layer.scopedDiscard(Effect.gen(function*() {
     const member = yield* BinaryStar
     const { notify, notifyLast } = yield* makeMessenger(socket)
-    // The member stops when this layer has been released.
+    // Unless it was stopped before, the member stops when this layer has been released.
     yield* Effect.addFinalizer(() => notifyLast("STOPPING=1", status(`${member.role}: stopping`)))
 
     const follow = member.transitions.pipe(

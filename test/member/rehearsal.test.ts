@@ -2,10 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Supervisor from "effect/Supervisor"
 import * as TestClock from "effect/TestClock"
 import * as BinaryStar from "../../src/member/BinaryStar.ts"
 import * as Rehearsal from "../../src/member/rehearsal.ts"
+import * as Witness from "../../src/ports/Witness.ts"
 import { foreignPeer, makePair, settle } from "../support/nodes.ts"
+import { eventually } from "../support/sockets.ts"
 
 describe("a rehearsal of takeovers", () => {
   it.live("succeeds, and logs nothing", () =>
@@ -14,6 +17,21 @@ describe("a rehearsal of takeovers", () => {
       const logger = Logger.make(({ message }) => lines.push(message))
       yield* Effect.provide(Rehearsal.rehearse, Logger.replace(Logger.defaultLogger, logger))
       assert.deepStrictEqual(lines, [])
+    }))
+
+  it.live("leaves nothing behind when it is interrupted", () =>
+    Effect.gen(function*() {
+      const supervisor = yield* Supervisor.track
+      for (let millis = 0; millis < 20; millis++) {
+        yield* Rehearsal.rehearse.pipe(Effect.supervised(supervisor), Effect.timeout(millis), Effect.ignore)
+        yield* eventually(Effect.map(supervisor.value, (fibers) => fibers.length === 0))
+      }
+    }).pipe(Effect.provide(BinaryStar.layerScheduler)))
+
+  it.live("does not ask the witness of the real server", () =>
+    Effect.gen(function*() {
+      const { layers } = yield* Witness.makeMemory
+      yield* Effect.provide(Rehearsal.rehearse, layers.backup)
     }))
 
   it.scoped("runs when a server begins to stand by and every ten minutes, until it is active", () =>

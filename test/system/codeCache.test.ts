@@ -26,6 +26,14 @@ const versionWith = (content: Uint8Array | undefined) =>
     return yield* output(process.execPath, [path.join(folder, "bstar.js"), "--version"], folder)
   })
 
+describe("the program", () => {
+  it("is strict, and ASCII", () => {
+    const text = fs.readFileSync(path.join(dist, "program.cjs"), "latin1")
+    assert.match(text, /^"use strict";/)
+    assert.notMatch(text, /[^\0-\x7f]/)
+  })
+})
+
 describe("the code cache of the program", () => {
   it("is accepted by the release of V8 that made it", async () => {
     const { compile } = await import(path.join(dist, "compiled.js"))

@@ -14,7 +14,7 @@ import * as ZmqBackend from "../../zeromq/ZmqBackend.ts"
 import * as logging from "../logging.ts"
 import type { Output } from "../output.ts"
 import * as witness from "../witness.ts"
-import { securityOf, untilEnd, withOperations } from "./server.ts"
+import { securityOf, untilEnd, warm, withOperations } from "./server.ts"
 
 export const run = (
   values: Values<"proxy">
@@ -26,7 +26,7 @@ export const run = (
       : ZmqBackend.layerCurve({ ...values, security })
     const ports = Layer.mergeAll(Zmq.layer({ ...values, security }), backend, yield* witness.layerOf(values))
     return yield* untilEnd(Effect.flatMap(Proxy.Proxy, ({ join }) => join)).pipe(
-      Effect.provide(withOperations(values, security, Layer.provide(Proxy.layer(values), ports)))
+      Effect.provide(withOperations(values, security, warm(Layer.provide(Proxy.layer(values), ports))))
     )
   }).pipe(
     Effect.tapErrorTag("MemberError", () => Effect.logWarning("interrupted")),

@@ -70,15 +70,27 @@ export const withOperations = <A, E, R>(
 ): Layer.Layer<A | BinaryStar.BinaryStar, E | InvalidConfig | SocketError, R> =>
   Layer.unwrapEffect(
     Effect.map(Effect.all([hooksOf(values), systemd.load]), ([hooks, notifications]) =>
-      withHttp(values, security, Layer.provideMerge(Layer.mergeAll(hooks, notifications, WarmUp.layer), member)))
+      withHttp(values, security, Layer.provideMerge(Layer.merge(hooks, notifications), member)))
   )
 
+/** A member that rehearses takeovers while it stands by. */
+export const warm = <A, E, R>(member: Layer.Layer<A | BinaryStar.BinaryStar, E, R>) =>
+  Layer.provideMerge(WarmUp.layer, member)
+
 /**
- * Stops the member as soon as it is interrupted, before everything that is built on it is closed: its peer and its clients wait for the
- * final heartbeat.
+ * Stops an active member as soon as it is interrupted, before its operations are closed: its peer and its clients wait for the final
+ * heartbeat. A hook of an active member ends before that in any case; that of any other runs when the operations are closed.
  */
 export const untilEnd = <A, E, R>(join: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | BinaryStar.BinaryStar> =>
-  Effect.flatMap(BinaryStar.BinaryStar, ({ stop }) => Effect.onInterrupt(join, () => stop))
+  Effect.flatMap(
+    BinaryStar.BinaryStar,
+    ({ state, stop }) =>
+      Effect.onInterrupt(join, () =>
+        Effect.whenEffect(
+          stop,
+          Effect.orElseSucceed(Effect.map(state, (state) => state === "ACTIVE"), () => false)
+        ))
+  )
 
 export const run = (
   values: Values<"server">
@@ -86,7 +98,7 @@ export const run = (
   Effect.gen(function*() {
     const security = yield* securityOf(values)
     const ports = Layer.merge(Zmq.layer({ ...values, security }), yield* witness.layerOf(values))
-    const member = Layer.provide(BinaryStar.layer(values, Handler.echo), ports)
+    const member = warm(Layer.provide(BinaryStar.layer(values, Handler.echo), ports))
     return yield* untilEnd(Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join)).pipe(
       Effect.provide(withOperations(values, security, member))
     )

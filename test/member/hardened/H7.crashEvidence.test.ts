@@ -3,12 +3,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Mailbox from "effect/Mailbox"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Handler from "../../../src/member/Handler.ts"
 import type { CrashEvidence } from "../../../src/protocol/StateMachine.ts"
 import type { NodeOptions } from "../../support/nodes.ts"
 import { foreignPeer, makePair, settle } from "../../support/nodes.ts"
-import { beforePeerTimeout } from "../../support/times.ts"
+import { afterPeerTimeout, beforePeerTimeout } from "../../support/times.ts"
 import { hardenedPair, peerDown } from "./support.ts"
 
 describe("H7 crash evidence", () => {
@@ -140,6 +141,20 @@ describe("H7 crash evidence", () => {
         yield* TestClock.adjust("1 millis")
         assert.strictEqual((yield* member.report).counters.rejected, 1)
         assert.strictEqual(yield* member.state, "PASSIVE")
+      }))
+
+    it.scoped("but not once the peer has been silent for long enough", () =>
+      Effect.gen(function*() {
+        const { backup, links } = yield* makePair(Handler.echo, "hardened", {}, { backup: { peerDown: Stream.never } })
+        const connected = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
+        const peer = yield* Scope.extend(foreignPeer(links.primary), connected)
+        const member = yield* backup.start
+        yield* peer.reports("3")
+        yield* TestClock.adjust(afterPeerTimeout)
+        yield* Scope.close(connected, Exit.void)
+        yield* settle
+        assert.strictEqual(yield* backup.request("now"), "now")
+        assert.strictEqual(yield* member.state, "ACTIVE")
       }))
 
     it.scoped("and is rejected when the peer is connected again", () =>
