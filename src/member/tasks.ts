@@ -124,9 +124,13 @@ const expire = <T, A>(tasks: LinkedList<Entry<T, A>>, now: number): number | und
     }
     task = task.next
   }
-  const deadline = task?.deadline
   interruptEach(tasks, late)
-  return deadline
+  // Only now: an interruption may have added or removed tasks.
+  let next = tasks.first
+  while (next?.isLate === true) {
+    next = next.next
+  }
+  return next?.deadline
 }
 
 /** Makes a set of tasks, which are interrupted when the scope closes. */
