@@ -122,7 +122,7 @@ module.exports = {
       comment: "what a session decides knows no clock, no socket and no Effect",
       severity: "error",
       from: { path: tables },
-      to: { path: ".", pathNot: [tables, "^src/rpc/controlFrame\\.ts$", "^src/wire/Frames\\.ts$"], dependencyTypesNot: ["type-only"] }
+      to: { path: ".", pathNot: [tables, "^src/rpc/controlFrame\\.ts$", "^src/wire/Frames\\.ts$", "^src/internal/LinkedList\\.ts$"], dependencyTypesNot: ["type-only"] }
     },
     { name: "program-is-a-leaf", severity: "error", from: {}, to: { path: "^src/bin\\.ts$" } }
   ],

@@ -15,6 +15,36 @@ export interface Deadlines<A> {
   readonly delete: (item: A) => void
 }
 
+/**
+ * Makes a timer for deadlines. `expire` handles those that have passed, and returns the next one. The timer is to be started whenever
+ * there may be a first one.
+ */
+export const makeTimer = (
+  expire: (now: number) => number | undefined
+): Effect.Effect<{ readonly start: () => void }, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const now = yield* monotonicReader
+    const fork = Runtime.runFork(yield* Effect.runtime())
+    let watcher: Fiber.RuntimeFiber<void> | undefined
+
+    const watch: Effect.Effect<void> = Effect.suspend(() => {
+      const at = now()
+      const next = expire(at)
+      if (next !== undefined) {
+        return Effect.flatMap(Effect.sleep(Math.ceil(next - at)), () => watch)
+      }
+      watcher = undefined
+      return Effect.void
+    })
+
+    yield* Effect.addFinalizer(() => watcher === undefined ? Effect.void : Fiber.interrupt(watcher))
+    return {
+      start: () => {
+        watcher ??= fork(Effect.interruptible(watch), { immediate: false })
+      }
+    }
+  })
+
 /** Calls `onExpired` for each item that is not deleted in time. An infinite timeout keeps no items. */
 export const make = <A>(
   timeout: Duration.Duration,
@@ -26,29 +56,22 @@ export const make = <A>(
       return { add: () => {}, delete: () => {} }
     }
     const now = yield* monotonicReader
-    const fork = Runtime.runFork(yield* Effect.runtime())
     // In the order of the deadlines, because the timeout is the same.
     const deadlines = new Map<A, number>()
-    let watcher: Fiber.RuntimeFiber<void> | undefined
-
-    const watch: Effect.Effect<void> = Effect.suspend(() => {
-      const at = now()
+    const timer = yield* makeTimer((at) => {
       for (const [item, deadline] of deadlines) {
         if (deadline > at) {
-          return Effect.flatMap(Effect.sleep(Math.ceil(deadline - at)), () => watch)
+          return deadline
         }
         deadlines.delete(item)
         onExpired(item)
       }
-      watcher = undefined
-      return Effect.void
+      return undefined
     })
-
-    yield* Effect.addFinalizer(() => watcher === undefined ? Effect.void : Fiber.interrupt(watcher))
     return {
       add: (item) => {
         deadlines.set(item, now() + millis)
-        watcher ??= fork(Effect.interruptible(watch), { immediate: false })
+        timer.start()
       },
       delete: (item) => {
         deadlines.delete(item)

@@ -36,6 +36,9 @@ export interface Request {
  * details of a {@link RequestFailure}; any other client receives no reply. All failures but a {@link RequestFailure} are counted,
  * and logged once in a burst.
  *
+ * `Effect.gen` in a handler makes a generator function for each request, which costs more than the rest of an effect that ends at
+ * once. With `Effect.fnUntraced` there is one for all requests.
+ *
  * An effect runs in a span `BinaryStar.request` if a client of this library sent a span, which becomes its parent, or if the
  * member was made with its own tracer. The bytes of a reply must not be changed afterwards.
  *

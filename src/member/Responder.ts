@@ -6,12 +6,13 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as LogOnce from "../internal/LogOnce.ts"
+import { onNextTurn } from "../internal/Scheduler.ts"
 import type { State } from "../protocol/StateMachine.ts"
 import type { Term } from "../protocol/Term.ts"
 import { toToken } from "../protocol/Term.ts"
 import * as Envelope from "../wire/Envelope.ts"
 import * as Frames from "../wire/Frames.ts"
-import { clientOf } from "./fairQueue.ts"
+import { ClientTable } from "./clientTable.ts"
 import type { Handler, Request } from "./Handler.ts"
 import { DeferredReply, RequestFailure } from "./Handler.ts"
 import * as Tasks from "./tasks.ts"
@@ -26,6 +27,20 @@ export interface Accepted {
   readonly stamp: Envelope.Stamp | undefined
   /** When it was received. */
   readonly at: number
+}
+
+/** A client with requests that are being handled. */
+interface Client {
+  readonly routingId: Uint8Array
+  count: number
+}
+
+/**
+ * A request whose handler completes later. Of its message it keeps the envelope alone, with a routing id that all requests of its client
+ * share: each frame that the binding has received takes three objects, which have to survive garbage collections.
+ */
+export interface Pending extends Accepted {
+  readonly client: Client
 }
 
 /** The result of a handler that completed later. */
@@ -124,22 +139,44 @@ const requestFailureOf = (exit: Exit.Exit<unknown, unknown>): RequestFailure | u
 
 const defaultTracer = Effect.sync(() => Effect.runSync(Effect.tracer))
 
-/** Number of requests in progress, by client. */
-const makeClientCounts = () => {
-  const counts = new Map<string, number>()
+const makeClients = () =>
+  new ClientTable<Client>((request) => ({ routingId: request[0]!, count: 0 }), ({ count }) => count === 0)
+
+/**
+ * Delivers completions: at once, or, while other effects run, together with all of this turn of the event loop. To process one costs
+ * as much as to process many.
+ */
+const makeCompletions = (onCompletion: Options["onCompletion"]) => {
+  let completions: Array<Completion> = []
+  const deliver = () => {
+    const delivered = completions
+    completions = []
+    delivered.forEach(onCompletion)
+  }
   return {
-    add: (request: Frames.Frames, more: 1 | -1): void => {
-      const client = clientOf(request)
-      const count = (counts.get(client) ?? 0) + more
-      if (count === 0) {
-        counts.delete(client)
-      } else {
-        counts.set(client, count)
+    deliver,
+    add: (completion: Completion, areMoreExpected: boolean): void => {
+      completions.push(completion)
+      if (!areMoreExpected) {
+        deliver()
+      } else if (completions.length === 1) {
+        onNextTurn(deliver)
       }
-    },
-    of: (request: Frames.Frames): number => counts.get(clientOf(request)) ?? 0
+    }
   }
 }
+
+/** What is kept of a request whose handler completes later. */
+const pend = ({ at, envelopeLength, message, period, stamp }: Accepted, client: Client): Pending => ({
+  client,
+  message: envelopeLength === 1
+    ? message
+    : [client.routingId, ...message.slice(1, envelopeLength - 1), Frames.delimiter],
+  envelopeLength,
+  period,
+  stamp,
+  at
+})
 
 /** The term of the member as requests and replies carry it. */
 interface Stamped {
@@ -231,28 +268,29 @@ const makeLimit = ({ now, quietMillis }: Options): Responder["limit"] => {
 interface Parts<R> {
   readonly handler: Handler<R>
   readonly isTraced: boolean
-  readonly clients: ReturnType<typeof makeClientCounts>
+  /** Counts a request whose handler completes later. */
+  readonly enter: (accepted: Accepted) => Pending
   readonly failures: ReturnType<typeof makeFailures>
-  readonly tasks: Tasks.Tasks<Accepted, Frames.Input, R>
+  readonly tasks: Tasks.Tasks<Pending, Frames.Input, R>
 }
 
 /** Calls the handler. An immediate reply goes to the outbox; any other becomes a task. */
 const makeCall =
-  <R>({ clients, failures, handler, isTraced, tasks }: Parts<R>) =>
+  <R>({ enter, failures, handler, isTraced, tasks }: Parts<R>) =>
   (accepted: Accepted, state: State, term: Option.Option<Term>, outbox: Outbox): void => {
     const { envelopeLength, message } = accepted
     const reply = handler(new Incoming(message, envelopeLength, state, term))
     if (reply instanceof DeferredReply) {
-      clients.add(message, 1)
-      return tasks.startDeferred(accepted, reply.start)
+      return tasks.startDeferred(enter(accepted), reply.start)
     }
     if (!Effect.isEffect(reply)) {
       outbox.replies.push(envelop(accepted, reply))
       return
     }
-    const exit = tasks.start(accepted, inSpan(isTraced, message, reply))
-    if (exit === undefined) {
-      clients.add(message, 1)
+    const fiber = tasks.fork(inSpan(isTraced, message, reply))
+    const exit = fiber.unsafePoll()
+    if (exit === null) {
+      tasks.add(enter(accepted), fiber)
     } else if (Exit.isFailure(exit)) {
       failures.failed(outbox, accepted, exit)
     } else {
@@ -268,14 +306,20 @@ export const make = <R>(
   Effect.gen(function*() {
     // A span costs twice as much as the rest of a request, and the default tracer discards it.
     const isTraced = (yield* Effect.tracer) !== (yield* defaultTracer)
-    const clients = makeClientCounts()
+    const clients = makeClients()
     const failures = makeFailures(options, counting)
     const stamped = makeStamped(options.term)
-    const tasks = yield* Tasks.make<Accepted, Frames.Input, R>(options.timeout, (task, exit) => {
-      clients.add(task.owner.message, -1)
-      options.onCompletion({ task, exit })
+    const completions = makeCompletions(options.onCompletion)
+    const tasks = yield* Tasks.make<Pending, Frames.Input, R>(options.timeout, (task, exit) => {
+      task.owner.client.count--
+      completions.add({ task, exit }, tasks.size() > 0 && task.fiber !== undefined)
     })
-    const call = makeCall({ handler, isTraced, clients, failures, tasks })
+    const enter = (accepted: Accepted): Pending => {
+      const client = clients.get(accepted.message)
+      client.count++
+      return pend(accepted, client)
+    }
+    const call = makeCall({ handler, isTraced, enter, failures, tasks })
     let period = 0
 
     return {
@@ -310,10 +354,10 @@ export const make = <R>(
       reject: (message, outbox) => replyStatus(outbox, message, "NotActive"),
       limit: makeLimit(options),
       running: tasks.size,
-      runningOf: clients.of,
+      runningOf: (message) => clients.find(message)?.count ?? 0,
       endTerm: Effect.suspend(() => {
         period++
-        return tasks.interruptAll
+        return Effect.andThen(tasks.interruptAll, completions.deliver)
       })
     }
   })

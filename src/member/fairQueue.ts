@@ -1,4 +1,7 @@
+import type { Linked } from "../internal/LinkedList.ts"
+import { LinkedList } from "../internal/LinkedList.ts"
 import type * as Frames from "../wire/Frames.ts"
+import { ClientTable } from "./clientTable.ts"
 
 /** A queued request. */
 export interface QueuedRequest {
@@ -18,9 +21,6 @@ export interface FairQueue {
   /** Removes the next request. */
   readonly shift: () => void
 }
-
-/** The client of a request as a key. */
-export const clientOf = (request: Frames.Frames): string => String.fromCharCode(...request[0]!)
 
 /** Whether one client sends more than all others together. */
 export const hasDominantClient = (requests: ReadonlyArray<Frames.Frames>): boolean => {
@@ -46,33 +46,38 @@ const isSameClient = ([one]: Frames.Frames, [other]: Frames.Frames): boolean => 
   return i === 0
 }
 
+/** A client and its queued requests. */
+interface Client extends Linked<Client> {
+  readonly requests: Array<QueuedRequest>
+}
+
 export const make = (): FairQueue => {
-  // A Map keeps the order: the client that is served next comes first.
-  const clients = new Map<string, Array<QueuedRequest>>()
+  const clients = new ClientTable<Client>(
+    () => ({ requests: [], previous: undefined, next: undefined }),
+    ({ requests }) => requests.length === 0
+  )
+  /** Those with requests, in the order of their turns. */
+  const turns = new LinkedList<Client>()
   let size = 0
   return {
     size: () => size,
-    sizeOf: (request) => size === 0 ? 0 : clients.get(clientOf(request))?.length ?? 0,
+    sizeOf: (request) => size === 0 ? 0 : clients.find(request)?.requests.length ?? 0,
     add: (queued) => {
-      const client = clientOf(queued.request)
-      const own = clients.get(client)
-      if (own === undefined) {
-        clients.set(client, [queued])
-      } else {
-        own.push(queued)
+      const client = clients.get(queued.request)
+      if (client.requests.push(queued) === 1) {
+        turns.add(client)
       }
       size++
     },
-    first: () => clients.values().next().value?.[0],
+    first: () => turns.first?.requests[0],
     shift: () => {
-      const next = clients.entries().next().value
-      if (next !== undefined) {
-        const [client, own] = next
-        own.shift()
+      const client = turns.first
+      if (client !== undefined) {
+        client.requests.shift()
         size--
-        clients.delete(client)
-        if (own.length > 0) {
-          clients.set(client, own)
+        turns.delete(client)
+        if (client.requests.length > 0) {
+          turns.add(client)
         }
       }
     }

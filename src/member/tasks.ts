@@ -1,14 +1,18 @@
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import { monotonicReader } from "../internal/Clock.ts"
 import * as Deadlines from "../internal/Deadlines.ts"
+import type { Linked } from "../internal/LinkedList.ts"
+import { LinkedList } from "../internal/LinkedList.ts"
 
 /** A running handler: an effect, or a deferred reply. */
 export interface Task<T, A> {
@@ -23,14 +27,110 @@ export interface Task<T, A> {
 
 /** Concurrent tasks with a common timeout. */
 export interface Tasks<T, A, R> {
-  /** Starts an effect. Returns the exit of one that ends at once; `onEnd` is called for any other. */
-  readonly start: (owner: T, effect: Effect.Effect<A, unknown, R>) => Exit.Exit<A, unknown> | undefined
+  /** Starts an effect. If it does not end at once, it has to be added. */
+  readonly fork: (effect: Effect.Effect<A, unknown, R>) => Fiber.RuntimeFiber<A, unknown>
+  /** Adds a running effect. */
+  readonly add: (owner: T, fiber: Fiber.RuntimeFiber<A, unknown>) => void
   /** Starts a deferred reply: `start` returns the callback for its interruption. */
   readonly startDeferred: (owner: T, start: (complete: (exit: Exit.Exit<A, unknown>) => void) => () => void) => void
   /** Number of running tasks. */
   readonly size: () => number
   /** Interrupts all tasks, and waits until they have ended. */
   readonly interruptAll: Effect.Effect<void>
+}
+
+/**
+ * Forks effects whose fibers start with the same references. `Runtime.runFork` would copy those of the runtime for each of them, which
+ * costs as much as the rest of an effect that ends at once.
+ */
+const makeFork = <R>(runtime: Runtime.Runtime<R>) =>
+  Effect.map(Effect.flatten(Fiber.await(Runtime.runFork(runtime)(Effect.getFiberRefs))), (fiberRefs) => {
+    const fork = Runtime.runFork(Runtime.make({ ...runtime, fiberRefs: FiberRefs.empty() }))
+    const options = { updateRefs: () => fiberRefs }
+    return <A>(effect: Effect.Effect<A, unknown, R>) => fork(effect, options)
+  })
+
+type End<T, A> = (task: Entry<T, A>, exit: Exit.Exit<A, unknown>) => void
+
+/** A task in the list of all, which is in the order of their deadlines, because the timeout is the same. */
+abstract class Entry<T, A> implements Task<T, A>, Linked<Entry<T, A>> {
+  readonly owner: T
+  readonly deadline: number
+  abstract readonly fiber: Fiber.RuntimeFiber<A, unknown> | undefined
+  isLate = false
+  previous: Entry<T, A> | undefined
+  next: Entry<T, A> | undefined
+  constructor(owner: T, deadline: number) {
+    this.owner = owner
+    this.deadline = deadline
+  }
+  abstract interrupt(): void
+}
+
+class EffectTask<T, A> extends Entry<T, A> {
+  readonly fiber: Fiber.RuntimeFiber<A, unknown>
+  constructor(owner: T, deadline: number, fiber: Fiber.RuntimeFiber<A, unknown>) {
+    super(owner, deadline)
+    this.fiber = fiber
+  }
+  interrupt() {
+    this.fiber.unsafeInterruptAsFork(FiberId.none)
+  }
+}
+
+class DeferredTask<T, A> extends Entry<T, A> {
+  readonly fiber = undefined
+  readonly #end: End<T, A>
+  #cancel: (() => void) | undefined
+  constructor(owner: T, deadline: number, end: End<T, A>) {
+    super(owner, deadline)
+    this.#end = end
+  }
+  start(start: (complete: (exit: Exit.Exit<A, unknown>) => void) => () => void) {
+    try {
+      this.#cancel = start((exit) => this.#end(this, exit))
+    } catch (defect) {
+      this.#end(this, Exit.die(defect))
+    }
+  }
+  interrupt() {
+    try {
+      this.#cancel?.()
+      this.#end(this, Exit.interrupt(FiberId.none))
+    } catch (defect) {
+      this.#end(this, Exit.die(defect))
+    }
+  }
+}
+
+/** Interrupts tasks, unless the interruption of an earlier one has completed them. */
+const interruptEach = <T, A>(tasks: LinkedList<Entry<T, A>>, each: ReadonlyArray<Entry<T, A>>): void => {
+  for (const task of each) {
+    if (tasks.has(task)) {
+      task.interrupt()
+    }
+  }
+}
+
+/** Interrupts the tasks whose deadline has passed. Returns the next deadline. */
+const expire = <T, A>(tasks: LinkedList<Entry<T, A>>, now: number): number | undefined => {
+  const late: Array<Entry<T, A>> = []
+  let task = tasks.first
+  while (task !== undefined && task.deadline <= now) {
+    // One that was interrupted before may need time to end.
+    if (!task.isLate) {
+      task.isLate = true
+      late.push(task)
+    }
+    task = task.next
+  }
+  interruptEach(tasks, late)
+  // Only now: an interruption may have added or removed tasks.
+  let next = tasks.first
+  while (next?.isLate === true) {
+    next = next.next
+  }
+  return next?.deadline
 }
 
 /** Makes a set of tasks, which are interrupted when the scope closes. */
@@ -44,63 +144,43 @@ export const make = <T, A, R>(
       Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
       Runtime.updateContext((context) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>)
     )
-    const fork = Runtime.runFork(runtime)
-    const tasks = new Set<Task<T, A>>()
-    const deadlines = yield* Deadlines.make<Task<T, A>>(timeout, (task) => {
-      task.isLate = true
-      task.interrupt()
-    })
+    const fork = yield* makeFork(runtime)
+    const tasks = new LinkedList<Entry<T, A>>()
+    const now = yield* monotonicReader
+    const millis = Duration.toMillis(timeout)
+    const timer = yield* Deadlines.makeTimer((at) => expire(tasks, at))
     const interruptAll = Effect.suspend(() => {
-      const running = [...tasks]
-      running.forEach(({ interrupt }) => interrupt())
+      const running = tasks.toArray()
+      interruptEach(tasks, running)
       return Fiber.awaitAll(running.flatMap(({ fiber }) => fiber ?? []))
     }).pipe(Effect.asVoid)
     yield* Effect.addFinalizer(() => interruptAll)
+    const begin = (task: Entry<T, A>) => {
+      tasks.add(task)
+      if (millis !== Number.POSITIVE_INFINITY) {
+        timer.start()
+      }
+    }
+    /** A deferred reply may be completed more than once. */
+    const end: End<T, A> = (task, exit) => {
+      if (tasks.delete(task)) {
+        onEnd(task, exit)
+      }
+    }
 
     return {
       size: () => tasks.size,
       interruptAll,
-      start: (owner, effect) => {
-        const fiber = fork(effect)
-        const exit = fiber.unsafePoll()
-        if (exit !== null) {
-          return exit
-        }
-        const interrupt = () => fiber.unsafeInterruptAsFork(FiberId.none)
-        const task: Task<T, A> = { owner, fiber, interrupt, isLate: false }
-        tasks.add(task)
-        deadlines.add(task)
-        fiber.addObserver((exit) => {
-          tasks.delete(task)
-          deadlines.delete(task)
-          onEnd(task, exit)
-        })
-        return undefined
+      fork,
+      add: (owner, fiber) => {
+        const task = new EffectTask(owner, now() + millis, fiber)
+        begin(task)
+        fiber.addObserver((exit) => end(task, exit))
       },
       startDeferred: (owner, start) => {
-        const end = (exit: Exit.Exit<A, unknown>) => {
-          if (tasks.delete(task)) {
-            deadlines.delete(task)
-            onEnd(task, exit)
-          }
-        }
-        let cancel = () => {}
-        const interrupt = () => {
-          try {
-            cancel()
-            end(Exit.interrupt(FiberId.none))
-          } catch (defect) {
-            end(Exit.die(defect))
-          }
-        }
-        const task: Task<T, A> = { owner, fiber: undefined, interrupt, isLate: false }
-        tasks.add(task)
-        deadlines.add(task)
-        try {
-          cancel = start(end)
-        } catch (defect) {
-          end(Exit.die(defect))
-        }
+        const task = new DeferredTask(owner, now() + millis, end)
+        begin(task)
+        task.start(start)
       }
     }
   })

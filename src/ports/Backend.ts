@@ -16,8 +16,11 @@ import type { SocketError } from "./SocketError.ts"
  * @category tags
  */
 export class Backend extends Context.Tag("effect-binary-star/Backend")<Backend, {
-  /** Sends messages in order, as many as workers have capacity for. Succeeds with their number. */
-  readonly send: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<number, SocketError>
+  /**
+   * Sends messages in order, as many as workers have capacity for. Succeeds with the indexes of the others, in ascending order:
+   * workers may gain capacity meanwhile, so that messages behind an unsent one may be sent.
+   */
+  readonly send: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<ReadonlyArray<number>, SocketError>
   /**
    * Passes replies to `onBatch` in batches, the next one when the returned promise is fulfilled. Never ends by itself. To be run
    * once.
@@ -81,11 +84,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
         )
         server = replies
         return Backend.of({
-          send: (messages) =>
-            Effect.sync(() => {
-              const unsent = messages.findIndex((message) => !sendOne(message))
-              return unsent < 0 ? messages.length : unsent
-            }),
+          send: (messages) => Effect.sync(() => messages.flatMap((message, index) => sendOne(message) ? [] : [index])),
           run: (onBatch) => Batches.run(replies, onBatch)
         })
       })

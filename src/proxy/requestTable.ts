@@ -2,7 +2,15 @@
  * Requests of a proxy: which wait for a worker, and which are with one. Plain data without Effect, clock or sockets;
  * instants are parameters, in milliseconds.
  */
+import type { Linked } from "../internal/LinkedList.ts"
+import { LinkedList } from "../internal/LinkedList.ts"
 import * as Frames from "../wire/Frames.ts"
+
+/** A place in the table, and which of the requests that had it one after the other this is. */
+interface Id {
+  readonly slot: number
+  readonly serial: number
+}
 
 /**
  * - `Queued`: no worker has it.
@@ -11,10 +19,10 @@ import * as Frames from "../wire/Frames.ts"
  */
 export type Phase = "Queued" | "Sending" | "AtWorker"
 
-export interface Request<Waiter> {
-  readonly id: number
-  /** For the worker: envelope, empty frame, body. */
-  readonly message: Frames.Frames
+export interface Request<Waiter> extends Linked<Request<Waiter>> {
+  readonly id: Id
+  /** For the worker: envelope, empty frame, body. No frames once a worker has it: many requests are with workers at a time. */
+  message: Frames.Frames
   /** Instant until which it may be queued. */
   readonly queuedUntil: number
   /** Receives the reply. */
@@ -29,6 +37,8 @@ export type Received<Waiter> =
   | { readonly _tag: "Reply"; readonly waiter: Waiter; readonly body: Frames.Frames }
   | { readonly _tag: "Late" | "Malformed" }
 
+const noFrames: Frames.Frames = []
+
 const late = { _tag: "Late" } as const
 const malformed = { _tag: "Malformed" } as const
 
@@ -42,22 +52,44 @@ const idLength = 16
 /** Makes the prefix of a proxy's ids. */
 export const makePrefix = (): Uint8Array => crypto.getRandomValues(new Uint8Array(prefixLength))
 
-const encodeId = (prefix: Uint8Array, id: number): Uint8Array => {
-  const frame = new Uint8Array(idLength)
-  frame.set(prefix)
-  const view = new DataView(frame.buffer)
-  view.setUint32(prefixLength, Math.floor(id / 2 ** 32))
-  view.setUint32(prefixLength + 4, id)
-  return frame
+/**
+ * Encodes ids, many of them in common memory: that of a small array is in the heap of V8, and would be allocated a second time when the
+ * array is sent.
+ */
+const makeEncoder = (prefix: Uint8Array): (id: Id) => Uint8Array => {
+  let memory = new Uint8Array(batchSize * idLength)
+  let used = 0
+  return ({ serial, slot }) => {
+    if (used === memory.length) {
+      memory = new Uint8Array(batchSize * idLength)
+      used = 0
+    }
+    const frame = memory.subarray(used, used + idLength)
+    used += idLength
+    frame.set(prefix)
+    setUint32(frame, prefixLength, serial)
+    setUint32(frame, prefixLength + 4, slot)
+    return frame
+  }
 }
 
-const decodeId = (prefix: Uint8Array, frame: Uint8Array): number | undefined => {
-  if (prefix.some((byte, i) => frame[i] !== byte)) {
-    return undefined
+const setUint32 = (frame: Uint8Array, at: number, value: number): void => {
+  for (let i = 0; i < 4; i++) {
+    frame[at + i] = value >>> (24 - 8 * i)
   }
-  const view = new DataView(frame.buffer, frame.byteOffset, idLength)
-  return view.getUint32(prefixLength) * 2 ** 32 + view.getUint32(prefixLength + 4)
 }
+
+const decodeId = (prefix: Uint8Array, frame: Uint8Array): Id | undefined => {
+  for (let i = 0; i < prefixLength; i++) {
+    if (frame[i] !== prefix[i]) {
+      return undefined
+    }
+  }
+  return { serial: uint32(frame, prefixLength), slot: uint32(frame, prefixLength + 4) }
+}
+
+const uint32 = (frame: Uint8Array, at: number): number =>
+  ((frame[at]! << 24) | (frame[at + 1]! << 16) | (frame[at + 2]! << 8) | frame[at + 3]!) >>> 0
 
 /**
  * `prefix` makes ids unique among all proxies at an endpoint, this one before a restart included: a worker may hold replies
@@ -67,14 +99,18 @@ export class RequestTable<Waiter> {
   readonly counters = { forwarded: 0, replied: 0, busy: 0, late: 0, malformed: 0 }
   readonly #prefix: Uint8Array
   readonly #queueMillis: number
+  readonly #encodeId: (id: Id) => Uint8Array
   /** In order of arrival, which is that of `queuedUntil`. */
-  readonly #queue = new Set<Request<Waiter>>()
-  readonly #requests = new Map<number, Request<Waiter>>()
-  #lastId = 0
+  readonly #queue = new LinkedList<Request<Waiter>>()
+  /** Not a Map, for the same reason as in {@link LinkedList}. */
+  readonly #slots: Array<Request<Waiter> | undefined> = []
+  readonly #freeSlots: Array<number> = []
+  #serial = 0
 
   constructor(prefix: Uint8Array, queueMillis: number) {
     this.#prefix = prefix
     this.#queueMillis = queueMillis
+    this.#encodeId = makeEncoder(prefix)
   }
 
   get queuedCount(): number {
@@ -82,20 +118,23 @@ export class RequestTable<Waiter> {
   }
 
   get atWorkersCount(): number {
-    return this.#requests.size - this.#queue.size
+    return this.#slots.length - this.#freeSlots.length - this.#queue.size
   }
 
   add(body: Frames.Frames, waiter: Waiter, now: number): Request<Waiter> {
-    const id = ++this.#lastId
+    this.#serial = (this.#serial + 1) % 2 ** 32
+    const id = { serial: this.#serial, slot: this.#freeSlots.pop() ?? this.#slots.length }
     const request: Request<Waiter> = {
       id,
       // A REP socket drops an envelope without a body.
-      message: [encodeId(this.#prefix, id), Frames.delimiter, ...(body.length === 0 ? [Frames.delimiter] : body)],
+      message: [this.#encodeId(id), Frames.delimiter, ...(body.length === 0 ? [Frames.delimiter] : body)],
       queuedUntil: now + this.#queueMillis,
       waiter,
-      phase: "Queued"
+      phase: "Queued",
+      previous: undefined,
+      next: undefined
     }
-    this.#requests.set(id, request)
+    this.#slots[id.slot] = request
     this.#queue.add(request)
     return request
   }
@@ -103,27 +142,26 @@ export class RequestTable<Waiter> {
   /** The oldest queued requests, which the backend is given now. `onSent` has to follow before the next batch. */
   nextBatch(): ReadonlyArray<Request<Waiter>> {
     const batch: Array<Request<Waiter>> = []
-    for (const request of this.#queue) {
-      if (batch.length === batchSize) {
-        break
-      }
+    for (let request = this.#queue.first; request !== undefined && batch.length < batchSize; request = request.next) {
       request.phase = "Sending"
       batch.push(request)
     }
     return batch
   }
 
-  /** Workers had room for the first `count` requests of a batch. The others keep their place in the queue. */
-  onSent(batch: ReadonlyArray<Request<Waiter>>, count: number): void {
-    this.counters.forwarded += count
-    batch.forEach((request, i) => {
-      if (i < count) {
+  /** Workers had room for the requests of a batch, except those at `unsent` indexes, which keep their place in the queue. */
+  onSent(batch: ReadonlyArray<Request<Waiter>>, unsent: ReadonlyArray<number>): void {
+    this.counters.forwarded += batch.length - unsent.length
+    for (const index of unsent) {
+      batch[index]!.phase = "Queued"
+    }
+    for (const request of batch) {
+      if (request.phase === "Sending") {
         request.phase = "AtWorker"
+        request.message = noFrames
         this.#queue.delete(request)
-      } else {
-        request.phase = "Queued"
       }
-    })
+    }
   }
 
   onMessage(message: Frames.Frames): Received<Waiter> {
@@ -132,7 +170,7 @@ export class RequestTable<Waiter> {
       this.counters.malformed++
       return malformed
     }
-    const request = this.#requests.get(decodeId(this.#prefix, id) ?? 0)
+    const request = this.#find(decodeId(this.#prefix, id))
     if (request === undefined) {
       this.counters.late++
       return late
@@ -145,10 +183,8 @@ export class RequestTable<Waiter> {
   /** Removes the requests that were queued for too long. Not to be called between `nextBatch` and `onSent`. */
   expire(now: number): ReadonlyArray<Request<Waiter>> {
     const expired: Array<Request<Waiter>> = []
-    for (const request of this.#queue) {
-      if (request.queuedUntil > now) {
-        break
-      }
+    while (this.#queue.first !== undefined && this.#queue.first.queuedUntil <= now) {
+      const request = this.#queue.first
       this.#delete(request)
       expired.push(request)
     }
@@ -172,8 +208,17 @@ export class RequestTable<Waiter> {
     return "Expired"
   }
 
+  #find(id: Id | undefined): Request<Waiter> | undefined {
+    const request = id && this.#slots[id.slot]
+    return request?.id.serial === id?.serial ? request : undefined
+  }
+
   #delete(request: Request<Waiter>): void {
-    this.#requests.delete(request.id)
+    const { slot } = request.id
+    if (this.#slots[slot] === request) {
+      this.#slots[slot] = undefined
+      this.#freeSlots.push(slot)
+    }
     this.#queue.delete(request)
   }
 }

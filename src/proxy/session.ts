@@ -61,13 +61,10 @@ export class ProxySession {
     this.table = new RequestTable(makePrefix(), this.#queueMillis)
   }
 
-  readonly handler: Handler = ({ body, term }) =>
-    new DeferredReply((waiter) => {
-      const forWorker = this.#options.termFrame ? [frameOf(term), ...body] : body
-      const request = this.table.add(forWorker, waiter, this.#options.now())
-      this.#isQueued.unsafeOpen()
-      return () => this.#cancel(request)
-    })
+  readonly handler: Handler = ({ body, term }) => {
+    const forWorker = this.#options.termFrame ? [frameOf(term), ...body] : body
+    return new DeferredReply((waiter) => this.#enqueue(forWorker, waiter))
+  }
 
   /** Sends queued requests, in order, as long as workers have room. */
   readonly dispatch: Effect.Effect<never, SocketError> = Effect.gen(this, function*() {
@@ -83,9 +80,9 @@ export class ProxySession {
   readonly #sendBatch: Effect.Effect<void, SocketError> = Effect.gen(this, function*() {
     this.table.expire(this.#options.now()).forEach((request) => this.#reject(request))
     const batch = this.table.nextBatch()
-    const count = batch.length > 0 ? yield* this.#options.backend.send(batch.map(({ message }) => message)) : 0
-    this.table.onSent(batch, count)
-    if (count < batch.length) {
+    const unsent = batch.length > 0 ? yield* this.#options.backend.send(batch.map(({ message }) => message)) : []
+    this.table.onSent(batch, unsent)
+    if (unsent.length > 0) {
       this.#mayHaveRoom.unsafeClose()
       yield* Effect.timeoutOption(this.#mayHaveRoom.await, retryDelay)
     }
@@ -104,6 +101,13 @@ export class ProxySession {
       }
     }
     this.#mayHaveRoom.unsafeOpen()
+  }
+
+  /** A function of its own, so that the callback keeps nothing but the request. */
+  #enqueue(body: Frames.Frames, waiter: Waiter): () => void {
+    const request = this.table.add(body, waiter, this.#options.now())
+    this.#isQueued.unsafeOpen()
+    return () => this.#cancel(request)
   }
 
   #cancel(request: Request<Waiter>): void {

@@ -43,7 +43,7 @@ const make = (options: Options, security?: SocketSecurity) =>
       remote: "workers"
     })
     return Backend.of({
-      send: (messages) => Effect.suspend(() => current()?.sendSome(messages) ?? Effect.succeed(0)),
+      send: (messages) => Effect.suspend(() => current()?.sendSome(messages) ?? Effect.succeed([...messages.keys()])),
       run: (onBatch) => run((dealer) => dealer.run(onBatch))
     })
   })

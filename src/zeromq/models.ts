@@ -166,8 +166,8 @@ export interface Subscriber extends Socket, Receiver, Observable {}
  * @category models
  */
 export interface Dealer extends Socket, Sender, Receiver, Runnable, Observable {
-  /** Sends messages in order, without a pause, until there is no room. Succeeds with the number of messages sent. */
-  readonly sendSome: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<number, SocketError>
+  /** Sends messages in order, as many as there is room for. Succeeds with the indexes of the others, which may lie between them. */
+  readonly sendSome: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<ReadonlyArray<number>, SocketError>
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Sends messages. Sends have a timeout of 0: they never wait. */
 import * as Effect from "effect/Effect"
 import type * as zmq from "zeromq"
-import type { SocketError } from "../ports/SocketError.ts"
+import { SocketError } from "../ports/SocketError.ts"
 import type * as Frames from "../wire/Frames.ts"
 import type { Handle } from "./handle.ts"
 import type { Dealer, Router, Sender, StatePublisher } from "./models.ts"
@@ -45,20 +45,48 @@ export const sendAll = ({ failed, socket }: Handle<Sending>): Pick<Router, "send
   }
 }
 
-/**
- * `writable` costs a tenth of a send that fails. But it may swallow the signal that a pending receive waits for, so that a send always
- * follows, even one that fails: after a send the binding looks for arrived messages.
- */
-export const sendSome = (handle: Handle<Sending>): Dealer["sendSome"] => (messages) =>
-  Effect.suspend(() => {
-    const { socket } = handle
-    let count = 0
-    while (count < messages.length && socket.writable) {
-      // There is room. A message that is lost with its connection a moment later is not reported either.
-      socket.send(messages[count++] as Array<Uint8Array>).then(undefined, ignore)
+/** Messages that are sent before the next look for room. Each that fails costs as much as 8 looks, or 4 sends. */
+const burstSize = 64
+
+/** Sends messages until some fail, and returns the indexes of all that were not sent. */
+const sendBursts = async (
+  { failed, socket }: Handle<Sending>,
+  messages: ReadonlyArray<Frames.Frames>
+): Promise<ReadonlyArray<number>> => {
+  const unsent: Array<number> = []
+  let next = 0
+  let settled = 0
+  let failure: SocketError | undefined
+  const onSent = () => {
+    settled++
+  }
+  const onFailed = (cause: unknown) => {
+    const error = failed("send", cause)
+    failure = error.reason === "Full" ? failure : error
+    unsent.push(settled++)
+  }
+  while (next < messages.length && unsent.length === 0) {
+    // `writable` may swallow the signal that a pending receive waits for. After a send, even one that fails, the binding looks for it.
+    const end = Math.min(messages.length, next + (socket.writable ? burstSize : 1))
+    let last = Promise.resolve()
+    while (next < end) {
+      last = socket.send(messages[next++] as Array<Uint8Array>).then(onSent, onFailed)
     }
-    return count === messages.length ? Effect.succeed(count) : sendOne(handle, messages[count]!).pipe(
-      Effect.as(count + 1),
-      Effect.catchIf((error) => error.reason === "Full", () => Effect.succeed(count))
-    )
+    // Sends settle in order.
+    await last
+  }
+  if (failure !== undefined) {
+    throw failure
+  }
+  while (next < messages.length) {
+    unsent.push(next++)
+  }
+  return unsent
+}
+
+/** A look for room before each message would take as long as the message. */
+export const sendSome = (handle: Handle<Sending>): Dealer["sendSome"] => (messages) =>
+  Effect.tryPromise({
+    try: () => sendBursts(handle, messages),
+    catch: (cause) => cause instanceof SocketError ? cause : handle.failed("send", cause)
   })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Queue from "effect/Queue"
 import { RequestFailure } from "../../src/member/Handler.ts"
 import type { Handler } from "../../src/member/Handler.ts"
@@ -49,6 +50,8 @@ const makeRig = (handler: Handler, initial: Term = term) =>
         Queue.take(completions),
         (completion) => outboxed((outbox) => responder.complete(completion, outbox))
       ),
+      delivered: Queue.size(completions),
+      endTerm: responder.endTerm,
       become: (term: Term | undefined) => {
         current = term
       }
@@ -131,5 +134,56 @@ describe("a reply to any other client", () => {
       }
       assert.deepStrictEqual(handle([routingFrame, ...Frames.make("no envelope")]), [["no envelope"]])
       assert.deepStrictEqual(handle([routingFrame, ...Frames.make("bstar/1 7.12@1")]), [["bstar/1 7.12@1"]])
+    }))
+})
+
+describe("effects", () => {
+  it.scopedLive("that complete while others run are delivered together, and the last one at once", () =>
+    Effect.gen(function*() {
+      const done = yield* Effect.replicateEffect(Deferred.make<string>(), 3)
+      let count = 0
+      const { complete, delivered, handle } = yield* makeRig(() => Deferred.await(done[count++]!))
+      done.forEach(() => handle(ours(term)))
+      Deferred.unsafeDone(done[0]!, Effect.succeed("a"))
+      Deferred.unsafeDone(done[1]!, Effect.succeed("b"))
+      // Fibers run in microtasks, which precede the next turn of the event loop.
+      yield* Effect.promise(() => Promise.resolve().then(() => Promise.resolve()))
+      assert.strictEqual(yield* delivered, 0)
+      const first = [yield* complete, yield* complete]
+      assert.deepStrictEqual(first.map(([reply]) => reply?.at(-1)), ["a", "b"])
+      yield* Deferred.succeed(done[2]!, "c")
+      assert.deepStrictEqual(yield* complete, [["bstar/1 7.12@196609", "", "c"]])
+    }))
+
+  it.scopedLive("that complete before their term ends are delivered before its end", () =>
+    Effect.gen(function*() {
+      const done = yield* Deferred.make<string>()
+      let count = 0
+      const { complete, delivered, endTerm, handle } = yield* makeRig(() =>
+        count++ === 0 ? Deferred.await(done) : Effect.never
+      )
+      handle(ours(term))
+      handle(ours(term))
+      yield* Deferred.succeed(done, "a")
+      yield* endTerm
+      assert.strictEqual(yield* delivered, 2)
+      assert.deepStrictEqual([yield* complete, yield* complete].flat().map((reply) => reply[1]), [
+        "!Interrupted",
+        "!Interrupted"
+      ])
+    }))
+
+  it.scoped("do not share what they set", () =>
+    Effect.gen(function*() {
+      const reference = yield* FiberRef.make("member")
+      const { handle } = yield* Effect.locally(
+        makeRig(() => Effect.tap(FiberRef.get(reference), () => FiberRef.set(reference, "request"))),
+        reference,
+        "layer"
+      )
+      assert.deepStrictEqual([handle(ours(term)), handle(ours(term))].flat().map((reply) => reply.at(-1)), [
+        "layer",
+        "layer"
+      ])
     }))
 })

@@ -8,15 +8,16 @@ const queueMillis = 1000
 
 const makeTable = () => new RequestTable<string>(makePrefix(), queueMillis)
 
-const reply = ({ message }: Request<unknown>, body: string) => [...message.slice(0, 2), ...Frames.make(body)]
+const reply = (message: Frames.Frames, body: string) => [...message.slice(0, 2), ...Frames.make(body)]
 
 const received = (body: string, waiter = "waiter") => ({ _tag: "Reply", waiter, body: Frames.make(body) }) as const
 
 /** Adds a request and has a worker take it. */
 const sent = (table: RequestTable<string>) => {
   const request = table.add(Frames.make("x"), "waiter", 0)
-  table.onSent(table.nextBatch(), 1)
-  return request
+  const { message } = request
+  table.onSent(table.nextBatch(), [])
+  return { request, message }
 }
 
 describe("a request of a proxy", () => {
@@ -31,11 +32,11 @@ describe("a request of a proxy", () => {
   it("stays queued in its place while no worker has room for it", () => {
     const table = makeTable()
     const requests = ["1", "2", "3"].map((text) => table.add(Frames.make(text), text, 0))
-    table.onSent(table.nextBatch(), 1)
+    table.onSent(table.nextBatch(), [0, 2])
     assert.deepStrictEqual([table.queuedCount, table.atWorkersCount], [2, 1])
     table.add(Frames.make("4"), "4", 1)
-    assert.deepStrictEqual(table.nextBatch().map(({ waiter }) => waiter), ["2", "3", "4"])
-    assert.deepStrictEqual(requests.map(({ phase }) => phase), ["AtWorker", "Sending", "Sending"])
+    assert.deepStrictEqual(table.nextBatch().map(({ waiter }) => waiter), ["1", "3", "4"])
+    assert.deepStrictEqual(requests.map(({ phase }) => phase), ["Sending", "AtWorker", "Sending"])
   })
 
   it("is sent in a batch of 256 at most", () => {
@@ -43,29 +44,30 @@ describe("a request of a proxy", () => {
     Array.from({ length: 300 }, () => table.add([], "waiter", 0))
     const batch = table.nextBatch()
     assert.strictEqual(batch.length, 256)
-    table.onSent(batch, 256)
+    table.onSent(batch, [])
     assert.strictEqual(table.nextBatch().length, 44)
   })
 
   it("has one reply: a second one, one after its end, and one for another proxy are late", () => {
     const table = makeTable()
-    const request = sent(table)
-    assert.deepStrictEqual(table.onMessage(reply(request, "y")), received("y"))
-    assert.deepStrictEqual(table.onMessage(reply(request, "y")), { _tag: "Late" })
+    const { message } = sent(table)
+    assert.deepStrictEqual(table.onMessage(reply(message, "y")), received("y"))
+    assert.deepStrictEqual(table.onMessage(reply(message, "y")), { _tag: "Late" })
     const cancelled = sent(table)
-    table.cancel(cancelled, 0)
-    assert.deepStrictEqual(table.onMessage(reply(cancelled, "y")), { _tag: "Late" })
+    table.cancel(cancelled.request, 0)
+    assert.deepStrictEqual(table.onMessage(reply(cancelled.message, "y")), { _tag: "Late" })
     sent(table)
-    assert.deepStrictEqual(table.onMessage(reply(sent(makeTable()), "y")), { _tag: "Late" })
-    assert.deepStrictEqual({ ...table.counters }, { forwarded: 3, replied: 1, busy: 0, late: 3, malformed: 0 })
+    assert.deepStrictEqual(table.onMessage(reply(message, "y")), { _tag: "Late" })
+    assert.deepStrictEqual(table.onMessage(reply(sent(makeTable()).message, "y")), { _tag: "Late" })
+    assert.deepStrictEqual({ ...table.counters }, { forwarded: 3, replied: 1, busy: 0, late: 4, malformed: 0 })
   })
 
   it("may have its reply before the backend has reported that a worker took it", () => {
     const table = makeTable()
     const request = table.add([], "waiter", 0)
     const batch = table.nextBatch()
-    assert.deepStrictEqual(table.onMessage(reply(request, "y")), received("y"))
-    table.onSent(batch, 1)
+    assert.deepStrictEqual(table.onMessage(reply(request.message, "y")), received("y"))
+    table.onSent(batch, [])
     assert.deepStrictEqual([table.queuedCount, table.atWorkersCount], [0, 0])
   })
 
@@ -77,7 +79,12 @@ describe("a request of a proxy", () => {
     const request = table.add([], "waiter", 0)
     table.nextBatch()
     assert.strictEqual(table.cancel(request, queueMillis), "MaybeSent")
-    assert.strictEqual(table.cancel(sent(table), queueMillis), "MaybeSent")
+    assert.strictEqual(table.cancel(sent(table).request, queueMillis), "MaybeSent")
+  })
+
+  it("that is with a worker keeps no frames", () => {
+    const table = makeTable()
+    assert.deepStrictEqual(sent(table).request.message, [])
   })
 
   it("expires in the queue, and not at a worker", () => {
@@ -114,6 +121,7 @@ describe("in any order of events", () => {
   it.prop("every request ends once, in one way, and the counts agree", { actions }, ({ actions }) => {
     const table = makeTable()
     const requests: Array<Request<string>> = []
+    const messages: Array<Frames.Frames> = []
     const ends: Array<string> = []
     let sending: ReadonlyArray<Request<string>> | undefined
     let now = 0
@@ -121,13 +129,14 @@ describe("in any order of events", () => {
       const request = requests[n % Math.max(requests.length, 1)]
       switch (action) {
         case "add":
-          return requests.push(table.add([], String(requests.length), now))
+          requests.push(table.add([], String(requests.length), now))
+          return messages.push(requests.at(-1)!.message)
         case "send":
           // Every second time the backend reports what workers took.
           if (sending === undefined) {
             sending = table.nextBatch()
           } else {
-            table.onSent(sending, n % (sending.length + 1))
+            table.onSent(sending, sending.flatMap((_, index) => (n >> (index % 8)) % 2 === 0 ? [index] : []))
             sending = undefined
           }
           return
@@ -145,7 +154,7 @@ describe("in any order of events", () => {
         case "reply": {
           // Workers reply to what they were sent, at times twice.
           if (request !== undefined && request.phase !== "Queued") {
-            const received = table.onMessage(reply(request, "y"))
+            const received = table.onMessage(reply(messages[Number(request.waiter)]!, "y"))
             ends.push(...received._tag === "Reply" ? [received.waiter] : [])
           }
         }
