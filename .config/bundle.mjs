@@ -1,10 +1,13 @@
-// Bundles the program into one file and a few chunks, so that it starts in a third of the time, and writes the licenses of
-// the packages in it.
+// Bundles the program into one file, makes its code cache, so that it starts in a fifth of the time, and writes the licenses of the
+// packages in it.
 import { build } from "esbuild"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import { tsImport } from "tsx/esm/api"
 
-fs.rmSync("dist/chunks", { recursive: true, force: true })
+for (const file of fs.readdirSync("dist").filter((name) => /^chunks$|^program\./.test(name))) {
+  fs.rmSync(`dist/${file}`, { recursive: true })
+}
 
 // The page of the dashboard is bundled here, once: neither the program nor the library brings a bundler.
 const { markup, script, styles } = await tsImport("../src/dashboard/bundle.ts", import.meta.url)
@@ -18,23 +21,22 @@ const bundledPage = {
   setup: ({ onLoad }) => onLoad({ filter: /[/\\]dashboard[/\\]bundle\.ts$/ }, () => ({ contents: page, loader: "js" }))
 }
 
+const options = { bundle: true, platform: "node", target: "node20", outdir: "dist", logLevel: "warning" }
+
 const { metafile } = await build({
-  entryPoints: { bstar: "src/bin.ts" },
-  bundle: true,
-  splitting: true,
-  platform: "node",
-  format: "esm",
-  target: "node20",
+  ...options,
+  entryPoints: { program: "src/cli/program.ts" },
+  format: "cjs",
+  outExtension: { ".js": ".cjs" },
   // The driver of PostgreSQL has an optional native twin, which is not used.
   external: ["zeromq", "pg-native"],
   plugins: [bundledPage],
-  // CommonJS packages of the HTTP server load modules of Node by this name.
-  banner: { js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url)' },
-  outdir: "dist",
-  chunkNames: "chunks/[name]-[hash]",
-  logLevel: "warning",
+  define: { "import.meta.url": "moduleUrl" },
+  banner: { js: 'const moduleUrl = require("node:url").pathToFileURL(__filename).href' },
   metafile: true
 })
+await build({ ...options, entryPoints: { bstar: "src/bin.ts" }, format: "esm" })
+execFileSync(process.execPath, [".config/codeCache.mjs"], { stdio: ["ignore", "ignore", "inherit"] })
 
 const packages = new Set(
   Object.keys(metafile.inputs).flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [])

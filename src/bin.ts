@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { main } from "./cli/Main.ts"
+import { compile, run } from "./compiled.ts"
 
-main()
+run(compile())

@@ -42,9 +42,9 @@ describe("the package", () => {
       )
 
       // Every module has its types, and every source map its source. The program and the page of the dashboard are bundled.
-      const modules = paths.filter((file) => /^src\/(?!bin|cli\/|dashboard\/page\/).*\.ts$/.test(file)).map((file) =>
-        file.slice(4, -3)
-      )
+      const modules = paths.filter((file) => /^src\/(?!bin|compiled|cli\/|dashboard\/page\/).*\.ts$/.test(file)).map((
+        file
+      ) => file.slice(4, -3))
       assert.deepStrictEqual(
         modules.flatMap((module) => [`dist/${module}.js`, `dist/${module}.d.ts`]).filter((file) =>
           !paths.includes(file)
@@ -71,7 +71,7 @@ describe("the package", () => {
     assert.strictEqual(manifest.type, "module")
     assert.match(fs.readFileSync(path.join(root, manifest.bin.bstar), "utf8"), /^#!\/usr\/bin\/env node\n/)
     const inside = Object.values(manifest.exports).filter((file) =>
-      /\*|^\.\/dist\/(internal|cli|verify|chunks)\/|^\.\/dist\/(bin|bstar)/.test(String(file))
+      /\*|^\.\/dist\/(internal|cli|verify)\/|^\.\/dist\/(bin|bstar|compiled|program)/.test(String(file))
     )
     assert.deepStrictEqual(inside, [])
   })

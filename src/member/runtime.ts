@@ -107,6 +107,7 @@ const makeRuntime = <R>(
       linkEpoch: 0,
       linkReadAt: Number.NEGATIVE_INFINITY,
       heartbeatsUntil: Number.NEGATIVE_INFINITY,
+      votesHeldUntil: Number.NEGATIVE_INFINITY,
       isIdle: false,
       isOver: false,
       hasEnded: false
@@ -238,9 +239,10 @@ const loop = (runtime: Runtime, outputs: ReadonlyArray<Member.Output>): Effect.E
     while (!state.isOver) {
       requests.gather()
       yield* flush(runtime)
-      yield* requests.isReady(Member.admission(rules, state.member, now()) === "Accept")
-        ? serveFresh(runtime)
-        : takeAll(runtime)
+      const at = now()
+      const admission = Member.admission(rules, state.member, at)
+      const isHeld = admission === "Vote" && at < state.votesHeldUntil
+      yield* !isHeld && requests.isReady(admission === "Accept") ? serveFresh(runtime) : takeAll(runtime)
       yield* followPhase(runtime)
     }
     requests.rejectAll(state.member.protocol.state)

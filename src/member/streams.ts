@@ -18,6 +18,22 @@ const linkInputs = {
   PeerJoined: { _tag: "PeerJoined" }
 } as const satisfies { readonly [E in LinkEvent]: Event }
 
+/** By then the link has found crash evidence, if there is any, in milliseconds after the connection was lost. */
+const evidenceMillis = 50
+
+/**
+ * Holds votes while the link looks for crash evidence: a client's request would be rejected a few milliseconds before it could be
+ * accepted, and the client would have to send it again.
+ */
+const holdVotes = ({ fork, now, queue, state }: Runtime) => {
+  state.votesHeldUntil = now() + evidenceMillis
+  fork(Effect.interruptible(Effect.delay(Effect.sync(() => queue.offer({ _tag: "Pending" })), evidenceMillis)))
+}
+
+const releaseVotes = ({ state }: Runtime) => {
+  state.votesHeldUntil = Number.NEGATIVE_INFINITY
+}
+
 const dieOnEnd = (what: string) => Effect.dieMessage(`the stream of ${what} has ended`)
 
 /** Merges the streams into the queue. Never ends by itself. */
@@ -31,12 +47,19 @@ export const run = (
     link.messages,
     (messages) => queue.put({ _tag: "Received", messages, at: now(), linkEpoch: state.linkEpoch })
   )
-  const fromLink = Stream.runForEach(link.events, (event) => queue.put(linkInputs[event]))
+  const fromLink = Stream.runForEach(link.events, (event) => {
+    if (event === "Lost" && crashDetection) {
+      holdVotes(runtime)
+    } else if (event === "Connecting" || event === "Connected") {
+      releaseVotes(runtime)
+    }
+    return queue.put(linkInputs[event])
+  })
   const fromEvidence = crashDetection
-    ? Stream.runForEach(
-      link.peerDown,
-      (evidence) => queue.put({ _tag: "PeerDown", evidence, linkEpoch: state.linkEpoch })
-    )
+    ? Stream.runForEach(link.peerDown, (evidence) => {
+      releaseVotes(runtime)
+      return queue.put({ _tag: "PeerDown", evidence, linkEpoch: state.linkEpoch })
+    })
     : Effect.never
   const fromClock = Stream.fromSchedule(Schedule.fixed(Duration.decode(heartbeat))).pipe(
     Stream.runForEach(() => Effect.zipRight(notices.checkClocks, queue.put({ _tag: "HeartbeatDue" }))),

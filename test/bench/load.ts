@@ -1,5 +1,5 @@
 /**
- * The load: a process that runs one job of the benchmark at a time.
+ * The load written in Node: a process that runs one job of the benchmark at a time.
  *
  * A client in Node needs about as much CPU for a message as a server. The load therefore omits what it can: messages are received
  * in batches, replies are not compared, and the time is read once a batch.
@@ -10,6 +10,8 @@ import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { context, Dealer } from "zeromq"
 import * as Zmtp from "../campaigns/fuzz/zmtp.ts"
+import type { Measured, Options } from "./meter.ts"
+import { Meter } from "./meter.ts"
 import * as proc from "./proc.ts"
 
 /** The CURVE options of a client, as named by the binding. */
@@ -20,39 +22,20 @@ export interface CurveKeys {
 }
 
 /** Requests in a closed loop: each client keeps `window` of them in flight and sends one more for each reply. */
-export interface Echo {
-  readonly kind: "echo"
+export interface Echo extends Omit<Options, "cpu"> {
   readonly endpoint: string
   /** The process whose CPU time is measured. */
   readonly pid: number
-  /** The size of a request in bytes. Defaults to 32. */
-  readonly bytes?: number
+  /** The size of a request in bytes. */
+  readonly bytes: number
   /** The keys, if the server requires them. */
   readonly keys?: CurveKeys
   readonly clients: number
   readonly window: number
-  /** Ends after this time ... */
-  readonly seconds: number
-  /** ... or, if earlier, after this number of replies. */
-  readonly requests: number
-}
-
-/** Latencies are in microseconds, CPU times in milliseconds. */
-export interface EchoResult {
-  readonly replies: number
-  /** All replies, also those that were not measured. */
-  readonly allReplies: number
-  readonly seconds: number
-  readonly p50: number
-  readonly p99: number
-  readonly p999: number
-  readonly cpu: number
-  readonly loopCpu: number
 }
 
 /** Requests as fast as they can be sent. The replies are not read. */
 export interface Flood {
-  readonly kind: "flood"
   readonly endpoint: string
   readonly seconds: number
 }
@@ -62,7 +45,6 @@ export interface Flood {
  * this machine: a real abuser has another machine.
  */
 export interface Abuse {
-  readonly kind: "abuse"
   readonly endpoint: string
   readonly seconds: number
   readonly rate: number
@@ -73,17 +55,19 @@ export interface FloodResult {
   readonly seconds: number
 }
 
-/** A request as a REQ client sends it. */
-const requestOf = (bytes = 32) => [Buffer.alloc(0), Buffer.alloc(bytes)]
+export type Job =
+  | { readonly kind: "echo" } & Echo
+  | { readonly kind: "flood" } & Flood
+  | { readonly kind: "abuse" } & Abuse
 
-/** The milliseconds before the measurement begins, so that all clients take part in it. */
-const warmUpMillis = 200
+/** A request as a REQ client sends it. */
+const requestOf = (bytes: number) => [Buffer.alloc(0), Buffer.alloc(bytes)]
+
+/** The size of a request whose reply is not read. */
+const abuseBytes = 32
 
 /** The largest batch of one socket. */
 const batchSize = 64
-
-/** Latencies of a second and more are counted as one second. */
-const maxMicros = 1_000_000
 
 /** The milliseconds after which an echo is lost. */
 const patienceMillis = 10_000
@@ -119,41 +103,12 @@ const receiveBatch = async (socket: Dealer): Promise<number> => {
   return count
 }
 
-const echo = async (job: Echo): Promise<EchoResult> => {
+const echo = async (job: Echo): Promise<Measured> => {
   const request = requestOf(job.bytes)
   const sockets = await Promise.all(
     Array.from({ length: job.clients }, () => connect(job.endpoint, request, job.keys))
   )
-  const latencies = new Uint32Array(maxMicros + 1)
-  let phase: "warm-up" | "measured" | "over" = "warm-up"
-  let phaseEnd = performance.now() + warmUpMillis
-  let start = 0
-  let cpuAtStart = { all: 0, loop: 0 }
-  let replies = 0
-  // Each client has received one reply to connect.
-  let allReplies = job.clients
-  let result: Omit<EchoResult, "allReplies"> | undefined
-
-  const nextPhase = (now: number) => {
-    const cpu = proc.cpu(job.pid)
-    if (phase === "warm-up") {
-      phase = "measured"
-      start = now
-      phaseEnd = now + job.seconds * 1000
-      cpuAtStart = cpu
-    } else if (phase === "measured") {
-      phase = "over"
-      result = {
-        replies,
-        seconds: (now - start) / 1000,
-        p50: percentile(latencies, replies, 0.5),
-        p99: percentile(latencies, replies, 0.99),
-        p999: percentile(latencies, replies, 0.999),
-        cpu: cpu.all - cpuAtStart.all,
-        loopCpu: cpu.loop - cpuAtStart.loop
-      }
-    }
-  }
+  const meter = new Meter({ ...job, cpu: () => proc.cpu(job.pid) })
 
   const run = async (socket: Dealer): Promise<void> => {
     // Replies are in the order of the requests: the oldest time is that of the next reply.
@@ -167,20 +122,12 @@ const echo = async (job: Echo): Promise<EchoResult> => {
     while (inFlight > 0) {
       const count = await receiveBatch(socket)
       const now = performance.now()
-      allReplies += count
-      if (phase !== "over" && (now >= phaseEnd || replies >= job.requests)) {
-        nextPhase(now)
-      }
       for (let i = 0; i < count; i++) {
-        if (phase === "measured") {
-          latencies[Math.min(maxMicros, Math.round((now - sentAt[oldest]!) * 1000))]!++
-          replies++
-        }
-        if (phase === "over") {
-          inFlight--
-        } else {
+        if (meter.count(sentAt[oldest]!, now)) {
           sentAt[oldest] = now
           void socket.send(request)
+        } else {
+          inFlight--
         }
         oldest = oldest + 1 === job.window ? 0 : oldest + 1
       }
@@ -189,17 +136,13 @@ const echo = async (job: Echo): Promise<EchoResult> => {
   }
 
   await Promise.all(sockets.map(run))
-  return { ...result!, allReplies }
-}
-
-/** The value below which a share of `total` values lies; `counts[v]` is the number of values `v`. */
-const percentile = (counts: Uint32Array, total: number, share: number): number => {
-  let seen = 0
-  return counts.findIndex((count) => (seen += count) >= total * share)
+  const measured = meter.result()
+  // Each client has received one more to connect.
+  return { ...measured, allReplies: measured.allReplies + job.clients }
 }
 
 const flood = async (job: Flood): Promise<FloodResult> => {
-  const request = requestOf()
+  const request = requestOf(abuseBytes)
   const socket = await connect(job.endpoint, request)
   const start = performance.now()
   const end = start + job.seconds * 1000
@@ -222,7 +165,7 @@ const flood = async (job: Flood): Promise<FloodResult> => {
 
 const abuse = async (job: Abuse): Promise<FloodResult> => {
   const perMilli = job.rate / 1000
-  const requests = Buffer.concat(Array.from({ length: perMilli }, () => Zmtp.message(...requestOf())))
+  const requests = Buffer.concat(Array.from({ length: perMilli }, () => Zmtp.message(...requestOf(abuseBytes))))
   const socket = net.connect(Zmtp.portOf(job.endpoint), "127.0.0.1")
   const cutOff = () => process.exit(1)
   socket.on("close", cutOff)
@@ -248,10 +191,9 @@ const abuse = async (job: Abuse): Promise<FloodResult> => {
   return { sent: millis * perMilli, seconds }
 }
 
-const perform = (job: Echo | Flood | Abuse) =>
-  job.kind === "echo" ? echo(job) : job.kind === "flood" ? flood(job) : abuse(job)
+const perform = (job: Job) => job.kind === "echo" ? echo(job) : job.kind === "flood" ? flood(job) : abuse(job)
 
-process.on("message", async (job: Echo | Flood | Abuse) => {
+process.on("message", async (job: Job) => {
   try {
     process.send!(await perform(job))
   } catch (cause) {

@@ -75,7 +75,7 @@ const client = Effect.gen(function*() {
   const work = ({ seconds, window }: Job) =>
     Effect.gen(function*() {
       const latencies: Array<number> = []
-      const begin = performance.now() + 200
+      const begin = performance.now() + 100
       const end = begin + seconds * 1000
       let last = performance.now()
       const waits: Array<Result["waits"][number]> = []

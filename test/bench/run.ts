@@ -1,71 +1,41 @@
 /**
- * The benchmark: `npm run bench -- [SCENARIO ...] [--rounds N] [--seconds S] [--requests N] [--json]`. See README.md.
+ * The benchmark: `npm run bench -- [SCENARIO ...] [options]`. See README.md.
  */
 import * as os from "node:os"
-import { parseArgs } from "node:util"
 import { version as zeromqVersion } from "zeromq"
+import { parse, usage } from "./arguments.ts"
+import { stopAll } from "./children.ts"
+import { changeLines, compare, readRun } from "./compare.ts"
 import type { Row } from "./figures.ts"
 import { tableHead, tableLine } from "./figures.ts"
-import type { Options } from "./scenarios.ts"
-import { scenarios } from "./scenarios.ts"
-import { stopAll } from "./servers.ts"
+import { judge, verdictLines } from "./goals.ts"
+import { plot } from "./histogram.ts"
+import { native } from "./native/programs.ts"
+import { scenarios } from "./scenarios/index.ts"
 
-const usage = `Usage: npm run bench -- [SCENARIO ...] [options]
-
-Scenarios: ${Object.keys(scenarios).join(", ")}. Default: all.
-
-  --rounds N     how often everything is measured (default 5)
-  --seconds S    how long each measurement takes (default 1.5)
-  --requests N   how many requests the memory is watched for (default 1000000)
-  --json         print one JSON object instead of a table`
-
-interface Arguments extends Options {
-  readonly names: ReadonlyArray<string>
-  readonly json: boolean
-}
-
-const parse = (): Arguments => {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: {
-      rounds: { type: "string", default: "5" },
-      seconds: { type: "string", default: "1.5" },
-      requests: { type: "string", default: "1000000" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false }
-    }
-  })
-  if (values.help) {
-    console.log(usage)
-    process.exit(0)
-  }
-  const positive = (name: "rounds" | "seconds" | "requests", isValid: (n: number) => boolean) => {
-    const value = Number(values[name])
-    if (!isValid(value) || value <= 0) {
-      throw new Error(`--${name} ${values[name]} is not a number that makes sense`)
-    }
-    return value
-  }
-  const unknown = positionals.find((name) => !Object.hasOwn(scenarios, name))
-  if (unknown !== undefined) {
-    throw new Error(`there is no scenario ${unknown}`)
-  }
-  return {
-    rounds: positive("rounds", Number.isSafeInteger),
-    seconds: positive("seconds", Number.isFinite),
-    requests: positive("requests", Number.isSafeInteger),
-    names: positionals.length === 0 ? Object.keys(scenarios) : positionals,
-    json: values.json
-  }
-}
-
-const parseOrExit = (): Arguments => {
+/** Ends the process if the command line makes no sense. */
+const orExit = <A>(work: () => A, hint: string): A => {
   try {
-    return parse()
+    return work()
   } catch (error) {
-    console.error(`${(error as Error).message}\n\n${usage}`)
+    console.error((error as Error).message + hint)
     return process.exit(64)
   }
+}
+
+const args = orExit(() => parse(process.argv.slice(2)), `\n\n${usage}`)
+if (args === undefined) {
+  console.log(usage)
+  process.exit(0)
+}
+const { compare: earlierFile, json, names, options, quick } = args
+const earlier = orExit(() => earlierFile === undefined ? undefined : readRun(earlierFile, names), "")
+
+const describeLoad = (): string => {
+  const built = native()
+  return built.programs === undefined
+    ? `written in Node, which limits the requests a second (${built.reason})`
+    : "native"
 }
 
 const cpus = os.cpus()
@@ -77,10 +47,9 @@ const machine = {
   node: process.version,
   libzmq: zeromqVersion,
   // The load of this machine by other programs.
-  loadAverage: Number(os.loadavg()[0]!.toFixed(2))
+  loadAverage: Number(os.loadavg()[0]!.toFixed(2)),
+  load: describeLoad()
 }
-
-const { json, names, ...options } = parseOrExit()
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => process.exit(128 + os.constants.signals[signal]))
@@ -90,9 +59,16 @@ if (!json) {
   console.log(
     `${machine.cpus} x ${machine.cpu}, ${machine.memoryGibibytes} GiB, ${machine.system}, ` +
       `node ${machine.node}, libzmq ${machine.libzmq}\n` +
-      `load average ${machine.loadAverage} before; ` +
+      `load: ${machine.load}; load average ${machine.loadAverage} before; ` +
       `${options.rounds} rounds of ${options.seconds} s\n\n${tableHead}`
   )
+}
+
+const printRows = (name: string, rows: ReadonlyArray<Row>) => {
+  const distributions = rows.flatMap(({ distribution }) =>
+    distribution === undefined ? [] : ["", ...plot(distribution.project, distribution.plain)]
+  )
+  console.log([`\n${name}`, ...rows.map(tableLine), ...distributions].join("\n"))
 }
 
 const results: { [name: string]: ReadonlyArray<Row> } = {}
@@ -102,12 +78,19 @@ try {
     results[name] = rows
     await stopAll()
     if (!json) {
-      console.log([`\n${name}`, ...rows.map(tableLine)].join("\n"))
+      printRows(name, rows)
     }
   }
+  const verdicts = quick ? judge(results) : undefined
+  const changes = earlier && compare(earlier.results, results)
   if (json) {
-    console.log(JSON.stringify({ machine, options, results }))
+    console.log(JSON.stringify({ machine, options, results, goals: verdicts, comparison: changes }))
+  } else {
+    const goals = verdicts ? verdictLines(verdicts) : []
+    const comparison = earlier && changes ? changeLines(earlier, changes) : []
+    goals.concat(comparison).forEach((line) => console.log(line))
   }
+  process.exitCode = changes?.some(({ isWorse }) => isWorse) ? 2 : 0
 } catch (error) {
   console.error(error)
   process.exit(1)

@@ -1,18 +1,21 @@
 /**
- * The processes of a benchmark: servers and the load. All of them are children of this one and end with it.
+ * Starts the servers of a benchmark, and the clients that are processes of their own.
  */
-import type { ChildProcess, StdioOptions } from "node:child_process"
-import { fork, spawn } from "node:child_process"
+import type { ChildProcess, Serializable, StdioOptions } from "node:child_process"
+import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { fileURLToPath } from "node:url"
 import { freePorts } from "../support/ports.ts"
-import type { Abuse, CurveKeys, Echo, EchoResult, Flood, FloodResult } from "./load.ts"
-import type { Job, Result } from "./rpcPeer.ts"
+import { adopt, end, env, file, forkModule, output, perform, stop } from "./children.ts"
+import type * as ClientPeer from "./clientPeer.ts"
+import type { CurveKeys } from "./load.ts"
+import type { Measured } from "./meter.ts"
+import { native } from "./native/programs.ts"
+import type * as RpcPeer from "./rpcPeer.ts"
 
 /** The two sides of a comparison. */
 export type Name = "project" | "plain"
@@ -24,76 +27,40 @@ export interface Server {
   readonly startedAt: number
   readonly firstLineAt: number
   readonly stop: () => Promise<void>
+  /** Kills it without waiting for its end. */
+  readonly kill: () => void
 }
 
-/** A server that measures its heap. */
-export interface MeasuredServer extends Server {
-  /** The bytes that it has allocated in V8's heap since the last call or its start. */
-  readonly allocated: () => Promise<number>
+/** A server with a script that measures it. */
+export interface MeasuredServer<A> extends Server {
+  /** What it has measured since the last call or its start. */
+  readonly measured: () => Promise<A>
 }
-
-export interface Load {
-  readonly echo: (job: Omit<Echo, "kind">) => Promise<EchoResult>
-  readonly flood: (job: Omit<Flood, "kind">) => Promise<FloodResult>
-  readonly abuse: (job: Omit<Abuse, "kind">) => Promise<FloodResult>
-  /** Ends the process, which would otherwise keep this one running. */
-  readonly end: () => void
-}
-
-const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-
-const children = new Set<ChildProcess>()
-
-process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")))
-
-/** A child that ends by itself, or never starts, ends the benchmark. */
-const adopt = (child: ChildProcess, what: string): void => {
-  const fail = (reason: unknown) => {
-    if (children.delete(child)) {
-      console.error(`${what} has ended: ${reason}`)
-      process.exit(1)
-    }
-  }
-  children.add(child)
-  child.once("error", fail)
-  child.once("exit", (code, signal) => fail(signal ?? `exit code ${code}`))
-}
-
-const stop = async (child: ChildProcess): Promise<void> => {
-  const ended = once(child, "exit")
-  children.delete(child)
-  child.kill("SIGKILL")
-  await ended
-}
-
-/** Kills a server on purpose. */
-export const kill = (server: Server): void => {
-  const child = [...children].find(({ pid }) => pid === server.pid)!
-  children.delete(child)
-  child.kill("SIGKILL")
-}
-
-/** Ends every child and waits for its end. */
-export const stopAll = async (): Promise<void> => {
-  await Promise.all([...children].map(stop))
-}
-
-// The environment of the benchmark must not configure its servers.
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(BSTAR|NODE)_/.test(name)))
 
 const start = async (
   what: string,
   args: ReadonlyArray<string>,
   frontend: string,
-  stdio: StdioOptions = ["ignore", "pipe", "inherit"]
+  { program = process.execPath, stdio = ["ignore", "pipe", "inherit"] }: {
+    readonly program?: string
+    readonly stdio?: StdioOptions
+  } = {}
 ): Promise<Server & { readonly child: ChildProcess }> => {
   const startedAt = performance.now()
-  const child = spawn(process.execPath, args, { env, stdio })
+  const child = spawn(program, args, { env, stdio })
   adopt(child, what)
   await once(child.stdout!, "data")
   const firstLineAt = performance.now()
   child.stdout!.resume()
-  return { pid: child.pid!, frontend, startedAt, firstLineAt, stop: () => stop(child), child }
+  return {
+    pid: child.pid!,
+    frontend,
+    startedAt,
+    firstLineAt,
+    stop: () => stop(child),
+    kill: () => end(child, "SIGKILL"),
+    child
+  }
 }
 
 /** Starts the plain loop. */
@@ -105,11 +72,7 @@ export const makeKeys = async () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "bstar-bench-"))
   process.on("exit", () => fs.rmSync(directory, { recursive: true, force: true }))
   for (const args of [[], ["--client", "load"]]) {
-    const child = spawn(process.execPath, [file("../../dist/bstar.js"), "keygen", directory, ...args], { env })
-    const [code] = await once(child, "exit")
-    if (code !== 0) {
-      throw new Error(`bstar keygen has ended with ${code}`)
-    }
+    await output(process.execPath, [file("../../dist/bstar.js"), "keygen", directory, ...args])
   }
   const key = (name: string, kind: "public" | "secret") =>
     new RegExp(`${kind}-key = "(.*)"`).exec(fs.readFileSync(path.join(directory, name), "utf8"))![1]!
@@ -147,6 +110,19 @@ export const startMember = (
   options: ReadonlyArray<string> = []
 ): Promise<Server> => start(`bstar --${role}`, memberArgs(role, endpoints, options), endpoints.frontend)
 
+/** Starts a pair. It is connected after three seconds. */
+export const startPair = async (
+  primaryOptions: ReadonlyArray<string> = [],
+  backupOptions: ReadonlyArray<string> = primaryOptions
+) => {
+  const [frontend, state, otherFrontend, otherState] = await freeEndpoints()
+  return {
+    primary: await startMember("primary", { frontend, state, peer: otherState }, primaryOptions),
+    backup: await startMember("backup", { frontend: otherFrontend, state: otherState, peer: state }, backupOptions),
+    state
+  }
+}
+
 /** Starts the proxy of either side: the plain loop, or a primary without a peer. */
 export const startProxy = async (name: Name, backend: string): Promise<Server> => {
   const [frontend, state, peer] = await freeEndpoints()
@@ -160,9 +136,22 @@ export const startProxy = async (name: Name, backend: string): Promise<Server> =
     ], frontend)
 }
 
-/** Starts a worker of several proxies. */
-export const startWorker = (backends: ReadonlyArray<string>): Promise<Server> =>
-  start("a worker", [file("worker.mjs"), ...backends], "")
+/** Starts a worker of several proxies: native, or else in Node. */
+export const startWorker = (backends: ReadonlyArray<string>): Promise<Server> => {
+  const { programs } = native()
+  return programs === undefined
+    ? start("a worker", [file("worker.mjs"), ...backends], "")
+    : start("a worker", backends, "", { program: programs.worker })
+}
+
+/** Starts an echo server that is the same for several clients: native, or else the plain loop. */
+export const startEcho = async (): Promise<Server> => {
+  const [frontend] = await freeEndpoints()
+  const { programs } = native()
+  return programs === undefined
+    ? startPlain(frontend)
+    : start("the echo server", [frontend], frontend, { program: programs.echo })
+}
 
 /** Starts the server of either side: the plain loop, or a primary without a peer. */
 export const startServer = async (name: Name): Promise<Server> => {
@@ -170,54 +159,29 @@ export const startServer = async (name: Name): Promise<Server> => {
   return name === "plain" ? startPlain(frontend) : startMember("primary", { frontend, state, peer })
 }
 
-/** Starts the server of either side with a script that measures its heap. That of this project has the policy `hardened`. */
-export const startMeasured = async (name: Name): Promise<MeasuredServer> => {
+/** Starts the server of either side with a script that measures it. That of this project has the policy `hardened`. */
+const startMeasured = async <A>(name: Name, script: string): Promise<MeasuredServer<A>> => {
   const [frontend, state, peer] = await freeEndpoints()
   const args = name === "plain"
     ? [file("plain.mjs"), frontend]
     : memberArgs("primary", { frontend, state, peer }, ["--policy", "hardened"])
-  const preload = ["--import", new URL("garbage.mjs", import.meta.url).href]
-  const { child, ...server } = await start(`${name}, measured`, [...preload, ...args], frontend, [
-    "ignore",
-    "pipe",
-    "inherit",
-    "ipc"
-  ])
-  return {
-    ...server,
-    allocated: async () => {
-      child.send("allocated")
-      const [bytes] = await once(child, "message")
-      return bytes
-    }
-  }
+  const preload = ["--import", new URL(script, import.meta.url).href]
+  const { child, ...server } = await start(`${name} with ${script}`, [...preload, ...args], frontend, {
+    stdio: ["ignore", "pipe", "inherit", "ipc"]
+  })
+  return { ...server, measured: () => perform(child, "measured") }
 }
 
-/** Starts the load. */
-export const startLoad = (): Load => {
-  const child = fork(file("load.ts"), [], { execArgv: ["--import", "tsx"], cwd: file("../.."), env })
-  adopt(child, "the load")
-  const run = async (job: Echo | Flood | Abuse) => {
-    child.send(job)
-    const [result] = await once(child, "message")
-    return result
-  }
-  return {
-    echo: (job) => run({ kind: "echo", ...job }),
-    flood: (job) => run({ kind: "flood", ...job }),
-    abuse: (job) => run({ kind: "abuse", ...job }),
-    end: () => void child.kill()
-  }
-}
+/** Starts a server that measures the bytes that it allocates in V8's heap. */
+export const startWithGarbage = (name: Name) => startMeasured<number>(name, "garbage.mjs")
+
+/** Starts the server of this project, which measures the garbage collections that stop it: the milliseconds of each. */
+export const startWithPauses = () => startMeasured<ReadonlyArray<number>>("project", "pauses.mjs")
 
 /** Starts the process that abuses the status server at a port, once for each call. */
-export const startAbuse = (): (port: number) => Promise<void> => {
-  const child = fork(file("abuse.ts"), [], { execArgv: ["--import", "tsx"], cwd: file("../.."), env })
-  adopt(child, "the abuse")
-  return async (port) => {
-    child.send(port)
-    await once(child, "message")
-  }
+export const startHttpAbuse = (): (port: number) => Promise<void> => {
+  const child = forkModule("abuse.ts", [], "the abuse")
+  return (port) => perform(child, port)
 }
 
 /** Starts the plain loop, or a member whose handler is an Effect. */
@@ -228,34 +192,34 @@ export const startEffect = async (name: Name): Promise<Server> => {
     : start("a member with an Effect", [file("effectServer.mjs"), frontend, state, peer], frontend)
 }
 
-type End = "plain" | "primary" | "backup"
-
-const startRpcEnd = (end: "client" | "server", args: readonly [End, ...Array<string>]): ChildProcess => {
-  const child = fork(file("rpcPeer.ts"), [end, ...args], {
-    execArgv: ["--import", "tsx"],
-    cwd: file("../.."),
-    env,
-    stdio: ["ignore", "ignore", "inherit", "ipc"]
-  })
-  adopt(child, `the ${end} of RPC`)
-  return child
+/** Starts a module that reports when it is ready. Returns what performs its jobs. */
+const startPeer = async <J extends Serializable, R>(
+  module: string,
+  args: ReadonlyArray<string>,
+  what: string
+): Promise<(job: J) => Promise<R>> => {
+  const peer = forkModule(module, args, what)
+  await once(peer, "message")
+  return (job) => perform(peer, job)
 }
 
-const startRpcClient = async (args: readonly [End, ...Array<string>]) => {
-  const client = startRpcEnd("client", args)
-  await once(client, "message")
-  return async (job: Job): Promise<Result> => {
-    client.send(job)
-    const [result] = await once(client, "message")
-    return result
-  }
-}
+/** Starts a client of an echo server: that of this project, or a plain DEALER. */
+export const startClient = (name: Name, endpoint: string) =>
+  startPeer<ClientPeer.Job, Measured>("clientPeer.ts", [name, endpoint], `the client ${name}`)
+
+type RpcArgs = readonly ["plain" | "primary" | "backup", ...Array<string>]
+
+const startRpcServer = (args: RpcArgs): ChildProcess =>
+  forkModule("rpcPeer.ts", ["server", ...args], "the server of RPC")
+
+const startRpcClient = (args: RpcArgs) =>
+  startPeer<RpcPeer.Job, RpcPeer.Result>("rpcPeer.ts", ["client", ...args], "the client of RPC")
 
 /** Starts an RPC server and its client. Returns a function that makes calls. */
-export const startRpc = async (name: Name): Promise<(job: Job) => Promise<Result>> => {
+export const startRpc = async (name: Name): Promise<(job: RpcPeer.Job) => Promise<RpcPeer.Result>> => {
   const [frontend, state, peer] = await freeEndpoints()
   const args = [name === "plain" ? "plain" : "primary", frontend, state, peer] as const
-  startRpcEnd("server", args)
+  startRpcServer(args)
   await untilOpen(frontend)
   return startRpcClient(args)
 }
@@ -263,15 +227,12 @@ export const startRpc = async (name: Name): Promise<(job: Job) => Promise<Result
 /** Starts an RPC service on a pair, and its client. `call` makes calls, and `end` ends the primary. */
 export const startRpcPair = async () => {
   const [primary, backup, primaryState, backupState] = await freeEndpoints()
-  const active = startRpcEnd("server", ["primary", primary, primaryState, backupState])
-  startRpcEnd("server", ["backup", backup, backupState, primaryState])
+  const active = startRpcServer(["primary", primary, primaryState, backupState])
+  startRpcServer(["backup", backup, backupState, primaryState])
   await Promise.all([untilOpen(primary), untilOpen(backup)])
   return {
     call: await startRpcClient(["primary", primary, "", "", backup]),
-    end: (signal: NodeJS.Signals) => {
-      children.delete(active)
-      active.kill(signal)
-    }
+    end: (signal: NodeJS.Signals) => end(active, signal)
   }
 }
 

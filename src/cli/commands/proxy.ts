@@ -14,7 +14,7 @@ import * as ZmqBackend from "../../zeromq/ZmqBackend.ts"
 import * as logging from "../logging.ts"
 import type { Output } from "../output.ts"
 import * as witness from "../witness.ts"
-import { securityOf, withOperations } from "./server.ts"
+import { securityOf, untilEnd, withOperations } from "./server.ts"
 
 export const run = (
   values: Values<"proxy">
@@ -25,7 +25,7 @@ export const run = (
       ? ZmqBackend.layer(values)
       : ZmqBackend.layerCurve({ ...values, security })
     const ports = Layer.mergeAll(Zmq.layer({ ...values, security }), backend, yield* witness.layerOf(values))
-    return yield* Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(
+    return yield* untilEnd(Effect.flatMap(Proxy.Proxy, ({ join }) => join)).pipe(
       Effect.provide(withOperations(values, security, Layer.provide(Proxy.layer(values), ports)))
     )
   }).pipe(

@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as BinaryStar from "../../member/BinaryStar.ts"
 import * as Handler from "../../member/Handler.ts"
 import type { MemberError } from "../../member/MemberError.ts"
+import * as WarmUp from "../../member/WarmUp.ts"
 import type { SocketError } from "../../ports/SocketError.ts"
 import type * as Curve from "../../security/Curve.ts"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
@@ -69,8 +70,15 @@ export const withOperations = <A, E, R>(
 ): Layer.Layer<A | BinaryStar.BinaryStar, E | InvalidConfig | SocketError, R> =>
   Layer.unwrapEffect(
     Effect.map(Effect.all([hooksOf(values), systemd.load]), ([hooks, notifications]) =>
-      withHttp(values, security, Layer.provideMerge(Layer.merge(hooks, notifications), member)))
+      withHttp(values, security, Layer.provideMerge(Layer.mergeAll(hooks, notifications, WarmUp.layer), member)))
   )
+
+/**
+ * Stops the member as soon as it is interrupted, before everything that is built on it is closed: its peer and its clients wait for the
+ * final heartbeat.
+ */
+export const untilEnd = <A, E, R>(join: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | BinaryStar.BinaryStar> =>
+  Effect.flatMap(BinaryStar.BinaryStar, ({ stop }) => Effect.onInterrupt(join, () => stop))
 
 export const run = (
   values: Values<"server">
@@ -79,7 +87,7 @@ export const run = (
     const security = yield* securityOf(values)
     const ports = Layer.merge(Zmq.layer({ ...values, security }), yield* witness.layerOf(values))
     const member = Layer.provide(BinaryStar.layer(values, Handler.echo), ports)
-    return yield* Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join).pipe(
+    return yield* untilEnd(Effect.flatMap(BinaryStar.BinaryStar, ({ join }) => join)).pipe(
       Effect.provide(withOperations(values, security, member))
     )
   }).pipe(

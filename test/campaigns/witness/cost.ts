@@ -3,8 +3,8 @@
  */
 import { Effect } from "effect"
 import { median } from "../../bench/figures.ts"
+import { startLoad } from "../../bench/loads.ts"
 import * as proc from "../../bench/proc.ts"
-import { startLoad } from "../../bench/servers.ts"
 import { thisHost } from "../../support/engine.ts"
 import type { Pair } from "../chaos/nodes.ts"
 import { makePair } from "../chaos/nodes.ts"

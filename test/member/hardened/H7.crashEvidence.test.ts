@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Mailbox from "effect/Mailbox"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Handler from "../../../src/member/Handler.ts"
+import type { CrashEvidence } from "../../../src/protocol/StateMachine.ts"
 import type { NodeOptions } from "../../support/nodes.ts"
 import { foreignPeer, makePair, settle } from "../../support/nodes.ts"
 import { beforePeerTimeout } from "../../support/times.ts"
@@ -97,4 +99,56 @@ describe("H7 crash evidence", () => {
       assert.isTrue(yield* takesOver("hardened", undefined))
       assert.isFalse(yield* takesOver("hardened", false))
     }))
+
+  describe("a request that arrives while the link looks for evidence waits", () => {
+    /** A passive backup that has just lost the connection to its primary. Evidence is what the test offers. */
+    const startLost = Effect.gen(function*() {
+      const evidence = yield* Mailbox.make<CrashEvidence>()
+      const { backup, links } = yield* makePair(Handler.echo, "hardened", {}, {
+        backup: { peerDown: Mailbox.toStream(evidence) }
+      })
+      const connected = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
+      const peer = yield* Scope.extend(foreignPeer(links.primary), connected)
+      const member = yield* backup.start
+      yield* peer.reports("3")
+      yield* TestClock.adjust("10 millis")
+      yield* Scope.close(connected, Exit.void)
+      yield* settle
+      const replies = yield* backup.send("early")
+      const { counters } = yield* member.report
+      assert.strictEqual(counters.rejected, 0)
+      assert.deepStrictEqual(replies, [])
+      return { evidence, links, member, replies }
+    })
+
+    it.scoped("and is answered as soon as there is some", () =>
+      Effect.gen(function*() {
+        const { evidence, member, replies } = yield* startLost
+        yield* TestClock.adjust("5 millis")
+        assert.deepStrictEqual(replies, [])
+        yield* evidence.offer({ _tag: "ConnectionRefused", endpoint: "the primary", asOf: 15 })
+        yield* settle
+        assert.deepStrictEqual(replies, ["early"])
+        assert.strictEqual(yield* member.state, "ACTIVE")
+      }))
+
+    it.scoped("and is rejected if there is none in time", () =>
+      Effect.gen(function*() {
+        const { member } = yield* startLost
+        yield* TestClock.adjust("49 millis")
+        assert.strictEqual((yield* member.report).counters.rejected, 0)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual((yield* member.report).counters.rejected, 1)
+        assert.strictEqual(yield* member.state, "PASSIVE")
+      }))
+
+    it.scoped("and is rejected when the peer is connected again", () =>
+      Effect.gen(function*() {
+        const { links, member } = yield* startLost
+        yield* foreignPeer(links.primary)
+        yield* settle
+        assert.strictEqual((yield* member.report).counters.rejected, 1)
+        assert.strictEqual(yield* member.state, "PASSIVE")
+      }))
+  })
 })

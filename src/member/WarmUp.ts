@@ -1,0 +1,20 @@
+/**
+ * Warms up the code of a takeover while a server stands by.
+ *
+ * A server that has never been active runs the code of a takeover and of its first requests while clients wait: V8 then compiles it
+ * lazily and interprets it. A rehearsal runs the same code beforehand, on pairs in memory within this process. No message leaves the
+ * process, no handler of the application is called, and nothing is logged.
+ */
+import type * as Layer from "effect/Layer"
+import type * as BinaryStar from "./BinaryStar.ts"
+import * as Rehearsal from "./rehearsal.ts"
+
+/**
+ * Rehearses takeovers when this server begins to stand by, and every ten minutes while it does. A server that has never been active
+ * otherwise compiles the code of a takeover, and of its first requests, while clients wait. A rehearsal costs TODO.
+ *
+ * `bstar` uses this layer.
+ *
+ * @category layers
+ */
+export const layer: Layer.Layer<never, never, BinaryStar.BinaryStar> = Rehearsal.whileStandingBy(Rehearsal.rehearse)

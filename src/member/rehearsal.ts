@@ -1,0 +1,122 @@
+/** Rehearses takeovers on pairs in memory, so that V8 has compiled their code before there is one. */
+import * as Array from "effect/Array"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
+import * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Frontend from "../ports/Frontend.ts"
+import * as PeerLink from "../ports/PeerLink.ts"
+import { type Role, standsBy } from "../protocol/StateMachine.ts"
+import * as Envelope from "../wire/Envelope.ts"
+import * as Frames from "../wire/Frames.ts"
+import * as BinaryStar from "./BinaryStar.ts"
+import * as Handler from "./Handler.ts"
+
+/** The takeovers of a rehearsal, and the requests after each: V8 optimizes what was called some hundred times. */
+const rehearsed = ["Loss", "Stop", "Loss", "Loss"] as const
+const requests = 500
+
+/** After every fifty requests. */
+const pause = "5 millis"
+
+/** A rehearsal never takes this long. */
+const longest = "10 seconds"
+
+/** V8 discards code that was not called for several collections of its heap, which are rare in a server that stands by. */
+const interval = "10 minutes"
+
+/** The ports are in memory; the endpoints only name them. */
+const optionsOf = (role: Role) => ({
+  role,
+  policy: "hardened" as const,
+  frontend: "inproc://rehearsal",
+  stateEndpoint: "inproc://rehearsal-state",
+  peerEndpoint: "inproc://rehearsal-peer"
+})
+
+/** A request of this library's client, and one of any other. */
+const messages: ReadonlyArray<Frames.Frames> = [
+  [...Envelope.make("rehearsal", 1), ...Frames.make("rehearsal")],
+  [Frames.delimiter, ...Frames.make("rehearsal")]
+]
+
+/** One request after the other: until one is answered, since a server that is not active rejects them, and then some more. */
+const exchange = ({ connect }: Frontend.Memory) =>
+  Effect.gen(function*() {
+    const { run, send } = yield* connect
+    const replies = yield* Mailbox.make<Frames.Frames>()
+    yield* Effect.forkScoped(run(async (batch) => {
+      replies.unsafeOfferAll(batch)
+    }))
+    const ask = (i: number) => Effect.zipRight(send(messages[i % messages.length]!), replies.take)
+    yield* Effect.repeat(ask(0), { until: (reply) => Envelope.parseReply(reply)?.status === undefined })
+    // With pauses, so that a takeover meanwhile does not wait.
+    yield* Effect.forEach(
+      Array.range(1, requests),
+      (i) => i % 50 === 0 ? Effect.delay(ask(i), pause) : ask(i),
+      { discard: true }
+    )
+  }).pipe(Effect.scoped)
+
+const start = (role: Role, frontend: Layer.Layer<Frontend.Frontend>, link: Context.Context<PeerLink.PeerLink>) =>
+  Effect.flatMap(
+    Layer.build(frontend),
+    (ports) => Effect.provide(BinaryStar.make(optionsOf(role), Handler.echo), Context.merge(ports, link))
+  )
+
+/** The backup of a pair in memory takes over, because its primary stops, or is lost. */
+const takeOver = (reason: "Stop" | "Loss") =>
+  Effect.gen(function*() {
+    const [frontend, links, running, linked] = yield* Effect.all([
+      Frontend.makeMemory,
+      PeerLink.makeMemory,
+      Scope.make(),
+      Scope.make()
+    ])
+    const backup = yield* Effect.flatMap(Layer.build(links.backup), (link) => start("backup", frontend.layer, link))
+    const link = yield* Layer.buildWithScope(links.primary, linked)
+    yield* Scope.extend(start("primary", Frontend.none, link), running)
+    yield* Stream.runHead(Stream.filter(backup.changes, standsBy))
+    // Without its link, the primary cannot publish that it stops.
+    for (const scope of reason === "Stop" ? [running, linked] : [linked, running]) {
+      yield* Scope.close(scope, Exit.void)
+    }
+    yield* exchange(frontend)
+  }).pipe(Effect.scoped)
+
+/** Rehearses takeovers, once. */
+export const rehearse = Effect.forEach(rehearsed, takeOver, { discard: true }).pipe(
+  Effect.locally(FiberRef.currentLoggers, HashSet.empty()),
+  Effect.timeout(longest)
+)
+
+/** Runs a rehearsal when this server begins to stand by, and every ten minutes while it does. */
+export const whileStandingBy = <E>(
+  rehearsal: Effect.Effect<void, E>
+): Layer.Layer<never, never, BinaryStar.BinaryStar> => {
+  const rehearsals = Stream.repeatEffectWithSchedule(
+    Effect.catchAllCause(rehearsal, (cause) => Effect.logDebug("the rehearsal of a takeover failed", cause)),
+    Schedule.spaced(interval)
+  )
+  return BinaryStar.BinaryStar.pipe(
+    Effect.flatMap(({ changes }) =>
+      changes.pipe(
+        Stream.map(standsBy),
+        Stream.changes,
+        Stream.flatMap((isStandingBy) => isStandingBy ? rehearsals : Stream.empty, { switch: true }),
+        Stream.runDrain
+      )
+    ),
+    // The end of the member is reported by its `join`.
+    Effect.ignore,
+    Effect.interruptible,
+    Effect.forkScoped,
+    Layer.scopedDiscard
+  )
+}

@@ -1,0 +1,33 @@
+/**
+ * All scenarios by name.
+ */
+import { client } from "./client.ts"
+import { curve } from "./curve.ts"
+import { garbage, memory, pauses } from "./heap.ts"
+import { abuse, events, flood } from "./isolation.ts"
+import { idle, startup } from "./process.ts"
+import { clients, effects, latency, proxy, throughput } from "./requests.ts"
+import { rpc, rpcFailover } from "./rpc.ts"
+import { coldTakeover } from "./takeover.ts"
+import type { Scenario } from "./turns.ts"
+
+export const scenarios: { readonly [name: string]: Scenario } = {
+  throughput,
+  latency,
+  garbage,
+  pauses,
+  clients,
+  effects,
+  proxy,
+  client,
+  curve,
+  rpc,
+  rpcFailover,
+  coldTakeover,
+  flood,
+  abuse,
+  events,
+  startup,
+  idle,
+  memory
+}
