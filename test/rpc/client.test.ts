@@ -27,7 +27,11 @@ const connected = Effect.gen(function*() {
   const codec = new MessageCodec(RpcSerialization.json)
   const replyTo = (body: Frames.Frames): Frames.Frames => {
     const incoming = readRequest(codec, body)
-    const messages = incoming._tag === "Message" ? [incoming.message] : incoming._tag === "Batch" ? incoming.messages : []
+    const messages = incoming._tag === "Message"
+      ? [incoming.message]
+      : incoming._tag === "Batch"
+      ? incoming.messages
+      : []
     const replies = messages.map((message) =>
       codec.encode({
         _tag: "Exit",
