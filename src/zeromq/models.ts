@@ -166,6 +166,8 @@ export interface Subscriber extends Socket, Receiver, Observable {}
  * @category models
  */
 export interface Dealer extends Socket, Sender, Receiver, Runnable, Observable {
+  /** As `send`, for the hot path: calls `onUnsent` instead of failing. */
+  readonly sendNow: (message: Frames.Frames, onUnsent: () => void) => void
   /** Sends messages in order, without a pause, until there is no room. Succeeds with the number of messages sent. */
   readonly sendSome: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<number, SocketError>
 }
