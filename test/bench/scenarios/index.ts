@@ -1,7 +1,7 @@
 /**
  * All scenarios by name.
  */
-import { client } from "./client.ts"
+import { client, clientFibers, clientMap } from "./client.ts"
 import { curve } from "./curve.ts"
 import { garbage, memory, pauses } from "./heap.ts"
 import { abuse, events, flood } from "./isolation.ts"
@@ -20,6 +20,8 @@ export const scenarios: { readonly [name: string]: Scenario } = {
   effects,
   proxy,
   client,
+  clientMap,
+  clientFibers,
   curve,
   rpc,
   rpcFailover,
