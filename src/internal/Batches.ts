@@ -25,8 +25,10 @@ export const serve = <A, E>(
     Effect.never
   )
 
-/** Passes batches to `onBatch`, and waits for its promise. Does not end with the mailbox. */
+const noReplies: ReadonlyArray<never> = []
+
+/** Passes batches to `onBatch`, and waits for its promise, if any. Does not end with the mailbox. */
 export const run = <A>(
   mailbox: Mailbox.ReadonlyMailbox<A>,
-  onBatch: (batch: ReadonlyArray<A>) => Promise<void>
-): Effect.Effect<never> => serve(mailbox, onBatch, () => Effect.void)
+  onBatch: (batch: ReadonlyArray<A>) => Promise<void> | void
+): Effect.Effect<never> => serve(mailbox, (batch) => onBatch(batch) ?? noReplies, () => Effect.void)

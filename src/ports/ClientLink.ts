@@ -15,12 +15,14 @@ import type { SocketError } from "./SocketError.ts"
 export interface Connection {
   /** Sends a message, or queues it until the server is connected. Fails with the reason `Full` when the queue is full. */
   readonly send: (message: Frames.Frames) => Effect.Effect<void, SocketError>
+  /** The same for the hot path, without a fiber: calls `onUnsent` instead of failing, at once or a little later. */
+  readonly sendNow: (message: Frames.Frames, onUnsent: () => void) => void
   /**
-   * Passes received messages to `onBatch`, the next batch once its promise is fulfilled. Never ends by itself; to be run
-   * once.
+   * Passes received messages to `onBatch`, the next batch at once, or when the returned promise is fulfilled. Never ends by
+   * itself; to be run once.
    */
   readonly run: (
-    onBatch: (messages: ReadonlyArray<Frames.Frames>) => Promise<void>
+    onBatch: (messages: ReadonlyArray<Frames.Frames>) => Promise<void> | void
   ) => Effect.Effect<never, SocketError>
   /** Emits when the server is connected and when the connection is lost. To be run once. */
   readonly events: Stream.Stream<"connected" | "lost">

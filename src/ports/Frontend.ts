@@ -141,14 +141,15 @@ const clientEnd = (state: MemoryState): Effect.Effect<Connection, never, Scope.S
       state.clients.delete(String(identity))
       return replies.shutdown
     })
+    const sendNow: Connection["sendNow"] = (message) => {
+      if (client.unsent.length < capacity) {
+        client.unsent.push(message)
+        deliver(state, client)
+      }
+    }
     return {
-      send: (message) =>
-        Effect.sync(() => {
-          if (client.unsent.length < capacity) {
-            client.unsent.push(message)
-            deliver(state, client)
-          }
-        }),
+      send: (message) => Effect.sync(() => sendNow(message, () => {})),
+      sendNow,
       run: (onBatch) => Batches.run(replies, onBatch),
       events: state.isRunning.changes.pipe(
         Stream.dropWhile((isRunning) => !isRunning),

@@ -8,6 +8,7 @@
  * so that replies cost no frame more. A server whose token is smaller is stale, and does not execute the request.
  */
 import * as Tracer from "effect/Tracer"
+import { Buffer } from "node:buffer"
 import * as Term from "../protocol/Term.ts"
 import * as Frames from "./Frames.ts"
 
@@ -63,7 +64,8 @@ export const make = (
   span?: Tracer.AnySpan | undefined,
   token?: number | undefined
 ): Frames.Frames => {
-  const name = encoder.encode(`${mark}${id}.${attempt}${token === undefined ? "" : `@${token}`}`)
+  // From Buffer's pool: less than half the time of a TextEncoder, which allocates memory for each frame.
+  const name = Buffer.from(`${mark}${id}.${attempt}${token === undefined ? "" : `@${token}`}`)
   return span === undefined
     ? [name, Frames.delimiter]
     : [

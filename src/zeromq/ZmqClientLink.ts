@@ -16,6 +16,7 @@ const make = (security: SocketSecurity | undefined) =>
         yield* dealer.connect(server)
         return {
           send: dealer.send,
+          sendNow: dealer.sendNow,
           run: dealer.run,
           events: server.startsWith("inproc:")
             ? Stream.concat(Stream.make("connected" as const), Stream.never)

@@ -26,7 +26,7 @@ import type {
   SubscriberOptions
 } from "./models.ts"
 import { batchSize, receiver } from "./receiver.ts"
-import { sendAll, sender, sendSome, sendTogether } from "./sender.ts"
+import { sendAll, sender, sendNow, sendSome, sendTogether } from "./sender.ts"
 import { binding, common, keepAlive, reconnect } from "./socketOptions.ts"
 import * as Topics from "./topics.ts"
 
@@ -165,6 +165,7 @@ export const makeDealer = (options?: DealerOptions): Effect.Effect<Dealer, Socke
       ...endpoints(handle),
       ...sender(handle),
       ...receiver(handle, batchSize),
+      sendNow: sendNow(handle),
       sendSome: sendSome(handle),
       connections: handle.connector.events
     }

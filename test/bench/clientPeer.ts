@@ -1,5 +1,5 @@
 /**
- * A client as a process: `clientPeer.ts project|plain ENDPOINT`. It performs a job for each message.
+ * A client as a process: `clientPeer.ts project|plain|map|fibers ENDPOINT`. It performs a job for each message.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect } from "effect"
@@ -14,6 +14,8 @@ export interface Job {
   readonly window: number
   readonly seconds: number
 }
+
+export type ClientName = "project" | "plain" | "map" | "fibers"
 
 const body = Buffer.alloc(32)
 
@@ -30,31 +32,30 @@ const makeMeter = ({ seconds }: Job) =>
 
 const [, , name, endpoint = ""] = process.argv
 
-const project = Effect.map(
-  BinaryStarClient.make({ servers: [endpoint] }),
-  ({ request }) => (job: Job): Promise<Measured> => {
-    const meter = makeMeter(job)
-    // As in the plain loop, next to nothing is done between a reply and the next request.
-    const loop = Effect.suspend(() => {
-      let sentAt = 0
-      let goesOn = true
-      return Effect.whileLoop({
-        while: () => goesOn,
-        body: () => {
-          sentAt = performance.now()
-          return request(body)
-        },
-        step: () => {
-          goesOn = meter.count(sentAt, performance.now())
-        }
-      })
+const perform = (request: (body: Buffer) => Effect.Effect<unknown, unknown>) => (job: Job): Promise<Measured> => {
+  const meter = makeMeter(job)
+  // As in the plain loop, next to nothing is done between a reply and the next request.
+  const loop = Effect.suspend(() => {
+    let sentAt = 0
+    let goesOn = true
+    return Effect.whileLoop({
+      while: () => goesOn,
+      body: () => {
+        sentAt = performance.now()
+        return request(body)
+      },
+      step: () => {
+        goesOn = meter.count(sentAt, performance.now())
+      }
     })
-    return Effect.all(Array.from({ length: job.window }, () => loop), { concurrency: "unbounded", discard: true }).pipe(
-      Effect.map(() => meter.result()),
-      Effect.runPromise
-    )
-  }
-)
+  })
+  return Effect.all(Array.from({ length: job.window }, () => loop), { concurrency: "unbounded", discard: true }).pipe(
+    Effect.map(() => meter.result()),
+    Effect.runPromise
+  )
+}
+
+const project = Effect.map(BinaryStarClient.make({ servers: [endpoint] }), ({ request }) => perform(request))
 
 const plain = Effect.sync(() => {
   const dealer = new Dealer({ linger: 0 })
@@ -80,8 +81,58 @@ const plain = Effect.sync(() => {
   }
 })
 
+/** A DEALER, and what waits for a reply, by the number of its request. */
+const openPending = () => {
+  const dealer = new Dealer({ linger: 0, sendTimeout: 0 })
+  dealer.connect(endpoint)
+  const pending = new Map<string, (reply: ReadonlyArray<Buffer>) => void>()
+  let last = 0
+  const receive = async () => {
+    while (true) {
+      const [id, , ...reply] = await dealer.receive()
+      pending.get(id!.toString())!(reply)
+      pending.delete(id!.toString())
+    }
+  }
+  receive().catch((cause) => process.exit(cause instanceof Error ? 1 : 2))
+  return (body: Buffer, onReply: (reply: ReadonlyArray<Buffer>) => void): Promise<void> => {
+    const id = String(++last)
+    pending.set(id, onReply)
+    return dealer.send([id, "", body])
+  }
+}
+
+/** The least that callers of a DEALER need: a promise for each request, found by its number. */
+const map = Effect.sync(() => {
+  const send = openPending()
+  const request = (body: Buffer) =>
+    new Promise<ReadonlyArray<Buffer>>((resolve, reject) => send(body, resolve).catch(reject))
+  return async (job: Job): Promise<Measured> => {
+    const meter = makeMeter(job)
+    const loop = async () => {
+      let sentAt: number
+      do {
+        sentAt = performance.now()
+        await request(body)
+      } while (meter.count(sentAt, performance.now()))
+    }
+    await Promise.all(Array.from({ length: job.window }, loop))
+    return meter.result()
+  }
+})
+
+/** The same for callers that are fibers: the least of a client for Effect. */
+const fibers = Effect.sync(() => {
+  const send = openPending()
+  return perform((body) =>
+    Effect.async<ReadonlyArray<Buffer>>((resume) => {
+      send(body, (reply) => resume(Effect.succeed(reply))).catch((cause) => resume(Effect.die(cause)))
+    })
+  )
+})
+
 const client = Effect.gen(function*() {
-  const run = yield* name === "plain" ? plain : project
+  const run = yield* { plain, project, map, fibers }[name as ClientName]
   yield* Effect.async<never>(() => {
     process.on("message", async (job: Job) => process.send!(await run(job)))
     process.send!("ready")

@@ -203,8 +203,8 @@ const startPeer = async <J extends Serializable, R>(
   return (job) => perform(peer, job)
 }
 
-/** Starts a client of an echo server: that of this project, or a plain DEALER. */
-export const startClient = (name: Name, endpoint: string) =>
+/** Starts a client of an echo server: that of this project, a plain DEALER, or one with the least around it. */
+export const startClient = (name: ClientPeer.ClientName, endpoint: string) =>
   startPeer<ClientPeer.Job, Measured>("clientPeer.ts", [name, endpoint], `the client ${name}`)
 
 type RpcArgs = readonly ["plain" | "primary" | "backup", ...Array<string>]

@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -40,12 +39,15 @@ interface Received {
 const makeClient = (
   onRequest: (received: Received) => void,
   options: BinaryStarClient.Options = {},
-  { away = [], isUnknown = () => false }: {
+  { away = [], isFull = () => false, isUnknown = () => false }: {
     readonly away?: ReadonlyArray<string>
+    /** Whether a server has no room for a further message. */
+    readonly isFull?: (server: string) => boolean
     readonly isUnknown?: (server: string) => boolean
   } = {}
 ) =>
   Effect.gen(function*() {
+    const clock = yield* Effect.clock
     const received: Array<Received> = []
     const logged: Array<string> = []
     const isAway = new Set(away)
@@ -64,22 +66,25 @@ const makeClient = (
             emitted.unsafeOffer("connected")
           }
           return {
-            send: (message) =>
-              Effect.map(Clock.currentTimeMillis, (at) => {
-                const [id, delimiter, ...body] = message
-                const one: Received = {
-                  server,
-                  at,
-                  text: Frames.toString(body),
-                  envelope: [id!, delimiter!],
-                  reply: (text = one.text) => one.send([id!, delimiter!, ...Frames.make(text)]),
-                  report: (status, detail) =>
-                    one.send(Envelope.status([Frames.delimiter, id!], status, Frames.make(detail ?? [])).slice(1)),
-                  send: (...batch) => messages.unsafeOffer(batch)
-                }
-                received.push(one)
-                onRequest(one)
-              }),
+            send: () => Effect.die("a client does not wait for a message to be sent"),
+            sendNow: (message, onUnsent) => {
+              if (isFull(server)) {
+                return queueMicrotask(onUnsent)
+              }
+              const [id, delimiter, ...body] = message
+              const one: Received = {
+                server,
+                at: clock.unsafeCurrentTimeMillis(),
+                text: Frames.toString(body),
+                envelope: [id!, delimiter!],
+                reply: (text = one.text) => one.send([id!, delimiter!, ...Frames.make(text)]),
+                report: (status, detail) =>
+                  one.send(Envelope.status([Frames.delimiter, id!], status, Frames.make(detail ?? [])).slice(1)),
+                send: (...batch) => messages.unsafeOffer(batch)
+              }
+              received.push(one)
+              onRequest(one)
+            },
             events: Mailbox.toStream(emitted),
             run: runOf(Mailbox.toStream(messages))
           }
@@ -343,6 +348,41 @@ describe("a server that does not reply", () => {
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(received.length, length)
       }
+    }))
+
+  it.scoped("a request in an uninterruptible region waits for its reply", () =>
+    Effect.gen(function*() {
+      const { received, request } = yield* makeClient(() => {})
+      let reply: string | undefined
+      const one = yield* Effect.fork(Effect.uninterruptible(Effect.map(request("1"), (text) => reply = text)))
+      yield* settle
+      yield* Fiber.interruptFork(one)
+      yield* settle
+      received[0]!.reply()
+      yield* Fiber.await(one)
+      assert.strictEqual(reply, "1")
+    }))
+
+  for (const resend of [true, false]) {
+    it.scoped(`a request for which a queue has no room is sent with a later vote (resend: ${resend})`, () =>
+      Effect.gen(function*() {
+        let isFull = true
+        const { received, request } = yield* makeClient(({ reply }) => reply(), {}, { isFull: () => isFull })
+        const one = yield* Effect.fork(request("1", { resend }))
+        yield* TestClock.adjust("20 millis")
+        assert.lengthOf(received, 0)
+        isFull = false
+        yield* TestClock.adjust("50 millis")
+        assert.strictEqual(yield* Fiber.join(one), "1")
+      }))
+  }
+
+  it.scoped("fails without an attempt if no queue has room in time", () =>
+    Effect.gen(function*() {
+      const { request } = yield* makeClient(() => {}, { timeout: "1 second" }, { isFull: () => true })
+      const one = yield* Effect.fork(Effect.flip(request("1", { resend: false })))
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* Fiber.join(one), { reason: "NoReply", attempts: 0 })
     }))
 })
 

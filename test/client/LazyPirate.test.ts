@@ -57,6 +57,7 @@ const makeClient = (
             () => Effect.sync(() => open--)
           )
           return {
+            sendNow: () => assert.fail("a Lazy Pirate waits for each message to be sent"),
             send: (message) =>
               Effect.map(Clock.currentTimeMillis, (at) => {
                 const [id, empty, ...body] = message

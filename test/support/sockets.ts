@@ -77,7 +77,8 @@ export const open = <E>(connect: Effect.Effect<Connection, E, Scope.Scope>) =>
 export const runOf = (
   messages: Stream.Stream<ReadonlyArray<Frames.Frames>, SocketError>
 ): Connection["run"] =>
-(onBatch) => Effect.zipRight(Stream.runForEach(messages, (batch) => Effect.promise(() => onBatch(batch))), Effect.never)
+(onBatch) =>
+  Effect.zipRight(Stream.runForEach(messages, (batch) => Effect.promise(async () => onBatch(batch))), Effect.never)
 
 /** Disables logging. */
 export const quiet = Logger.remove(Logger.defaultLogger)

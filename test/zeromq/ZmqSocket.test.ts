@@ -136,6 +136,7 @@ describe("errors", () => {
       yield* dealer.connect(endpoint)
       const full = yield* Effect.flip(Effect.forever(dealer.send(message("x"))))
       assert.deepInclude(full, { operation: "send", endpoint, reason: "Full" })
+      yield* Effect.async<void>((resume) => dealer.sendNow(message("x"), () => resume(Effect.void)))
     }))
 
   it.scopedLive("a socket that is closed: Closed", () =>
@@ -149,6 +150,7 @@ describe("errors", () => {
         router.bind(anyPort),
         router.connect("tcp://127.0.0.1:5555")
       ].map((use) => Effect.flip(use)))
+      yield* Effect.async<void>((resume) => dealer.sendNow(message("x"), () => resume(Effect.void)))
       assert.deepStrictEqual(
         errors.map(({ operation, reason }) => `${operation}: ${reason}`),
         ["send", "send", "receive", "receive", "bind", "connect"].map((operation) => `${operation}: Closed`)

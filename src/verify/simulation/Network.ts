@@ -155,6 +155,7 @@ const connectClient = (medium: Medium.Medium, role: Role): Effect.Effect<Connect
     )
     return {
       send: (message) => Effect.sync(() => Medium.carry(medium, requests, message)),
+      sendNow: (message) => Medium.carry(medium, requests, message),
       run: (onBatch) => Batches.run(received, onBatch),
       events: Mailbox.toStream(events)
     }

@@ -1,6 +1,7 @@
 /**
  * The cost of a request in a client.
  */
+import type { ClientName } from "../clientPeer.ts"
 import { rateRow, row } from "../figures.ts"
 import { resultOf } from "../loads.ts"
 import type { Name } from "../servers.ts"
@@ -8,10 +9,10 @@ import { startClient, startEcho } from "../servers.ts"
 import type { Scenario } from "./turns.ts"
 import { cpuPerRequest, inTurns, requestsPerSecond } from "./turns.ts"
 
-/** `BinaryStarClient` and a plain DEALER, both with the same echo server. */
-export const client: Scenario = async ({ rounds, seconds, warmUpSeconds }) => {
+/** A client and a plain DEALER, both with the same echo server. */
+const besideDealer = (client: ClientName): Scenario => async ({ rounds, seconds, warmUpSeconds }) => {
   const { frontend } = await startEcho()
-  const [plain, project] = await Promise.all([startClient("plain", frontend), startClient("project", frontend)])
+  const [plain, project] = await Promise.all([startClient("plain", frontend), startClient(client, frontend)])
   const clients = { plain, project }
   const measure = (seconds: number) => async (name: Name) => ({
     many: resultOf(await clients[name]({ window: 100, seconds })),
@@ -26,3 +27,9 @@ export const client: Scenario = async ({ rounds, seconds, warmUpSeconds }) => {
     row("one request at a time, p99, us", results, ({ one }) => one.p99)
   ]
 }
+
+export const client = besideDealer("project")
+
+/** The bounds of a client that matches replies and requests: with promises, and with fibers. */
+export const clientMap = besideDealer("map")
+export const clientFibers = besideDealer("fibers")

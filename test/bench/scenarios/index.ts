@@ -1,7 +1,7 @@
 /**
  * All scenarios by name.
  */
-import { client } from "./client.ts"
+import { client, clientFibers, clientMap } from "./client.ts"
 import { curve } from "./curve.ts"
 import { failover } from "./failover.ts"
 import { garbage, memory, pauses } from "./heap.ts"
@@ -21,6 +21,8 @@ export const scenarios: { readonly [name: string]: Scenario } = {
   effects,
   proxy,
   client,
+  clientMap,
+  clientFibers,
   curve,
   rpc,
   rpcFailover,

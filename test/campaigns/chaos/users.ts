@@ -134,6 +134,10 @@ const watched = (pair: Pair, watch: Watch, keys: string | undefined): Layer.Laye
               watch.sent()
               return connection.send(message)
             },
+            sendNow: (message, onUnsent) => {
+              watch.sent()
+              connection.sendNow(message, onUnsent)
+            },
             run: (onBatch) =>
               connection.run((batch) => {
                 for (const id of batch.flatMap(idOf)) {
