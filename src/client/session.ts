@@ -49,6 +49,9 @@ interface Session {
 /** Delay before the name of an unknown host is resolved again. */
 const resolveAgain = Schedule.spaced("1 second")
 
+/** Votes after the active server has rejected a request. Its peer is active some milliseconds later. */
+const handOverVotes = Schedule.intersect(Schedule.spaced("2 millis"), Schedule.recurs(10))
+
 /** Delay before a connection that was lost within this time is opened again: its server may drop every connection. */
 const reconnectMillis = 200
 
@@ -172,13 +175,28 @@ const voteWhileOverdue = (session: Session): Effect.Effect<void> =>
       : Effect.void
   })
 
-/** Starts the schedule of votes anew. It runs until no request is pending. */
+/** Votes until no request is pending. */
+const voteUntilDone = (session: Session): Effect.Effect<void> =>
+  Effect.sleep(RequestTable.voteAfterMillis).pipe(
+    Effect.zipRight(voteWhileOverdue(session)),
+    Effect.repeat({ while: () => session.isVoting = session.table.pending.size > 0 }),
+    Effect.asVoid
+  )
+
+/** Starts the schedule of votes anew. */
 const startVoting = (session: Session): void => {
   session.isVoting = true
+  session.runVoting(voteUntilDone(session))
+}
+
+/** Votes without waiting for the schedule at first: the peer of a server that hands over is about to be active. */
+const startVotingAtOnce = (session: Session): void => {
+  const isSought = () => session.table.pending.size > 0 && session.table.activeServer === undefined
+  session.isVoting = true
   session.runVoting(
-    Effect.sleep(RequestTable.voteAfterMillis).pipe(
-      Effect.zipRight(voteWhileOverdue(session)),
-      Effect.repeat({ while: () => session.isVoting = session.table.pending.size > 0 })
+    Effect.sync(() => vote(session)).pipe(
+      Effect.repeat({ schedule: handOverVotes, while: isSought }),
+      Effect.zipRight(voteUntilDone(session))
     )
   )
 }
@@ -267,6 +285,7 @@ const receive = (
       replies.push(reply)
     }
   }
+  const wasActive = server === session.table.activeServer
   const { activated, ended, sends } = RequestTable.onReplies(session.table, server, replies, session.now())
   for (const one of ended) {
     complete(session, one)
@@ -274,6 +293,8 @@ const receive = (
   if (activated !== undefined) {
     sendAll(session, sends)
     restartVoting(session)
+  } else if (wasActive && session.table.activeServer === undefined) {
+    startVotingAtOnce(session)
   }
   return activated
 }

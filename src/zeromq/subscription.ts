@@ -51,7 +51,7 @@ const handshakeHeartbeats = 10
 const checkMillis = 1000
 
 /** A process that dies closes its connections first and its ports some milliseconds later. */
-const whileItDies = Schedule.intersect(Schedule.exponential("1 millis", 1.5), Schedule.recurs(7))
+const whileItDies = Schedule.intersect(Schedule.spaced("1 millis"), Schedule.recurs(25))
 
 /** Events that are not taken yet. The reader always takes them, so that none is dropped. */
 const eventCapacity = 64
