@@ -11,7 +11,8 @@ import * as Rehearsal from "./rehearsal.ts"
 
 /**
  * Rehearses takeovers when this server begins to stand by, and every ten minutes while it does. A server that has never been active
- * otherwise compiles the code of a takeover, and of its first requests, while clients wait. A rehearsal costs TODO.
+ * otherwise compiles the code of a takeover, and of its first requests, while clients wait. A rehearsal takes about 0.2 seconds of CPU,
+ * in slices of 2 milliseconds (with `BinaryStar.layerScheduler`), and 10 MiB of memory.
  *
  * `bstar` uses this layer.
  *
