@@ -49,10 +49,14 @@ describe("what a server loads", () => {
     assert.isNotEmpty(Object.keys(inputs).filter(isOfKeys))
   })
 
-  it("no module of HTTP without --http", () => {
+  it("no module of HTTP and no dashboard without --http", () => {
     for (const command of commands) {
       assert.isAbove(loaded(command).length, 100)
-      assert.deepStrictEqual(loaded(command).filter(isHttp), [], command)
+      assert.deepStrictEqual(
+        loaded(command).filter((file) => isHttp(file) || file.startsWith("src/dashboard/")),
+        [],
+        command
+      )
     }
     assert.isNotEmpty(loaded("src/cli/http.ts").filter(isHttp))
   })
