@@ -35,16 +35,6 @@ const variables = "$BSTAR_NODE_HOOK $BSTAR_NODE_ROLE $BSTAR_NODE_PREVIOUS $BSTAR
 /** A hook that writes its environment and its input to a file. */
 const recording = (file: string) => `echo "${variables}" >> ${file}; cat >> ${file}; echo >> ${file}`
 
-/** Options of Node for a process that takes 300 ms to load the code of hooks. */
-const slowToLoad = (() => {
-  const script = (source: string) => `data:text/javascript,${encodeURIComponent(source)}`
-  const hook = script(`export const load = async (url, context, next) => {
-    await new Promise((resolve) => setTimeout(resolve, url.includes("/chunks/hooks-") ? 300 : 0))
-    return next(url, context)
-  }`)
-  return `--import ${script(`import { register } from "node:module"; register(${JSON.stringify(hook)})`)}`
-})()
-
 describe("hooks as commands", () => {
   it.scopedLive("hooks: on-active and on-stop are called even if the server stops as soon as it is active", () =>
     Effect.gen(function*() {
@@ -53,7 +43,7 @@ describe("hooks as commands", () => {
       const server = yield* bstar([
         ...serverArgs("primary", at, "400 millis"),
         ...["--policy", "hardened", "--on-active", "echo active", "--on-stop", "echo stopped", "--http", "127.0.0.1:0"]
-      ], { NODE_OPTIONS: slowToLoad })
+      ])
       yield* server.waitForLine(startLine.primary)
       yield* peer.subscribed
       yield* peer.publishUntil("2", server.waitForLine(/ready as active$/))
