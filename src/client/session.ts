@@ -90,15 +90,16 @@ const request = (
   trace: boolean
 ): Effect.Effect<Frames, RequestError> =>
   Effect.withFiberRuntime((fiber) => {
-    if (session.isClosed) {
-      return new RequestError({ reason: "NoReply", servers: session.settings.servers, attempts: 0 })
-    }
     const span = trace ? fiber.currentSpan : undefined
     // As `Effect.onInterrupt`, which costs 2 us more. The canceler of an `Effect.async` costs 4.
     return Effect.uninterruptibleMask((restore) => {
       let started: Request | undefined
       const reply = Effect.async<Frames, RequestError>((complete) => {
-        started = start(session, { body, span, complete }, resend)
+        if (session.isClosed) {
+          complete(new RequestError({ reason: "NoReply", servers: session.settings.servers, attempts: 0 }))
+        } else {
+          started = start(session, { body, span, complete }, resend)
+        }
       })
       return Effect.catchAllCause(restore(reply), (cause) => {
         if (started !== undefined) {

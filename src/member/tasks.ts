@@ -1,10 +1,12 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRefs from "effect/FiberRefs"
+import * as HashSet from "effect/HashSet"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
@@ -39,14 +41,25 @@ export interface Tasks<T, A, R> {
   readonly interruptAll: Effect.Effect<void>
 }
 
+/** Whether every fiber starts with values of its own, because a reference has a `fork` that makes them. */
+const haveFork = (fiberRefs: FiberRefs.FiberRefs): boolean => {
+  const forked = FiberRefs.forkAs(fiberRefs, FiberId.none)
+  return HashSet.some(
+    FiberRefs.fiberRefs(fiberRefs),
+    (fiberRef) => !Equal.equals(FiberRefs.getOrDefault(forked, fiberRef), FiberRefs.getOrDefault(fiberRefs, fiberRef))
+  )
+}
+
 /**
- * Forks effects whose fibers start with the same references. `Runtime.runFork` would copy those of the runtime for each of them, which
- * costs as much as the rest of an effect that ends at once.
+ * Forks effects whose fibers start with the same references, if none of them differs by fiber. `Runtime.runFork` would copy those of the
+ * runtime for each of them, which costs as much as the rest of an effect that ends at once.
  */
 const makeFork = <R>(runtime: Runtime.Runtime<R>) =>
   Effect.map(Effect.flatten(Fiber.await(Runtime.runFork(runtime)(Effect.getFiberRefs))), (fiberRefs) => {
     const fork = Runtime.runFork(Runtime.make({ ...runtime, fiberRefs: FiberRefs.empty() }))
-    const options = { updateRefs: () => fiberRefs }
+    const options: Runtime.RunForkOptions = {
+      updateRefs: haveFork(fiberRefs) ? (_, id) => FiberRefs.forkAs(fiberRefs, id) : () => fiberRefs
+    }
     return <A>(effect: Effect.Effect<A, unknown, R>) => fork(effect, options)
   })
 

@@ -141,10 +141,12 @@ const clientEnd = (state: MemoryState): Effect.Effect<Connection, never, Scope.S
       state.clients.delete(String(identity))
       return replies.shutdown
     })
-    const sendNow: Connection["sendNow"] = (message) => {
+    const sendNow: Connection["sendNow"] = (message, onUnsent) => {
       if (client.unsent.length < capacity) {
         client.unsent.push(message)
         deliver(state, client)
+      } else {
+        onUnsent()
       }
     }
     return {

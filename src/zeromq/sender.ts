@@ -74,7 +74,8 @@ const sendBursts = async (
     failure = error.reason === "Full" ? failure : error
     unsent.push(settled++)
   }
-  while (next < messages.length && unsent.length === 0) {
+  // It may be closed between two bursts: what is left is for the next one.
+  while (next < messages.length && unsent.length === 0 && !socket.closed) {
     // `writable` may swallow the signal that a pending receive waits for. After a send, even one that fails, the binding looks for it.
     const end = Math.min(messages.length, next + (socket.writable ? burstSize : 1))
     let last = Promise.resolve()

@@ -173,6 +173,15 @@ describe("effects", () => {
       ])
     }))
 
+  it.scoped("do not share what a reference makes for each fiber", () =>
+    Effect.gen(function*() {
+      const reference = yield* FiberRef.make(new Set<unknown>(), { fork: () => new Set() })
+      const { handle } = yield* makeRig((request) =>
+        Effect.map(FiberRef.get(reference), (seen) => String(seen.add(request).size))
+      )
+      assert.deepStrictEqual([handle(ours(term)), handle(ours(term))].flat().map((reply) => reply.at(-1)), ["1", "1"])
+    }))
+
   it.scoped("do not share what they set", () =>
     Effect.gen(function*() {
       const reference = yield* FiberRef.make("member")
