@@ -1,4 +1,4 @@
-// Bundles the program into one file, makes its code cache, so that it starts in a fifth of the time, and writes the licenses of the
+// Bundles the program into one file and makes its code cache, so that it starts several times faster, and writes the licenses of the
 // packages in it.
 import { build } from "esbuild"
 import { execFileSync } from "node:child_process"

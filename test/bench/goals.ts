@@ -23,6 +23,17 @@ const goal = (
   args = scenario
 ): Goal => ({ what, limit, figure: { scenario, row, column }, command: `npm run bench -- ${args}` })
 
+/** The goals for the loss of the active server by a signal, in milliseconds until the next answer. */
+const lost = (signal: NodeJS.Signals, { median, p99 }: { readonly median: number; readonly p99: number }) =>
+  [["wait for an answer, median, ms", median] as const, ["the same, p99, ms", p99] as const].map(([row, limit]) =>
+    goal(
+      `${signal} of the active: ${row}`,
+      { atMost: limit },
+      ["failover", `${signal}: ${row}`, "project"],
+      "failover --rounds 200"
+    )
+  )
+
 /** The goals. Those of `throughput` and `latency` are what has been reached and must not be lost. */
 export const goals: ReadonlyArray<Goal> = [
   goal("requests a second / plain loop", { atLeast: 1.5 }, ["throughput", "requests a second", "ratio"]),
@@ -61,20 +72,8 @@ export const goals: ReadonlyArray<Goal> = [
     ["memory", "RSS after 10,000,000 requests, MiB", "project"],
     "memory --requests 10000000"
   ),
-  ...(["SIGKILL", "SIGTERM"] as const).flatMap((signal) =>
-    ([["wait for an answer, median, ms", signal === "SIGKILL" ? 10 : 8], [
-      "the same, p99, ms",
-      signal === "SIGKILL" ? 30 : 25
-    ]] as const).map(
-      ([row, limit]) =>
-        goal(
-          `${signal} of the active: ${row}`,
-          { atMost: limit },
-          ["failover", `${signal}: ${row}`, "project"],
-          "failover --rounds 200"
-        )
-    )
-  )
+  ...lost("SIGKILL", { median: 10, p99: 30 }),
+  ...lost("SIGTERM", { median: 8, p99: 25 })
 ]
 
 /** The scenarios of `--quick`, and its options: they fit into one minute. */

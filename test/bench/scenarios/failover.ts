@@ -113,12 +113,13 @@ const rowsOf = (signal: NodeJS.Signals, moments: ReadonlyArray<Moments>): Readon
     lonelyRow(`${signal}: wait for an answer, median, ms`, waits),
     lonelyRow(`${signal}: the same, p99, ms`, waits, percentileOf(0.99)),
     lonelyRow(`${signal}: the same, longest, ms`, waits, largest),
-    ...signal === "SIGTERM" ? [] : [
-      part("until the system closes the connections, ms", ({ closed }) => closed),
-      part("from there until it refuses others, ms", ({ closed, refused }) => refused - closed),
-      part("from there until the peer is active, ms", ({ active, refused }) => active - refused)
-    ],
-    ...signal === "SIGTERM" ? [part("until the peer is active, ms", ({ active }) => active)] : [],
+    ...(signal === "SIGKILL"
+      ? [
+        part("until the system closes the connections, ms", ({ closed }) => closed),
+        part("from there until it refuses others, ms", ({ closed, refused }) => refused - closed),
+        part("from there until the peer is active, ms", ({ active, refused }) => active - refused)
+      ]
+      : [part("until the peer is active, ms", ({ active }) => active)]),
     part("from there until the answer, ms", ({ active, answered }) => answered - active)
   ]
 }
