@@ -18,9 +18,9 @@ import type { SocketError } from "./SocketError.ts"
 export class Backend extends Context.Tag("effect-binary-star/Backend")<Backend, {
   /**
    * Sends messages in order, as many as workers have capacity for. Succeeds with the indexes of the others, in ascending order:
-   * workers may gain capacity meanwhile, so that messages behind an unsent one may be sent.
+   * workers may gain capacity meanwhile, so that messages behind an unsent one may be sent. Rejects with a `SocketError`.
    */
-  readonly send: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<ReadonlyArray<number>, SocketError>
+  readonly send: (messages: ReadonlyArray<Frames.Frames>) => Promise<ReadonlyArray<number>>
   /**
    * Passes replies to `onBatch` in batches, the next one when the returned promise is fulfilled. Never ends by itself. To be run
    * once.
@@ -84,7 +84,7 @@ export const makeMemory: Effect.Effect<Memory> = Effect.sync(() => {
         )
         server = replies
         return Backend.of({
-          send: (messages) => Effect.sync(() => messages.flatMap((message, index) => sendOne(message) ? [] : [index])),
+          send: async (messages) => messages.flatMap((message, index) => sendOne(message) ? [] : [index]),
           run: (onBatch) => Batches.run(replies, onBatch)
         })
       })

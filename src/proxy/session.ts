@@ -1,12 +1,14 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
+import * as AsyncLoop from "../internal/AsyncLoop.ts"
 import * as LogOnce from "../internal/LogOnce.ts"
 import type { Handler } from "../member/Handler.ts"
 import { DeferredReply, RequestFailure } from "../member/Handler.ts"
 import type { Backend } from "../ports/Backend.ts"
-import type { SocketError } from "../ports/SocketError.ts"
+import { SocketError } from "../ports/SocketError.ts"
 import * as Term from "../protocol/Term.ts"
 import * as Frames from "../wire/Frames.ts"
 import type { Request } from "./requestTable.ts"
@@ -50,8 +52,8 @@ export class ProxySession {
   readonly table: RequestTable<Waiter>
   readonly #options: Options
   readonly #queueMillis: number
-  readonly #isQueued = Effect.unsafeMakeLatch(false)
   readonly #mayHaveRoom = Effect.unsafeMakeLatch(false)
+  #onQueued: () => void = constVoid
   readonly #isFirstMalformed = LogOnce.make(burstMillis)
   readonly #isFirstBusy = LogOnce.make(burstMillis)
 
@@ -66,27 +68,35 @@ export class ProxySession {
     return new DeferredReply((waiter) => this.#enqueue(forWorker, waiter))
   }
 
-  /** Sends queued requests, in order, as long as workers have room. */
-  readonly dispatch: Effect.Effect<never, SocketError> = Effect.gen(this, function*() {
-    while (true) {
-      yield* this.#isQueued.await
-      this.#isQueued.unsafeClose()
-      while (this.table.queuedCount > 0) {
-        yield* this.#sendBatch
-      }
-    }
-  })
+  /** Sends queued requests, in order, whenever workers have room. */
+  readonly dispatch: Effect.Effect<never, SocketError> = AsyncLoop.run(
+    (isRunning) => this.#sendWhileRoom(isRunning),
+    (cause) => cause instanceof SocketError ? Effect.fail(cause) : Effect.die(cause)
+  ).pipe(
+    Effect.zipRight(Effect.suspend(() => Effect.timeoutOption(this.#mayHaveRoom.await, retryDelay))),
+    Effect.forever
+  )
 
-  readonly #sendBatch: Effect.Effect<void, SocketError> = Effect.gen(this, function*() {
-    this.table.expire(this.#options.now()).forEach((request) => this.#reject(request))
-    const batch = this.table.nextBatch()
-    const unsent = batch.length > 0 ? yield* this.#options.backend.send(batch.map(({ message }) => message)) : []
-    this.table.onSent(batch, unsent)
-    if (unsent.length > 0) {
-      this.#mayHaveRoom.unsafeClose()
-      yield* Effect.timeoutOption(this.#mayHaveRoom.await, retryDelay)
+  /** Sends queued requests until workers have no room. */
+  async #sendWhileRoom(isRunning: () => boolean): Promise<void> {
+    let hasRoom = true
+    while (hasRoom) {
+      if (this.table.queuedCount === 0) {
+        await new Promise<void>((resolve) => {
+          this.#onQueued = resolve
+        })
+      }
+      if (!isRunning()) {
+        return
+      }
+      this.table.expire(this.#options.now()).forEach((request) => this.#reject(request))
+      const batch = this.table.nextBatch()
+      const unsent = batch.length > 0 ? await this.#options.backend.send(batch.map(({ message }) => message)) : []
+      this.table.onSent(batch, unsent)
+      hasRoom = unsent.length === 0
     }
-  })
+    this.#mayHaveRoom.unsafeClose()
+  }
 
   /** Takes messages of workers. */
   readonly receive = async (messages: ReadonlyArray<Frames.Frames>): Promise<void> => {
@@ -106,7 +116,7 @@ export class ProxySession {
   /** A function of its own, so that the callback keeps nothing but the request. */
   #enqueue(body: Frames.Frames, waiter: Waiter): () => void {
     const request = this.table.add(body, waiter, this.#options.now())
-    this.#isQueued.unsafeOpen()
+    this.#onQueued()
     return () => this.#cancel(request)
   }
 

@@ -43,7 +43,7 @@ const make = (options: Options, security?: SocketSecurity) =>
       remote: "workers"
     })
     return Backend.of({
-      send: (messages) => Effect.suspend(() => current()?.sendSome(messages) ?? Effect.succeed([...messages.keys()])),
+      send: async (messages) => current()?.sendSome(messages) ?? [...messages.keys()],
       run: (onBatch) => run((dealer) => dealer.run(onBatch))
     })
   })

@@ -168,8 +168,11 @@ export interface Subscriber extends Socket, Receiver, Observable {}
 export interface Dealer extends Socket, Sender, Receiver, Runnable, Observable {
   /** As `send`, for the hot path: calls `onUnsent` instead of failing. */
   readonly sendNow: (message: Frames.Frames, onUnsent: () => void) => void
-  /** Sends messages in order, as many as there is room for. Succeeds with the indexes of the others, which may lie between them. */
-  readonly sendSome: (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<ReadonlyArray<number>, SocketError>
+  /**
+   * Sends messages in order, as many as there is room for. Succeeds with the indexes of the others, which may lie between them. Rejects
+   * with a `SocketError`.
+   */
+  readonly sendSome: (messages: ReadonlyArray<Frames.Frames>) => Promise<ReadonlyArray<number>>
 }
 
 /**

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as zmq from "zeromq"
+import * as AsyncLoop from "../internal/AsyncLoop.ts"
 import { beginSlice, isSliceOver, nextPoll, onNextTurn } from "../internal/Scheduler.ts"
 import { SocketError } from "../ports/SocketError.ts"
 import type * as Frames from "../wire/Frames.ts"
@@ -129,29 +130,20 @@ export const receiver = (
     () => Effect.sync(() => batches.taken())
   )
   const run: Runnable["run"] = (onBatch, demand = fullBatch) =>
-    // Not the cleanup of Effect.async: an interruption right after the registration would miss it.
-    Effect.acquireUseRelease(
-      Effect.sync(() => ({ isRunning: true })),
-      (state) =>
-        Effect.async((resume) => {
-          const loop = async () => {
-            while (state.isRunning) {
-              const batch = await batches.next(demand)
-              if (state.isRunning) {
-                batches.taken()
-                const isTaken = onBatch(batch)
-                if (isTaken !== undefined) {
-                  await isTaken
-                }
-              }
+    Effect.zipRight(
+      AsyncLoop.run(async (isRunning) => {
+        while (isRunning()) {
+          const batch = await batches.next(demand)
+          if (isRunning()) {
+            batches.taken()
+            const isTaken = onBatch(batch)
+            if (isTaken !== undefined) {
+              await isTaken
             }
           }
-          loop().catch((cause) => resume(toEffect(cause, failed)))
-        }),
-      (state) =>
-        Effect.sync(() => {
-          state.isRunning = false
-        })
+        }
+      }, (cause) => toEffect(cause, failed)),
+      Effect.never
     )
   return {
     receive,

@@ -96,7 +96,6 @@ const sendBursts = async (
 
 /** A look for room before each message would take as long as the message. */
 export const sendSome = (handle: Handle<Sending>): Dealer["sendSome"] => (messages) =>
-  Effect.tryPromise({
-    try: () => sendBursts(handle, messages),
-    catch: (cause) => cause instanceof SocketError ? cause : handle.failed("send", cause)
+  sendBursts(handle, messages).catch((cause) => {
+    throw cause instanceof SocketError ? cause : handle.failed("send", cause)
   })

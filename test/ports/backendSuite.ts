@@ -30,7 +30,8 @@ const serve = (layer: Layer.Layer<Backend, SocketError>) =>
     yield* backend.run(async (batch) => {
       replies.unsafeOfferAll(batch)
     }).pipe(Mailbox.into(replies), Effect.forkScoped)
-    return { replies, send: backend.send }
+    const send = (messages: ReadonlyArray<Frames.Frames>) => Effect.promise(() => backend.send(messages))
+    return { replies, send }
   })
 
 /** A worker whose work can be taken one by one. */
@@ -40,8 +41,10 @@ const join = (connect: Ends["connect"]) =>
     return { work: yield* listen(messages), send }
   })
 
+type Send = (messages: ReadonlyArray<Frames.Frames>) => Effect.Effect<ReadonlyArray<number>>
+
 /** Sends a message as soon as there is a worker for it. */
-const sendOne = (send: Backend["Type"]["send"], ...texts: ReadonlyArray<string>) =>
+const sendOne = (send: Send, ...texts: ReadonlyArray<string>) =>
   eventually(Effect.map(send([message(...texts)]), (unsent) => unsent.length === 0))
 
 const byNumber = (one: string | undefined, other: string | undefined) => Number(one) - Number(other)
