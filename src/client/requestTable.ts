@@ -4,10 +4,12 @@
  * Plain data and synchronous functions, with time as a parameter in monotonic milliseconds. The session performs what they
  * return. The table is updated in place, because a copy for each request would cost more than the request.
  */
+import type { Linked } from "../internal/LinkedList.ts"
 import * as Term from "../protocol/Term.ts"
 import type { Reply } from "../wire/Envelope.ts"
 import { isFromActive } from "../wire/Envelope.ts"
 import type { Frames } from "../wire/Frames.ts"
+import { Pending } from "./pending.ts"
 import type { RequestReason } from "./RequestError.ts"
 
 /** Age at which an unanswered request votes. */
@@ -46,7 +48,7 @@ interface Attempt {
 }
 
 /** A request without a reply. `C` is the context of the session. */
-export interface Request<C> {
+export interface Request<C> extends Linked<Request<C>> {
   readonly id: string
   readonly context: C
   readonly resend: boolean
@@ -66,7 +68,7 @@ export interface RequestTable<C> {
   /** In order of preference; a deprioritized server is last, until another one is deprioritized. */
   readonly servers: Array<Server>
   /** Unanswered requests, in the order in which they vote. */
-  readonly pending: Map<string, Request<C>>
+  readonly pending: Pending<Request<C>>
   /** The server that has replied last as an active server does, unless it has failed since. */
   activeServer: Server | undefined
   /** Sequence number when it was found: only replies to later attempts show that another server is active. */
@@ -75,7 +77,6 @@ export interface RequestTable<C> {
   sequence: number
   /** The largest fencing token of a server; where none counts from a witness, the last one. */
   latestToken: number | undefined
-  lastId: number
 }
 
 /** How a request ends. */
@@ -105,27 +106,28 @@ interface Actions<C> {
 export const make = <C>(servers: ReadonlyArray<string>, retryAfterMillis: number): RequestTable<C> => ({
   retryAfterMillis,
   servers: servers.map((endpoint) => ({ endpoint, isConnected: false, inactiveSince: 0 })),
-  pending: new Map(),
+  pending: new Pending(),
   activeServer: undefined,
   activeSince: 0,
   sequence: 0,
-  latestToken: undefined,
-  lastId: 0
+  latestToken: undefined
 })
 
 /** Adds a request, to be sent to {@link preferredServer}. */
 export const add = <C>(table: RequestTable<C>, context: C, resend: boolean, now: number): Request<C> => {
   const request: Request<C> = {
-    id: String(++table.lastId),
+    id: table.pending.nextId(),
     context,
     resend,
     startedAt: now,
     lastSentAt: now,
     sentCount: 0,
     attempts: [],
-    answerUntil: Number.POSITIVE_INFINITY
+    answerUntil: Number.POSITIVE_INFINITY,
+    previous: undefined,
+    next: undefined
   }
-  table.pending.set(request.id, request)
+  table.pending.add(request)
   return request
 }
 
@@ -154,7 +156,7 @@ export const beginAttempt = <C>(
   const isSpent = request.resend
     ? server === table.activeServer && isBusyWith(server, request, now)
     : request.attempts.length > 0
-  if (isSpent || !server.isConnected || !table.pending.has(request.id)) {
+  if (isSpent || !server.isConnected || !table.pending.has(request)) {
     return undefined
   }
   const attempt = { server, sequence: ++table.sequence, retryAt: now + table.retryAfterMillis }
@@ -173,7 +175,7 @@ export const undoAttempt = (request: Request<unknown>, sequence: number): void =
 }
 
 const end = <C>(table: RequestTable<C>, request: Request<C>, outcome: Outcome): Ended<C> => {
-  table.pending.delete(request.id)
+  table.pending.delete(request)
   return { request, outcome }
 }
 
@@ -181,7 +183,7 @@ const failure = (reason: RequestReason, detail: Frames = []): Outcome => ({ _tag
 
 /** Removes a request whose caller was interrupted. */
 export const cancel = <C>(table: RequestTable<C>, request: Request<C>): void => {
-  table.pending.delete(request.id)
+  table.pending.delete(request)
 }
 
 /** A server that failed a request is the last to receive the next one. */
@@ -213,7 +215,7 @@ export const timeOut = <C>(table: RequestTable<C>, request: Request<C>): Ended<C
 
 /** Ends all requests, because the client is closed. */
 export const close = <C>(table: RequestTable<C>): ReadonlyArray<Ended<C>> =>
-  [...table.pending.values()].map((request) => end(table, request, noReply(request)))
+  table.pending.toArray().map((request) => end(table, request, noReply(request)))
 
 export const onConnected = (server: Server): void => {
   server.isConnected = true
@@ -224,7 +226,7 @@ export const onLost = <C>(table: RequestTable<C>, server: Server): ReadonlyArray
   server.isConnected = false
   table.activeServer = table.activeServer === server ? undefined : table.activeServer
   const ended: Array<Ended<C>> = []
-  for (const request of table.pending.values()) {
+  for (const request of table.pending.toArray()) {
     const outcome = loseAttempt(request, server)
     if (outcome !== undefined) {
       ended.push(end(table, request, outcome))
@@ -296,7 +298,7 @@ const activate = <C>(table: RequestTable<C>, server: Server, now: number): Reado
   table.activeServer = server
   table.activeSince = table.sequence
   const sends: Array<Send<C>> = []
-  for (const request of table.pending.values()) {
+  for (const request of table.pending.toArray()) {
     const attempt = attemptAt(request, server)
     if (attempt !== undefined) {
       attempt.retryAt = now + reorderMillis
@@ -322,7 +324,7 @@ export const onReplies = <C>(
   let isActive = false
   for (const reply of replies) {
     const isLate = isStale(table, reply)
-    const request = table.pending.get(reply.id)
+    const request = table.pending.find(reply.id)
     if (request === undefined) {
       continue
     }
@@ -342,12 +344,11 @@ export const onReplies = <C>(
 
 /** Whether a request has been pending for so long that it has to vote. */
 export const isOverdue = (table: RequestTable<unknown>, now: number): boolean => {
-  for (const { startedAt } of table.pending.values()) {
-    if (now - startedAt > voteAfterMillis - timerToleranceMillis) {
-      return true
-    }
+  let request = table.pending.first
+  while (request !== undefined && now - request.startedAt <= voteAfterMillis - timerToleranceMillis) {
+    request = request.next
   }
-  return false
+  return request !== undefined
 }
 
 const isDue = (request: Request<unknown>, now: number): boolean =>
@@ -359,7 +360,7 @@ const isDue = (request: Request<unknown>, now: number): boolean =>
  * no server answers.
  */
 export const vote = <C>(table: RequestTable<C>, now: number): Actions<C> => {
-  const pending = [...table.pending.values()]
+  const pending = table.pending.toArray()
   const ended = pending
     .filter(({ answerUntil }) => now > answerUntil)
     .map((request) => end(table, request, failure("Unanswered")))
@@ -373,8 +374,7 @@ export const vote = <C>(table: RequestTable<C>, now: number): Actions<C> => {
   }
   const voter = due.find(({ resend }) => resend)
   if (voter !== undefined) {
-    table.pending.delete(voter.id)
-    table.pending.set(voter.id, voter)
+    table.pending.moveToEnd(voter)
     const others = table.servers.filter((server) => server !== table.activeServer)
     sends.push(...others.map((server) => ({ request: voter, server })))
   }

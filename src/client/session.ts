@@ -24,12 +24,23 @@ export interface Settings {
   readonly votes: Schedule.Schedule<unknown>
 }
 
-/** What a pending request carries, and its caller. Not a `Deferred`: to make one costs 5 us. */
+/**
+ * What a pending request carries, and its caller. Not a `Deferred`: to make one costs 5 us.
+ *
+ * The effect of the caller refers to it, so once the request has ended, it must not refer to the callback of that effect any more: V8
+ * would promote both, with all that they refer to.
+ */
 interface Call {
   readonly body: Frames
   readonly span: Tracer.AnySpan | undefined
-  readonly complete: (outcome: Effect.Effect<Frames, RequestError>) => void
+  pending: {
+    readonly request: Request
+    readonly deadline: Deadlines.Deadline<Request>
+    readonly complete: Complete
+  } | undefined
 }
+
+type Complete = (outcome: Effect.Effect<Frames, RequestError>) => void
 
 type Request = RequestTable.Request<Call>
 
@@ -90,31 +101,28 @@ const request = (
   trace: boolean
 ): Effect.Effect<Frames, RequestError> =>
   Effect.withFiberRuntime((fiber) => {
-    const span = trace ? fiber.currentSpan : undefined
+    const call: Call = { body, span: trace ? fiber.currentSpan : undefined, pending: undefined }
+    const reply = Effect.async<Frames, RequestError>((complete) => {
+      if (session.isClosed) {
+        complete(new RequestError({ reason: "NoReply", servers: session.settings.servers, attempts: 0 }))
+      } else {
+        start(session, call, complete, resend)
+      }
+    })
     // As `Effect.onInterrupt`, which costs 2 us more. The canceler of an `Effect.async` costs 4.
-    return Effect.uninterruptibleMask((restore) => {
-      let started: Request | undefined
-      const reply = Effect.async<Frames, RequestError>((complete) => {
-        if (session.isClosed) {
-          complete(new RequestError({ reason: "NoReply", servers: session.settings.servers, attempts: 0 }))
-        } else {
-          started = start(session, { body, span, complete }, resend)
-        }
-      })
-      return Effect.catchAllCause(restore(reply), (cause) => {
-        if (started !== undefined) {
-          cancel(session, started)
-        }
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.catchAllCause(restore(reply), (cause) => {
+        cancel(session, call)
         return Effect.failCause(cause)
       })
-    })
+    )
   })
 
 /** Adds a request and sends it, all at once: its outcome cannot come before. */
-const start = (session: Session, call: Call, resend: boolean): Request => {
+const start = (session: Session, call: Call, complete: Complete, resend: boolean): void => {
   const { table } = session
   const request = RequestTable.add(table, call, resend, session.now())
-  session.timeouts.add(request)
+  call.pending = { request, deadline: session.timeouts.add(request), complete }
   if (!session.isVoting) {
     startVoting(session)
   }
@@ -122,13 +130,24 @@ const start = (session: Session, call: Call, resend: boolean): Request => {
   if (server !== undefined) {
     send(session, { request, server })
   }
-  return request
 }
 
 /** Has no effect on a request that has ended. */
-const cancel = (session: Session, request: Request): void => {
-  RequestTable.cancel(session.table, request)
-  session.timeouts.delete(request)
+const cancel = (session: Session, call: Call): void => {
+  if (call.pending !== undefined) {
+    RequestTable.cancel(session.table, call.pending.request)
+    release(session, call)
+  }
+}
+
+/** Returns the callback of a pending request, which is released from it. */
+const release = (session: Session, call: Call): Complete | undefined => {
+  const { pending } = call
+  call.pending = undefined
+  if (pending !== undefined) {
+    session.timeouts.delete(pending.deadline)
+  }
+  return pending?.complete
 }
 
 const send = (session: Session, { request, server }: RequestTable.Send<Call>): void => {
@@ -150,8 +169,7 @@ const sendAll = (session: Session, sends: ReadonlyArray<RequestTable.Send<Call>>
 }
 
 const complete = (session: Session, { outcome, request }: RequestTable.Ended<Call>): void => {
-  session.timeouts.delete(request)
-  request.context.complete(
+  release(session, request.context)?.(
     outcome._tag === "Replied" ? Effect.succeed(outcome.body) : new RequestError({
       reason: outcome.reason,
       servers: session.settings.servers,

@@ -4,6 +4,8 @@ import * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { monotonicReader } from "./Clock.ts"
+import type { Linked } from "./LinkedList.ts"
+import { LinkedList } from "./LinkedList.ts"
 
 /**
  * Expires items after a common timeout, with a single timer.
@@ -11,8 +13,14 @@ import { monotonicReader } from "./Clock.ts"
  * Not `Effect.timeout`: that costs 21 us for each item.
  */
 export interface Deadlines<A> {
-  readonly add: (item: A) => void
-  readonly delete: (item: A) => void
+  readonly add: (item: A) => Deadline<A>
+  readonly delete: (deadline: Deadline<A>) => void
+}
+
+/** The deadline of one item. */
+export interface Deadline<A> extends Linked<Deadline<A>> {
+  readonly item: A
+  readonly at: number
 }
 
 /**
@@ -52,29 +60,29 @@ export const make = <A>(
 ): Effect.Effect<Deadlines<A>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const millis = Duration.toMillis(timeout)
-    if (millis === Number.POSITIVE_INFINITY) {
-      return { add: () => {}, delete: () => {} }
-    }
     const now = yield* monotonicReader
-    // In the order of the deadlines, because the timeout is the same.
-    const deadlines = new Map<A, number>()
-    const timer = yield* makeTimer((at) => {
-      for (const [item, deadline] of deadlines) {
-        if (deadline > at) {
-          return deadline
-        }
-        deadlines.delete(item)
-        onExpired(item)
+    // In their order, because the timeout is the same.
+    const deadlines = new LinkedList<Deadline<A>>()
+    const timer = yield* makeTimer((time) => {
+      let first = deadlines.first
+      while (first !== undefined && first.at <= time) {
+        deadlines.delete(first)
+        onExpired(first.item)
+        first = deadlines.first
       }
-      return undefined
+      return first?.at
     })
     return {
       add: (item) => {
-        deadlines.set(item, now() + millis)
-        timer.start()
+        const deadline = { item, at: now() + millis, previous: undefined, next: undefined }
+        if (millis !== Number.POSITIVE_INFINITY) {
+          deadlines.add(deadline)
+          timer.start()
+        }
+        return deadline
       },
-      delete: (item) => {
-        deadlines.delete(item)
+      delete: (deadline) => {
+        deadlines.delete(deadline)
       }
     }
   })

@@ -125,7 +125,7 @@ export class Rig {
     const request = RequestTable.add(this.table, undefined, resend, this.now)
     this.requests.push(request)
     this.after(timeoutMillis, () => {
-      if (this.table.pending.has(request.id)) {
+      if (this.table.pending.has(request)) {
         this.end([RequestTable.timeOut(this.table, request)])
       }
     })
@@ -248,7 +248,7 @@ export class Rig {
   }
 
   private cancel(nth: number): void {
-    const request = [...this.table.pending.values()][nth]
+    const request = this.table.pending.toArray()[nth]
     if (request !== undefined) {
       RequestTable.cancel(this.table, request)
       this.outcomes.set(request.id, { outcome: "Cancelled", at: this.now })
@@ -321,11 +321,11 @@ export class Rig {
   private check(): void {
     for (const request of this.requests) {
       const end = this.outcomes.get(request.id)
-      assert.strictEqual(this.table.pending.has(request.id), end === undefined, `request ${request.id}`)
+      assert.strictEqual(this.table.pending.has(request), end === undefined, `request ${request.id}`)
       const deadline = Math.max(request.startedAt + timeoutMillis, this.stalledUntil)
       assert.isAtMost(end?.at ?? this.now, deadline, `request ${request.id} is late`)
     }
-    for (const { answerUntil } of this.table.pending.values()) {
+    for (const { answerUntil } of this.table.pending.toArray()) {
       assert.isAtMost(this.now, Math.max(answerUntil, this.stalledUntil) + voteMillis)
     }
   }
