@@ -184,12 +184,15 @@ export const startHttpAbuse = (): (port: number) => Promise<void> => {
   return (port) => perform(child, port)
 }
 
-/** Starts the plain loop, or a member whose handler is an Effect. */
-export const startEffect = async (name: Name): Promise<Server> => {
+/** How a handler that is an Effect is written: with `Effect.fnUntraced`, or `Effect.gen`. */
+export type Writing = "fn" | "gen"
+
+/** Starts the plain loop, or a server whose handler is an Effect: a member, or the least that runs one for each request. */
+export const startEffect = async (name: Name, writing: Writing, server: "member" | "loop"): Promise<Server> => {
   const [frontend, state, peer] = await freeEndpoints()
   return name === "plain"
     ? startPlain(frontend)
-    : start("a member with an Effect", [file("effectServer.mjs"), frontend, state, peer], frontend)
+    : start("a server with an Effect", [file("effectServer.mjs"), server, writing, frontend, state, peer], frontend)
 }
 
 /** Starts a module that reports when it is ready. Returns what performs its jobs. */

@@ -7,7 +7,7 @@ import { failover } from "./failover.ts"
 import { garbage, memory, pauses } from "./heap.ts"
 import { abuse, events, flood } from "./isolation.ts"
 import { idle, startup } from "./process.ts"
-import { clients, effects, latency, proxy, throughput } from "./requests.ts"
+import { clients, effects, effectsGen, effectsGenLoop, latency, proxy, throughput } from "./requests.ts"
 import { rpc, rpcFailover } from "./rpc.ts"
 import { coldTakeover } from "./takeover.ts"
 import type { Scenario } from "./turns.ts"
@@ -19,6 +19,8 @@ export const scenarios: { readonly [name: string]: Scenario } = {
   pauses,
   clients,
   effects,
+  effectsGen,
+  effectsGenLoop,
   proxy,
   client,
   clientMap,

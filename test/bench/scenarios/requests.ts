@@ -6,7 +6,7 @@ import { row } from "../figures.ts"
 import { merge } from "../histogram.ts"
 import type { EchoResult } from "../loads.ts"
 import { startLoad } from "../loads.ts"
-import type { Name } from "../servers.ts"
+import type { Name, Writing } from "../servers.ts"
 import { freeEndpoints, startEffect, startProxy, startWorker } from "../servers.ts"
 import type { Both, Scenario } from "./turns.ts"
 import {
@@ -57,13 +57,19 @@ export const clients: Scenario = async ({ rounds, seconds }) => {
   ]
 }
 
-const startEffects = async (): Promise<Both> => ({
-  plain: await startEffect("plain"),
-  project: await startEffect("project")
-})
+const effectsOf = (writing: Writing, server: "member" | "loop" = "member"): Scenario => async (options) =>
+  throughputRows(
+    await loadInTurns(options, manyRequests, async () => ({
+      plain: await startEffect("plain", writing, server),
+      project: await startEffect("project", writing, server)
+    }))
+  )
 
-export const effects: Scenario = async (options) =>
-  throughputRows(await loadInTurns(options, manyRequests, startEffects))
+export const effects = effectsOf("fn")
+
+export const effectsGen = effectsOf("gen")
+
+export const effectsGenLoop = effectsOf("gen", "loop")
 
 /** Two proxies and the workers of both. */
 const startProxies = async (): Promise<Both> => {
