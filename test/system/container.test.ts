@@ -96,7 +96,7 @@ describe.skipIf(!isPossible)("F16 process 1 of a container", () => {
       )
       yield* peer.subscribed
       yield* peer.publishUntil("3", server.waitForLine("I: on-passive: ready"))
-      // Node reaps only its own children. README recommends an init.
+      // Node reaps only its own children. The documentation recommends an init.
       yield* eventually(Effect.sync(() => zombiesOf(server.pid) === 1))
       yield* server.kill("SIGTERM")
       assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null })

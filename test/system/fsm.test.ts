@@ -107,10 +107,10 @@ describe("bstar fsm", () => {
     }))
 
   for (const policy of Policies.policyNames) {
-    it.scopedLive(`bstar fsm, mermaid: the diagram in README is this output (${policy})`, () =>
+    it.scopedLive(`bstar fsm, mermaid: the diagram in the documentation is this output (${policy})`, () =>
       Effect.gen(function*() {
-        const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
-        assert.include(readme, `\`\`\`mermaid\n${yield* print("mermaid", policy)}\`\`\`\n`)
+        const page = fs.readFileSync(path.join(root, "src/docs/reference/state-machine.md"), "utf8")
+        assert.include(page, `\`\`\`mermaid\n${yield* print("mermaid", policy)}\`\`\`\n`)
       }))
   }
 })

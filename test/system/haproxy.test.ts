@@ -29,10 +29,10 @@ const place = Effect.gen(function*() {
   return { at, http, front: more.primary.state } satisfies Place
 })
 
-/** HAProxy with the configuration in README, in front of this pair. */
+/** HAProxy with the configuration in the documentation, in front of this pair. */
 const haproxy = ({ at, front, http }: Place) =>
   Effect.gen(function*() {
-    const config = block("haproxy")
+    const config = block("haproxy", "src/docs/operate/haproxy.md")
       .replaceAll("10.0.0.1:5001", addressOf(at.primary.frontend))
       .replaceAll("10.0.0.2:5002", addressOf(at.backup.frontend))
       .replaceAll("port 5011", `port ${portOf(http.primary)}`)

@@ -339,7 +339,7 @@ describe("rotation of keys", () => {
       yield* after.continues
       fs.rmSync(path.join(keys, "clients/alice.key"))
       yield* after.continues
-      // An open connection is kept, as README states. A new one is rejected.
+      // An open connection is kept, as the documentation states. A new one is rejected.
       yield* before.continues
       const secret = path.join(keys, "client-alice/client.key_secret")
       for (const role of roles) {

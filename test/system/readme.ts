@@ -1,19 +1,10 @@
-/** Code blocks of README, to be run by tests; and temporary files. */
+/** Code blocks of the documentation, to be run by tests; and temporary files. */
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { root } from "../support/processes.ts"
 
-/** The only block of a language. */
-export const block = (language: string): string => {
-  const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
-  const [found, another] = [...readme.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, "gm"))]
-  if (found === undefined || another !== undefined) {
-    throw new Error(`the README should have one block of ${language}`)
-  }
-  return found[1]!
-}
+export { block } from "../support/documents.ts"
 
 /** A temporary folder. It is removed with the scope. */
 export const temporaryFolder = Effect.acquireRelease(

@@ -145,10 +145,10 @@ describe.skipIf(!isPossible)("a server under systemd", () => {
 
 const analyze = "systemd-analyze"
 
-describe.skipIf(!canRun(analyze))("the unit in README", () => {
+describe.skipIf(!canRun(analyze))("the unit in the documentation", () => {
   it.scopedLive("systemd-analyze accepts the unit", () =>
     Effect.gen(function*() {
-      const unit = block("ini")
+      const unit = block("ini", "src/docs/operate/deploy.md")
         .replace("/usr/bin/node", process.execPath)
         .replace("/opt/bstar", root)
       const file = yield* temporaryFile("bstar@.service", unit)

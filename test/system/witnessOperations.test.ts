@@ -143,7 +143,7 @@ describe.skipIf(etcdIsMissing !== undefined)("operating a pair with a witness", 
   )
 
   it.scopedLive(
-    "another engine: by the steps in README the pair moves to it, and its terms go on",
+    "another engine: by the steps in the runbook the pair moves to it, and its terms go on",
     () =>
       Effect.gen(function*() {
         const [before, after] = [yield* startEtcd(), yield* startEtcd()]

@@ -35,7 +35,7 @@ export interface Result {
   readonly files: { readonly [R in Role]: readonly [before: number, after: number] }
 }
 
-/** Otherwise the C library keeps freed memory. README recommends the same to operators. */
+/** Otherwise the C library keeps freed memory. The documentation recommends the same to operators. */
 export const givesBack = { MALLOC_TRIM_THRESHOLD_: "131072" }
 
 const heartbeat = "250 millis"
