@@ -31,13 +31,11 @@ describe("the package", () => {
       const needed = ["dist/index.js", "dist/index.d.ts", "dist/bstar.js", "LICENSE", "README.md", "package.json"]
       assert.deepStrictEqual(needed.filter((file) => !paths.includes(file)), [])
       assert.deepStrictEqual(
-        paths.filter((file) =>
-          /(^|\/)\.|\.test\.|(^|\/)(test|bench|examples|suites)\/|tsbuildinfo|tsconfig/.test(file)
-        ),
+        paths.filter((file) => /(^|\/)\.|\.test\.|(^|\/)(bench|suites)\/|tsbuildinfo|tsconfig/.test(file)),
         []
       )
       assert.deepStrictEqual(
-        paths.filter((file) => !/^((dist|src)\/.*|LICENSE|README\.md|package\.json)$/.test(file)),
+        paths.filter((file) => !/^((dist|src|test\/examples)\/.*|LICENSE|README\.md|package\.json)$/.test(file)),
         []
       )
 

@@ -1,4 +1,4 @@
-/** The description of a setting in help and README. */
+/** The description of a setting in help and documentation. */
 import type { Command, Setting } from "./Settings.ts"
 import { all, describeDefault } from "./Settings.ts"
 
@@ -72,7 +72,7 @@ const defaultCell = (setting: Setting): string => {
   ].join("; ")
 }
 
-/** README's table of all settings. */
+/** The documentation's table of all settings. */
 export const markdown = (): string => {
   const rows = all.map((setting) => {
     const { commands, help, kind } = setting

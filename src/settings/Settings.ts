@@ -3,7 +3,7 @@
  *
  * A setting is declared here and nowhere else. Derived from its entry are the field of `BinaryStarConfig.Options`, its check and
  * its default, the option of the command line with its help, the environment variable, the key of the configuration file, the row
- * of `bstar config check`, the text of the row in README, and, in the groups `member` and `limits`, the field of the status JSON.
+ * of `bstar config check`, the text of the row in the documentation, and, in the groups `member` and `limits`, the field of the status JSON.
  */
 import type * as Duration from "effect/Duration"
 import { policyNames } from "../protocol/Policies.ts"
@@ -49,7 +49,7 @@ export type DurationInput = Duration.DurationInput | `${number}${"ms" | "s" | "m
 /** An entry of the table. */
 interface Entry {
   readonly kind: Kind<any>
-  /** One sentence for help and README, or a few. */
+  /** One sentence for help and documentation, or a few. */
   readonly help: string
   /** The commands that have it. */
   readonly commands: ReadonlyArray<Command>
@@ -744,7 +744,7 @@ const table = {
   operator
 }
 
-/** All settings, in the order of help and README. */
+/** All settings, in the order of help and documentation. */
 export const all: ReadonlyArray<Setting> = Object.values(table).flatMap((group): ReadonlyArray<Setting> =>
   Object.values(group)
 )

@@ -2,9 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import ts from "typescript"
+import { documents } from "../support/documents.ts"
 
 const here = new URL(".", import.meta.url)
-const readme = fs.readFileSync(new URL("../../README.md", here), "utf8")
+const read = (name: string): string => fs.readFileSync(new URL(name, here), "utf8")
 const examples = fs.readdirSync(here, { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
 
@@ -20,18 +21,22 @@ describe("examples", () => {
     assert.deepStrictEqual(diagnostics.map(({ messageText }) => messageText), [])
   })
 
-  it("examples in README equal the files", () => {
-    const quoted = [...readme.matchAll(/<!-- test\/examples\/(.*) -->\n```ts\n([^]*?)\n```/g)]
-    assert.sameMembers(quoted.map(([, name]) => name), ["server.ts", "client.ts"])
-    for (const [, name, code] of quoted) {
-      assert.strictEqual(code, fs.readFileSync(new URL(name!, here), "utf8").trim())
-    }
-    const excerpts = [...readme.matchAll(/<!-- from test\/examples\/(.*) -->\n```ts\n([^]*?)\n```/g)]
-    assert.isAbove(excerpts.length, 0)
-    for (const [, name, code] of excerpts) {
-      assert.include(fs.readFileSync(new URL(name!, here), "utf8"), code!)
-    }
-    const everyBlock = readme.match(/^```ts$/gm)
-    assert.strictEqual(everyBlock?.length, quoted.length + excerpts.length)
+  it("README shows the server and the client", () => {
+    const quoted = [...documents[0]![1].matchAll(/<!-- test\/examples\/(.*) -->/g)].map(([, name]) => name)
+    assert.deepStrictEqual(quoted, ["server.ts", "client.ts"])
   })
+
+  for (const [file, text] of documents.filter(([, text]) => /^```(ts|py)$/m.test(text))) {
+    it(`every program in ${file} is an example, or a part of one`, () => {
+      const quoted = [...text.matchAll(/<!-- (from )?test\/examples\/(.*) -->\n```(?:ts|py)\n([^]*?)\n```/g)]
+      for (const [, from, name, code] of quoted) {
+        if (from === undefined) {
+          assert.strictEqual(code, read(name!).trim())
+        } else {
+          assert.include(read(name!), code!)
+        }
+      }
+      assert.strictEqual(text.match(/^```(ts|py)$/gm)?.length, quoted.length)
+    })
+  }
 })

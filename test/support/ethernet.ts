@@ -19,7 +19,19 @@ const unshare = ["unshare", "--user", "--map-root-user", "--net"]
 /** Whether this system allows such a network. */
 export const isAvailable = (): boolean =>
   process.platform === "linux" &&
-  spawnSync(unshare[0]!, [...unshare.slice(1), "ip", "link", "add", "a", "type", "veth", "peer", "name", "b"]).status === 0
+  spawnSync(unshare[0]!, [
+      ...unshare.slice(1),
+      "ip",
+      "link",
+      "add",
+      "name",
+      "left",
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "right"
+    ]).status === 0
 
 /** The prefix of a command that enters a namespace of its own. It ends with the scope, or with this process. */
 const makeNamespace = (command: ReadonlyArray<string>) =>
@@ -53,11 +65,11 @@ export const makeEthernet = <Host extends string>(
 ): Effect.Effect<Ethernet<Host>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const bridge = yield* makeNamespace(unshare)
-    yield* execute(bridge.enter, "ip link add bridge type bridge && ip link set bridge up")
+    yield* execute(bridge.enter, "ip link add name bridge type bridge && ip link set bridge up")
     const enter: { [host: string]: ReadonlyArray<string> } = {}
     for (const [host, address] of Object.entries<string>(addresses)) {
       const { pid, enter: prefix } = yield* makeNamespace([...bridge.enter, "unshare", "--net"])
-      yield* execute(bridge.enter, `ip link add ${host} type veth peer name eth0 netns ${pid}`)
+      yield* execute(bridge.enter, `ip link add name ${host} type veth peer name eth0 netns ${pid}`)
       yield* execute(bridge.enter, `ip link set ${host} master bridge up`)
       yield* execute(prefix, `ip link set lo up && ip address add ${address} dev eth0 && ip link set eth0 up`)
       enter[host] = prefix

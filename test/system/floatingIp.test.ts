@@ -58,38 +58,42 @@ const answered = (client: Process) =>
 const afterStop = /^ExecStopPost=-(.*)$/m.exec(block("ini", page))![1]!
 
 describe.skipIf(!isAvailable())("a floating IP", () => {
-  it.scopedLive("the address moves to the backup when the primary is killed, if there is a voter, and back by a stop", () =>
-    Effect.gen(function*() {
-      const { bstar, execute, hasAddress, start, startPair, startVoter } = yield* makeHosts
-      const servers = yield* startPair
-      const client = yield* bstar("voter", "client", "--server", "tcp://10.0.0.9:5001", "--interval", "20ms")
-      yield* answered(client)
-      assert.isTrue(yield* hasAddress("primary"))
-      assert.isFalse(yield* hasAddress("backup"))
+  it.scopedLive(
+    "the address moves to the backup when the primary is killed, if there is a voter, and back by a stop",
+    () =>
+      Effect.gen(function*() {
+        const { bstar, execute, hasAddress, start, startPair, startVoter } = yield* makeHosts
+        const servers = yield* startPair
+        const client = yield* bstar("voter", "client", "--server", "tcp://10.0.0.9:5001", "--interval", "20ms")
+        yield* answered(client)
+        assert.isTrue(yield* hasAddress("primary"))
+        assert.isFalse(yield* hasAddress("backup"))
 
-      // Without a voter no request reaches the backup.
-      yield* servers.primary.kill("SIGKILL")
-      yield* servers.primary.exit
-      yield* execute("primary", afterStop)
-      yield* servers.backup.waitForLine(/the peer is down/)
-      yield* Effect.sleep("1 second")
-      assert.isFalse(servers.backup.lines.some((line) => readyAsActive.test(line)))
+        // Without a voter no request reaches the backup.
+        yield* servers.primary.kill("SIGKILL")
+        yield* servers.primary.exit
+        yield* execute("primary", afterStop)
+        yield* servers.backup.waitForLine(/the peer is down/)
+        yield* Effect.sleep("1 second")
+        assert.isFalse(servers.backup.lines.some((line) => readyAsActive.test(line)))
 
-      yield* startVoter
-      yield* servers.backup.waitForLine(readyAsActive)
-      yield* answered(client)
-      assert.isTrue(yield* hasAddress("backup"))
+        yield* startVoter
+        yield* servers.backup.waitForLine(readyAsActive)
+        yield* answered(client)
+        assert.isTrue(yield* hasAddress("backup"))
 
-      // A stop removes the address by its hook, and the other server has it.
-      const again = yield* start("primary")
-      yield* again.waitForLine(readyAsPassive)
-      yield* servers.backup.kill("SIGTERM")
-      yield* again.waitForLine(readyAsActive)
-      yield* answered(client)
-      assert.deepStrictEqual([yield* hasAddress("primary"), yield* hasAddress("backup")], [true, false])
-      // No hook has failed, not even that of a server that had no address to remove.
-      for (const { stderr, stdout } of [servers.primary, servers.backup, again]) {
-        assert.notMatch(stdout() + stderr(), /hook/)
-      }
-    }), 60_000)
+        // A stop removes the address by its hook, and the other server has it.
+        const again = yield* start("primary")
+        yield* again.waitForLine(readyAsPassive)
+        yield* servers.backup.kill("SIGTERM")
+        yield* again.waitForLine(/ready as active/)
+        yield* answered(client)
+        assert.deepStrictEqual([yield* hasAddress("primary"), yield* hasAddress("backup")], [true, false])
+        // No hook has failed, not even that of a server that had no address to remove.
+        for (const { stderr, stdout } of [servers.primary, servers.backup, again]) {
+          assert.notMatch(stdout() + stderr(), /hook/)
+        }
+      }),
+    60_000
+  )
 })

@@ -1,0 +1,68 @@
+/** The commands in README and in the pages, as a reader types them. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as path from "node:path"
+import * as Settings from "../../src/settings/Settings.ts"
+import { blocks, documentOf } from "../support/documents.ts"
+import { isAvailable, makeEthernet } from "../support/ethernet.ts"
+import { readyAsActive, readyAsPassive } from "../support/pair.ts"
+import { bstar, root, run } from "../support/processes.ts"
+
+/** Lines of `sh` blocks that run `bstar`, with the lines that continue them, without comments. */
+const commands = blocks("sh").flatMap(([file, code]) =>
+  code.replaceAll("\\\n", " ").split("\n")
+    .map((line) => line.replace(/ +#.*$/, "").trim())
+    .filter((line) => /^(npx bstar|bstar|node dist\/bstar\.js) /.test(line))
+    .map((line) => [file, line.replace(/^(npx bstar|bstar|node dist\/bstar\.js) /, "")] as const)
+)
+
+/** Arguments without quotes; enough for these blocks. */
+const argumentsOf = (line: string): ReadonlyArray<string> => line.split(/ +/)
+
+describe("commands in the documentation", () => {
+  it("have known options only", () => {
+    assert.isAbove(commands.length, 30)
+    const flags = new Set(Settings.all.map(({ flag }) => `--${flag}`))
+    const unknown = commands.flatMap(([file, line]) =>
+      line.replace(/ -- .*$/, "").replaceAll(/"[^"]*"/g, "").split(/[ =]+/)
+        .filter((word) => word.startsWith("--") && !flags.has(word))
+        .map((word) => `${file}: ${word} in: bstar ${line}`)
+    )
+    assert.deepStrictEqual(unknown, [])
+  })
+
+  it.scopedLive("the demo prints what README shows", () =>
+    Effect.gen(function*() {
+      const demo = yield* bstar(["demo"])
+      assert.deepStrictEqual(yield* demo.exit, { code: 0, signal: null }, demo.stderr())
+      const [, shown] = /<!-- demo -->\n```\n([^]*?)\n```/.exec(documentOf("README.md"))!
+      const general = (line: string) => line.replace(/client [0-9a-f]+/, "client").replaceAll(/\d+/g, "0")
+      const printed = demo.stdout().split("\n").map(general)
+      assert.deepStrictEqual(shown!.split("\n").filter((line) => !printed.includes(general(line))), [])
+    }))
+
+  // Their ports are fixed, so they run on a network of their own.
+  const terminals = [["README.md", "Three terminals"], ["src/docs/learn/quickstart.md", "A pair by hand"]] as const
+  for (const [file, heading] of terminals) {
+    it.scopedLive.skipIf(!isAvailable())(
+      `${file}: the three terminals are a pair and a client, which survives kill -9`,
+      () =>
+        Effect.gen(function*() {
+          const [, section] = documentOf(file).split(`## ${heading}\n`)
+          const lines = commands.filter(([from, line]) => from === file && section!.split("\n## ")[0]!.includes(line))
+            .map(([, line]) => line)
+          assert.strictEqual(lines.length, 3)
+          const { enter: { host: [nsenter, ...enter] } } = yield* makeEthernet({ host: "10.0.0.1/24" })
+          const start = (line: string) =>
+            run(nsenter!, [...enter, process.execPath, path.join(root, "dist/bstar.js"), ...argumentsOf(line)])
+          const [primary, backup, client] = yield* Effect.all(lines.map(start))
+          yield* primary!.waitForLine(readyAsActive)
+          yield* backup!.waitForLine(readyAsPassive)
+          yield* client!.waitForLine(/^I: server replied OK/)
+          yield* primary!.kill("SIGKILL")
+          yield* backup!.waitForLine(readyAsActive)
+          yield* client!.waitForLine(/^I: server replied OK/, client!.lines.length)
+        })
+    )
+  }
+})
