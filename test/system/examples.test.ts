@@ -3,7 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as path from "node:path"
+import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
+import * as Frames from "../../src/wire/Frames.ts"
 import * as SqlWitness from "../../src/witness/SqlWitness.ts"
+import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 import { etcdIsMissing, startEtcd } from "../support/etcd.ts"
 import { makeKeyFiles } from "../support/keys.ts"
 import { owner, password, postgresIsMissing, startPostgres } from "../support/postgres.ts"
@@ -54,6 +57,21 @@ describe("the examples run", () => {
       assert.strictEqual(yield* client("get", "color"), "there is no color")
       assert.strictEqual(yield* client("set", "color", "red"), "red")
       assert.strictEqual(yield* client("get", "color"), "red")
+    }))
+
+  it.scopedLive("example handler.ts: a reply at once, one by an effect, and a failure", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      yield* startBoth("handler.ts", [], at)
+      const { request } = yield* BinaryStarClient.make({ servers: [at.primary.frontend, at.backup.frontend] }).pipe(
+        Effect.provide(ZmqClientLink.layer)
+      )
+      assert.deepStrictEqual(
+        (yield* Effect.all([request("ping"), request("21")])).map(Frames.toString),
+        ["pong", "42"]
+      )
+      const { detail, reason } = yield* Effect.flip(request("hello"))
+      assert.deepStrictEqual([reason, Frames.toString(detail!)], ["Failed", "not a number"])
     }))
 
   it.scopedLive("example keys.ts: a server and a client with keys", () =>
