@@ -1,12 +1,15 @@
 /** The commands in README and in the pages, as a reader types them. */
 import { assert, describe, it } from "@effect/vitest"
+import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as path from "node:path"
 import * as Settings from "../../src/settings/Settings.ts"
-import { blocks, documentOf } from "../support/documents.ts"
+import { block, blocks, documentOf } from "../support/documents.ts"
 import { isAvailable, makeEthernet } from "../support/ethernet.ts"
 import { readyAsActive, readyAsPassive } from "../support/pair.ts"
+import type { Process } from "../support/processes.ts"
 import { bstar, root, run } from "../support/processes.ts"
+import { temporaryFile } from "./readme.ts"
 
 /** Lines of `sh` blocks that run `bstar`, with the lines that continue them, without comments. */
 const commands = blocks("sh").flatMap(([file, code]) =>
@@ -65,4 +68,50 @@ describe("commands in the documentation", () => {
         })
     )
   }
+
+  it.scopedLive.skipIf(!isAvailable())(
+    "two machines: the steps of the page lead to a pair, a failover and a switchover",
+    () =>
+      Effect.gen(function*() {
+        const steps = commands.filter(([file]) => file === "src/docs/learn/two-machines.md").map(([, line]) => line)
+        const token = yield* temporaryFile("token", "the-token-of-this-test\n")
+        const config = block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
+        const file = yield* temporaryFile("pair.toml", config)
+        const { enter } = yield* makeEthernet({ one: "10.0.0.1/24", two: "10.0.0.2/24", three: "10.0.0.3/24" })
+        const start = (host: keyof typeof enter, ...args: ReadonlyArray<string>) => {
+          const [nsenter, ...prefix] = enter[host]
+          return run(nsenter!, [...prefix, process.execPath, path.join(root, "dist/bstar.js"), ...args])
+        }
+        const step = (host: keyof typeof enter, beginning: string) => {
+          const [line, another] = steps.filter((line) => line.startsWith(beginning))
+          assert.isTrue(line !== undefined && another === undefined, `one step that begins with ${beginning}`)
+          return start(host, ...argumentsOf(line!.replace("/etc/bstar/pair.toml", file)))
+        }
+        const succeed = (command: Effect.Effect<Process, never, Scope.Scope>) =>
+          Effect.flatMap(command, (process) =>
+            Effect.map(process.exit, (exit) => {
+              assert.deepStrictEqual(exit, { code: 0, signal: null }, process.stdout() + process.stderr())
+              return process.stdout()
+            }))
+
+        yield* succeed(step("one", "config check"))
+        const primary = yield* step("one", "-p")
+        const backup = yield* step("two", "-b")
+        yield* primary.waitForLine(readyAsActive)
+        yield* backup.waitForLine(readyAsPassive)
+        assert.include(yield* succeed(step("three", "status")), "healthy: primary is active, backup stands by")
+        yield* succeed(step("three", "doctor"))
+        const client = yield* step("three", "client")
+        yield* client.waitForLine(/^I: server replied OK/)
+        yield* primary.kill("SIGKILL")
+        yield* backup.waitForLine(readyAsActive)
+        yield* client.waitForLine(/^I: server replied OK/, client.lines.length)
+        const again = yield* step("one", "-p")
+        yield* again.waitForLine(readyAsPassive)
+        const switchover = ["switchover", "--http", "10.0.0.1:5011", "--reason", "the first one", "--token-file", token]
+        yield* succeed(start("three", ...switchover))
+        yield* again.waitForLine(/ready as active/)
+        yield* client.waitForLine(/^I: server replied OK/, client.lines.length)
+      })
+  )
 })
