@@ -50,6 +50,13 @@ describe("the reference", () => {
     assert.deepStrictEqual(variables.filter((name) => !listed.includes(`\`${name}\``)), [])
   })
 
+  it("lists every public module", () => {
+    const { exports }: { readonly exports: object } = JSON.parse(documentOf("package.json"))
+    const modules = Object.keys(exports).flatMap((entry) => /^\.\/([A-Z]\w*)$/.exec(entry)?.[1] ?? [])
+    assert.isAbove(modules.length, 30)
+    assert.deepStrictEqual([...firstColumn(section("reference/modules.md", "Public modules"))].sort(), modules.sort())
+  })
+
   it("lists every state", () => {
     const listed = firstColumn(section("reference/state-machine.md", "States"))
     assert.deepStrictEqual([...listed].sort(), [...StateMachine.states].sort())
