@@ -55,6 +55,10 @@ describe("the reference", () => {
     const modules = Object.keys(exports).flatMap((entry) => /^\.\/([A-Z]\w*)$/.exec(entry)?.[1] ?? [])
     assert.isAbove(modules.length, 30)
     assert.deepStrictEqual([...firstColumn(section("reference/modules.md", "Public modules"))].sort(), modules.sort())
+
+    const starred = [...page("reference/modules.md").matchAll(/\[`(\w+)`\]\([^)]*\) \*/g)].map(([, name]) => name!)
+    const index = [...documentOf("src/index.ts").matchAll(/^export \* as (\w+)/gm)].map(([, name]) => name!)
+    assert.deepStrictEqual(starred.sort(), index.sort())
   })
 
   it("lists every state", () => {

@@ -22,6 +22,9 @@ const commands = blocks("sh").flatMap(([file, code]) =>
 /** Arguments without quotes; enough for these blocks. */
 const argumentsOf = (line: string): ReadonlyArray<string> => line.split(/ +/)
 
+/** A line without what differs from run to run. */
+const general = (line: string): string => line.replace(/client [0-9a-f]+/, "client").replaceAll(/\d+/g, "0")
+
 describe("commands in the documentation", () => {
   it("have known options only", () => {
     assert.isAbove(commands.length, 30)
@@ -39,7 +42,6 @@ describe("commands in the documentation", () => {
       const demo = yield* bstar(["demo"])
       assert.deepStrictEqual(yield* demo.exit, { code: 0, signal: null }, demo.stderr())
       const [, shown] = /<!-- demo -->\n```\n([^]*?)\n```/.exec(documentOf("README.md"))!
-      const general = (line: string) => line.replace(/client [0-9a-f]+/, "client").replaceAll(/\d+/g, "0")
       const printed = demo.stdout().split("\n").map(general)
       assert.deepStrictEqual(shown!.split("\n").filter((line) => !printed.includes(general(line))), [])
     }))
@@ -58,13 +60,21 @@ describe("commands in the documentation", () => {
           const { enter: { host: [nsenter, ...enter] } } = yield* makeEthernet({ host: "10.0.0.1/24" })
           const start = (line: string) =>
             run(nsenter!, [...enter, process.execPath, path.join(root, "dist/bstar.js"), ...argumentsOf(line)])
-          const [primary, backup, client] = yield* Effect.all(lines.map(start))
-          yield* primary!.waitForLine(readyAsActive)
-          yield* backup!.waitForLine(readyAsPassive)
-          yield* client!.waitForLine(/^I: server replied OK/)
-          yield* primary!.kill("SIGKILL")
-          yield* backup!.waitForLine(readyAsActive)
-          yield* client!.waitForLine(/^I: server replied OK/, client!.lines.length)
+          // The terminals are opened one after the other.
+          const primary = yield* start(lines[0]!)
+          yield* primary.waitForLine(/the peer is down/)
+          const backup = yield* start(lines[1]!)
+          yield* primary.waitForLine(readyAsActive)
+          yield* backup.waitForLine(readyAsPassive)
+          const client = yield* start(lines[2]!)
+          yield* client.waitForLine(/^I: server replied OK/)
+          yield* primary.kill("SIGKILL")
+          yield* backup.waitForLine(readyAsActive)
+          yield* client.waitForLine(/^I: server replied OK/, client.lines.length)
+
+          const printed = [primary, backup, client].flatMap(({ stdout }) => stdout().split("\n")).map(general)
+          const shown = documentOf(file).replace(/<!-- demo -->[^]*<!-- \/demo -->/, "").match(/^I: .*$/gm) ?? []
+          assert.deepStrictEqual(shown.filter((line) => !printed.includes(general(line))), [])
         })
     )
   }
