@@ -4,7 +4,7 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as path from "node:path"
 import * as Settings from "../../src/settings/Settings.ts"
-import { block, blocks, documentOf } from "../support/documents.ts"
+import { block, blocks, documentOf, documents } from "../support/documents.ts"
 import { isAvailable, makeEthernet } from "../support/ethernet.ts"
 import { readyAsActive, readyAsPassive } from "../support/pair.ts"
 import type { Process } from "../support/processes.ts"
@@ -25,10 +25,28 @@ const argumentsOf = (line: string): ReadonlyArray<string> => line.split(/ +/)
 /** A line without what differs from run to run. */
 const general = (line: string): string => line.replace(/client [0-9a-f]+/, "client").replaceAll(/\d+/g, "0")
 
+/** Options that have no row of their own in the table. */
+const everyCommand = ["--help", "--version", "--primary", "--backup"]
+
+/** Options of etcd, of Docker, and of the campaigns. */
+const ofOthers = new Set([
+  "--auto-compaction-retention",
+  "--unsafe-no-fsync",
+  "--init",
+  "--core",
+  "--kinds",
+  "--command"
+])
+
 describe("commands in the documentation", () => {
-  it("have known options only", () => {
+  it("have known options only, and so have the sentences about them", () => {
     assert.isAbove(commands.length, 30)
-    const flags = new Set(Settings.all.map(({ flag }) => `--${flag}`))
+    const flags = new Set([...Settings.all.map(({ flag }) => `--${flag}`), ...everyCommand])
+    const named = documents.flatMap(([file, text]) =>
+      [...text.matchAll(/`(?:bstar [a-z ]*)?(--[a-z-]+)[^`]*`/g)].map(([, flag]) => [file, flag!] as const)
+    )
+    assert.isAbove(named.length, 100)
+    assert.deepStrictEqual(named.filter(([, flag]) => !flags.has(flag) && !ofOthers.has(flag)), [])
     const unknown = commands.flatMap(([file, line]) =>
       line.replace(/ -- .*$/, "").replaceAll(/"[^"]*"/g, "").split(/[ =]+/)
         .filter((word) => word.startsWith("--") && !flags.has(word))
