@@ -38,6 +38,19 @@ const ofOthers = new Set([
   "--command"
 ])
 
+const hosts = { one: "10.0.0.1/24", two: "10.0.0.2/24", three: "10.0.0.3/24", four: "10.0.0.4/24" } as const
+
+type Host = keyof typeof hosts
+
+/** Starts `bstar` on one of the hosts. */
+const makeHosts = Effect.map(
+  makeEthernet(hosts),
+  ({ enter }) => (host: Host, ...args: ReadonlyArray<string>) => {
+    const [nsenter, ...prefix] = enter[host]
+    return run(nsenter!, [...prefix, process.execPath, path.join(root, "dist/bstar.js"), ...args])
+  }
+)
+
 describe("commands in the documentation", () => {
   it("have known options only, and so have the sentences about them", () => {
     assert.isAbove(commands.length, 30)
@@ -105,12 +118,8 @@ describe("commands in the documentation", () => {
         const token = yield* temporaryFile("token", "the-token-of-this-test\n")
         const config = block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
         const file = yield* temporaryFile("pair.toml", config)
-        const { enter } = yield* makeEthernet({ one: "10.0.0.1/24", two: "10.0.0.2/24", three: "10.0.0.3/24" })
-        const start = (host: keyof typeof enter, ...args: ReadonlyArray<string>) => {
-          const [nsenter, ...prefix] = enter[host]
-          return run(nsenter!, [...prefix, process.execPath, path.join(root, "dist/bstar.js"), ...args])
-        }
-        const step = (host: keyof typeof enter, beginning: string) => {
+        const start = yield* makeHosts
+        const step = (host: Host, beginning: string) => {
           const [line, another] = steps.filter((line) => line.startsWith(beginning))
           assert.isTrue(line !== undefined && another === undefined, `one step that begins with ${beginning}`)
           return start(host, ...argumentsOf(line!.replace("/etc/bstar/pair.toml", file)))
@@ -140,6 +149,37 @@ describe("commands in the documentation", () => {
         yield* succeed(start("three", ...switchover))
         yield* again.waitForLine(/ready as active/)
         yield* client.waitForLine(/^I: server replied OK/, client.lines.length)
+      })
+  )
+
+  it.scopedLive.skipIf(!isAvailable())(
+    "a host is replaced: by the steps of the runbook clients go on, and the pair is healthy",
+    () =>
+      Effect.gen(function*() {
+        const token = yield* temporaryFile("token", "the-token-of-this-test\n")
+        const before = block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
+        const after = before.replaceAll("10.0.0.2", "10.0.0.4")
+        const [old, file] = [yield* temporaryFile("old.toml", before), yield* temporaryFile("pair.toml", after)]
+        const start = yield* makeHosts
+        const primary = yield* start("one", "-p", "--config", old)
+        const backup = yield* start("two", "-b", "--config", old)
+        yield* primary.waitForLine(readyAsActive)
+        yield* backup.waitForLine(readyAsPassive)
+        const client = yield* start("three", "client", "--config", file, "--interval", "20ms")
+        yield* client.waitForLine(/^I: server replied OK/)
+
+        yield* backup.kill("SIGTERM")
+        assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
+        const another = yield* start("four", "-b", "--config", file)
+        yield* another.waitForLine(readyAsPassive)
+        yield* primary.kill("SIGTERM")
+        yield* another.waitForLine(/ready as active/)
+        assert.deepStrictEqual(yield* primary.exit, { code: 0, signal: null })
+        const again = yield* start("one", "-p", "--config", file)
+        yield* again.waitForLine(readyAsPassive)
+        yield* client.waitForLine(/^I: server replied OK/, client.lines.length)
+        const status = yield* start("three", "status", "--http", "10.0.0.4:5012")
+        assert.deepStrictEqual(yield* status.exit, { code: 0, signal: null }, status.stdout())
       })
   )
 })
