@@ -116,7 +116,7 @@ describe("commands in the documentation", () => {
       Effect.gen(function*() {
         const steps = commands.filter(([file]) => file === "src/docs/learn/two-machines.md").map(([, line]) => line)
         const token = yield* temporaryFile("token", "the-token-of-this-test\n")
-        const config = block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
+        const config = block("toml", "src/docs/learn/two-machines.md").replace("/etc/bstar/token", token)
         const file = yield* temporaryFile("pair.toml", config)
         const start = yield* makeHosts
         const step = (host: Host, beginning: string) => {
@@ -157,7 +157,7 @@ describe("commands in the documentation", () => {
     () =>
       Effect.gen(function*() {
         const token = yield* temporaryFile("token", "the-token-of-this-test\n")
-        const before = block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
+        const before = block("toml", "src/docs/learn/two-machines.md").replace("/etc/bstar/token", token)
         const after = before.replaceAll("10.0.0.2", "10.0.0.4")
         const [old, file] = [yield* temporaryFile("old.toml", before), yield* temporaryFile("pair.toml", after)]
         const start = yield* makeHosts
