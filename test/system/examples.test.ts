@@ -74,6 +74,16 @@ describe("the examples run", () => {
       assert.deepStrictEqual([reason, Frames.toString(detail!)], ["Failed", "not a number"])
     }))
 
+  it.scopedLive("example inMemory.ts: a pair and a switchover without sockets", () =>
+    Effect.gen(function*() {
+      const program = yield* example("inMemory.ts", [], {})
+      assert.strictEqual((yield* program.exit).code, 0, program.stdout() + program.stderr())
+      assert.deepStrictEqual(program.lines.filter((line) => line.endsWith(": hello")), [
+        "primary: hello",
+        "backup: hello"
+      ])
+    }))
+
   it.scopedLive("example keys.ts: a server and a client with keys", () =>
     Effect.gen(function*() {
       const at = yield* freeEndpoints
