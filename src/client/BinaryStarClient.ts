@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as EffectVersion from "../internal/EffectVersion.ts"
 import type { ClientLink } from "../ports/ClientLink.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { DurationInput } from "../settings/Settings.ts"
@@ -109,6 +110,7 @@ export const make = (
   options: Options = {}
 ): Effect.Effect<BinaryStarClient["Type"], InvalidConfig, ClientLink | Scope.Scope> =>
   Effect.gen(function*() {
+    yield* EffectVersion.check
     const settings = yield* validate(Settings, {
       servers: options.servers ?? defaults.servers,
       timeout: options.timeout ?? defaults.timeout,

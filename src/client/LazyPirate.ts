@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as EffectVersion from "../internal/EffectVersion.ts"
 import type { Connection } from "../ports/ClientLink.ts"
 import { ClientLink } from "../ports/ClientLink.ts"
 import { SocketError } from "../ports/SocketError.ts"
@@ -94,6 +95,7 @@ export const make = (
   options: Options = {}
 ): Effect.Effect<BinaryStarClient["Type"], InvalidConfig, ClientLink | Scope.Scope> =>
   Effect.gen(function*() {
+    yield* EffectVersion.check
     const settings = yield* validate(Settings, {
       servers: options.servers ?? defaults.servers,
       timeout: options.timeout ?? defaults.timeout,

@@ -202,10 +202,8 @@ const stop = (guardian: GuardianProcess, running: RunningCommand, graceMillis: n
 /** Starts a guardian, which ends with the scope, or with this process in whatever way that ends. */
 export const make: Effect.Effect<Guardian, never, Scope.Scope> = Effect.gen(function*() {
   const now = yield* monotonicReader
-  // The guardian is a file outside of all bundles, found by the name of this package.
-  const program = yield* Effect.sync(() =>
-    createRequire(import.meta.url).resolve("effect-binary-star/command/guardian")
-  )
+  // The guardian is a file outside of all bundles, found by a name that only this package can import.
+  const program = yield* Effect.sync(() => createRequire(import.meta.url).resolve("#guardian"))
   const guardian = new GuardianProcess(program, now)
   yield* Effect.acquireRelease(Effect.sync(() => guardian.open()), () => close(guardian))
   return {

@@ -17,18 +17,22 @@ export const beginSlice = (): void => {
 export const isSliceOver = (): boolean => performance.now() - sliceStart > sliceMillis
 
 /** Calls back in the next turn of the event loop, with a new slice. */
-export const onNextTurn = (f: () => void): NodeJS.Immediate =>
+export const onNextTurn = (f: () => void): void => {
   setImmediate(() => {
     beginSlice()
     f()
   })
+}
 
 /** Calls back after all fibers that run in this turn of the event loop. */
 export const atEndOfTurn = (f: () => void): void => nextTick(f)
 
 /** Continues in the next turn of the event loop, with any scheduler. */
 export const nextTurn: Effect.Effect<void> = Effect.async((resume) => {
-  const immediate = onNextTurn(() => resume(Effect.void))
+  const immediate = setImmediate(() => {
+    beginSlice()
+    resume(Effect.void)
+  })
   return Effect.sync(() => clearImmediate(immediate))
 })
 

@@ -15,6 +15,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as EffectVersion from "../internal/EffectVersion.ts"
 import type { Frontend } from "../ports/Frontend.ts"
 import type { PeerLink } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
@@ -115,6 +116,7 @@ export const make = <R = never>(
   handler: Handler<R>
 ): Effect.Effect<BinaryStar["Type"], InvalidConfig, Frontend | PeerLink | Scope.Scope | Exclude<R, BinaryStar>> =>
   Effect.gen(function*() {
+    yield* EffectVersion.check
     const config = yield* BinaryStarConfig.make(options)
     // Handlers may use the member, which is complete before the first request.
     const member = {} as BinaryStar["Type"]

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import { onNextTurn } from "../internal/Scheduler.ts"
+import { beginSlice } from "../internal/Scheduler.ts"
 import type { Request } from "../member/Handler.ts"
 import { DeferredReply } from "../member/Handler.ts"
 import * as Frames from "../wire/Frames.ts"
@@ -207,7 +207,8 @@ export class ServerSession {
       const replyTo = (it: Call | Frames.Input): Reply =>
         this.#isStopping || !(it instanceof ServerCalls.Call) ? this.#replyTo(it) : this.#poll(it) ?? []
       let cancel: () => void
-      const turn = onNextTurn(() => {
+      const turn = setImmediate(() => {
+        beginSlice()
         cancel = forward(combine(received.map((it, i) => known[i] ?? replyTo(it)), ControlFrame.batch), waiter)
       })
       cancel = () => clearImmediate(turn)
