@@ -15,6 +15,14 @@ export interface Peer {
   readonly status: Effect.Effect<Status.NodeStatus, Client.OperatorError>
   /** Makes the peer active; completes when it is. `undefined` without a token. */
   readonly promote: ((reason: string) => Effect.Effect<typeof Status.Done.Type, Client.OperatorError>) | undefined
+  /** Sends it an operator's command. `undefined` without a token. */
+  readonly forward:
+    | ((
+      command: string,
+      body: string,
+      timeout: Duration.Duration
+    ) => Effect.Effect<Client.Outcome, Client.OperatorError>)
+    | undefined
 }
 
 const timeout = Duration.seconds(1)
@@ -50,6 +58,9 @@ export const make = (
       status: Client.get(target, "/status", Status.NodeStatus, timeout),
       promote: token === undefined
         ? undefined
-        : (reason) => Client.command(target, "/promote", { reason }, Status.Done, timeout)
+        : (reason) => Client.command(target, "/promote", { reason }, Status.Done, timeout),
+      forward: token === undefined
+        ? undefined
+        : (command, body, timeout) => Client.forward(target, `/${command}`, body, timeout)
     }
   })
