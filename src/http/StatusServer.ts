@@ -5,7 +5,6 @@
  * are JSON, `/events` the same live, `/metrics` is for Prometheus, `/` is the dashboard, and `/openapi.json` describes the
  * API. `POST /switchover`, `/pause`, `/resume` and `/promote` exist if a token is configured, and require it.
  */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as Context from "effect/Context"
@@ -14,7 +13,6 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as Names from "../internal/Names.ts"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type { RejectedConnections } from "../security/RejectedConnections.ts"
@@ -24,6 +22,7 @@ import { validate } from "../settings/Validation.ts"
 import * as handlers from "./handlers.ts"
 import * as listener from "./listener.ts"
 import { urlOf } from "./OperatorClient.ts"
+import * as Peer from "./peer.ts"
 import { isToken, tokenMessage } from "./Token.ts"
 
 /**
@@ -69,19 +68,13 @@ const Settings = Schema.Struct({
   token: Token
 })
 
-/** The system's own look-up of the peer's name would delay the end of this process while a name server does not answer. */
-const peerClient = Layer.provide(
-  NodeHttpClient.layerWithoutAgent,
-  NodeHttpClient.makeAgentLayer({ lookup: Names.lookup })
-)
-
 const services = ({ http, peerHttp, rejectedConnections, token }: {
   readonly http: string
   readonly peerHttp: string | undefined
   readonly token: Redacted.Redacted | undefined
   readonly rejectedConnections?: RejectedConnections | undefined
 }) =>
-  Effect.flatMap(Layer.build(peerClient), (client) =>
+  Effect.flatMap(Layer.build(Peer.client), (client) =>
     Effect.provide(
       handlers.services({
         http,

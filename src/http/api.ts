@@ -50,6 +50,12 @@ export class Busy extends Schema.TaggedError<Busy>()(
   HttpApiSchema.annotations({ status: 503, description: "Too many clients listen to the events" })
 ) {}
 
+export class PeerFailed extends Schema.TaggedError<PeerFailed>()(
+  "PeerFailed",
+  errorBody,
+  HttpApiSchema.annotations({ status: 502, description: "The peer has not answered the command" })
+) {}
+
 export class Unfinished extends Schema.TaggedError<Unfinished>()(
   "Unfinished",
   errorBody,
@@ -138,6 +144,14 @@ const commands = HttpApiGroup.make("commands", { topLevel: true })
         "With a witness: if that or the peer gives the right to serve. With `withoutWitness` the operator answers for both: the " +
           "other server does not serve, and will not as long as the witness does not answer. If it does, both serve."
       )
+  )
+  .add(
+    HttpApiEndpoint.post("forward", "/peer/:command")
+      .setPath(Schema.Struct({ command: Schema.Literal("switchover", "pause", "resume", "promote") }))
+      .setPayload(Schema.partial(Status.PromoteBody)).addSuccess(Status.Done)
+      .addError(BadRequest).addError(TooLarge).addError(Conflict).addError(PeerFailed).addError(Unfinished)
+      .annotate(OpenApi.Summary, "Send a command to the peer")
+      .annotate(OpenApi.Description, "The body is that of the command, and so is the answer.")
   )
   .middleware(Authorization)
 

@@ -66,6 +66,12 @@ export interface Answer {
   readonly body: string
 }
 
+/** The answer to a command: its JSON. */
+export interface Outcome {
+  readonly code: number
+  readonly body: { readonly [field: string]: unknown }
+}
+
 const fail = ({ address }: Target, reason: OperatorReason, detail: string) =>
   new OperatorError({ reason, address, detail })
 
@@ -165,6 +171,44 @@ export const post = (
   )
 }
 
+/** Why a server accepts no commands of this client. */
+const denied = (target: Target, { code }: Answer): OperatorError | undefined => {
+  switch (code) {
+    case 401:
+      return fail(
+        target,
+        "Unauthorized",
+        target.token === undefined
+          ? "commands need the server's token: --token-file FILE, or BSTAR_HTTP_TOKEN"
+          : "the token is not that of this server"
+      )
+    case 404:
+      return fail(target, "NoCommands", "accepts no commands: it was started without a token (--http-token-file)")
+    default:
+      return undefined
+  }
+}
+
+const decodeBody = Schema.decodeEither(Schema.parseJson(Schema.Record({ key: Schema.String, value: Schema.Unknown })))
+
+/** The codes with which a server answers a command that it has understood. */
+const outcomes: ReadonlyArray<number> = [200, 400, 409, 413, 504]
+
+/** Sends a command for somebody else, and gives the answer. Fails if that does not concern the command. */
+export const forward = (
+  target: Target,
+  path: string,
+  body: string,
+  timeout: Duration.Duration
+): Effect.Effect<Outcome, OperatorError> =>
+  Effect.flatMap(post(target, path, body, timeout), (answer) => {
+    const decoded = outcomes.includes(answer.code) ? Either.getRight(decodeBody(answer.body)) : Option.none()
+    return Option.match(decoded, {
+      onNone: () => denied(target, answer) ?? unexpected(target, answer),
+      onSome: (body) => Effect.succeed({ code: answer.code, body })
+    })
+  })
+
 /** Sends a command and waits for its outcome. */
 export const command = <A, I>(
   target: Target,
@@ -175,21 +219,11 @@ export const command = <A, I>(
 ): Effect.Effect<A, OperatorError> =>
   Effect.flatMap(post(target, path, JSON.stringify(body), timeout), (answer) => {
     switch (answer.code) {
-      case 401:
-        return fail(
-          target,
-          "Unauthorized",
-          target.token === undefined
-            ? "commands need the server's token: --token-file FILE, or BSTAR_HTTP_TOKEN"
-            : "the token is not that of this server"
-        )
-      case 404:
-        return fail(target, "NoCommands", "accepts no commands: it was started without a token (--http-token-file)")
       case 409:
         return fail(target, "Conflict", messageIn(answer.body) ?? "the command was rejected")
       case 504:
         return fail(target, "Unfinished", messageIn(answer.body) ?? "not done in time")
       default:
-        return decode(target, schema, answer)
+        return denied(target, answer) ?? decode(target, schema, answer)
     }
   })

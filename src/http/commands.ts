@@ -13,7 +13,8 @@ import { BinaryStar } from "../member/BinaryStar.ts"
 import type { CommandRejected } from "../member/MemberError.ts"
 import type * as StateMachine from "../protocol/StateMachine.ts"
 import type * as Status from "../status/Status.ts"
-import { Conflict, Unfinished } from "./api.ts"
+import { Conflict, PeerFailed, Unfinished } from "./api.ts"
+import type { Outcome } from "./client.ts"
 import type { Peer } from "./peer.ts"
 
 export interface Commands {
@@ -21,6 +22,8 @@ export interface Commands {
   readonly pause: (reason: string) => Effect.Effect<typeof Status.Done.Type>
   readonly resume: Effect.Effect<typeof Status.Done.Type>
   readonly promote: (body: typeof Status.PromoteBody.Type) => Effect.Effect<typeof Status.Done.Type, Conflict>
+  /** Sends a command with this body to the peer. */
+  readonly forward: (command: string, body: string) => Effect.Effect<Outcome, Conflict | PeerFailed>
 }
 
 type Service = BinaryStar["Type"]
@@ -103,6 +106,18 @@ const handOver = (member: Service, peer: Peer | undefined, reason: string) =>
     onSuccess: ({ message }) => Effect.logInfo(`switchover: ${message}`)
   }))
 
+/** A switchover lasts for a drain and some heartbeats at most. The peer's settings are the same. */
+const forwardTimeout = ({ config: { drain, heartbeat } }: Service): Duration.Duration =>
+  Duration.seconds(60).pipe(Duration.sum(drain), Duration.sum(Duration.times(heartbeat, 20)))
+
+const forward = (member: Service, peer: Peer | undefined): Commands["forward"] => (command, body) =>
+  peer?.forward === undefined
+    ? new Conflict({ error: "this server does not know the status server of its peer (--peer-http)" })
+    : Effect.mapError(
+      peer.forward(command, body, forwardTimeout(member)),
+      ({ message }) => new PeerFailed({ error: message })
+    )
+
 export const make = (peer: Peer | undefined): Effect.Effect<Commands, never, BinaryStar | Scope.Scope> =>
   Effect.gen(function*() {
     const member = yield* BinaryStar
@@ -117,6 +132,7 @@ export const make = (peer: Peer | undefined): Effect.Effect<Commands, never, Bin
       promote: ({ reason, withoutWitness = false }) =>
         Effect.as(Effect.mapError(member.promote(reason, { withoutWitness }), conflict), {
           message: "this server is active"
-        })
+        }),
+      forward: forward(member, peer)
     }
   })

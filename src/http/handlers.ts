@@ -148,6 +148,14 @@ const commandHandlers = HttpApiBuilder.group(StatusApi, "commands", (handlers) =
         const body = yield* decodePromotion(request)
         yield* log(request, body.withoutWitness === true ? "promote without the witness" : "promote", body.reason)
         return yield* (yield* CommandServices).promote(body)
+      }))
+    .handleRaw("forward", ({ path: { command }, request }) =>
+      Effect.gen(function*() {
+        const body = yield* RequestBody.text(request)
+        yield* log(request, `${command} for the peer`)
+        NodeHttpServerRequest.toIncomingMessage(request).setTimeout(0)
+        const outcome = yield* (yield* CommandServices).forward(command, body)
+        return HttpServerResponse.unsafeJson(outcome.body, { status: outcome.code })
       })))
 
 const hashOf = (token: Redacted.Redacted): Buffer => crypto.createHash("sha256").update(Redacted.value(token)).digest()

@@ -12,7 +12,7 @@ const maxBytes = 16 * 1024
 const tooLarge = () => new TooLarge({ error: `a body may have ${maxBytes} bytes at most` })
 
 /** A body above the limit is read on and discarded, so that the client receives the answer. */
-const text = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<string, BadRequest | TooLarge> =>
+export const text = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<string, BadRequest | TooLarge> =>
   Effect.async((resume) => {
     const source = NodeHttpServerRequest.toIncomingMessage(request)
     const chunks: Array<Buffer> = []

@@ -92,3 +92,10 @@ export const tooSmall = String.raw`[...document.querySelectorAll("button, input,
   const { height, width } = node.getBoundingClientRect()
   return node.checkVisibility() && (height < 24 || width < 24)
 }).map((node) => node.outerHTML.slice(0, 120))`
+
+/** Parts of the page that scroll by themselves. */
+export const nestedScrolls = String.raw`[...document.querySelectorAll("main, main *")].filter((node) => {
+  const { overflowX, overflowY } = getComputedStyle(node)
+  return node.checkVisibility() && !node.matches("input, .unseen") &&
+    [overflowX, overflowY].some((overflow) => overflow === "auto" || overflow === "scroll")
+}).map((node) => node.outerHTML.slice(0, 120))`

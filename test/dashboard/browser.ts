@@ -46,7 +46,12 @@ export const open = (browser: BrowserContext, url: string): Effect.Effect<{ page
     const page = await browser.newPage()
     const errors: Array<string> = []
     page.on("pageerror", (error) => errors.push(error.message))
-    page.on("console", (message) => message.type() === "error" && errors.push(message.text()))
+    page.on("console", (message) => {
+      // The browser itself logs responses with an error status, as to the check of a token.
+      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
+        errors.push(message.text())
+      }
+    })
     await page.goto(url)
     return { page, errors }
   })

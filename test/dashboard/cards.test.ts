@@ -48,7 +48,19 @@ describe("cards", () => {
     assert.deepInclude(texts, {
       block: "limited",
       why: "vote · reason: ticket 7",
-      heartbeat: "last heartbeat from its peer, PASSIVE, 4 s ago: peer timeout"
+      heartbeat: "heartbeat of its peer: PASSIVE, 4 s ago: peer timeout"
+    })
+  })
+
+  it("a reason that is part of the message is not repeated", () => {
+    const { texts } = cardsOf(pairStatusOf(statusOf("primary", {
+      message: "took over by switchover: new kernel",
+      explanation: "the final heartbeat of term 0.1",
+      reason: "new kernel"
+    }))).primary
+    assert.deepInclude(texts, {
+      message: "took over by switchover: new kernel",
+      why: "the final heartbeat of term 0.1"
     })
   })
 })

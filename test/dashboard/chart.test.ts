@@ -26,6 +26,31 @@ describe("chart", () => {
     assert.deepStrictEqual(chart.marks, [{ x: 170, role: "backup" }])
   })
 
+  it("a few values far above all others do not flatten the rest: they are cut off, and the greatest is a label", () => {
+    const usual = Array.from({ length: 60 }, (_, i) => sample(i, 80))
+    const withOutlier = [...usual, sample(60, 5000), sample(61, 80)]
+    const chart = chartOf(series, withOutlier, [])
+    assert.strictEqual(chart.top, "100/s")
+    assert.deepStrictEqual(chart.labels, [{ x: 179, row: 0, text: "▲ 5,000/s", role: undefined }])
+    assert.include(chart.lines[0]?.path, "L179 6.00")
+    assert.include(chart.label, "highest 5,000/s")
+    // A value that is often as great, or that is one of few, is part of the axis.
+    const often = [...usual, ...Array.from({ length: 10 }, (_, i) => sample(60 + i, 5000))]
+    assert.strictEqual(chartOf(series, often, []).top, "5,000/s")
+    assert.strictEqual(chartOf(series, [sample(1, 1), sample(2, 5000)], []).top, "5,000/s")
+  })
+
+  it("takeovers have a label each, in rows in which they do not overlap", () => {
+    const marks = [{ at: 40, role: "backup" }, { at: 60, role: "primary" }, { at: 190, role: "backup" }] as const
+    const { label, labels } = chartOf(series, [sample(200, 10)], marks)
+    assert.deepStrictEqual(labels, [
+      { x: 20, row: 0, text: "backup active", role: "backup" },
+      { x: 40, row: 1, text: "primary active", role: "primary" },
+      { x: 170, row: 0, text: "backup active", role: "backup" }
+    ])
+    assert.include(label, "The backup became active 10 s ago.")
+  })
+
   it("the label has the values as text", () => {
     assert.strictEqual(
       chartOf(series, [sample(1, 0), sample(2, 1200)], []).label,

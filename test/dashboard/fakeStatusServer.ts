@@ -22,6 +22,7 @@ export const make = Effect.gen(function*() {
   let pair: PairStatus | undefined
   let history: ReadonlyArray<HistoryEntry> = []
   let response: readonly [status: number, body: unknown] = [404, {}]
+  let check: readonly [status: number, body: unknown] | undefined
   const write = (event: string, data: unknown) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 
   const server = http.createServer((request, reply) => {
@@ -40,6 +41,11 @@ export const make = Effect.gen(function*() {
     } else if (request.method === "POST") {
       let text = ""
       request.setEncoding("utf8").on("data", (part: string) => text += part).on("end", () => {
+        // With this body a page checks its token.
+        if (text === "{") {
+          json(...check ?? [request.headers.authorization === "Bearer secret" ? 400 : 401, {}])
+          return
+        }
         commands.push({
           path: request.url!,
           authorization: request.headers.authorization,
@@ -71,6 +77,15 @@ export const make = Effect.gen(function*() {
       listeners.forEach((listener) => listener.write(write("transition", transition))),
     setHistory: (entries: ReadonlyArray<HistoryEntry>) => {
       history = entries
+    },
+    /** Answers every check of a token in this way. By default the token `secret` is accepted. */
+    respondToCheck: (status: number, body: unknown) => {
+      check = [status, body]
+    },
+    /** Cuts all connections, and makes no new ones. */
+    stop: () => {
+      server.close()
+      server.closeAllConnections()
     },
     respond: (status: number, body: unknown) => {
       response = [status, body]

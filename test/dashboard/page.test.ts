@@ -89,6 +89,7 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
         yield* Effect.promise(() => page.reload())
         yield* shows(page, "[data-role=primary] .state", "ACTIVE answers clients")
         yield* shows(page, "[data-role=backup] .state", "PASSIVE stands by")
+        yield* Effect.promise(() => page.locator("[data-role=primary] summary").click())
         yield* shows(page, "[data-role=primary] .counters", "1,284,120")
         yield* shows(page, "#timeline li", "ready as active")
         assert.deepStrictEqual(
@@ -129,6 +130,8 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
         for (const peer of [received("PASSIVE", false), received("ACTIVE", false), received("ACTIVE", true)]) {
           fake.sendPair({ self: statusOf("primary", peer), peer: null })
         }
+        yield* shows(page, "#timeline-more", "Show all 7")
+        yield* Effect.promise(() => page.locator("#timeline-more").click())
         yield* shows(page, "#timeline li", /backup\s*PASSIVE→ACTIVEas received by the primary/)
         yield* shows(page, "#timeline li", /backup\s*ACTIVE→silentno heartbeats received/)
         assert.strictEqual((yield* textsOf(page, "#timeline li")).length, 7)
@@ -297,8 +300,147 @@ describe.skipIf(Browser.isAbsent)(`the dashboard ${Browser.title}`, () => {
 
         assert.deepStrictEqual(yield* Effect.promise(() => browser.cookies()), [])
         assert.strictEqual(yield* evaluate(page, "localStorage.length + sessionStorage.length"), 0)
-        // The browser itself logs responses with an error status.
-        assert.deepStrictEqual(errors.filter((error) => !error.startsWith("Failed to load resource")), [])
+        assert.deepStrictEqual(errors, [])
+      })
+    ))
+
+  it.scopedLive("checks the token at once, without a command", () =>
+    withPage((fake, page) =>
+      Effect.gen(function*() {
+        const enter = (token: string) =>
+          Effect.promise(async () => {
+            await page.locator("#token").fill(token)
+            await page.keyboard.press("Enter")
+          })
+        const isLocked = Effect.promise(() => page.locator("#commands").isHidden())
+        yield* enter("wrong")
+        yield* shows(page, "#result[data-level=critical]", "The token is wrong.")
+        assert.isTrue(yield* isLocked)
+        assert.strictEqual(yield* evaluate(page, "document.activeElement.id"), "token")
+        assert.strictEqual(yield* evaluate(page, `document.getElementById("token").value`), "")
+
+        fake.respondToCheck(404, {})
+        yield* enter("secret")
+        yield* shows(page, "#result", "This server accepts no commands")
+        assert.isTrue(yield* isLocked)
+
+        fake.respondToCheck(400, {})
+        yield* unlock(page)
+        assert.deepStrictEqual(yield* textsOf(page, "#result"), [""])
+        assert.deepStrictEqual(fake.commands, [])
+      })
+    ))
+
+  it.scopedLive("has commands forwarded to the server that can carry them out", () =>
+    withPage((fake, page, errors) =>
+      Effect.gen(function*() {
+        fake.sendPair(pairStatusOf(statusOf("backup"), statusOf("primary")))
+        yield* shows(page, "#where", "seen from the backup")
+        yield* unlock(page)
+        yield* shows(page, "#commands-hint", "sent to this server, the backup, which forwards those for the primary")
+        yield* Effect.promise(() => page.locator("#reason").fill("new kernel"))
+        fake.respond(200, { waitedMillis: 34, message: "the peer is active; clients waited for 34 ms" })
+        yield* Effect.promise(() => page.locator("button[value=switchover]").click())
+        yield* shows(page, "#confirm-text", "The primary completes what it has accepted and hands over to the backup.")
+        yield* Effect.promise(() => page.locator("#confirm-yes").click())
+        yield* shows(page, "#result[data-level=good]", "clients waited for 34 ms")
+        assert.deepStrictEqual(fake.commands, [
+          { path: "/peer/switchover", authorization: "Bearer secret", body: { reason: "new kernel" } }
+        ])
+        // A failure of the peer does not lock the page.
+        fake.respond(502, { error: "http://10.0.0.1:8001: the token is not that of this server" })
+        yield* shows(page, "#commands[aria-busy=false]", "")
+        yield* Effect.promise(() => page.locator("button[value=switchover]").click())
+        yield* Effect.promise(() => page.locator("#confirm-yes").click())
+        yield* shows(page, "#result[data-level=critical]", "http://10.0.0.1:8001: the token is not")
+        assert.isTrue(yield* Effect.promise(() => page.locator("#commands").isVisible()))
+        assert.deepStrictEqual(errors, [])
+      })
+    ))
+
+  it.scopedLive("a lost connection: no commands, and a link to the page of the other server", () =>
+    withPage((fake, page) =>
+      Effect.gen(function*() {
+        const enabled = evaluate<ReadonlyArray<string>>(
+          page,
+          `[...document.querySelectorAll("#unlock button, .buttons button")].filter((button) => !button.disabled).map((button) => button.value)`
+        )
+        yield* unlock(page)
+        assert.isNotEmpty(yield* enabled)
+        fake.stop()
+        yield* shows(page, "#link", "connection lost")
+        assert.strictEqual(yield* Effect.promise(() => page.title()), "connection lost · Binary Star")
+        assert.deepStrictEqual(yield* enabled, [])
+        yield* shows(page, "#commands-hint", "There are no commands while the connection is lost.")
+        const link = page.locator("#judgement a")
+        assert.strictEqual(yield* Effect.promise(() => link.textContent()), "Open the page of the backup")
+        assert.strictEqual(yield* Effect.promise(() => link.getAttribute("href")), "http://10.0.0.2:8001/")
+        for (const colorScheme of ["light", "dark"] as const) {
+          yield* Effect.promise(() => page.emulateMedia({ colorScheme, reducedMotion: "reduce" }))
+          assert.deepStrictEqual(yield* evaluate(page, audit.faint), [])
+        }
+      })
+    ))
+
+  it.scopedLive("comes in the order of need: servers, timeline, traffic, and the state machine folded", () =>
+    withPage((fake, page) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(
+          yield* evaluate(
+            page,
+            `[...document.querySelectorAll("h2")].filter((one) => one.checkVisibility()).map((one) => one.textContent)`
+          ),
+          ["primary", "backup", "Timeline", "Traffic", "Commands", "State machine"]
+        )
+        assert.isFalse(yield* Effect.promise(() => page.locator("#machine").isVisible()))
+        yield* Effect.promise(() => page.locator("#machine-title").click())
+        assert.isTrue(yield* Effect.promise(() => page.locator("#machine").isVisible()))
+
+        // Nothing scrolls but the page, which shows a long history only when asked to.
+        fake.setHistory(Array.from({ length: 30 }, (_, i) => ({
+          ...entry,
+          at: new Date(Date.parse(at) - i * 60_000).toISOString(),
+          from: "PASSIVE",
+          to: "ACTIVE"
+        } as const)))
+        yield* Effect.promise(() => page.reload())
+        yield* shows(page, "#timeline-more", "Show all 31")
+        assert.strictEqual((yield* textsOf(page, "#timeline li")).length, 5)
+        yield* Effect.promise(() => page.locator("#timeline-more").click())
+        yield* shows(page, "#timeline-more[aria-expanded=true]", "Show the latest 5")
+        assert.strictEqual((yield* textsOf(page, "#timeline li")).length, 31)
+        yield* evaluate(page, `document.querySelectorAll("details").forEach((details) => { details.open = true })`)
+        for (const width of [360, 1280]) {
+          yield* Effect.promise(() => page.setViewportSize({ width, height: 800 }))
+          assert.deepStrictEqual(yield* evaluate(page, audit.nestedScrolls), [])
+        }
+      })
+    ))
+
+  it.scopedLive("shows the health and both servers on a phone without scrolling", () =>
+    withPage((fake, page) =>
+      Effect.gen(function*() {
+        yield* Effect.promise(() => page.setViewportSize({ width: 375, height: 667 }))
+        const killed: PairStatus = {
+          self: statusOf("backup", {
+            state: "ACTIVE",
+            answers: true,
+            message: "failover successful, ready as active",
+            explanation: "the peer is down (connection to tcp://10.0.0.1:5003 refused); vote by client 006b8b4567",
+            ...received("ACTIVE", true)
+          }),
+          peer: { status: null, error: "no process listens there (connection refused)", ageMillis: null }
+        }
+        for (const pair of [pairStatusOf(), killed]) {
+          fake.sendPair(pair)
+          yield* shows(page, "#where", `seen from the ${pair.self.role}`)
+          yield* shows(page, `[data-role=${pair.self.role}] .state`, pair.self.state)
+          const bottoms = yield* evaluate<ReadonlyArray<number>>(
+            page,
+            `["#health", "#judgement", "[data-role=primary]", "[data-role=backup]"].map((one) => document.querySelector(one).getBoundingClientRect().bottom)`
+          )
+          assert.isAtMost(Math.max(...bottoms), 667)
+        }
       })
     ))
 

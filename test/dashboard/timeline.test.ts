@@ -62,6 +62,15 @@ describe("timeline: entries", () => {
   })
 })
 
+describe("timeline: the reason", () => {
+  it("is noted, unless the message has it", () => {
+    const message = "took over by switchover: new kernel"
+    assert.strictEqual(Timeline.reasonNote(entryAt(0, { reason: "new kernel" })), "reason: new kernel")
+    assert.isNull(Timeline.reasonNote(entryAt(0, { message, reason: "new kernel" })))
+    assert.isNull(Timeline.reasonNote(entryAt(0)))
+  })
+})
+
 describe("timeline: the peer", () => {
   it("its first status is an entry, but not announced", () => {
     const { added, timeline } = Timeline.observePeer(Timeline.empty, withBackup({}))

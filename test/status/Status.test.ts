@@ -86,7 +86,7 @@ describe("the status server", () => {
         "/ready",
         "/status"
       ])
-      assert.deepStrictEqual(routes("post"), ["/pause", "/promote", "/resume", "/switchover"])
+      assert.deepStrictEqual(routes("post"), ["/pause", "/peer/{command}", "/promote", "/resume", "/switchover"])
       for (const path of routes("get")) {
         const ofGet = yield* call(primary.url + path)
         const ofHead = yield* call(primary.url + path, { method: "HEAD" })

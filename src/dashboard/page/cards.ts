@@ -4,6 +4,7 @@
 import type { NodeStatus } from "../../status/Status.ts"
 import { clockTime, count, latency, rate, setting, span } from "./format.ts"
 import type { Pair, Server } from "./pair.ts"
+import { reasonNote } from "./timeline.ts"
 
 export type Entries = ReadonlyArray<readonly [name: string, value: string]>
 
@@ -127,10 +128,10 @@ export const cardOf = ({ self }: Pair, server: Server, perSecond: number | null)
       block: status.takeoverBlock?.kind ?? "",
       since: `for ${span(Date.parse(status.now) - since)}, since ${clockTime.format(since)}`,
       message: status.message,
-      why: reasonsOf(status.explanation, status.reason === null ? null : `reason: ${status.reason}`),
+      why: reasonsOf(status.explanation, reasonNote(status)),
       heartbeat: ageMillis === null
-        ? "no heartbeat from its peer yet"
-        : `last heartbeat from its peer${peerState === null ? "" : `, ${peerState},`} ${span(ageMillis)} ago${
+        ? "no heartbeat of its peer yet"
+        : `heartbeat of its peer: ${peerState === null ? "" : `${peerState}, `}${span(ageMillis)} ago${
           isExpired ? ": peer timeout" : ""
         }`
     },

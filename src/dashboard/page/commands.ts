@@ -5,18 +5,23 @@ import type { Role } from "../../protocol/StateMachine.ts"
 import { peerOf } from "../../protocol/StateMachine.ts"
 import type { NodeStatus } from "../../status/Status.ts"
 import * as Warnings from "../../status/Warnings.ts"
+import type { Pair, Server } from "./pair.ts"
 
 export type Command = "switchover" | "promote" | "pause" | "resume"
 
-export interface Panel {
-  readonly isActive: boolean
-  readonly isPaused: boolean
+export interface Button {
+  /** The server that carries the command out. */
+  readonly target: Role
+  /** Where the command is sent. This server forwards what its peer carries out. */
+  readonly path: string
+  readonly isEnabled: boolean
+  readonly isShown: boolean
   readonly hint: string
-  readonly switchoverHint: string
-  /** The page of the peer, where a switchover is possible. */
-  readonly switchoverLink: { readonly text: string; readonly href: string } | undefined
-  readonly promoteHint: string
-  readonly pauseHint: string
+}
+
+export interface Panel {
+  readonly hint: string
+  readonly buttons: { readonly [C in Command]: Button }
 }
 
 /** When a promotion succeeds. */
@@ -25,36 +30,65 @@ const conditionOf = ({ witness }: NodeStatus): string =>
     ? "if its peer is silent or hands over"
     : "if the witness or its peer gives it the right to serve"
 
-/** Only addresses of HTTP become links: an address from a server may hold anything. */
-const hrefOf = (address: string | null): string | undefined => {
-  if (address === null || !URL.canParse(address)) {
-    return undefined
+const isPaused = ({ status }: Server): boolean => status?.takeoverBlock?.kind === "paused"
+
+/** The commands that are possible now, each with the server that carries it out. */
+export const panelOf = ({ self, servers }: Pair, isConnected: boolean): Panel => {
+  const own = servers[self.role]
+  const other = servers[peerOf(self.role)]
+  const knowsPeer = self.peerHttp !== null
+  const active = [own, other].find(({ state }) => state === "ACTIVE")
+  // A pause concerns the server that would take over.
+  const standby = own.state === "ACTIVE" && other.status !== undefined && knowsPeer ? other : own
+  const paused = [standby, own].find(isPaused)
+  const button = (command: Command, { isSelf, role }: Server, isPossible: boolean, hint: string): Button => ({
+    target: role,
+    path: isSelf ? `./${command}` : `./peer/${command}`,
+    isEnabled: isPossible && isConnected,
+    isShown: true,
+    hint
+  })
+  return {
+    hint: isConnected
+      ? `Commands are sent to this server, the ${self.role}, which forwards those for the ${other.role}.`
+      : "There are no commands while the connection is lost.",
+    buttons: {
+      switchover: button(
+        "switchover",
+        active ?? own,
+        active !== undefined && (active.isSelf || knowsPeer),
+        switchoverHint(active, knowsPeer)
+      ),
+      promote: button(
+        "promote",
+        own,
+        own.state !== "ACTIVE",
+        own.state === "ACTIVE" ? "This server is active." : `Makes the ${own.role} active ${conditionOf(self)}.`
+      ),
+      pause: {
+        ...button(
+          "pause",
+          standby,
+          true,
+          `No vote makes the ${standby.role} take over until it is resumed or restarted.`
+        ),
+        isShown: !isPaused(standby)
+      },
+      resume: {
+        ...button("resume", paused ?? standby, true, `Votes make the ${(paused ?? standby).role} take over again.`),
+        isShown: paused !== undefined
+      }
+    }
   }
-  const { href, protocol } = new URL(address)
-  return protocol === "http:" || protocol === "https:" ? href : undefined
 }
 
-export const panelOf = (server: NodeStatus): Panel => {
-  const { peerHttp, role, state, takeoverBlock } = server
-  const isActive = state === "ACTIVE"
-  const isPaused = takeoverBlock?.kind === "paused"
-  const peer = peerOf(role)
-  const href = hrefOf(peerHttp)
-  return {
-    isActive,
-    isPaused,
-    hint: `Commands are sent to this server, the ${role}.`,
-    switchoverHint: isActive
-      ? `Hands over to the ${peer} without losing a request.`
-      : `Only the active server can switch over${href === undefined ? "." : ": see the "}`,
-    switchoverLink: isActive || href === undefined ? undefined : { text: `page of the ${peer}`, href },
-    promoteHint: isActive
-      ? "This server is active."
-      : `Makes the ${role} active ${conditionOf(server)}.`,
-    pauseHint: isPaused
-      ? "After resuming, votes count again."
-      : `No vote makes the ${role} take over until it is resumed or restarted.`
+const switchoverHint = (active: Server | undefined, knowsPeer: boolean): string => {
+  if (active === undefined) {
+    return "No server is active."
   }
+  return active.isSelf || knowsPeer
+    ? `The ${active.role} hands over to the ${peerOf(active.role)} without losing a request.`
+    : `The ${active.role} is active, and this server does not know its address (--peer-http).`
 }
 
 export interface Question {
@@ -64,8 +98,7 @@ export interface Question {
 }
 
 /** What the operator has to confirm before the command is sent. */
-export const questionOf = (command: Command, server: NodeStatus): Question | undefined => {
-  const { role } = server
+export const questionOf = (command: Command, role: Role, self: NodeStatus): Question | undefined => {
   switch (command) {
     case "switchover":
       return {
@@ -77,7 +110,7 @@ export const questionOf = (command: Command, server: NodeStatus): Question | und
     case "promote":
       return {
         title: `Promote the ${role}?`,
-        text: `It becomes active ${conditionOf(server)}.`,
+        text: `It becomes active ${conditionOf(self)}.`,
         confirm: "Promote"
       }
     default:
@@ -126,3 +159,17 @@ export const resultOf = (status: number, body: unknown): Result => {
       return result(error ?? message ?? `Rejected (HTTP status ${status}).`, { isMinority: reason === "NoMajority" })
   }
 }
+
+export const noResponse: Result = {
+  level: "critical",
+  text: "No response from this server.",
+  isTokenRejected: false,
+  isMinority: false
+}
+
+/** A malformed body, with which a token is checked: no server carries it out. */
+export const withoutCommand = "{"
+
+/** Why a token is not accepted, by the response to {@link withoutCommand}; `undefined` if it is. */
+export const checkOf = (status: number, body: unknown): Result | undefined =>
+  status === 400 ? undefined : resultOf(status, body)

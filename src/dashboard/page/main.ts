@@ -23,14 +23,17 @@ const show = (before: State.State): void => {
   if (timeline.entries !== before.timeline.entries) {
     Timeline.show(timeline.entries)
   }
-  if (pair === undefined || state.link === "lost") {
+  if (pair === undefined) {
+    return
+  }
+  Commands.show(pair, state.link === "live")
+  if (state.link === "lost") {
     return
   }
   if (pair !== before.pair) {
     Findings.show(pair.findings)
     Cards.show(pair, traffic.measured)
     Witness.show(pair)
-    Commands.show(pair.self)
   }
   Machine.show(pair, latestMoves(timeline))
   Charts.show(traffic.samples, timeline.entries)

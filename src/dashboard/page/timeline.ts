@@ -38,6 +38,9 @@ export const empty: Timeline = { entries: [], peer: undefined }
 
 export const capacity = 200
 
+/** How many entries are shown at first. */
+export const latestCount = 5
+
 /** By how much two reports of one transition may differ in time: each converts monotonic time to wall time by itself. */
 const sameMillis = 1000
 
@@ -102,6 +105,10 @@ export const observePeer = (timeline: Timeline, { self, servers }: Pair): Added 
   const { added, timeline: next } = add(observed, [entry])
   return { timeline: next, added: before === undefined ? [] : added }
 }
+
+/** The reason of an operator, unless the message has it already. */
+export const reasonNote = ({ message, reason }: Pick<Entry, "message" | "reason">): string | null =>
+  reason === null || message.includes(reason) ? null : `reason: ${reason}`
 
 export const sentenceOf = ({ message, role, to }: Entry): string => `The ${role} is now ${to ?? "silent"}: ${message}`
 

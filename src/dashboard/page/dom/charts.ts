@@ -1,7 +1,7 @@
 /**
  * The charts of requests per second and of latency.
  */
-import type { Mark, Series } from "../chart.ts"
+import type { Label, Mark, Series } from "../chart.ts"
 import { bottom, chartOf } from "../chart.ts"
 import { latency, rate } from "../format.ts"
 import type { Entry } from "../timeline.ts"
@@ -21,6 +21,15 @@ export const show = (samples: ReadonlyArray<Sample>, entries: ReadonlyArray<Entr
   }
 }
 
+/** A label is to the left of its mark in the right half of the plot. */
+const labelOf = ({ role, row, text, x }: Label): HTMLElement => {
+  const node = make("span", role === undefined ? "peak" : `of-${role}`, text)
+  const isRight = x > windowSeconds / 2
+  node.style[isRight ? "right" : "left"] = `${((isRight ? windowSeconds - x : x) / windowSeconds * 100).toFixed(2)}%`
+  node.style.bottom = `${row * 16}px`
+  return node
+}
+
 const showChart = (
   figure: HTMLElement,
   series: Series,
@@ -35,6 +44,7 @@ const showChart = (
     ...chart.lines.map(({ key, path }) => draw("path", { d: path, class: `line of-${key}` }))
   )
   plot.setAttribute("aria-label", chart.label)
+  find(figure, ".labels").replaceChildren(...chart.labels.map(labelOf))
   setText(find(figure, ".top"), chart.top)
   setText(find(figure, ".half"), chart.half)
   const legend = find(figure, ".legend")

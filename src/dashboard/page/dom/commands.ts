@@ -1,51 +1,39 @@
 /**
  * The commands of an operator who has the token. The token is kept in a variable only.
  */
-import type { NodeStatus } from "../../../status/Status.ts"
-import type { Command, Panel, Question, Result } from "../commands.ts"
-import { overrideOf, panelOf, questionOf, resultOf } from "../commands.ts"
-import { byId, find, make, setText } from "./elements.ts"
+import type { Command, Question, Result } from "../commands.ts"
+import { checkOf, noResponse, overrideOf, panelOf, questionOf, resultOf, withoutCommand } from "../commands.ts"
+import type { Pair } from "../pair.ts"
+import { byId, find, setText } from "./elements.ts"
 
 const session = {
   token: "",
   /** One command at a time: from its button to its result. */
   isBusy: false,
-  server: undefined as NodeStatus | undefined
+  pair: undefined as Pair | undefined
 }
 
 const form = byId<HTMLFormElement>("commands")
+const unlockForm = byId<HTMLFormElement>("unlock")
 const tokenInput = byId<HTMLInputElement>("token")
 const reasonInput = byId<HTMLInputElement>("reason")
 
+const commands: ReadonlyArray<Command> = ["switchover", "promote", "pause", "resume"]
+
 const buttonOf = (command: Command): HTMLButtonElement => find(form, `button[value=${command}]`)
 
-export const show = (self: NodeStatus): void => {
-  session.server = self
-  const panel = panelOf(self)
-  // A button with the focus stays enabled while busy, so that the focus is not lost.
-  buttonOf("switchover").disabled = !panel.isActive
-  buttonOf("promote").disabled = panel.isActive
-  buttonOf("pause").hidden = panel.isPaused
-  buttonOf("resume").hidden = !panel.isPaused
-  setText(byId("commands-hint"), panel.hint)
-  setText(byId("hint-promote"), panel.promoteHint)
-  setText(byId("hint-pause"), panel.pauseHint)
-  showSwitchoverHint(panel)
-}
-
-const showSwitchoverHint = ({ switchoverHint, switchoverLink }: Panel): void => {
-  const hint = byId("hint-switchover")
-  const key = `${switchoverHint} ${switchoverLink?.href}`
-  // A link is not replaced without need: it may have the focus.
-  if (hint.dataset.key === key) {
-    return
-  }
-  hint.dataset.key = key
-  hint.replaceChildren(switchoverHint)
-  if (switchoverLink !== undefined) {
-    const link = make("a", "", switchoverLink.text)
-    link.href = switchoverLink.href
-    hint.append(link, ".")
+/** A button with the focus stays enabled while busy, so that the focus is not lost. */
+export const show = (pair: Pair, isConnected: boolean): void => {
+  session.pair = pair
+  const { buttons, hint } = panelOf(pair, isConnected)
+  find<HTMLButtonElement>(unlockForm, "button").disabled = !isConnected
+  setText(byId("commands-hint"), hint)
+  for (const command of commands) {
+    const { hint, isEnabled, isShown } = buttons[command]
+    buttonOf(command).disabled = !isEnabled
+    buttonOf(command).hidden = !isShown
+    byId(`hint-${command}`).hidden = !isShown
+    setText(byId(`hint-${command}`), hint)
   }
 }
 
@@ -66,7 +54,7 @@ const showResult = (level: Result["level"] | "busy" | "", text: string): void =>
   setText(byId("result"), text)
 }
 
-const setBusy = (isBusy: boolean): void => {
+const setBusy = (form: HTMLFormElement, isBusy: boolean): void => {
   session.isBusy = isBusy
   form.setAttribute("aria-busy", String(isBusy))
 }
@@ -74,38 +62,54 @@ const setBusy = (isBusy: boolean): void => {
 const setToken = (token: string): void => {
   session.token = token
   const isLocked = token === ""
-  byId("unlock").hidden = !isLocked
+  unlockForm.hidden = !isLocked
   form.hidden = isLocked
   ;(isLocked ? tokenInput : reasonInput).focus()
 }
 
-/** Sends a command, and shows its result. `body` is its JSON. */
-const send = async (command: Command, body: object | null): Promise<Result | undefined> => {
-  showResult("busy", command === "switchover" ? "Switching over …" : "Waiting for the response …")
+/** Posts with a token, and gives what the response means. */
+const post = async <A>(
+  path: string,
+  token: string,
+  body: string | null,
+  meaning: (status: number, body: unknown) => A
+): Promise<A | Result> => {
   try {
-    const response = await fetch(`./${command}`, {
+    const response = await fetch(path, {
       method: "POST",
-      headers: { authorization: `Bearer ${session.token}`, "content-type": "application/json" },
-      body: body && JSON.stringify(body)
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body
     })
-    const result = resultOf(response.status, await response.json().catch(() => null))
-    if (result.isTokenRejected) {
-      setToken("")
-    }
-    showResult(result.level, result.text)
-    return result
+    return meaning(response.status, await response.json().catch(() => null))
   } catch {
-    showResult("critical", "No response from this server.")
-    return undefined
+    return noResponse
   }
 }
 
-byId("unlock").addEventListener("submit", (event) => {
+/** Sends a command, and shows its result. */
+const send = async (command: Command, path: string, body: object | null): Promise<Result> => {
+  showResult("busy", command === "switchover" ? "Switching over …" : "Waiting for the response …")
+  const result = await post(path, session.token, body && JSON.stringify(body), resultOf)
+  if (result.isTokenRejected) {
+    setToken("")
+  }
+  showResult(result.level, result.text)
+  return result
+}
+
+unlockForm.addEventListener("submit", async (event) => {
   event.preventDefault()
+  if (session.isBusy) {
+    return
+  }
   const token = tokenInput.value.trim()
   tokenInput.value = ""
-  showResult("", "")
-  setToken(token)
+  setBusy(unlockForm, true)
+  showResult("busy", "Checking the token …")
+  const problem = await post("./pause", token, withoutCommand, checkOf)
+  showResult(problem?.level ?? "", problem?.text ?? "")
+  setBusy(unlockForm, false)
+  setToken(problem === undefined ? token : "")
 })
 
 byId("lock").addEventListener("click", () => {
@@ -115,19 +119,20 @@ byId("lock").addEventListener("click", () => {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault()
-  const { isBusy, server } = session
-  if (isBusy || server === undefined) {
+  const { isBusy, pair } = session
+  if (isBusy || pair === undefined) {
     return
   }
   const command = (event.submitter as HTMLButtonElement).value as Command
   const reason = reasonInput.value.trim()
-  setBusy(true)
-  const question = questionOf(command, server)
+  const { path, target } = panelOf(pair, true).buttons[command]
+  setBusy(form, true)
+  const question = questionOf(command, target, pair.self)
   if (question === undefined || await confirmed(question, reason)) {
-    const result = await send(command, command === "resume" ? null : { reason })
-    if (result?.isMinority === true && await confirmed(overrideOf(server.role), reason)) {
-      await send(command, { reason, withoutWitness: true })
+    const result = await send(command, path, command === "resume" ? null : { reason })
+    if (result.isMinority && await confirmed(overrideOf(target), reason)) {
+      await send(command, path, { reason, withoutWitness: true })
     }
   }
-  setBusy(false)
+  setBusy(form, false)
 })
