@@ -145,7 +145,14 @@ describe.skipIf(!isPossible)("a server under systemd", () => {
 
 const analyze = "systemd-analyze"
 
-describe.skipIf(!canRun(analyze))("the unit in the documentation", () => {
+describe("the unit in the documentation", () => {
+  it("is the file for deployment", () => {
+    const file = fs.readFileSync(path.join(root, "src/docs/deploy/systemd/bstar@.service"), "utf8")
+    assert.strictEqual(file.replace(/^#.*\n/, ""), block("ini", "src/docs/operate/deploy.md"))
+  })
+})
+
+describe.skipIf(!canRun(analyze))("the unit in the documentation, for systemd", () => {
   it.scopedLive("systemd-analyze accepts the unit", () =>
     Effect.gen(function*() {
       const unit = block("ini", "src/docs/operate/deploy.md")
