@@ -34,7 +34,7 @@ const invalid: ReadonlyArray<Invalid> = [
   { what: "no arguments", args: [], code: usage, message: usageLine },
   { what: "both roles", args: ["-p", "-b"], code: usage, message: usageLine },
   { what: "an unknown option", args: ["-p", "--bogus"], code: usage, message: /--bogus/ },
-  { what: "an unknown subcommand", args: ["bogus"], code: usage, message: /client.*fsm.*demo/ },
+  { what: "an unknown subcommand", args: ["bogus"], code: usage, message: /^E: unknown command "bogus"; bstar --help/ },
   { what: "a bad heartbeat", args: ["-p", "--heartbeat", "soon"], code: configuration, message: /heartbeat.*"soon"/ },
   { what: "a heartbeat of zero", args: ["-p", "--heartbeat", "0 millis"], code: configuration, message: /heartbeat/ },
   { what: "a bad port", args: ["-p", "--frontend", "tcp://*:99999"], code: configuration, message: /frontend.*99999/ },
@@ -318,7 +318,7 @@ describe("version and help", () => {
 
   const helps = [
     {
-      args: ["--help"],
+      args: ["--help", "--all"],
       texts: [
         ...["--primary", "-p", "--backup", "-b", "--frontend", "--state", "--peer", "--heartbeat", "--policy"],
         ...["--log-format", "tcp://*:5001", "tcp://*:5002", "tcp://*:5003", "tcp://*:5004", "tcp://localhost:5003"],
@@ -337,7 +337,7 @@ describe("version and help", () => {
       ]
     },
     {
-      args: ["client", "--help"],
+      args: ["client", "--help", "--all"],
       texts: [
         ...[
           "--server",
