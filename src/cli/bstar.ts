@@ -202,6 +202,26 @@ const promote = tool(
   (values) => Effect.flatMap(control, ({ promote }) => promote(values))
 )
 
+const init = command(
+  {
+    name: "init",
+    group: "Set up",
+    summary:
+      "Write the files of a pair: pair.toml, keys, a token, and a unit of systemd for each server; and print the next steps. " +
+      "Nothing is overwritten.",
+    short: "Write the configuration, keys and systemd units of a pair",
+    settings: [],
+    operand: {
+      name: "DIR",
+      help: "The directory of the files, by default this one.",
+      isOptional: true,
+      path: "directory"
+    },
+    examples: [["bstar init pair", "in a new directory"]]
+  },
+  (_, [directory = "."]) => Effect.flatMap(load(() => import("./commands/init.ts")), ({ run }) => run(directory))
+)
+
 const keygen = command(
   {
     name: "keygen",
@@ -307,6 +327,7 @@ export const commands = [
   pause,
   resume,
   promote,
+  init,
   keygen,
   check,
   witnessStatus,

@@ -226,10 +226,10 @@ describe("bstar run", () => {
       const script = "env; tr '\\0' '\\n' < /proc/$PPID/environ; echo end"
       const server = yield* bstar(
         [...runArgs("primary", yield* freeEndpoints, heartbeat), "--", "sh", "-c", script],
-        { BSTAR_HTTP_TOKEN: "the-token-of-this-test", BSTAR_MARK: "kept" }
+        { BSTAR_HTTP_TOKEN: "the-token-of-this-test", TEST_MARK: "kept" }
       )
       yield* server.waitForLine("end")
-      assert.strictEqual(server.lines.filter((line) => line === "BSTAR_MARK=kept").length, 2)
+      assert.strictEqual(server.lines.filter((line) => line === "TEST_MARK=kept").length, 2)
       assert.notInclude(server.stdout(), "the-token-of-this-test")
     }))
 
