@@ -314,6 +314,26 @@ const verify = tool(
   (values) => Effect.flatMap(load(() => import("./commands/verify.ts")), ({ run }) => run(values))
 )
 
+const completions = command(
+  {
+    name: "completions",
+    group: "Set up",
+    summary: "Print a script by which a shell completes commands, options, values and files.",
+    short: "Print the completions of a shell: source <(bstar completions bash)",
+    settings: [],
+    operand: { name: "SHELL", help: "bash, zsh or fish.", values: ["bash", "zsh", "fish"] },
+    examples: [
+      ["source <(bstar completions bash)", "in ~/.bashrc; for zsh in ~/.zshrc, after compinit"],
+      ["bstar completions fish > ~/.config/fish/completions/bstar.fish", "for fish"]
+    ]
+  },
+  (_, [shell]): Effect.Effect<void> =>
+    Effect.flatMap(
+      load(() => import("./completions.ts")),
+      ({ script }) => Console.log(script(shell as "bash" | "zsh" | "fish", commands))
+    )
+)
+
 /** All commands, each group in the order of the help. */
 export const commands = [
   root,
@@ -332,6 +352,7 @@ export const commands = [
   check,
   witnessStatus,
   witnessInit,
+  completions,
   demo,
   fsm,
   verify
