@@ -287,9 +287,10 @@ const demo = command(
     summary: "Start a pair and a client on this machine, kill each server in turn, and watch.",
     short: "Start a pair and a client on this machine, and watch it fail over",
     settings: [],
-    examples: []
+    flags: { dashboard: "Run the pair until Ctrl-C, with its dashboards to look at." },
+    examples: [["bstar demo --dashboard", "prints the addresses of the dashboards"]]
   },
-  () => Effect.flatMap(load(() => import("./commands/demo.ts")), ({ run }) => run)
+  ({ dashboard }) => Effect.flatMap(load(() => import("./commands/demo.ts")), ({ run }) => run(dashboard === true))
 )
 
 const fsm = tool(

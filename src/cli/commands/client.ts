@@ -15,7 +15,7 @@ import * as Frames from "../../wire/Frames.ts"
 import * as ZmqClientLink from "../../zeromq/ZmqClientLink.ts"
 import * as logging from "../logging.ts"
 import { Output } from "../output.ts"
-import { warnOfRefusal } from "../refusal.ts"
+import { type Contact, warnOfRefusal, watched } from "../refusal.ts"
 
 type ClientValues = Values<"client"> | Values<"legacy">
 
@@ -32,15 +32,16 @@ export const run = (values: ClientValues): Effect.Effect<void, InvalidConfig | R
       : ZmqClientLink.layerCurve((yield* Effect.promise(() => import("../../security/Curve.ts"))).client(keys))
     const { failed } = yield* Output
     const reaction = count === undefined || values.legacy ? "waiting for one" : `trying for ${Duration.format(timeout)}`
-    yield* Effect.fork(warnOfRefusal(servers, reaction))
-    yield* request(interval, count).pipe(
-      Effect.provide(Layer.provide(layerOf(values), link)),
+    const contact: Contact = { isMade: false }
+    yield* Effect.fork(warnOfRefusal(servers, contact, reaction))
+    yield* request(interval, count, contact).pipe(
+      Effect.provide(Layer.provide(layerOf(values), watched(link, contact))),
       Effect.raceFirst(failed)
     )
   }).pipe(Effect.provide(logging.layer(values.logFormat)))
 
 /** Sends requests one after another. With a count, one without a reply is the end; without, it is sent until it has one. */
-const request = (interval: Duration.Duration, count: number | undefined) =>
+const request = (interval: Duration.Duration, count: number | undefined, contact: Contact) =>
   Effect.gen(function*() {
     const client = yield* BinaryStarClient.BinaryStarClient
     const { written } = yield* Output
@@ -57,6 +58,7 @@ const request = (interval: Duration.Duration, count: number | undefined) =>
               )
         )
       )
+      contact.isMade = true
       yield* reply === String(sequence)
         ? Effect.logInfo(`server replied OK (${reply})`)
         : Effect.logError(`bad reply from server: ${reply}`)
