@@ -1,5 +1,4 @@
 /** Runs `bstar`: arguments, platform, output, exit codes. */
-import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
@@ -41,7 +40,7 @@ const exitCodeOf = (error: unknown): number => {
   if (Predicate.isTagged(error, "ViolationsFound")) {
     return 5
   }
-  if (ValidationError.isValidationError(error) || Predicate.isTagged(error, "TooLarge")) {
+  if (Predicate.isTagged(error, "UsageError") || Predicate.isTagged(error, "TooLarge")) {
     return 64
   }
   return error instanceof InvalidConfig || ConfigError.isConfigError(error) ? 78 : 1
@@ -57,10 +56,10 @@ const withoutPasswords = (text: string): string => text.replaceAll(/(:\/\/[^\s/@
 
 const complain = (message: string) => Console.error(`E: ${printable(message)}`)
 
-/** Writes an error. Those of the command line parser, and fatal verdicts, are written already. */
+/** Writes an error. Fatal verdicts are written already. */
 const reportError = (error: Effect.Effect.Error<ReturnType<typeof bstar.run>>): Effect.Effect<void> => {
-  if (ValidationError.isValidationError(error)) {
-    return Console.error(`bstar ${withoutPasswords(printable(process.argv.slice(2).join(" ")))}\n${bstar.usage}`)
+  if (error._tag === "UsageError") {
+    return Effect.zipRight(complain(withoutPasswords(error.message)), Console.error(error.usage))
   }
   if (error._tag === "MemberError" || isEnding(error)) {
     return Effect.void

@@ -12,6 +12,7 @@ import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as Settings from "../settings/Settings.ts"
 import type { FileEntries, FileEntry } from "../settings/Sources.ts"
 import { fileIssue } from "../settings/Sources.ts"
+import { didYouMean } from "../settings/Suggestion.ts"
 
 /** The content of a file, and what is wrong with it. */
 export interface ConfigFile {
@@ -41,37 +42,13 @@ const tables: { readonly [name: string]: Known } = { "": common, primary: ofRole
 
 const isTable = (value: unknown): value is Table => Object.prototype.toString.call(value) === "[object Object]"
 
-/** How many letters have to be inserted, removed or replaced. */
-const distance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
-    }
-    row = next
-  }
-  return row[b.length]!
-}
-
-/** The nearest name, if one is near. */
-const nearest = (key: string, names: ReadonlyArray<string>): string | undefined => {
-  const spelt = key.replaceAll("_", "-").replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => `-${letter}`).toLowerCase()
-  const [best] = names.map((name) => ({ name, off: distance(spelt, name) }))
-    .filter(({ name, off }) =>
-      off <= Math.max(1, Math.floor(name.length / 3)) || (spelt.length > 3 && name.startsWith(spelt))
-    )
-    .sort((a, b) => a.off - b.off)
-  return best?.name
-}
-
 const unknownKey = (key: string, table: string): string => {
   const names = [...tables[table]!.keys()]
   const place = Object.keys(tables).find((name) => name !== table && tables[name]!.has(key))
-  const meant = nearest(key, table === "" ? [...names, ...Object.keys(tables).filter((name) => name !== "")] : names)
+  const all = table === "" ? [...names, ...Object.keys(tables).filter((name) => name !== "")] : names
   return place !== undefined
     ? `does not belong here but ${place === "" ? "above the tables" : `into the table [${place}]`}`
-    : `unknown key${meant === undefined ? "" : `; did you mean ${meant}?`}`
+    : `unknown key${didYouMean(key, all)}`
 }
 
 /** Checks one table: its valid entries and its issues. */

@@ -1,5 +1,4 @@
 /** The values of the settings of a command, from its options, the environment, a configuration file, and the defaults. */
-import type * as ValidationError from "@effect/cli/ValidationError"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -9,8 +8,8 @@ import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as Settings from "../settings/Settings.ts"
 import * as Sources from "../settings/Sources.ts"
 import type { ConfigFile } from "./configFile.ts"
-import type { Typed } from "./options.ts"
-import { noRole } from "./options.ts"
+import type { Typed } from "./parse.ts"
+import { noRole, type UsageError } from "./usageError.ts"
 
 /** What commands read besides their options. */
 export interface Surroundings {
@@ -66,7 +65,7 @@ export const roleOf = (typed: Typed, { environment, file }: Surroundings): Sourc
 export const ofServer = <C extends "server" | "proxy" | "run">(
   command: C,
   typed: Typed
-): Effect.Effect<Settings.Values<C>, InvalidConfig | ValidationError.ValidationError, FileSystem.FileSystem> =>
+): Effect.Effect<Settings.Values<C>, InvalidConfig | UsageError, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const surroundings = yield* surroundingsOf(typed, command)
     const { environment, file } = surroundings

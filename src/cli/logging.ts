@@ -35,6 +35,13 @@ const plain = Logger.make<unknown, string>(({ cause, logLevel, message }) => {
   return `${prefixes[logLevel._tag] ?? "D"}: ${[...parts, ...causes].join(" ")}`
 })
 
+/** The same, but a server that ends writes a warning, as the Guide's does. */
+const plainOfGuide = Logger.make<unknown, string>((options) =>
+  Arr.ensure(options.message)[0] === "interrupted"
+    ? plain.log({ ...options, logLevel: LogLevel.Warning })
+    : plain.log(options)
+)
+
 /** The same with the explanation of a transition. */
 const plainWithEvidence = Logger.make<unknown, string>((options) =>
   Option.match(HashMap.get(options.annotations, "explanation"), {
@@ -70,7 +77,7 @@ export const layer = (format: Format): Layer.Layer<never> =>
 
 /** The logger of a server: without repetitions, and with explanations unless the policy is the Guide's. */
 export const layerOfServer = (format: Format, policy: PolicyName): Layer.Layer<never, never, Output> => {
-  const logger = loggerOf(format, policy === "classic" ? plain : plainWithEvidence)
+  const logger = loggerOf(format, policy === "classic" ? plainOfGuide : plainWithEvidence)
   return Logger.replaceScoped(
     Logger.defaultLogger,
     Effect.zipRight(

@@ -4,7 +4,6 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as FileSystem from "@effect/platform/FileSystem"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Terminal from "@effect/platform/Terminal"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
@@ -19,7 +18,7 @@ import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Values } from "../settings/Settings.ts"
 import { validate } from "../settings/Validation.ts"
 import type { Observation } from "../status/Observation.ts"
-import { ansi, type Paint, plain, printable } from "./text.ts"
+import { printable } from "./text.ts"
 
 /** Exit with this code; output is already written. */
 export class EndedWith extends Data.TaggedError("EndedWith")<{ readonly code: number }> {}
@@ -89,13 +88,6 @@ export const layerHttp = Layer.provide(
   FetchHttpClient.layer,
   Layer.succeed(FetchHttpClient.RequestInit, { redirect: "error" })
 )
-
-/** Colours on a terminal, unless `NO_COLOR` is set. */
-export const paintOf: Effect.Effect<Paint, ConfigError.ConfigError, Terminal.Terminal> = Effect.gen(function*() {
-  const isTTY = yield* Effect.flatMap(Terminal.Terminal, ({ isTTY }) => isTTY)
-  const noColor = yield* Config.withDefault(Config.string("NO_COLOR"), "")
-  return isTTY && noColor === "" ? ansi : plain
-})
 
 /** Writes a line that may contain text from servers. */
 export const report = (line: string): Effect.Effect<void> => Console.log(printable(line))

@@ -31,7 +31,7 @@ export { span } from "../status/Span.ts"
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`
 
 /** Colours of a terminal. */
-export const colors = { red: 31, green: 32, yellow: 33, bold: 1 } as const
+export const colors = { red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36, bold: 1 } as const
 
 /** Writes text in a colour. */
 export type Paint = (color: keyof typeof colors, text: string) => string

@@ -250,13 +250,17 @@ const loop = (runtime: Runtime, outputs: ReadonlyArray<Member.Output>): Effect.E
     return yield* Effect.interrupt
   })
 
-/** Logs the cause of a member's end. */
-const logEnd = (cause: Cause.Cause<Failure>): Effect.Effect<void> =>
+/** Logs the cause of a member's end. A stop is logged already as a transition, but not by the Guide's policy. */
+const logEnd = ({ rules: { policy } }: Runtime, cause: Cause.Cause<Failure>): Effect.Effect<void> =>
   Either.match(Cause.failureOrCause(cause), {
     // An abort has been logged already, with the Guide's message.
     onLeft: (error) => error._tag === "MemberError" ? Effect.void : Effect.logError(error.message),
     onRight: (cause) =>
-      Cause.isInterruptedOnly(cause) ? Effect.logWarning("interrupted") : Effect.logError("defect", cause)
+      !Cause.isInterruptedOnly(cause)
+        ? Effect.logError("defect", cause)
+        : policy === Policies.policies.classic
+        ? Effect.logInfo("interrupted")
+        : Effect.void
   })
 
 /** Releases the term of a member that has failed or was interrupted, and notifies all watchers. */
@@ -264,7 +268,7 @@ const end = (runtime: Runtime, ended: Deferred.Deferred<never, Failure>) => (cau
   // Interruptions that follow from a failure are not the cause.
   const failure = Either.match(Cause.failureOrCause(cause), { onLeft: Cause.fail, onRight: identity })
   runtime.state.isOver = true
-  return logEnd(failure).pipe(
+  return logEnd(runtime, failure).pipe(
     Effect.zipRight(Effect.sync(() => Commands.rejectAll(runtime))),
     Effect.zipRight(SubscriptionRef.get(runtime.latest)),
     Effect.flatMap(({ to }) =>

@@ -51,6 +51,10 @@ interface Entry {
   readonly kind: Kind<any>
   /** One sentence for help and documentation, or a few. */
   readonly help: string
+  /** A few words for the short help of commands with many options, which lists only the usual ones: those that have them. */
+  readonly short?: string
+  /** The value is the name of a file or of a directory, which completions offer. */
+  readonly path?: "file" | "directory"
   /** The commands that have it. */
   readonly commands: ReadonlyArray<Command>
   readonly default?: Default
@@ -144,9 +148,10 @@ export const identity = group(everywhere, {
     kind: kinds.choice(...policyNames),
     commands: [...members, "fsm", "verify"],
     default: "classic",
-    commandDefaults: { proxy: "hardened", run: "hardened", verify: "hardened" },
+    commandDefaults: { proxy: "hardened", run: "hardened", fsm: "hardened", verify: "hardened" },
+    short: "The rules: hardened for production; classic is a proof of concept",
     help:
-      "The rules: classic is the Guide's, hardened is for production, witnessed is for production with --witness, which " +
+      "The rules: classic is the Guide's, a proof of concept; hardened is for production, witnessed is for production with --witness, which " +
       "implies it; the same on both servers."
   }
 })
@@ -158,6 +163,7 @@ export const member = group(everywhere, {
     kind: kinds.bindable,
     commands: withClients,
     default: { primary: "tcp://*:5001", backup: "tcp://*:5002" },
+    short: "Where clients connect",
     help: "Where clients connect (bound)."
   },
   /**
@@ -169,6 +175,7 @@ export const member = group(everywhere, {
     flag: "state",
     commands: members,
     default: { primary: "tcp://*:5003", backup: "tcp://*:5004" },
+    short: "Where it publishes its state",
     help: "Where this server publishes its state (bound)."
   },
   /**
@@ -180,6 +187,7 @@ export const member = group(everywhere, {
     flag: "peer",
     commands: members,
     default: { primary: "tcp://localhost:5004", backup: "tcp://localhost:5003" },
+    short: "The --state of its peer",
     help: "Where the other server publishes its state (connected)."
   },
   /**
@@ -190,6 +198,7 @@ export const member = group(everywhere, {
     kind: kinds.duration("10 millis", "1 hour"),
     commands: members,
     default: "1 second",
+    short: "Time between two heartbeats, the same on both servers",
     help: "Time between two heartbeats; the same on both servers."
   },
   /**
@@ -384,8 +393,10 @@ export const limits = group(everywhere, {
 export const operations = group(program, {
   keys: {
     kind: kinds.string("DIR", "/etc/bstar/keys"),
+    path: "directory",
     commands: members,
     none: "none: no keys are needed",
+    short: "Encrypt, and accept only the peer and clients with a key",
     help: "A directory of key files, made by bstar keygen: only the peer and clients with a key may connect."
   },
   clients: {
@@ -420,6 +431,7 @@ export const operations = group(program, {
   http: {
     kind: kinds.listenAddress,
     commands: members,
+    short: "Serve the status, metrics and the dashboard over HTTP",
     help: "Where this server serves its status over HTTP, such as 127.0.0.1:5011; a port alone is on loopback."
   },
   httpHost: {
@@ -436,6 +448,7 @@ export const operations = group(program, {
   },
   httpTokenFile: {
     kind: kinds.string("FILE", "/etc/bstar/token"),
+    path: "file",
     commands: members,
     none: "none: no commands without a token",
     help:
@@ -461,6 +474,7 @@ export const witness = group(program, {
   },
   witnessPasswordFile: {
     kind: kinds.string("FILE", "/etc/bstar/witness-password"),
+    path: "file",
     commands: [...members, ...ofWitness],
     help: "A file with the password of the witness's user. BSTAR_WITNESS_PASSWORD is the password itself."
   },
@@ -473,17 +487,20 @@ export const witness = group(program, {
   },
   witnessCa: {
     kind: kinds.string("FILE", "/etc/bstar/witness-ca.pem"),
+    path: "file",
     commands: [...members, ...ofWitness],
     none: "none: the authorities of Node",
     help: "The certificates of the authorities that may sign the witness's certificate, for TLS."
   },
   witnessCert: {
     kind: kinds.string("FILE", "/etc/bstar/witness.pem"),
+    path: "file",
     commands: [...members, ...ofWitness],
     help: "This server's certificate for the witness, for TLS."
   },
   witnessKey: {
     kind: kinds.string("FILE", "/etc/bstar/witness.key"),
+    path: "file",
     commands: [...members, ...ofWitness],
     help: "The key of that certificate."
   }
@@ -499,8 +516,10 @@ export const common = group(program, {
   },
   config: {
     kind: kinds.string("FILE", "pair.toml"),
+    path: "file",
     from: ["option", "environment"],
     commands: [...members, ...clients, ...ofWitness, "check"],
+    short: "A configuration file, one for both servers and the clients",
     help: "A configuration file, TOML or JSON. Options and the environment override it."
   }
 })
@@ -511,6 +530,7 @@ export const proxy = group(program, {
     kind: kinds.bindable,
     commands: ["proxy"],
     default: { primary: "tcp://*:5005", backup: "tcp://*:5006" },
+    short: "Where workers connect",
     help: "Where workers connect (bound)."
   },
   whenBusy: {
@@ -537,12 +557,14 @@ export const run = group(program, {
     kind: kinds.duration(0, "1 day"),
     commands: ["run"],
     default: "10 seconds",
+    short: "How long the command may take to end after SIGTERM, before SIGKILL",
     help: "How long the command may take to end after SIGTERM, before SIGKILL."
   },
   restart: {
     kind: kinds.choice("never", "on-failure", "always"),
     commands: ["run"],
     default: "never",
+    short: "When a command that has ended is started again",
     help: "When a command that has ended is started again; with never bstar ends with its exit code."
   }
 })
@@ -591,6 +613,7 @@ export const client = group(program, {
   },
   keys: {
     kind: kinds.string("DIR", "/etc/bstar/client-ann"),
+    path: "directory",
     commands: clients,
     help: "A directory with this client's secret key and the servers' public ones, made by bstar keygen --client."
   },
@@ -679,6 +702,7 @@ export const operator = group(["option", "environment"], {
   },
   tokenFile: {
     kind: kinds.string("FILE", "/etc/bstar/token"),
+    path: "file",
     variable: "BSTAR_HTTP_TOKEN_FILE",
     commands: commanding,
     help: "A file with the servers' token. BSTAR_HTTP_TOKEN is the token itself."

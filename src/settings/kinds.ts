@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Endpoint from "../wire/Endpoint.ts"
 import * as WitnessEndpoint from "../wire/WitnessEndpoint.ts"
 import { HostName, ListenAddress, statusUrl } from "./Address.ts"
+import { didYouMean } from "./Suggestion.ts"
 
 /** Values of one kind. `A` is the decoded value. */
 export interface Kind<A> {
@@ -132,13 +133,19 @@ export const whole = (minimum: number, maximum: number, unit = "N"): Kind<number
 /** Practically no upper bound: the largest number of fifteen digits. */
 export const countless = 999_999_999_999_999
 
+const oneOf = (literals: ReadonlyArray<string>): string => literals.map(quoted).join(" or ")
+
 /** One of a few literals. */
 export const choice = <const Literals extends readonly [string, ...Array<string>]>(
   ...literals: Literals
 ): Kind<Literals[number]> => ({
   ...text,
-  expected: literals.map((literal) => JSON.stringify(literal)).join(" or "),
+  expected: oneOf(literals),
   placeholder: literals.join("|"),
+  problemOf: (input) => {
+    const meant = typeof input === "string" ? didYouMean(input, literals, quoted) : ""
+    return meant === "" ? undefined : `${mismatch({ expected: oneOf(literals) }, input)}${meant}`
+  },
   decode: (input) => literals.find((literal) => literal === input),
   type: Schema.Literal(...literals)
 })

@@ -120,7 +120,7 @@ describe("each entry of the table of settings", () => {
   for (const command of Object.keys(invocations) as ReadonlyArray<Settings.Command>) {
     it.effect(`of ${command} is in its help`, () =>
       Effect.gen(function*() {
-        const { text } = yield* run([...invocations[command], "--help"])
+        const { text } = yield* run([...invocations[command], "--help", "--all"])
         const words = text.replaceAll(/\s+/g, " ")
         for (const { flag, from, help, isFlags, kind, variable } of Settings.of(command).filter(has("option"))) {
           for (const option of isFlags === true ? kind.placeholder.split("|") : [flag]) {

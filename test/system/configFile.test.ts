@@ -145,7 +145,7 @@ heartbeat = "1 second"
       const errors = [
         "hearbeat: unknown key; did you mean heartbeat?",
         "heartbeat: expected a duration from 10ms to 1h such as \"250ms\", \"1.5s\" or \"2 minutes\", got \"soon\"",
-        "policy: expected \"classic\" or \"hardened\" or \"witnessed\", got \"hard\"",
+        "policy: expected \"classic\" or \"hardened\" or \"witnessed\", got \"hard\"; did you mean \"hardened\"?",
         "maxFailovers: unknown key; did you mean max-failovers?",
         "max-failovers: expected a whole number from 1 to 1000, got 0",
         "crash-detection: expected \"policy\" or \"on\" or \"off\", got \"maybe\"",

@@ -103,7 +103,7 @@ describe("bstar fsm", () => {
     Effect.gen(function*() {
       const process = yield* bstar(["fsm"])
       yield* process.exit
-      assert.strictEqual(process.stdout(), yield* print("table"))
+      assert.strictEqual(process.stdout(), yield* print("table", "hardened"))
     }))
 
   for (const policy of Policies.policyNames) {

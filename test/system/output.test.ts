@@ -264,7 +264,7 @@ describe("F8 output of a command", () => {
   const shell = (script: string) =>
     spawnSync("bash", ["-c", script, "bash", process.execPath, program], { cwd: root, encoding: "utf8" })
 
-  for (const args of ["fsm --format json", "--help", "--version", "--completions bash", "fsm -h"]) {
+  for (const args of ["fsm --format json", "--help", "--version", "completions bash", "fsm -h"]) {
     it(`F8 bstar ${args} fails if its output cannot be written`, () => {
       const { status, stderr } = shell(`"$1" "$2" ${args} > /dev/full`)
       assert.strictEqual(stderr, "E: cannot write to standard output: ENOSPC: no space left on device, write\n")

@@ -8,7 +8,7 @@ import { bstar, freeEndpoints } from "../support/processes.ts"
 /** The help of a command, without line breaks. */
 const helpOf = (...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
-    const help = yield* bstar([...args, "--help"])
+    const help = yield* bstar([...args, "--help", "--all"])
     assert.deepStrictEqual(yield* help.exit, { code: 0, signal: null })
     return help.stdout().replaceAll(/\s+/g, " ")
   })

@@ -1,7 +1,7 @@
 /**
  * `bstar client`: sends a pair the numbers 1, 2, 3 ..., as the Guide's client does; with `--legacy` also with its timing.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -15,6 +15,7 @@ import * as Frames from "../../wire/Frames.ts"
 import * as ZmqClientLink from "../../zeromq/ZmqClientLink.ts"
 import * as logging from "../logging.ts"
 import { Output } from "../output.ts"
+import { type Contact, warnOfRefusal, watched } from "../refusal.ts"
 
 type ClientValues = Values<"client"> | Values<"legacy">
 
@@ -25,33 +26,44 @@ const layerOf = (values: ClientValues) =>
 
 export const run = (values: ClientValues): Effect.Effect<void, InvalidConfig | RequestError, Output> =>
   Effect.gen(function*() {
-    const { count, interval, keys } = values
+    const { count, interval, keys, servers, timeout } = values
     const link: Layer.Layer<ClientLink, InvalidConfig> = keys === undefined
       ? ZmqClientLink.layer
       : ZmqClientLink.layerCurve((yield* Effect.promise(() => import("../../security/Curve.ts"))).client(keys))
     const { failed } = yield* Output
-    yield* request(interval, count ?? Number.POSITIVE_INFINITY).pipe(
-      Effect.provide(Layer.provide(layerOf(values), link)),
+    const reaction = count === undefined || values.legacy ? "waiting for one" : `trying for ${Duration.format(timeout)}`
+    const contact: Contact = { isMade: false }
+    yield* Effect.fork(warnOfRefusal(servers, contact, reaction))
+    yield* request(interval, count, contact).pipe(
+      Effect.provide(Layer.provide(layerOf(values), watched(link, contact))),
       Effect.raceFirst(failed)
     )
   }).pipe(Effect.provide(logging.layer(values.logFormat)))
 
-const request = (interval: Duration.Duration, count: number) =>
+/** Sends requests one after another. With a count, one without a reply is the end; without, it is sent until it has one. */
+const request = (interval: Duration.Duration, count: number | undefined, contact: Contact) =>
   Effect.gen(function*() {
     const client = yield* BinaryStarClient.BinaryStarClient
     const { written } = yield* Output
-    for (let sequence = 1; sequence <= count; sequence++) {
+    const last = count ?? Number.POSITIVE_INFINITY
+    for (let sequence = 1; sequence <= last; sequence++) {
       const reply = Frames.toString(
         yield* client.request(String(sequence)).pipe(
-          Effect.tapError((error) => Effect.logWarning(error.message)),
-          Effect.retry(Schedule.forever)
+          (reply) =>
+            count !== undefined
+              ? reply
+              : Effect.retry(
+                Effect.tapError(reply, (error) => Effect.logWarning(error.message)),
+                Schedule.forever
+              )
         )
       )
+      contact.isMade = true
       yield* reply === String(sequence)
         ? Effect.logInfo(`server replied OK (${reply})`)
         : Effect.logError(`bad reply from server: ${reply}`)
       yield* written
-      if (sequence < count) {
+      if (sequence < last) {
         yield* Effect.sleep(interval)
       }
     }

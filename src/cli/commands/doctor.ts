@@ -10,7 +10,8 @@ import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
 import type { Values } from "../../settings/Settings.ts"
 import { examine, type Finding, severities, type Severity } from "../../status/Doctor.ts"
 import { namesOf, type Observation } from "../../status/Observation.ts"
-import { EndedWith, layerHttp, paintOf, type Servers, serversOf } from "../operator.ts"
+import { EndedWith, layerHttp, type Servers, serversOf } from "../operator.ts"
+import { paintOf } from "../paint.ts"
 import { type colors, count, type Paint, printable, printableJson } from "../text.ts"
 
 const colorOf: { readonly [S in Severity]: keyof typeof colors } = { error: "red", warning: "yellow", info: "bold" }

@@ -29,6 +29,6 @@ export const run = (
       Effect.provide(withOperations(values, security, warm(Layer.provide(Proxy.layer(values), ports))))
     )
   }).pipe(
-    Effect.tapErrorTag("MemberError", () => Effect.logWarning("interrupted")),
+    Effect.tapErrorTag("MemberError", () => Effect.logInfo("interrupted")),
     Effect.provide(logging.layerOfServer(values.logFormat, values.policy))
   )

@@ -39,6 +39,6 @@ export const run = (
       return yield* new CommandEnded({ code })
     }
   }).pipe(
-    Effect.tapErrorTag("MemberError", () => Effect.logWarning("interrupted")),
+    Effect.tapErrorTag("MemberError", () => Effect.logInfo("interrupted")),
     Effect.provide(logging.layerOfServer(values.logFormat, values.policy))
   )

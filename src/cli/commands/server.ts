@@ -92,10 +92,16 @@ export const untilEnd = <A, E, R>(join: Effect.Effect<A, E, R>): Effect.Effect<A
         ))
   )
 
+/** The first line of a server with the default policy, except in the format whose lines are the Guide's. */
+const proofOfConcept =
+  "the policy classic is the Guide's proof of concept: a restart or a pause may make both servers active; for production start " +
+  "both servers with --policy hardened"
+
 export const run = (
   values: Values<"server">
 ): Effect.Effect<never, MemberError | InvalidConfig | SocketError, Output> =>
   Effect.gen(function*() {
+    yield* values.policy === "classic" && values.logFormat !== "plain" ? Effect.logWarning(proofOfConcept) : Effect.void
     const security = yield* securityOf(values)
     const ports = Layer.merge(Zmq.layer({ ...values, security }), yield* witness.layerOf(values))
     const member = warm(Layer.provide(BinaryStar.layer(values, Handler.echo), ports))
@@ -104,6 +110,6 @@ export const run = (
     )
   }).pipe(
     // The Guide's server writes this line whatever ended its loop.
-    Effect.tapErrorTag("MemberError", () => Effect.logWarning("interrupted")),
+    Effect.tapErrorTag("MemberError", () => Effect.logInfo("interrupted")),
     Effect.provide(logging.layerOfServer(values.logFormat, values.policy))
   )

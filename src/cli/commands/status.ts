@@ -7,7 +7,6 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
@@ -16,8 +15,9 @@ import { durationField, validate } from "../../settings/Validation.ts"
 import { examine, type Finding } from "../../status/Doctor.ts"
 import { type Health, judge, type Level } from "../../status/Health.ts"
 import { namesOf, type Observation, type Reached, stateMillis } from "../../status/Observation.ts"
-import { EndedWith, layerHttp, paintOf, serversOf } from "../operator.ts"
+import { EndedWith, layerHttp, serversOf } from "../operator.ts"
 import { Output } from "../output.ts"
+import { paintOf } from "../paint.ts"
 import { type colors, columns, count, type Paint, printable, printableJson, span } from "../text.ts"
 
 const exitCodes: { readonly [L in Level]: number } = { healthy: 0, degraded: 1, "no active": 2, "two actives": 3 }
@@ -30,7 +30,7 @@ const colorOf: { readonly [L in Level]: keyof typeof colors } = {
 }
 
 export const run = (
-  parsed: Values<"status"> & { readonly interval: Option.Option<string> }
+  parsed: Values<"status"> & { readonly interval: string | undefined }
 ): Effect.Effect<
   void,
   ConfigError.ConfigError | EndedWith | InvalidConfig,
@@ -44,7 +44,7 @@ export const run = (
       return { observations, findings, health: judge(observations, findings) }
     })
     if (!parsed.watch) {
-      if (Option.isSome(parsed.interval)) {
+      if (parsed.interval !== undefined) {
         return yield* new InvalidConfig({ issues: [{ field: "interval", message: "only with --watch" }] })
       }
       const report = yield* request
@@ -70,9 +70,9 @@ export const run = (
 
 const Interval = Schema.Struct({ interval: durationField("100 millis", "1 day") })
 
-const intervalOf = (given: Option.Option<string>): Effect.Effect<Duration.Duration, InvalidConfig> =>
+const intervalOf = (given: string | undefined): Effect.Effect<Duration.Duration, InvalidConfig> =>
   Effect.map(
-    validate(Interval, { interval: Option.getOrElse(given, () => "2 seconds") }),
+    validate(Interval, { interval: given ?? "2 seconds" }),
     ({ interval }) => interval
   )
 

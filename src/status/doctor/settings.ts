@@ -80,7 +80,7 @@ export const pairRules: ReadonlyArray<PairRule> = [
     check: "classic",
     what: (a, b) =>
       a.status.policy === "classic" && b.status.policy === "classic"
-        ? "the policy is the Guide's, by which a restart or a pause may make both servers active"
+        ? "the policy is classic, the Guide's proof of concept, by which a restart or a pause may make both servers active"
         : undefined,
     remedy: () => "in production start both with --policy hardened"
   },
