@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { npmPack, output } from "./support/npm.ts"
+import { npmPack, output, temporaryDirectory } from "./support/npm.ts"
 import { root } from "./support/processes.ts"
 
 interface Manifest {
@@ -51,6 +51,18 @@ describe("the package", () => {
       )
     }))
 
+  it.scopedLive("has types and entries that every way to resolve modules of ESM finds", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const [{ filename }]: [{ filename: string }] = JSON.parse(
+        yield* output("npm", [...npmPack, "--pack-destination", directory], root)
+      )
+      const tarball = path.join(directory, filename)
+      const bin = (name: string) => path.join(root, "node_modules/.bin", name)
+      yield* output(bin("publint"), ["run", tarball, "--strict"], root)
+      yield* output(bin("attw"), [tarball, "--profile", "esm-only", "--quiet"], root)
+    }))
+
   it("is locked: each package by its content, wherever it comes from, and none that has to run something first", () => {
     const { packages }: { packages: { readonly [path: string]: Locked } } = JSON.parse(
       fs.readFileSync(path.join(root, "package-lock.json"), "utf8")
@@ -69,8 +81,11 @@ describe("the package", () => {
     assert.strictEqual(manifest.type, "module")
     assert.match(fs.readFileSync(path.join(root, manifest.bin.bstar), "utf8"), /^#!\/usr\/bin\/env node\n/)
     const inside = Object.values(manifest.exports).filter((file) =>
-      /\*|^\.\/dist\/(internal|cli|verify)\/|^\.\/dist\/(bin|bstar|compiled|program)/.test(String(file))
+      /\*|^\.\/dist\/(internal|cli|verify|dashboard)\/|^\.\/dist\/(bin|bstar|compiled|program)/.test(String(file))
     )
     assert.deepStrictEqual(inside, [])
+    // Public by name: the modules of an upper case, and nothing else.
+    const names = Object.keys(manifest.exports).filter((name) => !/^\.\/[A-Z]\w+$/.test(name))
+    assert.deepStrictEqual(names, ["./package.json", "."])
   })
 })

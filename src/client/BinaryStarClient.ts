@@ -125,6 +125,24 @@ export const make = (
 /**
  * A client with the lifetime of the layer. The `ClientLink` is `ZmqClientLink.layer`, or one in memory.
  *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { BinaryStarClient, Frames, ZmqClientLink } from "effect-binary-star"
+ *
+ * const Client = BinaryStarClient.layer({
+ *   servers: ["tcp://10.0.0.1:5001", "tcp://10.0.0.2:5001"],
+ *   timeout: "5 seconds"
+ * }).pipe(Layer.provide(ZmqClientLink.layer))
+ *
+ * // Fails with a RequestError if neither server has replied after 5 seconds.
+ * export const program = BinaryStarClient.BinaryStarClient.pipe(
+ *   Effect.flatMap((client) => client.request("world")),
+ *   Effect.map((reply) => Frames.toString(reply)),
+ *   Effect.provide(Client)
+ * )
+ * ```
+ *
  * @category layers
  */
 export const layer = (options?: Options): Layer.Layer<BinaryStarClient, InvalidConfig, ClientLink> =>

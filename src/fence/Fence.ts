@@ -135,8 +135,16 @@ const orSqlError = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E
  *
  * @example
  * ```ts
- * const fence = yield* Fence.sql({ name: "orders" })
- * yield* fence.transaction(sql`INSERT INTO orders ${sql.insert(order)}`)
+ * import { SqlClient } from "@effect/sql"
+ * import { Effect } from "effect"
+ * import * as Fence from "effect-binary-star/Fence"
+ *
+ * export const insert = (order: { readonly id: number; readonly item: string }) =>
+ *   Effect.gen(function*() {
+ *     const sql = yield* SqlClient.SqlClient
+ *     const fence = yield* Fence.sql({ name: "orders" })
+ *     yield* fence.transaction(sql`INSERT INTO orders ${sql.insert(order)}`)
+ *   })
  * ```
  *
  * @category constructors
@@ -238,8 +246,15 @@ export interface EtcdOptions {
  *
  * @example
  * ```ts
- * const fence = yield* Fence.etcd({ name: "orders", endpoint: "http://10.0.0.3:2379" })
- * yield* fence.transaction({ success: [{ request_put: { key, value } }] })
+ * import { Effect } from "effect"
+ * import * as Fence from "effect-binary-star/Fence"
+ *
+ * // Keys and values are in Base64.
+ * export const put = (key: string, value: string) =>
+ *   Effect.gen(function*() {
+ *     const fence = yield* Fence.etcd({ name: "orders", endpoint: "http://10.0.0.3:2379" })
+ *     yield* fence.transaction({ success: [{ request_put: { key, value } }] })
+ *   })
  * ```
  *
  * @category constructors

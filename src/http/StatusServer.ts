@@ -153,6 +153,21 @@ const serving: Layer.Layer<never, never, BinaryStar | Listening> = Layer.effectD
  * The status server of a member that exists already: it is closed before the member stops. Fails with `InvalidConfig`, or
  * with a `SocketError` if it cannot listen.
  *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { BinaryStar, Handler, Zmq } from "effect-binary-star"
+ * import * as StatusServer from "effect-binary-star/StatusServer"
+ *
+ * const options = { role: "primary", policy: "hardened" } as const
+ *
+ * const Pair = BinaryStar.layer(options, Handler.echo).pipe(Layer.provide(Zmq.layer(options)))
+ *
+ * export const WithStatus = StatusServer.layer({ http: "127.0.0.1:5011", peerHttp: "10.0.0.2:5011" }).pipe(
+ *   Layer.provideMerge(Pair)
+ * )
+ * ```
+ *
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<never, InvalidConfig | SocketError, BinaryStar> =>

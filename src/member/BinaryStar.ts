@@ -162,6 +162,24 @@ export const make = <R = never>(
 /**
  * A member that runs for the lifetime of the layer, over sockets (`Zmq.layer`) or memory.
  *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { BinaryStar, Frames, Zmq } from "effect-binary-star"
+ *
+ * const options = { role: "primary", policy: "hardened" } as const
+ *
+ * const Pair = BinaryStar.layer(options, ({ body }) => `hello ${Frames.toString(body)}`).pipe(
+ *   Layer.provide(Zmq.layer(options))
+ * )
+ *
+ * // Runs until the member fails, or its scope is closed: a planned hand-over to the peer.
+ * export const program = Effect.flatMap(BinaryStar.BinaryStar, (member) => member.join).pipe(
+ *   Effect.provide(Pair),
+ *   Effect.provide(BinaryStar.layerScheduler)
+ * )
+ * ```
+ *
  * @category layers
  */
 export const layer = <R = never>(

@@ -16,6 +16,20 @@ import * as Rehearsal from "./rehearsal.ts"
  *
  * `bstar` uses this layer.
  *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { BinaryStar, Handler, Zmq } from "effect-binary-star"
+ * import * as WarmUp from "effect-binary-star/WarmUp"
+ *
+ * const options = { role: "backup", policy: "hardened" } as const
+ *
+ * export const Pair = WarmUp.layer.pipe(
+ *   Layer.provideMerge(BinaryStar.layer(options, Handler.echo)),
+ *   Layer.provide(Zmq.layer(options))
+ * )
+ * ```
+ *
  * @category layers
  */
 export const layer: Layer.Layer<never, never, BinaryStar.BinaryStar> = Rehearsal.whileStandingBy(Rehearsal.rehearse)

@@ -36,6 +36,7 @@ export class Backend extends Context.Tag("effect-binary-star/Backend")<Backend, 
  * @category models
  */
 export interface Worker {
+  /** Sends a message to the server. */
   readonly send: (message: Frames.Frames) => Effect.Effect<void>
   /** Received messages, in order. To be run once. */
   readonly messages: Stream.Stream<ReadonlyArray<Frames.Frames>>

@@ -86,6 +86,7 @@ export interface Memory {
   readonly contents: Effect.Effect<Option.Option<Seen>>
   /** Requests of a member do not reach the engine: they wait until `heal`, and are lost if they are interrupted before. */
   readonly cut: (role: Role) => Effect.Effect<void>
+  /** Ends `cut`. */
   readonly heal: (role: Role) => Effect.Effect<void>
   /** The engine stands still: requests wait, and are executed in order at `resume`, also those interrupted meanwhile. */
   readonly hold: Effect.Effect<void>

@@ -90,7 +90,9 @@ const clockRate = 1 / 7
  * @category constants
  */
 export const inequalities: ReadonlyArray<{
+  /** The inequality in words. */
   readonly sentence: string
+  /** Whether these times keep it. */
   readonly isKept: (timing: Timing) => boolean
 }> = [
   {

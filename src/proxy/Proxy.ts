@@ -140,6 +140,20 @@ export const make = (
  * A proxy that runs as long as the layer. Its ports are sockets (`Zmq.layer` and `ZmqBackend.layer`) or memory. When the layer is
  * closed, requests that are with workers are completed, for as long as `drain` at most.
  *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Proxy, Zmq, ZmqBackend } from "effect-binary-star"
+ *
+ * const options = { role: "primary", policy: "hardened" } as const
+ *
+ * const Pair = Proxy.layer(options).pipe(
+ *   Layer.provide(Layer.merge(Zmq.layer(options), ZmqBackend.layer({ backend: "tcp://*:5005" })))
+ * )
+ *
+ * export const program = Effect.flatMap(Proxy.Proxy, ({ join }) => join).pipe(Effect.provide(Pair))
+ * ```
+ *
  * @category layers
  */
 export const layer = (

@@ -37,7 +37,14 @@ import * as Server from "./server.ts"
  *
  * @example
  * ```ts
- * Rpc.make("Get", { payload: { key: Schema.String }, success: Schema.String }).annotate(BinaryStarRpc.Resend, true)
+ * import { Rpc } from "@effect/rpc"
+ * import { Schema } from "effect"
+ * import * as BinaryStarRpc from "effect-binary-star/BinaryStarRpc"
+ *
+ * export const Get = Rpc.make("Get", { payload: { key: Schema.String }, success: Schema.String }).annotate(
+ *   BinaryStarRpc.Resend,
+ *   true
+ * )
  * ```
  *
  * @category tags
@@ -58,6 +65,26 @@ export class Resend extends Context.Reference<Resend>()("effect-binary-star/Bina
  * daemons. With the policy `classic` a primary also accepts calls before it has received a heartbeat of its peer. If
  * it then learns that the peer is active, those calls are interrupted but not awaited, and a stream may last 15 seconds longer.
  *
+ * @example
+ * ```ts
+ * import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "@effect/rpc"
+ * import { Effect, Layer, Schema } from "effect"
+ * import { Zmq } from "effect-binary-star"
+ * import * as BinaryStarRpc from "effect-binary-star/BinaryStarRpc"
+ *
+ * class Words extends RpcGroup.make(
+ *   Rpc.make("Length", { payload: { word: Schema.String }, success: Schema.Number })
+ * ) {}
+ *
+ * const options = { role: "primary", policy: "hardened" } as const
+ *
+ * export const Server = RpcServer.layer(Words).pipe(
+ *   Layer.provide(Words.toLayer({ Length: ({ word }) => Effect.succeed(word.length) })),
+ *   Layer.provideMerge(BinaryStarRpc.layerProtocolServer(options)),
+ *   Layer.provide([Zmq.layer(options), RpcSerialization.layerMsgPack])
+ * )
+ * ```
+ *
  * @category layers
  */
 export const layerProtocolServer = (options: BinaryStarConfig.Options): Layer.Layer<
@@ -74,6 +101,30 @@ export const layerProtocolServer = (options: BinaryStarConfig.Options): Layer.La
  * The protocol of an RPC client for the procedures of `group`, whose annotations it reads. It shares the pair's client with
  * all other users. That client needs a `timeout` of more than 5 seconds, within which a server replies that a call still
  * runs; the duration of calls is not limited.
+ *
+ * @example
+ * ```ts
+ * import { Rpc, RpcClient, RpcGroup, RpcSerialization } from "@effect/rpc"
+ * import { Effect, Layer, Schema } from "effect"
+ * import { BinaryStarClient, ZmqClientLink } from "effect-binary-star"
+ * import * as BinaryStarRpc from "effect-binary-star/BinaryStarRpc"
+ *
+ * // Looking it up twice does no harm, so that the call is sent again when its server is lost.
+ * class Words extends RpcGroup.make(
+ *   Rpc.make("Length", { payload: { word: Schema.String }, success: Schema.Number }).annotate(BinaryStarRpc.Resend, true)
+ * ) {}
+ *
+ * const Client = BinaryStarRpc.layerProtocolClient(Words).pipe(
+ *   Layer.provide([BinaryStarClient.layer(), RpcSerialization.layerMsgPack]),
+ *   Layer.provide(ZmqClientLink.layer)
+ * )
+ *
+ * export const program = RpcClient.make(Words).pipe(
+ *   Effect.flatMap((words) => words.Length({ word: "star" })),
+ *   Effect.scoped,
+ *   Effect.provide(Client)
+ * )
+ * ```
  *
  * @category layers
  */

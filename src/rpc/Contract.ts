@@ -17,7 +17,9 @@ import * as Frames from "../wire/Frames.ts"
  * @category models
  */
 export interface Codec {
+  /** A value as a frame. */
   readonly encode: (value: unknown) => Uint8Array
+  /** The value of a frame. */
   readonly decode: (frame: Uint8Array) => unknown
 }
 

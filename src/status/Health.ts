@@ -27,8 +27,8 @@ export interface Health {
 /**
  * Judges a pair by the statuses of its servers and the findings of `Doctor.examine`: an error makes a pair degraded.
  *
- * A server without a status is judged by the heartbeats that its peer receives: it can be active, but not stand by, because
- * they do not show whether it receives any. A status that a later fact contradicts counts as no status.
+ * A server without a status is judged by the heartbeats that its peer receives: it is active, or stands by if it reports `PASSIVE`
+ * and is not known to receive none. A status that a later fact contradicts counts as no status.
  *
  * @category combinators
  */
@@ -45,7 +45,7 @@ export const judge = (observations: ReadonlyArray<Observation>, findings: Readon
     const inactive = known.flatMap(({ name, status }) => status === undefined ? [] : [whyInactive({ name, status })])
     return { level: "no active", message: [...inactive, ...unreached].join("; ") }
   }
-  const standby = known.find((one) => one !== active && one.status !== undefined)
+  const standby = known.find((one) => one !== active && (one.status !== undefined || standsBy(one, active)))
   const faults = [
     ...unreached,
     ...faultsOfStandby(standby, unreached.length > 0),
@@ -57,14 +57,18 @@ export const judge = (observations: ReadonlyArray<Observation>, findings: Readon
     : { level: "degraded", message: `${active.name} is active, but ${faults.join("; ")}` }
 }
 
+/** Whether a server without a status stands by, as far as the other one knows. */
+const standsBy = (one: Known, { status }: Known): boolean =>
+  one.state === "PASSIVE" && status !== undefined && status.peer.unreceivedMillis == null
+
 const faultsOfStandby = (standby: Known | undefined, isUnreached: boolean): ReadonlyArray<string> => {
-  if (standby?.status === undefined) {
+  if (standby === undefined) {
     return isUnreached ? [] : ["the status of its peer is not known"]
   }
   if (standby.state !== "PASSIVE") {
     return [`${standby.name} is ${standby.state}`]
   }
-  return standby.status.peer.isExpired ? [`${standby.name} receives no heartbeats`] : []
+  return standby.status?.peer.isExpired === true ? [`${standby.name} receives no heartbeats`] : []
 }
 
 /** The checks whose findings are part of the sentence already. */

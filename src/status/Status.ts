@@ -482,7 +482,7 @@ const witnessOf = ({ at, witness }: Report): Witness | null => {
 
 /**
  * The status of the member now. `address` has the URLs of its status server and of its peer's, and `rejectedConnections` the counters of
- * a server with keys. `hosts` are the addresses of {@link Hosts}.
+ * a server with keys. `hosts` are the addresses of this machine, the peer and the witness.
  *
  * @category constructors
  */

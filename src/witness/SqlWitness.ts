@@ -119,10 +119,14 @@ const reasonOf = (error: unknown): WitnessError["reason"] => {
  * A witness in a database. See {@link make}.
  *
  * @example
+ * ```ts
  * import * as PgClient from "@effect/sql-pg/PgClient"
+ * import * as SqlWitness from "effect-binary-star/SqlWitness"
  *
  * const client = PgClient.layer({ host: "10.0.0.3", database: "bstar", username: "bstar", connectTimeout: "5 seconds" })
- * const witness = SqlWitness.layer({ name: "orders" }, client)
+ *
+ * export const Witness = SqlWitness.layer({ name: "orders" }, client)
+ * ```
  *
  * @category layers
  */

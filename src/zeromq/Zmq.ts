@@ -61,6 +61,22 @@ const frontend = (config: BinaryStarConfig.BinaryStarConfig, security: Curve.Ser
  * Binds and connects the sockets of a server. The state port is bound first: the peer of a server that answers clients can always
  * receive its heartbeats.
  *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { BinaryStar, Handler, Zmq } from "effect-binary-star"
+ *
+ * const options = {
+ *   role: "primary",
+ *   policy: "hardened",
+ *   frontend: "tcp://*:5001",
+ *   stateEndpoint: "tcp://*:5003",
+ *   peerEndpoint: "tcp://10.0.0.2:5003"
+ * } as const
+ *
+ * export const Pair = BinaryStar.layer(options, Handler.echo).pipe(Layer.provide(Zmq.layer(options)))
+ * ```
+ *
  * @category layers
  */
 export const layer = (

@@ -247,6 +247,23 @@ describe("a status", () => {
   }
 })
 
+it("Busy of an earlier attempt: the server receives no further copy, and its report on the latest one counts", () => {
+  const rig = connected()
+  rig.behave(0, "Executed")
+  rig.behave(1, "Executed")
+  const request = rig.request(true)
+  rig.advance(soonMillis)
+  const busy = (attempt: number) =>
+    rig.receive(rig.peers[0]!, { id: request.id, attempt, status: "Busy", token: undefined, body: [] })
+  busy(1)
+  assert.strictEqual(rig.table.activeServer, rig.peers[0]!.server)
+  const latest = request.attempts.find(({ server }) => server === rig.peers[0]!.server)!.sequence
+  rig.advance(3 * retryAfterMillis)
+  assert.strictEqual(request.attempts.find(({ server }) => server === rig.peers[0]!.server)!.sequence, latest)
+  busy(latest)
+  assert.strictEqual(rig.reasonOf(request), "Busy")
+})
+
 describe("a stale server", () => {
   /** Both servers have replied, the second one with a later term; the first one does not know, and replies after `delayMillis`. */
   const superseded = (resend: boolean, delayMillis = soonMillis) => {

@@ -30,6 +30,30 @@ describe("Doctor.examine", () => {
       /10\.0\.0\.2:5011: connection refused/
     ],
     ["a server that is not known", [pair()[0]], ["warning reachable"], /only one server/],
+    [
+      "a peer of another implementation",
+      [reached(merge(statusOf("backup"), { peerHttp: null, peer: { isLegacy: true } }), { peer: null })],
+      ["info reachable"],
+      /of another implementation: nothing but its heartbeats is known/
+    ],
+    [
+      "a peer that sends nothing but malformed messages",
+      [
+        reached(merge(statusOf("backup"), {
+          state: "BACKUP",
+          peer: { state: null, ageMillis: null, isExpired: true, malformed: "a problem" },
+          counters: { malformed: 5 }
+        }))
+      ],
+      ["error malformed", "error active", "warning reachable"],
+      /nothing but malformed state messages: a problem/
+    ],
+    [
+      "a peer of the same role, by its heartbeats",
+      [reached(merge(statusOf("primary"), { state: "PRIMARY", answers: false, peer: { state: "PRIMARY" } }))],
+      ["error roles", "error active", "warning reachable"],
+      /primary receives PRIMARY from its peer at .*: that is a primary, too/
+    ],
     ["a server that is given twice", [pair()[0], pair()[0]], ["error reachable"], /lead to the same server/],
     [
       "two primaries",

@@ -125,7 +125,7 @@ describe("the files for deployment", () => {
       Effect.gen(function*() {
         const at = path.join(folder, "prometheus")
         yield* output("promtool", ["check", "config", "prometheus.yaml"], at)
-        yield* output("promtool", ["test", "rules", "alerts.test.yaml"], at)
+        yield* output("promtool", ["test", "rules", "alertTests.yaml"], at)
       })
   )
 

@@ -176,7 +176,7 @@ describe.skipIf(!hasRegistry)("the installed package", () => {
           Fence: "ERR_MODULE_NOT_FOUND @effect/sql",
           OperatorClient: platform,
           SqlWitness: "ERR_MODULE_NOT_FOUND @effect/sql",
-          StatusServer: platform
+          StatusServer: "ERR_MODULE_NOT_FOUND @effect/platform-node"
         })
         const inside = ["internal/Clock", "cli/bstar", "member/runtime", "bin", "command/guardian", "zeromq/zap"]
         assert.deepStrictEqual(

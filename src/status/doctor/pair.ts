@@ -1,5 +1,5 @@
 /** Rules about everything observed, whether or not both servers were reached. */
-import { distinct, type Known, type Observation, whyInactive } from "../Observation.ts"
+import { distinct, type Known, type Observation, receivesHeartbeats, whyInactive } from "../Observation.ts"
 import { type Finding, type Named, promoteAt, type Rule } from "./rule.ts"
 
 export const unreached = (observations: ReadonlyArray<Observation>): ReadonlyArray<Finding> =>
@@ -11,6 +11,12 @@ export const unreached = (observations: ReadonlyArray<Observation>): ReadonlyArr
       remedy: "start that server, or find out why its --http cannot be reached from here"
     }]
   )
+
+/** The endpoint of the peer of the first server, if that is of another implementation, which has no status server. */
+const foreignPeerOf = ([one]: ReadonlyArray<Observation>): string | undefined =>
+  one?._tag === "Reached" && one.status.peer.isLegacy === true && receivesHeartbeats(one.status)
+    ? one.status.peer.endpoint
+    : undefined
 
 export const addressRules: ReadonlyArray<Rule<[observations: ReadonlyArray<Observation>]>> = [
   {
@@ -26,8 +32,22 @@ export const addressRules: ReadonlyArray<Rule<[observations: ReadonlyArray<Obser
   {
     severity: "warning",
     check: "reachable",
-    what: ({ length }) => length < 2 ? "only one server is known here, so nothing can be compared" : undefined,
+    what: (observations) =>
+      observations.length < 2 && foreignPeerOf(observations) === undefined
+        ? "only one server is known here, so nothing can be compared"
+        : undefined,
     remedy: () => "give --http twice, or start the servers with --peer-http"
+  },
+  {
+    severity: "info",
+    check: "reachable",
+    what: (observations) => {
+      const peer = observations.length < 2 ? foreignPeerOf(observations) : undefined
+      return peer === undefined
+        ? undefined
+        : `the peer at ${peer} is of another implementation: nothing but its heartbeats is known of it`
+    },
+    remedy: () => "look at its own log to know more"
   }
 ]
 

@@ -91,8 +91,9 @@ export const serverRules: ReadonlyArray<Rule<[self: Named, other: Named | undefi
   {
     severity: "warning",
     check: "peer-http",
-    what: ({ name, status: { peerHttp } }) =>
-      peerHttp === null
+    // Where only one server is known, that is reported already.
+    what: ({ name, status: { peerHttp } }, other) =>
+      peerHttp === null && other !== undefined
         ? `${name} does not know the status server of its peer: it can neither show its status nor speed up a switchover`
         : undefined,
     remedy: ({ status: { role } }, other) =>
