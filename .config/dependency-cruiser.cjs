@@ -43,7 +43,7 @@ const packages = {
 const anyOf = (names) => `(${names.join("|")})`
 
 const protocol = "^src/protocol/"
-const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|identity|lifecycle|question|stall|takeover|transition|witnessed|askWitness|claimRight|holdRights)\\.ts$"
+const pureCore = "^src/member/(Member|data|Dialogue|failoverLimit|identity|lifecycle|question|stall|takeover|transition|witnessed|wrongPeer|askWitness|claimRight|holdRights)\\.ts$"
 const dataPlane = "^src/member/(Requests|Responder|Counters)\\.ts$"
 const tables = "^src/(rpc/(serverCalls|clientCalls|sendBuffer)|proxy/requestTable)\\.ts$"
 const model = "^src/verify/model/"

@@ -46,6 +46,8 @@ interface Lines {
 
 interface Shell {
   readonly lines: Mailbox.ReadonlyMailbox<Lines>
+  /** The last line of its standard error so far. */
+  readonly lastError: () => string | undefined
   readonly end: Effect.Effect<{ readonly code: number | null; readonly signal: string | null }, HookFailed>
 }
 
@@ -75,15 +77,18 @@ const start = (
 ): Effect.Effect<Shell, never, Scope.Scope> =>
   Effect.gen(function*() {
     const lines = yield* Mailbox.make<Lines>()
+    let lastError: string | undefined
     const end = yield* Deferred.make<Effect.Effect.Success<Shell["end"]>, HookFailed>()
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         const child = withStreams(
           spawn("sh", ["-c", command], { detached: true, env: { ...process.env, ...env }, stdio: "pipe" })
         )
-        for (const output of [child.stdout, child.stderr]) {
-          readLines(output, (some) => lines.unsafeOffer(some))
-        }
+        readLines(child.stdout, (some) => lines.unsafeOffer(some))
+        readLines(child.stderr, (some) => {
+          lastError = some.lines.filter((line) => line.trim() !== "").at(-1) ?? lastError
+          lines.unsafeOffer(some)
+        })
         // A command need not read its input.
         child.stdin.on("error", () => {})
         child.stdin.end(input)
@@ -107,7 +112,7 @@ const start = (
           stderr.destroy()
         })
     )
-    return { lines, end: Deferred.await(end) }
+    return { lines, lastError: () => lastError, end: Deferred.await(end) }
   })
 
 /** A hook that runs a command. It receives the transition in its environment, and as JSON on its standard input. */
@@ -116,7 +121,7 @@ const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transi
     const { role } = yield* BinaryStar
     const { cause, from, message, term, to } = transition
     const at = DateTime.formatIso(yield* DateTime.now)
-    const { end, lines } = yield* start(
+    const { end, lastError, lines } = yield* start(
       command,
       { ...environmentOf(role, transition), BSTAR_NODE_HOOK: hook },
       `${
@@ -142,8 +147,11 @@ const shell = (hook: string, command: string): Hooks.Hook<BinaryStar> => (transi
     const { code, signal } = yield* end
     yield* Effect.timeoutOption(Fiber.join(writing), lastLines)
     if (code !== 0) {
+      const error = lastError()
       return yield* new HookFailed({
-        message: `${command}: ${code === null ? `ended by ${signal}` : `exit code ${code}`}`
+        message: `${command}: ${code === null ? `ended by ${signal}` : `exit code ${code}`}${
+          error === undefined ? "" : `: ${error}`
+        }`
       })
     }
   }).pipe(Effect.scoped)

@@ -39,3 +39,7 @@ export type Paint = (color: keyof typeof colors, text: string) => string
 export const plain: Paint = (_, text) => text
 
 export const ansi: Paint = (color, text) => `\x1b[${colors[color]}m${text}\x1b[0m`
+
+/** The reason of a transition, unless its message has it. */
+export const because = (message: string, reason: string | null): string =>
+  reason === null || message.includes(reason) ? "" : `, because: ${reason}`

@@ -43,7 +43,10 @@ export interface Server {
 interface Attempt {
   readonly server: Server
   readonly sequence: number
-  /** Until then the server counts as busy with the request, and does not receive it again if it is active. */
+  /**
+   * Until then the server counts as busy with the request, and does not receive it again if it is active. Infinite once it has rejected
+   * an earlier attempt.
+   */
   retryAt: number
 }
 
@@ -262,6 +265,17 @@ const onStaleReply = (
   return loseAttempt(request, server)
 }
 
+/**
+ * A server that has rejected an earlier copy of a request as `Busy` has the later ones still, and will report on them. Another copy would
+ * only put off the last report, without which the request may have been executed.
+ */
+const awaitStatus = (request: Request<unknown>, server: Server): void => {
+  const attempt = attemptAt(request, server)
+  if (attempt !== undefined) {
+    attempt.retryAt = Number.POSITIVE_INFINITY
+  }
+}
+
 /** The outcome of a request, if a reply or status decides it. */
 const onReply = (
   table: RequestTable<unknown>,
@@ -286,6 +300,9 @@ const onReply = (
     case "Interrupted":
       return isLatest ? loseAttempt(request, server) : undefined
     case "Busy":
+      if (!isLatest) {
+        awaitStatus(request, server)
+      }
       return isLatest ? failure(status, body) : undefined
     case "Failed":
     case "TimedOut":
@@ -301,7 +318,7 @@ const activate = <C>(table: RequestTable<C>, server: Server, now: number): Reado
   for (const request of table.pending.toArray()) {
     const attempt = attemptAt(request, server)
     if (attempt !== undefined) {
-      attempt.retryAt = now + reorderMillis
+      attempt.retryAt = Number.isFinite(attempt.retryAt) ? now + reorderMillis : attempt.retryAt
     } else if (request.resend || isUnsent(request)) {
       sends.push({ request, server })
     } else {

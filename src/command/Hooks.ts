@@ -1,4 +1,5 @@
 /** Hooks: effects that run when a server becomes active, becomes passive, and stops. */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -76,6 +77,14 @@ const hookOf = (last: Name | undefined, transition: Transition): Name | undefine
 
 type Call = (name: Name, transition: Transition) => Effect.Effect<void>
 
+/** Logs a failure in one line; a defect with its stack, which shows where it is. */
+const logFailure = (hook: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Option.match(Cause.failureOption(cause), {
+    onNone: () => Effect.logError(`the hook ${hook} has failed`, cause),
+    onSome: (error) =>
+      Effect.logError(`the hook ${hook} has failed: ${error instanceof Error ? error.message : String(error)}`)
+  })
+
 /** Runs a hook. Its failure is logged. */
 const makeCall =
   <R>(options: Options<R>, timeout: Duration.Duration, context: Context.Context<R>): Call => (name, transition) => {
@@ -88,7 +97,7 @@ const makeCall =
         duration: timeout,
         onTimeout: () => `it took longer than ${Duration.format(timeout)}`
       }),
-      Effect.catchAllCause((cause) => Effect.logError(`the hook ${names[name]} has failed`, cause)),
+      Effect.catchAllCause((cause) => logFailure(names[name], cause)),
       // Forked as daemon: an interrupted parent would interrupt the hook even in an uninterruptible region.
       Effect.forkDaemon,
       Effect.flatMap(Fiber.join)

@@ -16,8 +16,8 @@ import * as Scope from "effect/Scope"
 import { BinaryStar } from "../member/BinaryStar.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type { RejectedConnections } from "../security/RejectedConnections.ts"
-import { HostName, ListenAddress } from "../settings/Address.ts"
-import type { InvalidConfig } from "../settings/InvalidConfig.ts"
+import { HostName, isSameServer, ListenAddress } from "../settings/Address.ts"
+import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { validate } from "../settings/Validation.ts"
 import * as handlers from "./handlers.ts"
 import * as listener from "./listener.ts"
@@ -125,6 +125,14 @@ const listening = (options: Options): Layer.Layer<Listening, InvalidConfig | Soc
         ...options,
         httpHosts: options.httpHosts ?? []
       })
+      if (checked.peerHttp !== undefined && isSameServer(checked.peerHttp, options.http)) {
+        return yield* new InvalidConfig({
+          issues: [{
+            field: "peerHttp",
+            message: `${checked.peerHttp} is this server's own address: give that of its peer`
+          }]
+        })
+      }
       const settings = { ...checked, rejectedConnections: options.rejectedConnections }
       const server = yield* listener.listen(settings.http, settings.httpHosts)
       return { settings, server, app: yield* handlers.make(settings.token), scope: yield* Effect.scope }

@@ -129,9 +129,11 @@ export const make = (peer: Peer | undefined): Effect.Effect<Commands, never, Bin
       pause: (reason) =>
         Effect.as(member.pause(reason), { message: "paused: votes do not make this server take over any more" }),
       resume: Effect.as(member.resume, { message: "resumed: votes make this server take over again" }),
-      promote: ({ reason, withoutWitness = false }) =>
-        Effect.as(Effect.mapError(member.promote(reason, { withoutWitness }), conflict), {
-          message: "this server is active"
+      promote: ({ reason, switchover = false, withoutWitness = false }) =>
+        Effect.gen(function*() {
+          const wasActive = yield* Effect.map(member.report, ({ answers }) => answers)
+          yield* Effect.mapError(member.promote(reason, { withoutWitness, isSwitchover: switchover }), conflict)
+          return { message: wasActive ? "nothing was done: this server was active already" : "this server is active" }
         }),
       forward: forward(member, peer)
     }

@@ -146,7 +146,9 @@ const commandHandlers = HttpApiBuilder.group(StatusApi, "commands", (handlers) =
     .handleRaw("promote", ({ request }) =>
       Effect.gen(function*() {
         const body = yield* decodePromotion(request)
-        yield* log(request, body.withoutWitness === true ? "promote without the witness" : "promote", body.reason)
+        const part = body.switchover === true ? " (of a switchover)" : ""
+        const command = body.withoutWitness === true ? "promote without the witness" : `promote${part}`
+        yield* log(request, command, body.reason)
         return yield* (yield* CommandServices).promote(body)
       }))
     .handleRaw("forward", ({ path: { command }, request }) =>

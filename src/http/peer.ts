@@ -58,7 +58,7 @@ export const make = (
       status: Client.get(target, "/status", Status.NodeStatus, timeout),
       promote: token === undefined
         ? undefined
-        : (reason) => Client.command(target, "/promote", { reason }, Status.Done, timeout),
+        : (reason) => Client.command(target, "/promote", { reason, switchover: true }, Status.Done, timeout),
       forward: token === undefined
         ? undefined
         : (command, body, timeout) => Client.forward(target, `/${command}`, body, timeout)

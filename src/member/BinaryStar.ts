@@ -73,11 +73,11 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
    * `NoMajority` if neither does within six heartbeats. With `withoutWitness` you answer for both: that the peer does not serve,
    * and will not as long as the witness does not answer. If it does, both serve. A peer that reports `ACTIVE` rejects it all
    * the same. It replaces a promotion that still waits; any other second command is rejected with `InProgress`. Without a witness
-   * it is rejected with `NoWitness`.
+   * it is rejected with `NoWitness`. `isSwitchover` is for messages: the peer hands over.
    */
   readonly promote: (
     reason: string,
-    options?: { readonly withoutWitness?: boolean | undefined }
+    options?: { readonly withoutWitness?: boolean | undefined; readonly isSwitchover?: boolean | undefined }
   ) => Effect.Effect<void, CommandRejected>
   /**
    * Makes the peer active: completes accepted requests for at most `drain`, ends the term, publishes the final heartbeat and

@@ -17,6 +17,7 @@ import * as Stall from "./stall.ts"
 import * as Takeover from "./takeover.ts"
 import { accepts, advance, become, onBound, publishState, reply, termOf } from "./transition.ts"
 import * as Witnessed from "./witnessed.ts"
+import * as WrongPeer from "./wrongPeer.ts"
 
 export type {
   Command,
@@ -60,6 +61,7 @@ export const start = (
     termAfter: 0,
     activeSince: undefined,
     dialogue: Dialogue.empty,
+    handOverReason: undefined,
     peerDownReason: undefined,
     endCount: 0,
     linkEpoch: 0,
@@ -236,6 +238,7 @@ const resume = (draft: Draft, wait: Wait, result: Input): void => {
 }
 
 const onPeerHeartbeat = (draft: Draft, input: Extract<Input, { _tag: "PeerHeartbeat" }>): void => {
+  WrongPeer.warnOfSameRole(draft, input)
   if (Identity.isStale(draft, input)) {
     return
   }
@@ -272,7 +275,9 @@ const onPeerHeartbeat = (draft: Draft, input: Extract<Input, { _tag: "PeerHeartb
 const onPeerDown = (draft: Draft, evidence: StateMachine.CrashEvidence): void => {
   const outcome = StateMachine.step(draft.rules, draft.member.protocol, { _tag: "PeerDown", now: draft.now, evidence })
   draft.member = { ...draft.member, peerDownReason: outcome.message ?? draft.member.peerDownReason }
-  become(draft, outcome, "PeerDown")
+  // A peer that hands over closes its port, and lives on.
+  const isExpected = draft.member.peer?.heartbeat?.reason !== undefined
+  become(draft, isExpected ? { ...outcome, message: undefined } : outcome, "PeerDown")
   Witnessed.onEvidence(draft, evidence.asOf)
   voteForItself(draft)
 }
@@ -324,13 +329,7 @@ const react = (draft: Draft, input: Input): void => {
     case "PeerDown":
       return input.linkEpoch < draft.member.linkEpoch ? undefined : onPeerDown(draft, input.evidence)
     case "PeerMalformed":
-      draft.outputs.push({
-        _tag: "Log",
-        level: "Warning",
-        once: "Malformed",
-        message: `malformed state message from the peer at ${draft.rules.peerEndpoint} ignored: ${input.problem}`
-      })
-      return
+      return WrongPeer.warnOfMalformed(draft, input.problem)
     case "LinkLost":
       Witnessed.onLinkLost(draft)
       return advance(draft, { _tag: "LinkLost", now: draft.now })

@@ -66,6 +66,8 @@ export interface Report {
     readonly unreceivedSince: number | undefined
     /** Whether its last message was but a digit: then it is of another implementation, and promises nothing. */
     readonly isLegacy: boolean | undefined
+    /** What is wrong with its latest message, if it has sent nothing but malformed ones. */
+    readonly malformed: string | undefined
   }
   /** The latest suspension of the machine: when it was noticed, and how long it was, in milliseconds. */
   readonly suspension: { readonly at: number; readonly millis: number } | undefined

@@ -137,10 +137,10 @@ export const goOnPromoting = (draft: Draft, promotion: Promotion): void =>
  */
 export const onPromote = (
   draft: Draft,
-  { id, isWithoutWitness = false, reason }: Extract<Input, { _tag: "Promote" }>
+  { id, isSwitchover = false, isWithoutWitness = false, reason }: Extract<Input, { _tag: "Promote" }>
 ): void =>
   withRights(draft, (_, rights) => {
-    const promotion = { id, reason, since: draft.now, waiting: undefined }
+    const promotion = { id, reason, since: draft.now, waiting: undefined, isSwitchover, isHeld: false }
     if (isWithoutWitness) {
       interruptPromotion(draft, "Replaced")
     }

@@ -30,10 +30,15 @@ export const make = ({ commands, now, queue, state }: Runtime) => {
   return {
     pause: (reason: string) => Effect.ignore(submit((id) => ({ _tag: "Pause", id, reason }))),
     resume: Effect.ignore(submit((id) => ({ _tag: "Resume", id }))),
-    promote: (reason: string, { withoutWitness = false }: { readonly withoutWitness?: boolean | undefined } = {}) =>
-      Effect.asVoid(submit((id) => ({ _tag: "Promote", id, reason, isWithoutWitness: withoutWitness }))).pipe(
-        orRejected("promote")
-      ),
+    promote: (
+      reason: string,
+      { isSwitchover = false, withoutWitness = false }: {
+        readonly withoutWitness?: boolean | undefined
+        readonly isSwitchover?: boolean | undefined
+      } = {}
+    ) =>
+      Effect.asVoid(submit((id) => ({ _tag: "Promote", id, reason, isSwitchover, isWithoutWitness: withoutWitness })))
+        .pipe(orRejected("promote")),
     handOver: (reason: string) =>
       submit((id) => ({ _tag: "HandOver", id, reason })).pipe(
         Effect.map((since) => ({ since })),

@@ -76,6 +76,8 @@ export interface Runtime {
     linkReadAt: number
     /** The peer's states are redundant until then: it sends heartbeats over the same connection. */
     heartbeatsUntil: number
+    /** What is wrong with the latest message of the peer, if it is malformed. */
+    malformed: string | undefined
     /** Votes wait until then: the connection to the peer was lost, and the link looks for crash evidence. */
     votesHeldUntil: number
     /** Whether the fiber of the member is waiting for its queue. */

@@ -121,6 +121,8 @@ export interface Member {
   /** When this member became active, until it reports another state. */
   readonly activeSince: number | undefined
   readonly dialogue: Dialogue
+  /** Why this member hands over, until its peer is active. */
+  readonly handOverReason: string | undefined
   /** The message of the latest crash evidence. */
   readonly peerDownReason: string | undefined
   /** Number of terms that have begun to end. */
@@ -172,6 +174,10 @@ export interface Wish {
 export interface Promotion extends Command {
   readonly since: number
   readonly waiting: StateMachine.ProtocolState | undefined
+  /** Whether it is a part of a switchover. */
+  readonly isSwitchover: boolean
+  /** Whether it was logged that it waits for the peer to be expired. */
+  readonly isHeld: boolean
 }
 
 /**
@@ -183,7 +189,7 @@ export interface Promotion extends Command {
  * - `HeartbeatSent`: result of a `Publish` that is a heartbeat. `isPortOpen` is whether the state port is.
  * - `LinkRead`: result of `ReadLink`. Everything that the peer had sent by `at` has been delivered.
  * - `LinkReset`: result of `ResetLink`. `refusal` is that of a connection to the peer's state port.
- * - `Promote`: with `isWithoutWitness` the operator answers for the witness and the peer.
+ * - `Promote`: with `isWithoutWitness` the operator answers for the witness and the peer; with `isSwitchover` the peer hands over.
  * - `WitnessAnswered`: result of the `AskWitness` with the same id.
  * - `Vote`: a request that this member does not accept.
  * - `RequestsDrained`: all accepted requests are complete.
@@ -214,6 +220,7 @@ export type Input =
     readonly id: number
     readonly reason: string
     readonly isWithoutWitness?: boolean | undefined
+    readonly isSwitchover?: boolean | undefined
   }
   | {
     readonly _tag: "WitnessAnswered"
@@ -358,6 +365,8 @@ export type Output =
     readonly once?:
       | "Blocked"
       | "Malformed"
+      | "OnlyMalformed"
+      | "SameRole"
       | "TwoActive"
       | "Silent"
       | "Witness"

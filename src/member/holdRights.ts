@@ -47,7 +47,8 @@ export const adopt = (
   }
   const { peer, promotion, protocol, wish } = draft.member
   draft.member = { ...draft.member, wish: undefined }
-  advance(draft, { _tag: "RightGained", now: draft.now }, promotion ? { ...rest, reason: promotion.reason } : rest)
+  const { isSwitchover, reason } = promotion ?? {}
+  advance(draft, { _tag: "RightGained", now: draft.now }, promotion ? { ...rest, reason, isSwitchover } : rest)
   if (wish !== undefined && peer?.state === "ACTIVE" && protocol.state !== "PRIMARY") {
     recordFailover(draft, draft.now, peer.receivedAt)
   }

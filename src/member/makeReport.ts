@@ -75,7 +75,8 @@ export const reportOf = ({ counters, frontend, latest, notices, now, rules, stat
         lastHeartbeatAt: member.peer?.receivedAt,
         isExpired: isPeerSilent(rules, member, at),
         unreceivedSince: isPeerSilent(rules, member, at) ? undefined : Member.unreceivedSince(rules, member, at),
-        isLegacy: member.peer && member.peer.heartbeat === undefined
+        isLegacy: member.peer && member.peer.heartbeat === undefined,
+        malformed: member.peer === undefined ? state.malformed : undefined
       },
       suspension: notices.suspension(),
       counters: countsOf(counters),

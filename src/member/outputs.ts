@@ -264,6 +264,7 @@ const decodeOne = (
 ): ReadonlyArray<Member.Input> => {
   const malformed = (problem: string): ReadonlyArray<Member.Input> => {
     counters.malformed++
+    state.malformed = problem
     return [{ _tag: "PeerMalformed", problem }]
   }
   if (HeartbeatMessage.isHeartbeat(message)) {
@@ -271,15 +272,20 @@ const decodeOne = (
     state.heartbeatsUntil = Either.isRight(decoded) ? at + rules.peerTimeoutMillis : Number.NEGATIVE_INFINITY
     return Either.match(decoded, {
       onLeft: malformed,
-      onRight: (heartbeat) => [
-        { _tag: "PeerHeartbeat", state: heartbeat.state, heartbeat, receivedAt: at, linkEpoch }
-      ]
+      onRight: (heartbeat) => {
+        state.malformed = undefined
+        return [{ _tag: "PeerHeartbeat", state: heartbeat.state, heartbeat, receivedAt: at, linkEpoch }]
+      }
     })
   }
   return Either.match(decode(message), {
     onLeft: ({ message }) => malformed(message),
-    onRight: (reported) =>
-      at <= state.heartbeatsUntil ? [] : [{ _tag: "PeerHeartbeat", state: reported, receivedAt: at, linkEpoch }]
+    onRight: (reported) => {
+      state.malformed = undefined
+      return at <= state.heartbeatsUntil
+        ? []
+        : [{ _tag: "PeerHeartbeat", state: reported, receivedAt: at, linkEpoch }]
+    }
   })
 }
 

@@ -107,6 +107,7 @@ const makeRuntime = <R>(
       linkEpoch: 0,
       linkReadAt: Number.NEGATIVE_INFINITY,
       heartbeatsUntil: Number.NEGATIVE_INFINITY,
+      malformed: undefined,
       votesHeldUntil: Number.NEGATIVE_INFINITY,
       isIdle: false,
       isOver: false,
@@ -137,6 +138,8 @@ const makeRuntime = <R>(
       logOnce: {
         Blocked: LogOnce.make(peerTimeoutMillis),
         Malformed: LogOnce.make(peerTimeoutMillis),
+        OnlyMalformed: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
+        SameRole: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         TwoActive: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         Silent: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         Witness: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),

@@ -190,13 +190,16 @@ export const rejectionOfPromotion = ({ phase, promotion }: Member): CommandReaso
 /** Begins a promotion, unless another command is pending, or the operator answers for a witness that the pair does not have. */
 export const onPromote = (
   draft: Draft,
-  { id, isWithoutWitness = false, reason }: Extract<Input, { _tag: "Promote" }>
+  { id, isSwitchover = false, isWithoutWitness = false, reason }: Extract<Input, { _tag: "Promote" }>
 ): void => {
   const rejection = rejectionOfPromotion(draft.member) ?? (isWithoutWitness ? "NoWitness" : undefined)
   if (rejection !== undefined) {
     return complete(draft, id, rejection)
   }
-  draft.member = { ...draft.member, promotion: { id, reason, since: draft.now, waiting: undefined } }
+  draft.member = {
+    ...draft.member,
+    promotion: { id, reason, since: draft.now, waiting: undefined, isSwitchover, isHeld: false }
+  }
   readLink(draft)
 }
 
@@ -221,17 +224,39 @@ export const isStillWaiting = (
   waiting !== undefined && waiting.state === protocol.state && waiting.peerDeadline === protocol.peerDeadline &&
   waiting.connectionDeadline === protocol.connectionDeadline
 
+/** Decides a promotion that does not change the state now: it is done, rejected, or waits until a peer never received is expired. */
+const holdPromotion = (draft: Draft, promotion: Promotion, isDone: boolean): void => {
+  const { member, rules } = draft
+  if (isDone) {
+    return completePromotion(draft, promotion, undefined)
+  }
+  if (isStillWaiting(promotion.waiting, member.protocol)) {
+    return
+  }
+  if (member.protocol.hasReceived || promotion.waiting !== undefined) {
+    return completePromotion(draft, promotion, "PeerAlive")
+  }
+  if (!promotion.isHeld) {
+    draft.member = { ...member, promotion: { ...promotion, isHeld: true } }
+    draft.outputs.push({
+      _tag: "Log",
+      level: "Info",
+      message:
+        `promotion: nothing was received from the peer at ${rules.peerEndpoint} yet, waiting until it counts as lost`
+    })
+  }
+}
+
 const promote = (draft: Draft, promotion: Promotion, at: number): void => {
   const { member, rules } = draft
   const { protocol } = member
   const outcome = StateMachine.step(rules, protocol, { _tag: "Promote", now: at })
   const isDone = outcome.verdict._tag === "Accept"
   if (outcome.next === protocol || silenceIsUnproven(rules, member, at)) {
-    return isDone && outcome.next === protocol || !isStillWaiting(promotion.waiting, protocol)
-      ? completePromotion(draft, promotion, isDone && outcome.next === protocol ? undefined : "PeerAlive")
-      : undefined
+    return holdPromotion(draft, promotion, isDone && outcome.next === protocol)
   }
-  become(draft, outcome, "Promote", { explanation: silenceOf(member, at), reason: promotion.reason })
+  const { isSwitchover, reason } = promotion
+  become(draft, outcome, "Promote", { explanation: silenceOf(member, at), reason, isSwitchover })
   if (isDone) {
     completePromotion(draft, promotion, undefined)
   } else {

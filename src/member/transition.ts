@@ -8,13 +8,20 @@ import * as Dialogue from "./Dialogue.ts"
 import { questionOf } from "./question.ts"
 
 /** Details of a transition besides its message. */
-export type Details = Pick<Transition, "explanation" | "reason">
+export interface Details extends Pick<Transition, "explanation" | "reason"> {
+  /** Whether the reason is that of a switchover. */
+  readonly isSwitchover?: boolean | undefined
+}
 
 /** What is sent beside the digit. The time counts from now, which is before it is sent. */
 export const heartbeatOf = (
   draft: Draft,
   state: StateMachine.PeerState,
-  { handsOver = false, promises = false } = {}
+  { handsOver = false, promises = false, reason }: {
+    readonly handsOver?: boolean
+    readonly promises?: boolean
+    readonly reason?: string | undefined
+  } = {}
 ): Heartbeat => {
   const { member, now, rules } = draft
   const question = promises || handsOver ? undefined : questionOf(rules, member, now)
@@ -30,6 +37,7 @@ export const heartbeatOf = (
     question,
     promises,
     handsOver,
+    reason,
     activeMillis: member.activeSince === undefined ? undefined : Math.round(now - member.activeSince),
     witness: member.witness.fingerprint
   }
@@ -63,8 +71,19 @@ export const onBound = (draft: Draft): void => {
 export const publishing = (
   draft: Draft,
   state: StateMachine.PeerState,
-  { handsOver = false, isFinal = false, isHeartbeat = false } = {}
-): Output => ({ _tag: "Publish", state, heartbeat: heartbeatOf(draft, state, { handsOver }), isFinal, isHeartbeat })
+  { handsOver = false, isFinal = false, isHeartbeat = false, reason }: {
+    readonly handsOver?: boolean
+    readonly isFinal?: boolean
+    readonly isHeartbeat?: boolean
+    readonly reason?: string | undefined
+  } = {}
+): Output => ({
+  _tag: "Publish",
+  state,
+  heartbeat: heartbeatOf(draft, state, { handsOver, reason }),
+  isFinal,
+  isHeartbeat
+})
 
 /** A heartbeat at once for a peer that understands it, if the state has heartbeats. */
 export const reply = (draft: Draft, { promises = false } = {}): void => {
@@ -74,13 +93,19 @@ export const reply = (draft: Draft, { promises = false } = {}): void => {
   }
 }
 
-const publication = (draft: Draft, { next, publish }: StateMachine.Outcome): ReadonlyArray<Output> => {
+const publication = (
+  draft: Draft,
+  { next, publish }: StateMachine.Outcome,
+  reason: string | undefined
+): ReadonlyArray<Output> => {
   // A state without heartbeats also closes the port, so that the peer detects it.
   const isFinal = StateMachine.reportedState[next.state] === undefined
   const { rights } = draft.member
   // The guard of a member whose port is closed starts once that is open again.
   const isHeartbeat = !isFinal && rights !== undefined && !Rights.isBound(rights)
-  return publish === undefined ? [] : [publishing(draft, publish, { isFinal, handsOver: isFinal, isHeartbeat })]
+  return publish === undefined
+    ? []
+    : [publishing(draft, publish, { isFinal, handsOver: isFinal, isHeartbeat, reason: isFinal ? reason : undefined })]
 }
 
 /** Whether requests are accepted in this state. In any other they are votes. */
@@ -127,6 +152,41 @@ const announce = (outcome: StateMachine.Outcome, transition: Transition): Readon
     ...(transition.from === transition.to && outcome.verdict._tag !== "Fatal" ? {} : { transition })
   }]
 
+const readyAs = { ACTIVE: "ready as active", PASSIVE: "ready as passive" } as const
+
+/** The reason of a switchover that a transition completes: on either side, the peer's or that of this member. */
+const switchoverOf = (
+  { member: { handOverReason, peer, protocol } }: Draft,
+  to: StateMachine.State,
+  { isSwitchover, reason }: Details
+): string | undefined => {
+  if (to === "ACTIVE" && protocol.state !== to) {
+    const ofPeer = reason === undefined ? peer?.heartbeat?.reason : undefined
+    return isSwitchover === true ? reason : ofPeer
+  }
+  return to === "PASSIVE" && protocol.state === "HANDING_OVER" ? handOverReason : undefined
+}
+
+/** Tells a transition that completes a switchover as one, instead of by the event that has led to it. */
+const tellSwitchover = (
+  draft: Draft,
+  outcome: StateMachine.Outcome,
+  given: Details
+): readonly [StateMachine.Outcome, Details] => {
+  const to = outcome.next.state
+  const reason = switchoverOf(draft, to, given)
+  const { isSwitchover: _, ...details } = given
+  if (reason === undefined || to !== "ACTIVE" && to !== "PASSIVE") {
+    return [outcome, details]
+  }
+  const who = to === "ACTIVE" ? "" : `${StateMachine.peerOf(draft.rules.role)} `
+  const why = reason.trim() === "" ? "" : `: ${reason}`
+  return [
+    { ...outcome, message: `${who}took over by switchover${why}, ${readyAs[to]}` },
+    { ...details, ...(why === "" ? {} : { reason }) }
+  ]
+}
+
 interface Change {
   readonly transition: Transition
   readonly isTermOver: boolean
@@ -136,10 +196,11 @@ interface Change {
 
 const change = (
   draft: Draft,
-  outcome: StateMachine.Outcome,
+  plain: StateMachine.Outcome,
   cause: StateMachine.Event["_tag"],
-  details: Details
+  given: Details
 ): Change => {
+  const [outcome, details] = tellSwitchover(draft, plain, given)
   const transition = describe(draft, outcome, cause, details)
   const { from, to } = transition
   const isActivated = from !== to && to === "ACTIVE"
@@ -148,19 +209,20 @@ const change = (
   draft.member = {
     ...draft.member,
     protocol: outcome.next,
+    handOverReason: to === "HANDING_OVER" ? details.reason ?? draft.member.handOverReason : undefined,
     ...(isActivated ? { term: transition.term, termAfter: draft.member.dialogue.sequence } : {}),
     activeSince: StateMachine.reportedState[to] === "ACTIVE" ? draft.member.activeSince ?? draft.now : undefined,
     // A term that begins while the previous one is ending has to end as well, at once.
     phase: isTermAgain ? { ...phase, _tag: "Draining", until: draft.now } : phase
   }
   // Published first: a server that is seen to be active has notified its peer, which would otherwise not take over from it.
-  draft.outputs.push(...(isActivated ? publication(draft, outcome) : []), ...announce(outcome, transition))
+  draft.outputs.push(...(isActivated ? publication(draft, outcome, undefined) : []), ...announce(outcome, transition))
   return {
     transition,
     isTermOver: from !== to && to !== "ACTIVE" && accepts(draft.rules, from),
     then: [
       ...(from === to ? [] : [{ _tag: "Transitioned", transition } as const]),
-      ...(isActivated ? [{ _tag: "BeginTerm", transition } as const] : publication(draft, outcome)),
+      ...(isActivated ? [{ _tag: "BeginTerm", transition } as const] : publication(draft, outcome, details.reason)),
       ...(isTermAgain ? [{ _tag: "WakeAt", at: draft.now } as const] : [])
     ]
   }

@@ -47,6 +47,8 @@ export interface Heartbeat extends Echo {
   readonly promises: boolean
   /** Whether this member was active, and leaves it to its peer: its final heartbeat. */
   readonly handsOver: boolean
+  /** Why an operator makes it hand over; may be cut. Nothing if it stops. */
+  readonly reason: string | undefined
   /** Milliseconds since it became active. */
   readonly activeMillis: number | undefined
   /** Fingerprint of the witness and the pair's name there. */
@@ -65,6 +67,7 @@ export const stateOnly = {
   question: undefined,
   promises: false,
   handsOver: false,
+  reason: undefined,
   activeMillis: undefined,
   witness: undefined
 } as const satisfies Omit<Heartbeat, "life" | "sequence" | "state">

@@ -1,5 +1,6 @@
 /** Addresses where an HTTP server listens, and where one is reached. */
 import * as Schema from "effect/Schema"
+import * as Endpoint from "../wire/Endpoint.ts"
 
 /** `HOST:PORT`, `*:PORT` or `PORT`. */
 const pattern = /^(?:(\[[0-9a-fA-F:.%]+\]|[^\s:/[\]@?#]*):)?([0-9]{1,5})$/
@@ -42,4 +43,15 @@ export const statusUrl = (address: string): string | undefined => {
   }
   const { hash, href, password, search, username } = new URL(text)
   return hash + search + username + password === "" ? href.replace(/\/+$/, "") : undefined
+}
+
+/** Whether the URL or address of a status server leads to one that listens at an address of this machine, as far as the texts show. */
+export const isSameServer = (url: string, listen: string): boolean => {
+  const [status, own] = [statusUrl(url), parse(listen)]
+  if (status === undefined || own === undefined) {
+    return false
+  }
+  const { hostname, port, protocol } = new URL(status)
+  const host = own.host.includes(":") ? `[${own.host}]` : own.host
+  return protocol === "http:" && Endpoint.isSame(`tcp://${hostname}:${port || 80}`, `tcp://${host}:${own.port}`)
 }

@@ -1,8 +1,10 @@
 /** Values of settings that are valid by themselves, but not together. */
+import * as Endpoint from "../wire/Endpoint.ts"
 import type { WitnessEndpoint } from "../wire/WitnessEndpoint.ts"
+import * as Address from "./Address.ts"
 import * as kinds from "./kinds.ts"
 import type { Setting } from "./Settings.ts"
-import { identity, witness } from "./Settings.ts"
+import { identity, member, operations, proxy, witness } from "./Settings.ts"
 
 /** A value that does not go with another one. */
 interface Conflict {
@@ -88,8 +90,48 @@ const ofWitness = (settings: ReadonlyArray<Setting>, valueOf: Values): ReadonlyA
   ]
 }
 
+/** Addresses of one server that have to differ: two that it binds, or one that it binds and that of its peer. */
+const ofAddresses = (valueOf: Values): ReadonlyArray<Conflict> => {
+  const textOf = (setting: Setting) => valueOf(setting) as string | undefined
+  const isSame = (a: Setting, b: Setting, areSame: (a: string, b: string) => boolean) => {
+    const [one, another] = [textOf(a), textOf(b)]
+    return one !== undefined && another !== undefined && areSame(one, another)
+  }
+  const overlap = (a: string, b: string) => Endpoint.isSame(a, b) || Endpoint.isSame(b, a)
+  const { frontend, peerEndpoint, stateEndpoint } = member
+  const { http, peerHttp } = operations
+  const bound: ReadonlyArray<readonly [Setting, Setting]> = [
+    [frontend, stateEndpoint],
+    [proxy.backend, frontend],
+    [proxy.backend, stateEndpoint]
+  ]
+  return [
+    ...bound.filter(([a, b]) => isSame(a, b, overlap)).map(([setting, other]) => ({
+      setting,
+      message: `${kinds.quoted(textOf(setting))} is --${other.flag}, too: choose another port`
+    })),
+    ...(isSame(peerEndpoint, stateEndpoint, Endpoint.isSame) ?
+      [{
+        setting: peerEndpoint,
+        message: `${kinds.quoted(textOf(peerEndpoint))} is this server's own --${stateEndpoint.flag} (${
+          kinds.quoted(textOf(stateEndpoint))
+        }): give the --${stateEndpoint.flag} of the other server`
+      }] :
+      []),
+    ...(isSame(peerHttp, http, Address.isSameServer) ?
+      [{
+        setting: peerHttp,
+        message: `${
+          kinds.quoted(textOf(peerHttp))
+        } is this server's own --${http.flag}: give the --${http.flag} of the other server`
+      }] :
+      [])
+  ]
+}
+
 /** Finds values that do not go together. */
 export const conflicts = (settings: ReadonlyArray<Setting>, valueOf: Values): ReadonlyArray<Conflict> => [
   ...ofPolicy(settings, valueOf),
-  ...ofWitness(settings, valueOf)
+  ...ofWitness(settings, valueOf),
+  ...ofAddresses(valueOf)
 ]

@@ -256,6 +256,9 @@ const whyBackup = (name: string, status: NodeStatus): string => {
   if (receivesHeartbeats(status)) {
     return `${name} waits for its primary`
   }
+  if (status.peer.malformed != null) {
+    return `${name} cannot read what its primary sends (${status.peer.malformed})`
+  }
   if (waitsForPrimary(status)) {
     return `${name} has not received a heartbeat from its primary yet and rejects every request`
   }

@@ -210,6 +210,8 @@ export const NodeStatus = Schema.Struct({
     isExpired: Schema.Boolean,
     /** Whether it sends nothing but digits: then it is of another implementation, and promises nothing. */
     isLegacy: Schema.optional(Schema.NullOr(Schema.Boolean)),
+    /** What is wrong with its latest message, if it has sent nothing but malformed ones. */
+    malformed: Schema.optional(Schema.NullOr(Schema.String)),
     /** For how long it has received none of this server's heartbeats, although its own arrive; `null` while that is short. */
     unreceivedMillis: Schema.optional(Schema.NullOr(Millis))
   }),
@@ -326,11 +328,16 @@ const reason = Schema.String.pipe(Schema.filter((reason) => reason.trim() !== ""
 export const CommandBody = Schema.Struct({ reason }).annotations({ identifier: "CommandBody" })
 
 /**
- * The body of `promote`: with `withoutWitness` the operator answers for the witness and the peer.
+ * The body of `promote`: with `withoutWitness` the operator answers for the witness and the peer; with `switchover` the peer of this
+ * server hands over.
  *
  * @category schemas
  */
-export const PromoteBody = Schema.Struct({ reason, withoutWitness: Schema.optional(Schema.Boolean) }).annotations({
+export const PromoteBody = Schema.Struct({
+  reason,
+  withoutWitness: Schema.optional(Schema.Boolean),
+  switchover: Schema.optional(Schema.Boolean)
+}).annotations({
   identifier: "PromoteBody"
 })
 
@@ -509,6 +516,7 @@ export const make = (address: {
         ageMillis: peer.lastHeartbeatAt === undefined ? null : at - peer.lastHeartbeatAt,
         isExpired: peer.isExpired,
         isLegacy: peer.isLegacy ?? null,
+        malformed: peer.malformed ?? null,
         unreceivedMillis: peer.unreceivedSince === undefined ? null : at - peer.unreceivedSince
       },
       witness: witnessOf(current),

@@ -28,6 +28,32 @@ export const parse = (endpoint: string): Parts | undefined => {
   return other === null ? undefined : { protocol: other[1] as "ipc" | "inproc", name: other[2]! }
 }
 
+const isLoopback = (host: string): boolean => host === "localhost" || host === "[::1]" || /^127\./.test(host)
+
+const isEvery = (host: string): boolean => ["*", "0.0.0.0", "[::]"].includes(host)
+
+/** Whether two hosts are one by their names alone; `localhost` may be any address of this machine. */
+const isSameHost = (a: string, b: string): boolean =>
+  a === b || a === "localhost" && isLoopback(b) || b === "localhost" && isLoopback(a)
+
+/**
+ * Whether an endpoint leads to one that is bound on this machine, or cannot be bound beside it, as far as the two texts show.
+ *
+ * @category guards
+ */
+export const isSame = (endpoint: string, bound: string): boolean => {
+  const [a, b] = [parse(endpoint), parse(bound)]
+  if (a === undefined || b === undefined) {
+    return false
+  }
+  if (a.protocol !== "tcp" || b.protocol !== "tcp") {
+    return a.protocol !== "tcp" && b.protocol !== "tcp" && a.protocol === b.protocol && a.name === b.name
+  }
+  const { host, port } = a
+  return port !== "*" && Number(port) > 0 && Number(port) === Number(b.port) &&
+    (isSameHost(host, b.host) || isEvery(host) || isEvery(b.host) && isLoopback(host))
+}
+
 const isPort = (port: string): boolean => Number(port) >= 1 && Number(port) <= 65535
 
 /**

@@ -55,14 +55,39 @@ const topicBytes = encoder.encode(topic)
 export const isHeartbeat = ([frame]: Frames.Frames): boolean =>
   frame !== undefined && frame.length >= topicBytes.length && topicBytes.every((byte, i) => byte === frame[i])
 
+const bytesOf = (heartbeat: Heartbeat): Uint8Array => encoder.encode(topic + JSON.stringify(heartbeat))
+
+/** The beginning of a text that takes no more bytes in JSON, with an ellipsis where it is cut. */
+const cut = (text: string, room: number): string => {
+  const ellipsis = "…"
+  let left = room - encoder.encode(ellipsis).length
+  if (left < 0) {
+    return ""
+  }
+  const characters: Array<string> = []
+  for (const character of text) {
+    left -= encoder.encode(JSON.stringify(character)).length - 2
+    if (left < 0) {
+      break
+    }
+    characters.push(character)
+  }
+  return characters.join("") + ellipsis
+}
+
 /**
- * A heartbeat as a message.
+ * A heartbeat as a message. A reason for which there is no room is cut.
  *
  * @category combinators
  */
-export const encode = (heartbeat: Heartbeat): Frames.Frames => [
-  encoder.encode(topic + JSON.stringify(heartbeat))
-]
+export const encode = (heartbeat: Heartbeat): Frames.Frames => {
+  const bytes = bytesOf(heartbeat)
+  if (heartbeat.reason === undefined || bytes.length <= maxBytes) {
+    return [bytes]
+  }
+  const room = maxBytes - bytesOf({ ...heartbeat, reason: "" }).length
+  return [bytesOf({ ...heartbeat, reason: cut(heartbeat.reason, room) })]
+}
 
 /** The problem of a value, if it has one. */
 type Guard = (value: unknown, path: string) => string | undefined
@@ -113,6 +138,7 @@ const problemOf = record<Heartbeat>({
   question: optional(oneOf("Serve", "Resume", "Stand" satisfies Question)),
   promises: boolean,
   handsOver: boolean,
+  reason: optional(text("a text", () => true)),
   activeMillis: optional(integer(0)),
   witness: optional(text(`a text of 1 to ${maxLength.witness} printable characters`, isFingerprint))
 })
@@ -128,6 +154,7 @@ const pick = (heartbeat: Heartbeat): Heartbeat => ({
   question: heartbeat.question,
   promises: heartbeat.promises,
   handsOver: heartbeat.handsOver,
+  reason: heartbeat.reason,
   activeMillis: heartbeat.activeMillis,
   witness: heartbeat.witness
 })

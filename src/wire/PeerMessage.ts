@@ -34,6 +34,17 @@ export const PeerMessage: Schema.Schema<PeerState, Frames.Frames> = Schema.trans
   message: ({ actual }) => ({ message: `expected one of 1, 2, 3, 4, got ${describe(actual)}`, override: true })
 })
 
+/** Recognizes the state messages of other implementations of the Guide, which no server of another language understands. */
+const foreignFormat = (text: string): string | undefined => {
+  if (text === "0") {
+    return "its states are numbered from 0"
+  }
+  if (/^(primary|backup|active|passive)$/i.test(text)) {
+    return "its states are words"
+  }
+  return /^(\0\0\0[\0-\x04]|[\0-\x04]\0\0\0)$/.test(text) ? "its states are integers of four bytes" : undefined
+}
+
 /** Describes a malformed message for a log line, without its content where that is long. */
 const describe = (message: unknown): string => {
   const frames = message as Frames.Frames
@@ -41,5 +52,10 @@ const describe = (message: unknown): string => {
   if (frames.length !== 1 || head === undefined) {
     return `${frames.length} frames`
   }
-  return head.length <= 16 ? JSON.stringify(String.fromCharCode(...head)) : `${head.length} bytes`
+  if (head.length > 16) {
+    return `${head.length} bytes`
+  }
+  const text = String.fromCharCode(...head)
+  const format = foreignFormat(text)
+  return `${JSON.stringify(text)}${format === undefined ? "" : `: ${format}`}`
 }

@@ -12,6 +12,7 @@ import { Frontend } from "../ports/Frontend.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import * as Limits from "../settings/Limits.ts"
 import * as Envelope from "../wire/Envelope.ts"
+import * as Handshakes from "./handshakes.ts"
 import * as MemoryGuard from "./memoryGuard.ts"
 import type { Router, RouterOptions, SocketSecurity } from "./models.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
@@ -71,16 +72,23 @@ const socketOptions = (limits: Limits.Limits): RouterOptions => ({
   keepAliveSeconds: Math.ceil(Duration.toSeconds(limits.keepAlive))
 })
 
-/** Logs rejected connections for the lifetime of the scope. With keys, the security logs them. */
+/**
+ * Logs rejected connections for the lifetime of the scope. With keys, the security logs them. A client with keys that meets a server
+ * without ends some of its handshakes before the server does.
+ */
 const logRejections = (
   router: Router,
   { frontend, security }: Options,
   isFirst: (kind: string) => boolean
-): Effect.Effect<void, never, Scope.Scope> =>
-  Stream.runForEach(router.rejections, (reason) =>
-    security === undefined && isFirst(reason)
+): Effect.Effect<void, never, Scope.Scope> => {
+  let isKeyed = false
+  return Stream.runForEach(router.rejections, (reason) => {
+    isKeyed ||= reason === Handshakes.keyed
+    return security === undefined && isFirst(isKeyed && reason === Handshakes.unfinished ? Handshakes.keyed : reason)
       ? Effect.logWarning(`${frontend}: rejected a connection: ${reason}`)
-      : Effect.void).pipe(Effect.interruptible, Effect.forkScoped, Effect.asVoid)
+      : Effect.void
+  }).pipe(Effect.interruptible, Effect.forkScoped, Effect.asVoid)
+}
 
 /**
  * Serves clients at `frontend`, within the limits.

@@ -5,9 +5,12 @@ import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as zmq from "zeromq"
+import { monotonicReader } from "../internal/Clock.ts"
+import * as LogOnce from "../internal/LogOnce.ts"
 import { nextPoll } from "../internal/Scheduler.ts"
 import type { SocketError, SocketOperation } from "../ports/SocketError.ts"
 import * as Addresses from "./addresses.ts"
+import { mismatchCode } from "./handshakes.ts"
 import type { Connecting, Connection, ConnectionEvent } from "./models.ts"
 import * as OwnAddress from "./ownAddress.ts"
 import * as Reconnect from "./reconnect.ts"
@@ -52,7 +55,11 @@ interface Options {
   readonly isSecured: boolean
 }
 
+/** Servers that require keys: by endpoint for the whole process, because a client may open one socket after the other. */
+const keyed = new LogOnce.Bursts<undefined>({ windowMillis: 10_000, isExtended: true })
+
 interface Session extends Options {
+  readonly now: () => number
   readonly socket: zmq.Socket
   readonly events: Mailbox.Mailbox<ConnectionEvent>
   /** Runs an effect in a fiber that ends with the socket, or when the next one with the same key begins. */
@@ -68,6 +75,21 @@ const emit = ({ events, states }: Session, event: ConnectionEvent, address: stri
     if (state.address === address) {
       events.unsafeOffer(event)
       state.steps.unsafeOffer(event)
+    }
+  }
+}
+
+/** Warns, without keys of its own, of a server that has them: libzmq would try in silence for ever. */
+const warnOfKeys = ({ isSecured, now, run, states }: Session, address: string) => {
+  for (const { address: current, endpoint } of states) {
+    if (!isSecured && current === address && keyed.add(endpoint, undefined, now())) {
+      run(
+        `keys ${endpoint}`,
+        Effect.logWarning(
+          `the server at ${endpoint} requires a key, and this side has none: start both with --keys, or neither ` +
+            "(bstar keygen makes keys); trying again"
+        )
+      )
     }
   }
 }
@@ -104,6 +126,13 @@ const observe = (session: Session) => {
     run(`end ${address}`, endUnlessRetried(address))
   })
   on("close", (address) => emit(session, "failed", address))
+  socket.events.on(
+    "handshake:error:protocol",
+    ({ address, error }) =>
+      address !== undefined && "code" in error && error.code === mismatchCode
+        ? warnOfKeys(session, OwnAddress.withoutSource(address))
+        : undefined
+  )
   on("connect:retry", (address) => run(`end ${address}`, Effect.void))
   session.isObserved = true
 }
@@ -276,6 +305,7 @@ export const make = (socket: zmq.Socket, options: Options): Effect.Effect<Connec
     const run = yield* FiberMap.makeRuntime<never, string>()
     const session: Session = {
       ...options,
+      now: yield* monotonicReader,
       socket,
       events,
       // A socket may be opened where fibers would inherit that they cannot be interrupted.

@@ -21,9 +21,9 @@ type Outcome = "accepted" | Failure
 const outcomeCapacity = 16
 
 const sentences: { readonly [F in Failure]: string } = {
-  rejected: "does not accept our key",
-  wrong: "has none of the keys that we know it by, or disconnects",
-  absent: "has no keys"
+  rejected: "does not accept our key: give it the public one",
+  wrong: "ends the handshake: it has no key, or none that we know it by (compare the public keys)",
+  absent: "has no key, and this side has: start both with --keys, or neither"
 }
 
 /** What all sockets with the same keys share. */
@@ -68,7 +68,8 @@ const connectWith = (session: Session, key: string, connection: Connection) =>
 
 const warn = (session: Session, endpoint: string, failure: Failure) =>
   Effect.suspend(() => {
-    if (!session.isFirst(`${endpoint} ${failure}`)) {
+    // A server without a key may end the handshake first.
+    if (!session.isFirst(failure === "rejected" ? `${endpoint} rejected` : endpoint)) {
       return Effect.void
     }
     session.isReported = true

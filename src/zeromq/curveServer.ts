@@ -13,7 +13,7 @@ import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as ConnectionLimit from "./connectionLimit.ts"
 import { connectDirectly } from "./connector.ts"
 import { isInproc, noKeysFor, quietMillis, requireCurve, validKeys } from "./curve.ts"
-import { retryCode } from "./handshakes.ts"
+import { mismatchCode, retryCode } from "./handshakes.ts"
 import type { SocketSecurity } from "./models.ts"
 import * as zap from "./zap.ts"
 
@@ -23,14 +23,14 @@ type Rejection = Exclude<Reason, "unfinished">
 const sentences: { readonly [R in Rejection]: string } = {
   unknown: "its key is none of those that are accepted",
   wrong: "it does not have the public key of this server, or not its own secret",
-  absent: "it has no key",
+  absent: "it has no key: start both with --keys, or neither",
   malformed: "it violates the protocol",
   full: "the limit of connections is reached"
 }
 
 /** The reason behind a failed handshake, by the code of the binding. Any other code is `malformed`. */
 const rejections: { readonly [code: string]: Rejection } = {
-  ERR_ZMTP_MECHANISM_MISMATCH: "absent",
+  [mismatchCode]: "absent",
   ERR_ZMTP_CRYPTOGRAPHIC: "wrong"
 }
 

@@ -9,11 +9,23 @@ import { eventCapacity } from "./socketOptions.ts"
 /** The code with which the binding reports a connection that `zap.ts` makes retry. */
 export const retryCode = "ERR_ZAP_INVALID_STATUS_CODE"
 
+/** The code with which the binding reports that one side has keys, and the other has none. */
+export const mismatchCode = "ERR_ZMTP_MECHANISM_MISMATCH"
+
+/** Why a connection was rejected that has ended during its handshake. */
+export const unfinished = "the handshake was not completed, or not in time"
+
+/** Why a connection was rejected that has keys, by a server without. */
+export const keyed = "it has a key, and this server has none: start both with --keys, or neither"
+
 type Failure = "other" | "protocol" | "auth"
 
 const reasonOf = (failure: Failure, error: Error & { readonly code?: string }): string => {
   if (failure === "other") {
-    return "the handshake was not completed, or not in time"
+    return unfinished
+  }
+  if (error.code === mismatchCode) {
+    return keyed
   }
   return error.code === retryCode ? "the limit of connections is reached" : error.message
 }

@@ -109,6 +109,11 @@ const exampleOf = (setting: Settings.Setting, directory: string): string => {
   }
   const examples = [
     ...setting.key === "policy" ? ["witnessed"] : [],
+    // Addresses of one server have to differ.
+    ...setting.key === "frontend" ? ["tcp://127.0.0.1:5001"] : [],
+    ...setting.key === "backend" ? ["tcp://127.0.0.1:5002"] : [],
+    ...setting.key === "peerEndpoint" ? ["tcp://127.0.0.1:5008"] : [],
+    ...setting.key === "peerHttp" ? ["127.0.0.1:5007"] : [],
     ...setting.key === "witness" ? ["etcds://ann@127.0.0.1:2379/orders"] : [],
     ...["1h", "2", "100", "tcp://127.0.0.1:5009", "127.0.0.1:5009", "a.example"],
     ...placeholder.split("|")

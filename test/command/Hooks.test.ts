@@ -164,7 +164,7 @@ describe("hooks", () => {
         "onPassive is over"
       ])
       assert.include(logged[0], "the hook on-passive has failed Error: a defect")
-      assert.include(logged[1], "the hook on-active has failed Error: it took longer than 3s")
+      assert.include(logged[1], "the hook on-active has failed: it took longer than 3s")
       assert.notStrictEqual(yield* member.state, "ACTIVE")
     }))
 

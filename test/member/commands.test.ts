@@ -61,7 +61,18 @@ describe("H9 handing over", () => {
       assert.deepStrictEqual([yield* members.primary.state, yield* members.backup.state], ["PASSIVE", "ACTIVE"])
       const { counters, term, transition } = yield* members.backup.report
       assert.deepStrictEqual(term, { number: 0, step: 2 })
-      assert.strictEqual(transition.message, "primary has handed over, ready as active")
+      assert.deepStrictEqual([transition.message, transition.explanation, transition.reason], [
+        "took over by switchover: maintenance, ready as active",
+        "the final heartbeat of term 0.1",
+        "maintenance"
+      ])
+      const { transition: ended } = yield* members.primary.report
+      assert.deepStrictEqual([ended.message, ended.reason], [
+        "backup took over by switchover: maintenance, ready as passive",
+        "maintenance"
+      ])
+      // The closed state port of a peer that hands over is no news.
+      assert.isFalse([...primary.log, ...backup.log].some((line) => /is down|failover/.test(line)))
       assert.strictEqual(counters.failovers, 0)
       assert.strictEqual(yield* backup.request("x"), "x")
       assert.isUndefined(yield* primary.request("x"))
@@ -271,14 +282,18 @@ describe("promoting", () => {
     Effect.gen(function*() {
       const { backup } = yield* makePair(undefined, "hardened", { crashDetection: false })
       const member = yield* backup.start
-      assert.strictEqual(yield* reasonOf(member.promote("too early")), "PeerAlive")
-      yield* TestClock.adjust(afterPeerTimeout)
-      assert.isUndefined(yield* backup.request("x"))
       const promotion = yield* Effect.fork(member.promote("the primary is not coming back"))
-      yield* TestClock.adjust("2 seconds")
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(yield* backup.request("x"))
+      assert.strictEqual(yield* member.state, "BACKUP")
+      assert.include(
+        backup.log,
+        "promotion: nothing was received from the peer at tcp://localhost:5003 yet, waiting until it counts as lost"
+      )
+      yield* TestClock.adjust("3 seconds")
       assert.strictEqual(yield* member.state, "REJOINING")
       assert.isNull(promotion.unsafePoll())
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(promotion)
       assert.strictEqual(yield* backup.request("x"), "x")
       const { transition } = yield* member.report
@@ -287,6 +302,19 @@ describe("promoting", () => {
         "no heartbeat from the peer yet",
         "the primary is not coming back"
       ])
+    }))
+
+  it.scoped("a lone backup that waits for its peer to count as lost is not promoted once that is received", () =>
+    Effect.gen(function*() {
+      const { backup, links } = yield* makePair(undefined, "hardened", { crashDetection: false })
+      const member = yield* backup.start
+      const promotion = yield* Effect.fork(reasonOf(member.promote("impatience")))
+      yield* TestClock.adjust("1 second")
+      const primary = yield* foreignPeer(links.primary)
+      yield* primary.reports("3")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(promotion), "PeerAlive")
+      assert.strictEqual(yield* member.state, "PASSIVE")
     }))
 
   it.scoped("a second command is rejected while another one is in progress", () =>

@@ -403,7 +403,7 @@ describe("a rejected connection", () => {
       assert.deepStrictEqual(rejected, [
         `frontend ${at.frontend}: rejected a connection from 127.0.0.1: its key is none of those that are accepted`,
         `frontend ${at.frontend}: rejected a connection: it does not have the public key of this server, or not its own secret`,
-        `frontend ${at.frontend}: rejected a connection: it has no key`
+        `frontend ${at.frontend}: rejected a connection: it has no key: start both with --keys, or neither`
       ])
       yield* eventually(Effect.sync(() => total(keys.primary, "frontend") === 30))
     }))

@@ -106,7 +106,7 @@ describe("hooks as commands", () => {
     Effect.gen(function*() {
       const { file } = yield* makeLog
       const { backup, primary } = yield* makeBackup(
-        ...["--on-passive", "exit 3"],
+        ...["--on-passive", "echo first >&2; echo 'RTNETLINK answers: no such address' >&2; exit 3"],
         // It neither reads nor ends. Its background process is in its group.
         ...[
           "--on-active",
@@ -115,10 +115,16 @@ describe("hooks as commands", () => {
         ...["--on-stop", "sleep 30 & echo done"],
         ...["--hook-timeout", "500 millis"]
       )
-      yield* primary.publishUntil("3", backup.waitForLine(/^E: the hook on-passive has failed .*exit 3: exit code 3/))
+      yield* primary.publishUntil(
+        "3",
+        backup.waitForLine(
+          "E: the hook on-passive has failed: echo first >&2; echo 'RTNETLINK answers: no such address' >&2; exit 3: " +
+            "exit code 3: RTNETLINK answers: no such address"
+        )
+      )
       yield* primary.publishUntil(
         "2",
-        backup.waitForLine(/^E: the hook on-active has failed .*it took longer than 500ms/)
+        backup.waitForLine(/^E: the hook on-active has failed: it took longer than 500ms$/)
       )
       yield* Effect.sync(() => fs.statSync(file).size).pipe(
         Effect.flatMap((size) => Effect.delay(Effect.sync(() => fs.statSync(file).size === size), "100 millis")),
@@ -129,6 +135,8 @@ describe("hooks as commands", () => {
       yield* backup.waitForLine("I: on-stop: done")
       yield* backup.waitForLine("W: interrupted")
       assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
+      // No failure has a stack.
+      assert.notMatch(backup.stdout(), /^\s+at /m)
     }))
 
   it.scopedLive("F16 hooks leave no process of their group behind", () =>

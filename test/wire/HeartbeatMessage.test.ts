@@ -25,6 +25,7 @@ const longest: Heartbeat = {
   question: "Resume",
   promises: false,
   handsOver: false,
+  reason: undefined,
   activeMillis: Number.MAX_SAFE_INTEGER,
   witness: "~".repeat(HeartbeatMessage.maxLength.witness)
 }
@@ -43,6 +44,8 @@ const heartbeat: FastCheck.Arbitrary<Heartbeat> = FastCheck.record({
   question: optional(FastCheck.constantFrom("Serve", "Resume", "Stand")),
   promises: FastCheck.boolean(),
   handsOver: FastCheck.boolean(),
+  // Short enough to be beside the rest.
+  reason: optional(FastCheck.string({ maxLength: 4, unit: FastCheck.constantFrom("a", " ", "\"", "é") })),
   activeMillis: optional(count(0)),
   witness: optional(FastCheck.stringMatching(/^[!#-[\]-~]{1,64}$/))
 })
@@ -63,6 +66,24 @@ describe("a heartbeat", () => {
     const message = HeartbeatMessage.encode(longest)
     assert.isAtMost(message[0]!.length, 512)
     assert.deepStrictEqual(HeartbeatMessage.decode(message), Either.right(longest))
+  })
+
+  it("cuts a reason for which there is no room, and keeps all of a short one", () => {
+    const reason = "new kernel \u0007 für " + "ü😀\n".repeat(300)
+    const final: Heartbeat = { ...longest, question: undefined, handsOver: true, reason }
+    for (const heartbeat of [final, { ...first, handsOver: true, reason }]) {
+      const message = HeartbeatMessage.encode(heartbeat)
+      assert.isAtMost(message[0]!.length, 512)
+      const decoded = Either.getOrThrow(HeartbeatMessage.decode(message))
+      assert.deepStrictEqual({ ...decoded, reason }, heartbeat)
+      assert.isTrue(reason.startsWith(decoded.reason!.replace(/…$/, "")), decoded.reason)
+    }
+    const [short] = HeartbeatMessage.encode({ ...first, handsOver: true, reason: "new kernel" })
+    assert.deepStrictEqual(
+      HeartbeatMessage.decode([short!]),
+      Either.right({ ...first, handsOver: true, reason: "new kernel" })
+    )
+    assert.isAtLeast(HeartbeatMessage.encode({ ...first, reason })[0]!.length, 500)
   })
 
   it.prop("is decoded as it was encoded", { heartbeat }, ({ heartbeat }) => {

@@ -11,7 +11,7 @@ import type { Values } from "../../settings/Settings.ts"
 import { distinct, namesOf, type Observation } from "../../status/Observation.ts"
 import type { HistoryEntry } from "../../status/Status.ts"
 import { complain, EndedWith, layerHttp, serversOf } from "../operator.ts"
-import { columns, printableJson } from "../text.ts"
+import { because, columns, printableJson } from "../text.ts"
 
 export const run = (
   { json, limit, ...parsed }: Values<"history">
@@ -57,6 +57,6 @@ const text = (entries: ReadonlyArray<ServerEntry>): string =>
       to,
       term?.text ?? "-",
       cause,
-      `${message}${explanation === null ? "" : ` (${explanation})`}${reason === null ? "" : `, because: ${reason}`}`
+      `${message}${explanation === null ? "" : ` (${explanation})`}${because(message, reason)}`
     ])
   ]).join("\n")

@@ -18,7 +18,7 @@ import { type Health, judge, type Level } from "../../status/Health.ts"
 import { namesOf, type Observation, type Reached, stateMillis } from "../../status/Observation.ts"
 import { EndedWith, layerHttp, paintOf, serversOf } from "../operator.ts"
 import { Output } from "../output.ts"
-import { type colors, columns, count, type Paint, printable, printableJson, span } from "../text.ts"
+import { because, type colors, columns, count, type Paint, printable, printableJson, span } from "../text.ts"
 
 const exitCodes: { readonly [L in Level]: number } = { healthy: 0, degraded: 1, "no active": 2, "two actives": 3 }
 
@@ -107,7 +107,7 @@ const lines: ReadonlyArray<readonly [string, (server: Reached) => string]> = [
   ["state", ({ status }) => `${status.state} for ${span(Math.max(0, stateMillis(status) || 0))}`],
   ["receives", ({ status: { peer } }) =>
     peer.state === null || peer.ageMillis === null
-      ? "nothing yet"
+      ? peer.malformed == null ? "nothing yet" : "malformed messages"
       : `${peer.state} ${span(peer.ageMillis)} ago${peer.isExpired ? ", expired" : ""}`],
   ["term", ({ status: { term } }) => term == null ? "-" : `${term.text}, token ${term.token}`],
   ["witness", ({ status: { witness } }) => {
@@ -205,9 +205,7 @@ const whyOf = (observation: Observation, name: string): ReadonlyArray<string> =>
   }
   const { droppedLogLines, explanation, message, reason, takeoverBlock, witness } = observation.status
   return [
-    `${name}: ${message}${explanation === null ? "" : ` (${explanation})`}${
-      reason === null ? "" : `, because: ${reason}`
-    }`,
+    `${name}: ${message}${explanation === null ? "" : ` (${explanation})`}${because(message, reason)}`,
     ...(takeoverBlock === null
       ? []
       : [

@@ -29,6 +29,7 @@ export const serverRules: ReadonlyArray<Rule<[self: Named, other: Named | undefi
     check: "lone-backup",
     what: (self) =>
       self.status.state === "BACKUP" && isSettled(self) && !receivesHeartbeats(self.status) &&
+        self.status.peer.malformed == null &&
         waitsForPrimary(self.status)
         ? `${self.name} has received no heartbeat from its primary since it was started, so it rejects every request`
         : undefined,
@@ -56,10 +57,33 @@ export const serverRules: ReadonlyArray<Rule<[self: Named, other: Named | undefi
     remedy: () => "look at bstar history of that time; was the link between the servers cut, or is it slow?"
   },
   {
+    severity: "error",
+    check: "malformed",
+    what: ({ name, status: { peer } }) =>
+      peer.malformed == null
+        ? undefined
+        : `the peer of ${name} at ${peer.endpoint} has sent nothing but malformed state messages: ${peer.malformed}`,
+    remedy: () =>
+      "does --peer lead to the other server's --state? A server that can be a peer sends one digit, as the Guide's in C, C++, Go and " +
+      "Python do"
+  },
+  {
+    severity: "error",
+    check: "roles",
+    what: ({ name, status: { peer, role } }, other) =>
+      other === undefined && peer.state === (role === "primary" ? "PRIMARY" : "BACKUP") && !peer.isExpired
+        ? `${name} receives ${peer.state} from its peer at ${peer.endpoint}: that is a ${role}, too`
+        : undefined,
+    remedy: ({ status: { peer, role } }) =>
+      `start one of the two as the ${StateMachine.peerOf(role)}${
+        peer.isLegacy === true ? "; a peer whose states are numbered from 0 cannot be one" : ", or correct --peer"
+      }`
+  },
+  {
     severity: "warning",
     check: "malformed",
-    what: ({ name, status: { counters: { malformed } } }) =>
-      malformed > 0
+    what: ({ name, status: { counters: { malformed }, peer } }) =>
+      malformed > 0 && peer.malformed == null
         ? `${name} has received ${malformed} malformed ${malformed === 1 ? "message" : "messages"} from its peer`
         : undefined,
     remedy: () => "find the sender: does its --peer lead to the other server's --state, and to no other port?"

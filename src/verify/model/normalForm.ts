@@ -77,6 +77,7 @@ export const of = (options: Options, member: Core.Member, now: number): Core.Mem
     termAfter: 0,
     activeSince: StateMachine.reportedState[protocol.state] === "ACTIVE" ? 0 : undefined,
     dialogue,
+    handOverReason: undefined,
     peerDownReason: undefined,
     endCount: 0,
     linkEpoch: 0,
@@ -85,7 +86,11 @@ export const of = (options: Options, member: Core.Member, now: number): Core.Mem
     briefStallAt: isBrief ? member.briefStallAt - now : never,
     vote: undefined,
     isReading: false,
-    promotion: promotion === undefined ? undefined : { ...promotion, waiting: isWaiting ? protocol : undefined },
+    promotion: promotion === undefined ? undefined : {
+      ...promotion,
+      waiting: isWaiting ? protocol : undefined,
+      isHeld: false
+    },
     paused: undefined,
     failovers: member.failovers.map(() => 0)
   }
