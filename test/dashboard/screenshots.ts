@@ -63,7 +63,7 @@ const transitions = [
     from: "PASSIVE",
     to: "ACTIVE",
     cause: "PeerHandsOver",
-    message: "took over by switchover: new kernel",
+    message: "took over by switchover: new kernel, ready as active",
     explanation: "the final heartbeat of term 0.1",
     reason: "new kernel",
     term: { text: "3.1", token: 196_609 }
@@ -108,7 +108,7 @@ const scenes: { readonly [name: string]: Scene } = {
         state: "ACTIVE",
         answers: true,
         cause: "PeerHandsOver",
-        message: "took over by switchover: new kernel",
+        message: "took over by switchover: new kernel, ready as active",
         reason: "new kernel",
         since: new Date(startMillis - 67_000).toISOString(),
         ...received("PASSIVE", false)

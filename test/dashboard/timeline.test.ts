@@ -105,4 +105,17 @@ describe("timeline: the peer", () => {
       [[], [], ["PASSIVE ACTIVE"], ["ACTIVE null"]]
     )
   })
+
+  it("a status tells why, in place of the heartbeats that told of the same transition", () => {
+    const entered = { since: "2026-01-31T12:59:59.000Z", reason: "new kernel" }
+    const message = "took over by switchover: new kernel, ready as active"
+    const tookOver = withBackup({ ...entered, state: "ACTIVE", answers: true, cause: "PeerHandsOver", message })
+    const pairs = [withBackup({}), byHeartbeats("ACTIVE", false), tookOver, byHeartbeats("ACTIVE", false), tookOver]
+    assert.deepStrictEqual(observe(...pairs), [[], ["PASSIVE ACTIVE"], ["PASSIVE ACTIVE"], [], []])
+    const { entries } = pairs.reduce((timeline, pair) => Timeline.observePeer(timeline, pair).timeline, Timeline.empty)
+    assert.deepStrictEqual(entries.map(({ from, message, to }) => `${from} ${to}: ${message}`), [
+      `PASSIVE ACTIVE: ${message}`,
+      "null PASSIVE: connected to primary (active), ready as passive"
+    ])
+  })
 })

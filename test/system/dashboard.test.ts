@@ -87,7 +87,10 @@ describe.skipIf(Browser.isAbsent)(`the dashboard of a real pair ${Browser.title}
         yield* isShown(page, "primary", "ACTIVE answers clients")
         yield* isShown(page, "backup", "PASSIVE stands by")
         yield* shows(page, "#timeline li", /backup\s*ACTIVE→HANDING_OVER.*reason: back to the good machine/)
-        yield* shows(page, "#timeline li", /primary\s*PASSIVE→ACTIVE/)
+        const reason = "took over by switchover: back to the good machine"
+        yield* shows(page, "#timeline li", new RegExp(`primary\\s*PASSIVE→ACTIVE.*${reason}`))
+        yield* shows(page, "#timeline li", new RegExp(`backup\\s*HANDING_OVER→PASSIVE.*primary ${reason}`))
+        yield* shows(page, "[data-role=primary] .message", reason)
 
         // And back: this server has its peer hand over.
         yield* Effect.promise(() => page.locator("button[value=switchover]").click())

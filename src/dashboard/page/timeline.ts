@@ -71,13 +71,32 @@ const hasChanged = (before: Server, now: Server): boolean =>
       Math.abs(enteredAt(before.status) - enteredAt(now.status)) >= sameMillis
     : reported(before.state) !== reported(now.state)
 
+/** The latest entry of a server if that is by heartbeats, which do not tell why. */
+const provisionalOf = ({ entries }: Timeline, { role, state }: Server): Entry | undefined => {
+  const latest = entries.find((entry) => entry.role === role)
+  return latest?.cause === null && latest.to !== null && reported(latest.to) === reported(state) ? latest : undefined
+}
+
+/** Adds the status of a server that was observed by heartbeats only, in place of what they told of the same transition. */
+const confirm = (timeline: Timeline, peer: Server, entry: Entry): Added => {
+  const isKnown = timeline.entries.some((known) => isSame(known, { ...entry, from: known.from }))
+  if (isKnown) {
+    return { timeline, added: [] }
+  }
+  const provisional = provisionalOf(timeline, peer)
+  const entries = timeline.entries.filter((known) => known !== provisional)
+  return add({ ...timeline, entries }, [{ ...entry, from: provisional?.from ?? null }])
+}
+
 /** Adds an entry if the peer differs from how it was last observed. Of the first observation only a status is added. */
 export const observePeer = (timeline: Timeline, { self, servers }: Pair): Added => {
   const peer = servers[StateMachine.peerOf(self.role)]
   const before = timeline.peer
   const observed = { ...timeline, peer }
   const { problem, role, state = null, status } = peer
-  if (before === undefined ? status === undefined : !hasChanged(before, peer)) {
+  const isChanged = before === undefined ? status !== undefined : hasChanged(before, peer)
+  const isConfirmed = before !== undefined && before.status === undefined && status !== undefined
+  if (!isChanged && !isConfirmed) {
     return { timeline: observed, added: [] }
   }
   const entry: Entry = status === undefined
@@ -102,7 +121,7 @@ export const observePeer = (timeline: Timeline, { self, servers }: Pair): Added 
       explanation: status.explanation,
       reason: status.reason
     }
-  const { added, timeline: next } = add(observed, [entry])
+  const { added, timeline: next } = isChanged ? add(observed, [entry]) : confirm(observed, peer, entry)
   return { timeline: next, added: before === undefined ? [] : added }
 }
 
