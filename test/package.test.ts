@@ -88,4 +88,31 @@ describe("the package", () => {
     const names = Object.keys(manifest.exports).filter((name) => !/^\.\/[A-Z]\w+$/.test(name))
     assert.deepStrictEqual(names, ["./package.json", "."])
   })
+
+  it.scopedLive("has a changelog, in which npm version writes the commits since the last release", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryDirectory
+      const git = (...args: ReadonlyArray<string>) =>
+        output("git", ["-c", "user.name=test", "-c", "user.email=test@localhost", ...args], folder)
+      const write = (file: string, text: string) => fs.writeFileSync(path.join(folder, file), text)
+      fs.mkdirSync(path.join(folder, "src/internal"), { recursive: true })
+      write("src/internal/Version.ts", `export const version = "0.1.0"\n`)
+      write("CHANGELOG.md", "# Changelog\n\nHow to read it.\n\n## 0.1.0 (2026-01-01)\n\nFirst release.\n")
+      write("package.json", `{ "version": "0.2.0" }`)
+      yield* git("init", "--quiet")
+      yield* git("commit", "--quiet", "--allow-empty", "--message", "Release")
+      yield* git("tag", "v0.1.0")
+      yield* git("commit", "--quiet", "--allow-empty", "--message", "Answer sooner")
+      for (const _ of ["once", "again"]) {
+        yield* output(process.execPath, [path.join(root, ".config/changelog.mjs")], folder)
+      }
+      assert.match(
+        fs.readFileSync(path.join(folder, "CHANGELOG.md"), "utf8"),
+        /^# Changelog\n\nHow to read it\.\n\n## 0\.2\.0 \(\d{4}-\d\d-\d\d\)\n\n- Answer sooner\n\n## 0\.1\.0 [^]*First release\.\n$/
+      )
+      assert.strictEqual(
+        fs.readFileSync(path.join(folder, "src/internal/Version.ts"), "utf8"),
+        `export const version = "0.2.0"\n`
+      )
+    }))
 })

@@ -202,7 +202,10 @@ heartbeat = "1 second"
   it.scopedLive("config file: the file in the documentation is valid", () =>
     Effect.gen(function*() {
       const token = yield* temporaryFile("token", "a secret\n")
-      const file = yield* temporaryFile("pair.toml", block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token))
+      const file = yield* temporaryFile(
+        "pair.toml",
+        block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
+      )
       const check = yield* bstar(["config", "check", "--config", file])
       assert.deepStrictEqual(yield* check.exit, { code: 0, signal: null }, check.stderr())
     }))
