@@ -367,6 +367,7 @@ export type Output =
       | "Malformed"
       | "OnlyMalformed"
       | "SameRole"
+      | "SameState"
       | "TwoActive"
       | "Silent"
       | "Witness"

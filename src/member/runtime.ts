@@ -139,6 +139,7 @@ const makeRuntime = <R>(
         Blocked: LogOnce.make(peerTimeoutMillis),
         Malformed: LogOnce.make(peerTimeoutMillis),
         OnlyMalformed: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
+        SameState: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         SameRole: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         TwoActive: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),
         Silent: LogOnce.make(Math.max(peerTimeoutMillis, quietMillis)),

@@ -12,16 +12,20 @@ const startOf = { primary: "PRIMARY", backup: "BACKUP" } as const satisfies {
 /** What a digit means to a server that numbers its states from 0. */
 const fromZero = { PRIMARY: "1 is BACKUP", BACKUP: "2 is ACTIVE" } as const
 
-/** The peer reports the role of this member. A state without an identity has to repeat: the identity may follow it. */
+/**
+ * The peer reports the role of this member. A state without an identity has to repeat, and not while this member starts: the identity may
+ * follow.
+ */
 const problemOf = (
-  { member: { peer }, rules: { life, peerEndpoint, role, stateEndpoint } }: Draft,
+  { member: { peer, startedAt }, now, rules: { life, peerEndpoint, peerTimeoutMillis, role, stateEndpoint } }: Draft,
   { heartbeat, state }: Extract<Input, { _tag: "PeerHeartbeat" }>
 ): string | undefined => {
   if (heartbeat?.life === life) {
     return `the peer at ${peerEndpoint} is this server itself, which publishes at ${stateEndpoint}: give --peer the --state of the other server`
   }
   const start = startOf[role]
-  if (state !== start || heartbeat === undefined && (peer?.state !== start || peer.heartbeat !== undefined)) {
+  const isRepeated = peer?.state === start && peer.heartbeat === undefined && now - startedAt > peerTimeoutMillis
+  if (state !== start || heartbeat === undefined && !isRepeated) {
     return undefined
   }
   const other = StateMachine.peerOf(role)
@@ -39,7 +43,12 @@ const problemOf = (
 export const warnOfSameRole = (draft: Draft, input: Extract<Input, { _tag: "PeerHeartbeat" }>): void => {
   const message = problemOf(draft, input)
   if (message !== undefined) {
-    draft.outputs.push({ _tag: "Log", level: "Warning", once: "SameRole", message })
+    draft.outputs.push({
+      _tag: "Log",
+      level: "Warning",
+      once: input.heartbeat === undefined ? "SameState" : "SameRole",
+      message
+    })
   }
 }
 

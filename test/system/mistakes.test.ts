@@ -36,7 +36,9 @@ const ended = (args: ReadonlyArray<string>) =>
 
 const swapped = ({ backup, primary }: Endpoints): Endpoints => ({ primary: backup, backup: primary })
 
-const complaints = ({ lines }: Process): ReadonlyArray<string> => lines.filter((line) => /^[WE]: /.test(line))
+/** Warnings and errors, but those of a machine under load. */
+const complaints = ({ lines }: Process): ReadonlyArray<string> =>
+  lines.filter((line) => /^[WE]: /.test(line) && !/this machine was suspended|round trip/.test(line))
 
 /** Waits for some heartbeats more: a line that is not folded would repeat. */
 const later = Effect.sleep(`${4 * steadyHeartbeatMillis} millis`)

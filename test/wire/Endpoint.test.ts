@@ -32,6 +32,29 @@ describe("an endpoint", () => {
     assert.isUndefined(Endpoint.parse("5001"))
   })
 
+  const same: ReadonlyArray<readonly [endpoint: string, bound: string, isSame: boolean]> = [
+    ["tcp://localhost:5003", "tcp://*:5003", true],
+    ["tcp://127.0.0.1:5003", "tcp://localhost:5003", true],
+    ["tcp://[::1]:5003", "tcp://[::]:5003", true],
+    ["tcp://0.0.0.0:5003", "tcp://127.0.0.1:5003", true],
+    ["tcp://10.0.0.1:5003", "tcp://10.0.0.1:5003", true],
+    ["ipc:///run/a", "ipc:///run/a", true],
+    // The usual two machines: each binds every interface, on the same port.
+    ["tcp://10.0.0.2:5003", "tcp://*:5003", false],
+    ["tcp://other.example:5003", "tcp://0.0.0.0:5003", false],
+    ["tcp://localhost:5003", "tcp://10.0.0.1:5003", false],
+    ["tcp://127.0.0.1:5003", "tcp://127.0.0.2:5003", false],
+    ["tcp://localhost:5004", "tcp://*:5003", false],
+    ["tcp://127.0.0.1:*", "tcp://127.0.0.1:*", false],
+    ["ipc:///run/a", "ipc:///run/b", false],
+    ["inproc://a", "ipc://a", false]
+  ]
+  for (const [endpoint, bound, isSame] of same) {
+    it(`${endpoint} ${isSame ? "is" : "need not be"} ${bound} on the same machine`, () => {
+      assert.strictEqual(Endpoint.isSame(endpoint, bound), isSame)
+    })
+  }
+
   it("that is malformed is rejected with its value and an example", () => {
     const error = Schema.decodeEither(Endpoint.Connectable)("tcp://*:5001").pipe(Either.flip, Either.getOrThrow)
     assert.include(error.message, `such as "tcp://localhost:5001", got "tcp://*:5001"`)
