@@ -75,7 +75,7 @@ const cases: ReadonlyArray<readonly [name: string, pair: PairStatus, level: Leve
   ["two policies", pairStatusOf(undefined, statusOf("backup", { policy: "classic" })), "degraded"],
   ["the peer does not respond", silent(), "degraded"],
   ["the peer is silent and does not respond", silent(received("PASSIVE", true)), "degraded"],
-  ["the peer has no status server", alone(received("PASSIVE", false)), "degraded"],
+  ["the peer has no status server", alone(received("PASSIVE", false)), "healthy"],
   ["both passive", pairStatusOf(statusOf("primary", passive)), "no active"],
   ["handing over", pairStatusOf(statusOf("primary", { state: "HANDING_OVER", answers: false })), "no active"],
   ["alone and never connected", alone({ ...passive, ...received(null, true) }), "no active"],
