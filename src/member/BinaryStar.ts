@@ -68,7 +68,7 @@ export class BinaryStar extends Context.Tag("effect-binary-star/BinaryStar")<Bin
   readonly resume: Effect.Effect<void>
   /**
    * Makes this member active if its peer is expired or down; a lone backup waits two heartbeats more, unless there is crash
-   * evidence. Completes when the member is active.
+   * evidence. Completes when the member is active. One that has received nothing since its start waits until its peer is expired.
    *
    * With a witness the member becomes active as soon as the witness or the peer gives it the right, and is rejected with
    * `NoMajority` if neither does within six heartbeats. With `withoutWitness` you answer for both: that the peer does not serve,
