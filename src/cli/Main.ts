@@ -1,4 +1,5 @@
 /** Runs `bstar`: arguments, platform, output, exit codes. */
+import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
@@ -40,7 +41,10 @@ const exitCodeOf = (error: unknown): number => {
   if (Predicate.isTagged(error, "ViolationsFound")) {
     return 5
   }
-  if (Predicate.isTagged(error, "UsageError") || Predicate.isTagged(error, "TooLarge")) {
+  if (
+    Predicate.isTagged(error, "UsageError") || Predicate.isTagged(error, "TooLarge") ||
+    ValidationError.isValidationError(error)
+  ) {
     return 64
   }
   return error instanceof InvalidConfig || ConfigError.isConfigError(error) ? 78 : 1
@@ -56,12 +60,12 @@ const withoutPasswords = (text: string): string => text.replaceAll(/(:\/\/[^\s/@
 
 const complain = (message: string) => Console.error(`E: ${printable(message)}`)
 
-/** Writes an error. Fatal verdicts are written already. */
+/** Writes an error. Fatal verdicts, and errors of the library of the command line, are written already. */
 const reportError = (error: Effect.Effect.Error<ReturnType<typeof bstar.run>>): Effect.Effect<void> => {
   if (error._tag === "UsageError") {
     return Effect.zipRight(complain(withoutPasswords(error.message)), Console.error(error.usage))
   }
-  if (error._tag === "MemberError" || isEnding(error)) {
+  if (error._tag === "MemberError" || isEnding(error) || ValidationError.isValidationError(error)) {
     return Effect.void
   }
   return error._tag === "InvalidConfig"

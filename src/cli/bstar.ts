@@ -8,8 +8,9 @@ import { version } from "../internal/Version.ts"
 import type * as Settings from "../settings/Settings.ts"
 import * as configuration from "./configuration.ts"
 import { unknownVariables } from "./environment.ts"
+import * as options from "./options.ts"
 import { Output } from "./output.ts"
-import { parse, type Typed } from "./parse.ts"
+import { parse } from "./parse.ts"
 import * as secrets from "./secrets.ts"
 import * as syntax from "./syntax.ts"
 import { printable } from "./text.ts"
@@ -20,7 +21,7 @@ const load = <M>(module: () => Promise<M>): Effect.Effect<M> => Effect.promise(m
 /** A command: its syntax, and what it does with what was typed. */
 const command = <E, R>(
   syntax: syntax.Syntax,
-  run: (typed: Typed, operands: ReadonlyArray<string>) => Effect.Effect<void, E, R>
+  run: (typed: options.Typed, operands: ReadonlyArray<string>) => Effect.Effect<void, E, R>
 ) => ({ ...syntax, run })
 
 /** The syntax of a command that has options and nothing else. */
@@ -38,7 +39,7 @@ const tool = <const C extends Settings.Command, E, R>(
   )
 
 /** The values for a server of a pair, which drops its output rather than waits for it. */
-const valuesOf = <C extends "server" | "proxy" | "run">(command: C, typed: Typed) =>
+const valuesOf = <C extends "server" | "proxy" | "run">(command: C, typed: options.Typed) =>
   Effect.zipRight(Effect.flatMap(Output, ({ neverWait }) => neverWait), configuration.ofServer(command, typed))
 
 const root = command(
@@ -386,16 +387,19 @@ type Run = ReturnType<typeof commands[number]["run"]>
 /** Runs a command. An error of its command line has its usage. */
 const runCommand = (
   { run, ...syntax_ }: typeof commands[number],
-  typed: Typed,
+  args: ReadonlyArray<string>,
   operands: ReadonlyArray<string>
-): Effect.Effect<void, Effect.Effect.Error<Run>, Effect.Effect.Context<Run>> =>
+) =>
   Effect.mapError(
-    Effect.suspend((): Effect.Effect<void, Effect.Effect.Error<Run>, Effect.Effect.Context<Run>> =>
-      run(typed, operands)
+    options.run(
+      syntax_,
+      args,
+      (typed): Effect.Effect<void, Effect.Effect.Error<Run>, Effect.Effect.Context<Run>> => run(typed, operands)
     ),
-    (error) => error instanceof UsageError && error.usage === undefined
-      ? new UsageError({ message: error.message, usage: syntax.usage(syntax_) })
-      : error
+    (error) =>
+      error instanceof UsageError && error.usage === undefined
+        ? new UsageError({ message: error.message, usage: syntax.usage(syntax_) })
+        : error
   )
 
 /** Runs a command line. */
@@ -407,8 +411,8 @@ const runLine = (args: ReadonlyArray<string>) =>
       case "Help":
         return printHelp(invocation.command, invocation.isAll)
       case "Run": {
-        const { command, logLevel, operands, typed } = invocation
-        return Effect.zipRight(warnOfVariables, runCommand(command, typed, operands)).pipe(
+        const { args, command, logLevel, operands } = invocation
+        return Effect.zipRight(warnOfVariables, runCommand(command, args, operands)).pipe(
           logLevel === undefined
             ? (effect) => effect
             : Logger.withMinimumLogLevel(LogLevel.fromLiteral(syntax.logLevels[logLevel]))

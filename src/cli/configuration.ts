@@ -8,7 +8,7 @@ import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as Settings from "../settings/Settings.ts"
 import * as Sources from "../settings/Sources.ts"
 import type { ConfigFile } from "./configFile.ts"
-import type { Typed } from "./parse.ts"
+import type { Typed } from "./options.ts"
 import { noRole, type UsageError } from "./usageError.ts"
 
 /** What commands read besides their options. */

@@ -1,11 +1,11 @@
-/** Parses the command line. Values are checked where they are resolved, so that all that are wrong are reported at once. */
+/**
+ * Checks the command line, and splits it into the command, its options and its operands. The values of the options are read by
+ * `options.ts`, and checked where they are resolved, so that all that are wrong are reported at once.
+ */
 import { didYouMean } from "../settings/Suggestion.ts"
 import type { CommandOption, Syntax } from "./syntax.ts"
 import * as syntax from "./syntax.ts"
 import { UsageError } from "./usageError.ts"
-
-/** Values by the key of their setting, as they were typed: text, a list of texts, or `true`. */
-export type Typed = { readonly [key: string]: unknown }
 
 /** What the command line asks for. */
 export type Invocation<C extends Syntax> =
@@ -14,7 +14,8 @@ export type Invocation<C extends Syntax> =
   | {
     readonly _tag: "Run"
     readonly command: C
-    readonly typed: Typed
+    /** The options that are settings or flags of the command: names without abbreviations, each followed by its value, if any. */
+    readonly args: ReadonlyArray<string>
     readonly operands: ReadonlyArray<string>
     readonly logLevel: keyof typeof syntax.logLevels | undefined
   }
@@ -134,7 +135,31 @@ const valueOf = (
       }`
     )
 
-/** Parses the tokens of a command whose name has been removed. */
+/** An option as it was given, with its value. */
+interface Given {
+  readonly option: CommandOption
+  readonly value: string | undefined
+}
+
+/** Whether another option of the same key was given before, which cannot be. */
+const checkRepetition = (
+  command: Syntax,
+  options: ReadonlyArray<CommandOption>,
+  { flag, isRepeatable, key, placeholder, setting }: CommandOption,
+  earlier: ReadonlyArray<Given>
+): void => {
+  if (setting?.isFlags === true && earlier.some(({ option }) => option.key === key && option.flag !== flag)) {
+    fail(
+      command,
+      `give only one of ${options.filter((one) => one.key === key).map((one) => write(one)[1]).join(" and ")}`
+    )
+  }
+  if (placeholder !== "" && !isRepeatable && earlier.some(({ option }) => option.key === key)) {
+    fail(command, `--${flag} is given twice`)
+  }
+}
+
+/** Splits the tokens of a command whose name has been removed. */
 const parseCommand = <C extends Syntax>(
   commands: ReadonlyArray<Syntax>,
   command: C,
@@ -142,7 +167,7 @@ const parseCommand = <C extends Syntax>(
 ): Invocation<C> => {
   const options = [...syntax.options(command), ...syntax.everywhere]
   const { operand } = command
-  const typed: { [key: string]: unknown } = {}
+  const given: Array<Given> = []
   const operands: Array<string> = []
   for (let at = 0; at < tokens.length; at++) {
     const token = tokens[at]!
@@ -158,31 +183,14 @@ const parseCommand = <C extends Syntax>(
     if (option === undefined) {
       return unknownOption(commands, command, name)
     }
-    if (option.placeholder === "") {
-      if (value !== undefined) {
-        return fail(command, `${name} takes no value`)
-      }
-      if (option.setting?.isFlags === true && (typed[option.key] ?? option.flag) !== option.flag) {
-        return fail(
-          command,
-          `give only one of ${
-            options.filter(({ key }) => key === option.key).map((one) => write(one)[1]).join(" and ")
-          }`
-        )
-      }
-      typed[option.key] = option.setting?.isFlags === true ? option.flag : true
-      continue
+    if (option.placeholder === "" && value !== undefined) {
+      return fail(command, `${name} takes no value`)
     }
-    const text = value ?? valueOf(command, options, option, tokens[++at])
-    if (option.isRepeatable) {
-      typed[option.key] = [...(typed[option.key] as ReadonlyArray<string> | undefined) ?? [], text]
-    } else if (option.key in typed) {
-      return fail(command, `${name} is given twice`)
-    } else {
-      typed[option.key] = text
-    }
+    const text = option.placeholder === "" ? undefined : value ?? valueOf(command, options, option, tokens[++at])
+    checkRepetition(command, options, option, given)
+    given.push({ option, value: text })
   }
-  return invocationOf(command, options, typed, operands)
+  return invocationOf(command, options, given, operands)
 }
 
 /** A help text as the end of a sentence. */
@@ -191,25 +199,28 @@ const inSentence = (help: string): string => `${help[0]!.toLowerCase()}${help.sl
 const invocationOf = <C extends Syntax>(
   command: C,
   options: ReadonlyArray<CommandOption>,
-  { all: isAll, help, "log-level": logLevel, version, ...typed }: { readonly [key: string]: unknown },
+  given: ReadonlyArray<Given>,
   operands: ReadonlyArray<string>
 ): Invocation<C> => {
-  if (help === true || isAll === true) {
-    return { _tag: "Help", command, isAll: isAll === true }
+  const find = (key: string) => given.find(({ option }) => option.key === key)
+  const isAll = find("all") !== undefined
+  if (isAll || find("help") !== undefined) {
+    return { _tag: "Help", command, isAll }
   }
-  if (version === true) {
+  if (find("version") !== undefined) {
     return { _tag: "Version" }
   }
-  const missing = options.find(({ isRequired, key }) => isRequired && !(key in typed))
+  const missing = options.find(({ isRequired, key }) => isRequired && find(key) === undefined)
   if (missing !== undefined) {
     return fail(command, `--${missing.flag} ${missing.placeholder} is missing: ${inSentence(missing.help)}`)
   }
-  if (logLevel !== undefined && !Object.hasOwn(syntax.logLevels, String(logLevel))) {
+  const logLevel = find("log-level")?.value
+  if (logLevel !== undefined && !Object.hasOwn(syntax.logLevels, logLevel)) {
     const levels = Object.keys(syntax.logLevels)
     return fail(
       command,
       `--log-level: expected one of ${levels.join(", ")}, got ${JSON.stringify(logLevel)}${
-        didYouMean(String(logLevel), levels)
+        didYouMean(logLevel, levels)
       }`
     )
   }
@@ -229,7 +240,16 @@ const invocationOf = <C extends Syntax>(
       }`
     )
   }
-  return { _tag: "Run", command, typed, operands, logLevel: logLevel as keyof typeof syntax.logLevels | undefined }
+  return {
+    _tag: "Run",
+    command,
+    args: given.filter(({ option }) => !syntax.everywhere.includes(option)).flatMap(({ option, value }) => [
+      `--${option.flag}`,
+      ...(value === undefined ? [] : [value])
+    ]),
+    operands,
+    logLevel: logLevel as keyof typeof syntax.logLevels | undefined
+  }
 }
 
 /** Parses the arguments of `bstar`. Throws a `UsageError`. */

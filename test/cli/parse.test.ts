@@ -1,7 +1,10 @@
 /** Command lines as users type them, also wrong ones. */
+import * as NodeContext from "@effect/platform-node/NodeContext"
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import { commands } from "../../src/cli/bstar.ts"
 import { unknownVariables } from "../../src/cli/environment.ts"
+import * as options from "../../src/cli/options.ts"
 import { parse } from "../../src/cli/parse.ts"
 import { UsageError } from "../../src/cli/usageError.ts"
 
@@ -80,22 +83,50 @@ describe("a command line", () => {
   const run = (line: string) => {
     const invocation = parsed(line)
     assert(invocation._tag === "Run")
-    const { command, logLevel, operands, typed } = invocation
-    return { name: command.name, typed, operands, logLevel }
+    const { args, command, logLevel, operands } = invocation
+    return { name: command.name, args, operands, logLevel }
   }
 
   it("has a command, options in any order, and values after = or a space", () => {
     assert.deepStrictEqual(run("-p --policy=hardened --http-host a --http-host b --frontend tcp://*:1"), {
       name: "",
-      typed: { role: "primary", policy: "hardened", httpHost: ["a", "b"], frontend: "tcp://*:1" },
+      args: [
+        ...["--primary", "--policy", "hardened", "--http-host", "a", "--http-host", "b", "--frontend", "tcp://*:1"]
+      ],
       operands: [],
       logLevel: undefined
     })
     assert.deepStrictEqual(run("--log-level debug client --legacy --server a").name, "client")
-    assert.deepStrictEqual(run("--config pair.toml config check -b").typed, { config: "pair.toml", role: "backup" })
+    assert.deepStrictEqual(run("--config pair.toml config check -b").args, ["--config", "pair.toml", "--backup"])
     assert.strictEqual(run("--log-level debug client").logLevel, "debug")
-    assert.deepStrictEqual(run("switchover --reason -5").typed, { reason: "-5" })
+    assert.deepStrictEqual(run("switchover --reason -5").args, ["--reason", "-5"])
   })
+
+  it.effect("has the values of its options by the keys of their settings", () =>
+    Effect.gen(function*() {
+      const lines: ReadonlyArray<readonly [line: string, typed: options.Typed]> = [
+        ["-b", { role: "backup" }],
+        ["-p --http-host a --policy=hardened --http-host b", {
+          role: "primary",
+          policy: "hardened",
+          httpHost: ["a", "b"]
+        }],
+        ["client --legacy --server tcp://a:1 --count 3", { legacy: true, servers: ["tcp://a:1"], count: "3" }],
+        ["switchover --reason -5", { reason: "-5" }],
+        ["switchover --reason a=b=c", { reason: "a=b=c" }],
+        ["switchover --reason=a=b", { reason: "a=b" }],
+        ["run -p ls --help", { role: "primary" }],
+        ["demo --dashboard", { dashboard: true }],
+        ["init", {}]
+      ]
+      for (const [line, expected] of lines) {
+        const invocation = parsed(line)
+        assert(invocation._tag === "Run", line)
+        let typed: options.Typed | undefined
+        yield* options.run(invocation.command, invocation.args, (values) => Effect.sync(() => typed = values))
+        assert.deepStrictEqual(typed, expected, line)
+      }
+    }).pipe(Effect.provide(NodeContext.layer)))
 
   it("of bstar run leaves everything from its command on to that", () => {
     assert.deepStrictEqual(run("run -p -- ls --help").operands, ["ls", "--help"])

@@ -12,7 +12,7 @@ import * as Settings from "../../settings/Settings.ts"
 import * as Sources from "../../settings/Sources.ts"
 import * as ConfigFile from "../configFile.ts"
 import { roleOf, type Surroundings, surroundingsOf } from "../configuration.ts"
-import type { Typed } from "../parse.ts"
+import type { Typed } from "../options.ts"
 import { columns } from "../text.ts"
 import { accessOf } from "../witness.ts"
 
