@@ -80,7 +80,7 @@ describe("Health.judge", () => {
       assert.strictEqual(levelOf(pair(receives("ACTIVE"), { since: "2026-01-31T11:59:59.900Z" })), "healthy")
     })
 
-    it("F32 one active: a server stands by for a peer that it receives ACTIVE from", () => {
+    it("one active: a server stands by for a peer that it receives ACTIVE from", () => {
       const standby = [of("backup")]
       assert.deepStrictEqual(judge(standby, examine(standby)), {
         level: "healthy",

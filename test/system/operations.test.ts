@@ -130,7 +130,7 @@ describe("bstar status", () => {
       assert.strictEqual((yield* operate(["doctor", ...http])).code, 1)
     }))
 
-  it.scopedLive("F32 bstar status: a passive backup with a peer without a status server is healthy", () =>
+  it.scopedLive("bstar status: a passive backup with a peer without a status server is healthy", () =>
     Effect.gen(function*() {
       const place = yield* free
       const peer = yield* foreignPeer("primary", place.at)
