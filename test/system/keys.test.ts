@@ -80,7 +80,8 @@ describe("keys of a pair", () => {
         const { rejectedConnections } = await (await fetch(`${url}/status`)).json() as Status.NodeStatus
         const { absent, unfinished, ...others } = rejectedConnections!.frontend
         assert.deepStrictEqual(others, { unknown: 3, wrong: 3, malformed: 0, full: 0 })
-        return absent + unfinished === 3
+        // The client may have ended during its handshake with the backup.
+        return absent + unfinished >= 3
       }))
       const metrics = yield* Effect.promise(() => fetch(`${url}/metrics`).then((response) => response.text()))
       assert.match(
