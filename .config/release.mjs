@@ -7,7 +7,7 @@ import * as path from "node:path"
 import { hasSection, sectionOf } from "./changelog.mjs"
 
 const isDryRun = process.argv.includes("--dry-run")
-const { name, version } = JSON.parse(fs.readFileSync("package.json", "utf8"))
+const { name, repository, version } = JSON.parse(fs.readFileSync("package.json", "utf8"))
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "bstar-release-"))
 
 const say = (text) => process.stdout.write(`release: ${text}\n`)
@@ -33,6 +33,7 @@ const checkSource = () => {
     `this commit has no tag v${version}: npm version makes it`
   )
   demand(hasSection(version), `CHANGELOG.md has no section of ${version}: npm version makes it`)
+  demand(repository !== undefined, "package.json names no repository, which provenance needs")
   say(`the changelog since the last release:\n\n${sectionOf(version)}`)
 }
 

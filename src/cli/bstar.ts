@@ -323,7 +323,7 @@ const completions = command(
     summary: "Print a script by which a shell completes commands, options, values and files.",
     short: "Print the completions of a shell: source <(bstar completions bash)",
     settings: [],
-    operand: { name: "SHELL", help: "bash, zsh or fish.", values: ["bash", "zsh", "fish"] },
+    operand: { name: "SHELL", help: "bash, zsh or fish.", values: syntax.shells },
     examples: [
       ["source <(bstar completions bash)", "in ~/.bashrc; for zsh in ~/.zshrc, after compinit"],
       ["bstar completions fish > ~/.config/fish/completions/bstar.fish", "for fish"]
@@ -332,7 +332,7 @@ const completions = command(
   (_, [shell]): Effect.Effect<void> =>
     Effect.flatMap(
       load(() => import("./completions.ts")),
-      ({ script }) => Console.log(script(shell as "bash" | "zsh" | "fish", commands))
+      ({ script }) => Console.log(script(shell as syntax.Shell, commands))
     )
 )
 

@@ -2,10 +2,6 @@
 import type { CommandOption, Operand, Syntax } from "./syntax.ts"
 import * as syntax from "./syntax.ts"
 
-export const shells = ["bash", "zsh", "fish"] as const
-
-export type Shell = typeof shells[number]
-
 /** What can be completed: one of a few words, a file, a directory, or nothing. */
 type Completion = { readonly words: ReadonlyArray<string> } | "file" | "directory" | undefined
 
@@ -43,6 +39,19 @@ const namesOf = (commands: ReadonlyArray<Syntax>): ReadonlyArray<string> => [
   ...new Set(commands.filter(({ name }) => name !== "").flatMap(({ name }) => [name, name.split(" ")[0]!]))
 ]
 
+/** Words in bash, which splits an endpoint at its colons. */
+const joinWords = `  for ((i = 0; i < \${#COMP_WORDS[@]}; i++)); do
+    if [[ $i -gt 0 && ( \${COMP_WORDS[i]} == : || \${COMP_WORDS[i-1]} == : ) ]]; then
+      words[\${#words[@]}-1]+=\${COMP_WORDS[i]}
+    else
+      words+=("\${COMP_WORDS[i]}")
+    fi
+    [[ $i == $COMP_CWORD ]] && cword=$((\${#words[@]} - 1))
+  done
+  prev=\${words[cword-1]}
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=\${words[cword-2]}; fi
+`
+
 /** The first word of a command whose name has two. */
 const isPrefix = (commands: ReadonlyArray<Syntax>, name: string): boolean =>
   !commands.some((command) => command.name === name)
@@ -66,20 +75,19 @@ const bash = (commands: ReadonlyArray<Syntax>): string => {
 _bstar_words() { COMPREPLY=($(compgen -W "$1" -- "$cur")); }
 _bstar_paths() { local IFS=$'\\n'; compopt -o filenames 2> /dev/null; COMPREPLY=($(compgen "$1" -- "$cur")); }
 _bstar() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} command= operands=0 rest=0 i
-  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=\${COMP_WORDS[COMP_CWORD-2]}; fi
-  COMPREPLY=()
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    case \${COMP_WORDS[i]} in
-      --) operands=$((COMP_CWORD - i - 1)) rest=1; break ;;
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev words=() cword=0 command= operands=0 rest=0 i
+${joinWords}  COMPREPLY=()
+  for ((i = 1; i < cword; i++)); do
+    case \${words[i]} in
+      --) operands=$((cword - i - 1)) rest=1; break ;;
       ${withValue(commands).join("|")})
-        [[ \${COMP_WORDS[i+1]} == = ]] && ((i++)); ((i++)) ;;
+        [[ \${words[i+1]} == = ]] && ((i++)); ((i++)) ;;
       -*) ;;
       *)
-        case "\${command:+$command }\${COMP_WORDS[i]}" in
+        case "\${command:+$command }\${words[i]}" in
           ${
     [...namesOf(commands), "help"].map((name) => `"${name}"`).join("|")
-  }) command="\${command:+$command }\${COMP_WORDS[i]}" ;;
+  }) command="\${command:+$command }\${words[i]}" ;;
           *) operands=$((operands + 1)) ;;
         esac ;;
     esac
@@ -287,4 +295,4 @@ ${
 const scripts = { bash, zsh, fish }
 
 /** The script for a shell. */
-export const script = (shell: Shell, commands: ReadonlyArray<Syntax>): string => scripts[shell](commands)
+export const script = (shell: syntax.Shell, commands: ReadonlyArray<Syntax>): string => scripts[shell](commands)

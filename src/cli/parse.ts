@@ -14,7 +14,7 @@ export type Invocation<C extends Syntax> =
   | {
     readonly _tag: "Run"
     readonly command: C
-    /** The options that are settings or flags of the command: names without abbreviations, each followed by its value, if any. */
+    /** The options that are settings or flags of the command, by their long names: flags, then the others, each with its value. */
     readonly args: ReadonlyArray<string>
     readonly operands: ReadonlyArray<string>
     readonly logLevel: keyof typeof syntax.logLevels | undefined
@@ -187,6 +187,9 @@ const parseCommand = <C extends Syntax>(
       return fail(command, `${name} takes no value`)
     }
     const text = option.placeholder === "" ? undefined : value ?? valueOf(command, options, option, tokens[++at])
+    if (text !== undefined && !isValue(options, text)) {
+      return fail(command, `--${option.flag}: the value cannot be an option, ${text}`)
+    }
     checkRepetition(command, options, option, given)
     given.push({ option, value: text })
   }
@@ -195,6 +198,10 @@ const parseCommand = <C extends Syntax>(
 
 /** A help text as the end of a sentence. */
 const inSentence = (help: string): string => `${help[0]!.toLowerCase()}${help.slice(1).replace(/\..*$/, "")}`
+
+/** A flag may be given more than once. */
+const isFlagOfCommand = ({ option, value }: Given): boolean =>
+  value === undefined && !syntax.everywhere.includes(option)
 
 const invocationOf = <C extends Syntax>(
   command: C,
@@ -243,10 +250,12 @@ const invocationOf = <C extends Syntax>(
   return {
     _tag: "Run",
     command,
-    args: given.filter(({ option }) => !syntax.everywhere.includes(option)).flatMap(({ option, value }) => [
-      `--${option.flag}`,
-      ...(value === undefined ? [] : [value])
-    ]),
+    args: [
+      ...new Set(given.filter(isFlagOfCommand).map(({ option }) => `--${option.flag}`)),
+      ...given.flatMap(({ option, value }) =>
+        value === undefined || syntax.everywhere.includes(option) ? [] : [`--${option.flag}`, value]
+      )
+    ],
     operands,
     logLevel: logLevel as keyof typeof syntax.logLevels | undefined
   }

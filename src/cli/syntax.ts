@@ -5,6 +5,11 @@ import * as Settings from "../settings/Settings.ts"
 /** Groups of commands, in the order of the help. */
 export const groups = ["Serve", "Connect", "Operate", "Set up", "Understand"] as const
 
+/** The shells whose completions there are. */
+export const shells = ["bash", "zsh", "fish"] as const
+
+export type Shell = typeof shells[number]
+
 /** What follows the options of a command. */
 export interface Operand {
   readonly name: string

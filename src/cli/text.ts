@@ -1,4 +1,6 @@
-/** Text for people: tables, times, and strings without control characters. */
+/** Text for people: tables, times, command lines, and strings without control characters. */
+import * as path from "node:path"
+import process from "node:process"
 
 /** Characters that end a line, control a terminal, or change the direction of text. */
 const controls = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
@@ -43,3 +45,15 @@ export const ansi: Paint = (color, text) => `\x1b[${colors[color]}m${text}\x1b[0
 /** The reason of a transition, unless its message has it. */
 export const because = (message: string, reason: string | null): string =>
   reason === null || message.includes(reason) ? "" : `, because: ${reason}`
+
+/** How this program is called, for command lines that a user is to copy. */
+export const program = (): string => {
+  const file = process.argv[1]!
+  return path.basename(file) === "bstar"
+    ? file.includes("node_modules") ? "npx bstar" : "bstar"
+    : `node ${shellWord(path.relative(process.cwd(), file))}`
+}
+
+/** A word of a command line that a user is to copy. */
+export const shellWord = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`

@@ -3,7 +3,8 @@
  *
  * `GET /live`, `/ready`, `/active` and `/passive` answer 200 or 503, for load balancers; `/status`, `/pair` and `/history`
  * are JSON, `/events` the same live, `/metrics` is for Prometheus, `/` is the dashboard, and `/openapi.json` describes the
- * API. `POST /switchover`, `/pause`, `/resume` and `/promote` exist if a token is configured, and require it.
+ * API. `POST /switchover`, `/pause`, `/resume` and `/promote` exist if a token is configured, and require it; with `/peer` before them
+ * the same is asked of the other server.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as HttpApp from "@effect/platform/HttpApp"

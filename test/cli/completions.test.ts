@@ -5,7 +5,8 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { commands } from "../../src/cli/bstar.ts"
-import { script, type Shell, shells } from "../../src/cli/completions.ts"
+import { script } from "../../src/cli/completions.ts"
+import { type Shell, shells } from "../../src/cli/syntax.ts"
 
 const canRun = (program: string): boolean => spawnSync(program, ["-c", "true"]).status === 0
 
@@ -65,6 +66,9 @@ describe.skipIf(!canRun("bash"))("completions in bash", () => {
     assert.deepStrictEqual(inBash("client", "--leg"), ["--legacy"])
     assert.deepStrictEqual(inBash("--config", "x.toml", "client", "--re"), ["--retry-after", "--reconnect-delay"])
     assert.deepStrictEqual(inBash("fsm", "--legacy"), [])
+    // As bash splits an endpoint.
+    assert.deepStrictEqual(inBash("run", "-p", "--peer", "tcp", ":", "//b", ":", "5004", "--gra"), ["--grace"])
+    assert.deepStrictEqual(inBash("-p", "--peer", "tcp", ":", "//b", ":", "5004", "--policy", "h"), ["hardened"])
     assert.deepStrictEqual(inBash("-p", "--pol"), ["--policy"])
   })
 

@@ -52,6 +52,11 @@ const errors: ReadonlyArray<readonly [line: string, message: string, usage: stri
   ],
   ["client --legacy=on", "--legacy takes no value", "bstar client [options]"],
   ["client --count 1 --count 2", "--count is given twice", "bstar client [options]"],
+  [
+    "switchover --reason=--token-file",
+    "--reason: the value cannot be an option, --token-file",
+    "bstar switchover --reason TEXT [options]"
+  ],
   ["client x", `bstar client takes no argument "x"`, "bstar client [options]"],
   ["keygen", "DIR is missing: the directory of the key files; it need not exist", "bstar keygen [options] DIR"],
   [
@@ -97,7 +102,7 @@ describe("a command line", () => {
       logLevel: undefined
     })
     assert.deepStrictEqual(run("--log-level debug client --legacy --server a").name, "client")
-    assert.deepStrictEqual(run("--config pair.toml config check -b").args, ["--config", "pair.toml", "--backup"])
+    assert.deepStrictEqual(run("--config pair.toml config check -b").args, ["--backup", "--config", "pair.toml"])
     assert.strictEqual(run("--log-level debug client").logLevel, "debug")
     assert.deepStrictEqual(run("switchover --reason -5").args, ["--reason", "-5"])
   })
@@ -113,6 +118,8 @@ describe("a command line", () => {
         }],
         ["client --legacy --server tcp://a:1 --count 3", { legacy: true, servers: ["tcp://a:1"], count: "3" }],
         ["switchover --reason -5", { reason: "-5" }],
+        ["-p -p", { role: "primary" }],
+        ["status --watch --watch", { watch: true }],
         ["switchover --reason a=b=c", { reason: "a=b=c" }],
         ["switchover --reason=a=b", { reason: "a=b" }],
         ["run -p ls --help", { role: "primary" }],

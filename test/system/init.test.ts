@@ -38,9 +38,9 @@ describe("bstar init", () => {
       assert.strictEqual(code, 0)
       const config = path.join(directory, "pair.toml")
       const steps = [
-        `1. bstar -p --config ${config}`,
-        `2. bstar -b --config ${config}`,
-        `3. bstar client --config ${config}`
+        `bstar.js -p --config '${config}'`,
+        `bstar.js -b --config '${config}'`,
+        `bstar.js client --config '${config}'`
       ]
       for (const step of steps) {
         assert.include(stdout, step)

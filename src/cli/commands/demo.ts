@@ -15,11 +15,10 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomBytes } from "node:crypto"
 import * as net from "node:net"
-import * as path from "node:path"
 import { monotonicMillis } from "../../internal/Clock.ts"
 import { Output } from "../output.ts"
 import { paintOf } from "../paint.ts"
-import { type colors, printable } from "../text.ts"
+import { type colors, printable, program } from "../text.ts"
 
 type Source = "demo" | "primary" | "backup" | "client"
 
@@ -88,7 +87,13 @@ const makeTranscript = Effect.gen(function*() {
   const lines = yield* SubscriptionRef.make<ReadonlyArray<Line>>([])
   const paint = yield* paintOf
   let isOver = false
+  let isKept = true
   return {
+    /** No line is looked for any more. */
+    forget: Effect.suspend(() => {
+      isKept = false
+      return SubscriptionRef.set(lines, [])
+    }),
     /** Nothing is printed after the last line, when the processes that are left are killed. */
     end: Effect.sync(() => {
       isOver = true
@@ -96,7 +101,7 @@ const makeTranscript = Effect.gen(function*() {
     write: (source: Source, text: string) =>
       Effect.gen(function*() {
         const at = yield* monotonicMillis
-        yield* SubscriptionRef.update(lines, (all) => [...all, { source, text, at }])
+        yield* isKept ? SubscriptionRef.update(lines, (all) => [...all, { source, text, at }]) : Effect.void
         yield* isOver || isSkipped(text)
           ? Effect.void
           : Console.log(`${paint(colorOf[source], source.padEnd(7))} | ${printable(text)}`)
@@ -175,14 +180,6 @@ const makeArguments = Effect.gen(function*() {
     client: ["client", "--server", endpoint(primary), "--server", endpoint(backup), "--interval", "20ms"]
   }
 })
-
-/** How this program is called. */
-const program = (): string => {
-  const file = process.argv[1]!
-  return path.basename(file) === "bstar"
-    ? file.includes("node_modules") ? "npx bstar" : "bstar"
-    : `node ${path.relative(process.cwd(), file)}`
-}
 
 const introduction = [
   "A primary server, its backup and a client that sends 50 requests a second: three processes on this machine.",
@@ -272,7 +269,7 @@ const absence = "5 seconds"
 /** The same pair with its dashboards. A process that ends is started again. */
 const lookOn = Effect.gen(function*() {
   const transcript = yield* makeTranscript
-  const { end, find, write } = transcript
+  const { end, find, forget, write } = transcript
   const args = yield* makeArguments
   const token = randomBytes(6).toString("hex")
   const keepRunning = (name: "primary" | "backup" | "client") =>
@@ -291,6 +288,7 @@ const lookOn = Effect.gen(function*() {
   yield* find("backup", "ready as passive", 0)
   yield* keepRunning("client")
   yield* find("client", "server replied OK (1)", 0)
+  yield* forget
   yield* write("demo", `The dashboard of the primary: ${args.http.primary}`)
   yield* write("demo", `The dashboard of the backup:  ${args.http.backup}`)
   yield* write("demo", `The token that unlocks its commands, such as a switchover: ${token}`)

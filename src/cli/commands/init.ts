@@ -12,7 +12,7 @@ import process from "node:process"
 import type { Role } from "../../protocol/StateMachine.ts"
 import * as keygen from "../../security/Keygen.ts"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
-import { columns, printable } from "../text.ts"
+import { columns, printable, program, shellWord } from "../text.ts"
 
 /** The client whose key is made, too. */
 const client = "first"
@@ -92,8 +92,17 @@ const escaped = (argument: string): string => {
   return /^[\w@%:,./+=$-]+$/.test(text) ? text : JSON.stringify(text)
 }
 
+/** The name of the user, or the number of one that has no name, as in a container. */
+const user = (): string => {
+  try {
+    return os.userInfo().username
+  } catch {
+    return String(process.getuid?.())
+  }
+}
+
 const unitOf = (role: Role, program: ReadonlyArray<string>, { config }: Places): string =>
-  `# systemctl enable --now ${config.replace(/pair\.toml$/, `bstar-${role}.service`)}
+  `# systemctl enable --now ${shellWord(config.replace(/pair\.toml$/, `bstar-${role}.service`))}
 [Unit]
 Description=Binary Star, ${role}
 Wants=network-online.target
@@ -106,7 +115,7 @@ NotifyAccess=all
 WatchdogSec=10
 ExecStart=${[...program, `--${role}`, "--config", config].map(escaped).join(" ")}
 # It has to be able to read the keys and the token.
-User=${os.userInfo().username}
+User=${user()}
 # SIGTERM goes to bstar alone, which ends its hooks itself. TimeoutStopSec exceeds drain and hook-timeout.
 KillMode=mixed
 TimeoutStopSec=30
@@ -178,8 +187,11 @@ const summary = ({ backup, config, keys, primary, token }: Places): string =>
     "",
     "Next, each in a terminal of its own:",
     ...columns([
-      [`1. bstar -p --config ${printable(config)}`, "start the primary"],
-      [`2. bstar -b --config ${printable(config)}`, "start the backup"],
-      [`3. bstar client --config ${printable(config)}`, "send requests; kill -9 the primary, and watch"]
+      [`1. ${program()} -p --config ${shellWord(printable(config))}`, "start the primary"],
+      [`2. ${program()} -b --config ${shellWord(printable(config))}`, "start the backup"],
+      [
+        `3. ${program()} client --config ${shellWord(printable(config))}`,
+        "send requests; kill -9 the primary, and watch"
+      ]
     ])
   ].join("\n")
