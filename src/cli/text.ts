@@ -44,7 +44,7 @@ export const ansi: Paint = (color, text) => `\x1b[${colors[color]}m${text}\x1b[0
 
 /** The reason of a transition, unless its message has it. */
 export const because = (message: string, reason: string | null): string =>
-  reason === null || message.includes(reason) ? "" : `, because: ${reason}`
+  reason === null || message.includes(`: ${reason}`) ? "" : `, because: ${reason}`
 
 /** How this program is called, for command lines that a user is to copy. */
 export const program = (): string => {

@@ -79,12 +79,14 @@ const socketOptions = (limits: Limits.Limits): RouterOptions => ({
 const logRejections = (
   router: Router,
   { frontend, security }: Options,
-  isFirst: (kind: string) => boolean
+  isFirst: (kind: string) => boolean,
+  now: () => number
 ): Effect.Effect<void, never, Scope.Scope> => {
-  let isKeyed = false
+  let keyedAt = Number.NEGATIVE_INFINITY
   return Stream.runForEach(router.rejections, (reason) => {
-    isKeyed ||= reason === Handshakes.keyed
-    return security === undefined && isFirst(isKeyed && reason === Handshakes.unfinished ? Handshakes.keyed : reason)
+    keyedAt = reason === Handshakes.keyed ? now() : keyedAt
+    const isKeyed = reason === Handshakes.unfinished && now() - keyedAt < rejectionQuietMillis
+    return security === undefined && isFirst(isKeyed ? Handshakes.keyed : reason)
       ? Effect.logWarning(`${frontend}: rejected a connection: ${reason}`)
       : Effect.void
   }).pipe(Effect.interruptible, Effect.forkScoped, Effect.asVoid)
@@ -100,7 +102,8 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
     Frontend,
     Effect.gen(function*() {
       const limits = yield* Descriptors.withConnections({ ...Limits.standard, ...options }, options.frontend)
-      const isFirst = LogOnce.makeByKey(rejectionQuietMillis, yield* monotonicReader)
+      const now = yield* monotonicReader
+      const isFirst = LogOnce.makeByKey(rejectionQuietMillis, now)
       let rejectedBefore = 0
 
       const security = options.security ?? (yield* limitConnections(limits))
@@ -111,7 +114,7 @@ export const layer = (options: Options): Layer.Layer<Frontend, SocketError> =>
             rejectedBefore += rejected
           })
         )
-        yield* logRejections(router, options, isFirst)
+        yield* logRejections(router, options, isFirst, now)
         return router
       })
 

@@ -127,7 +127,7 @@ export const observePeer = (timeline: Timeline, { self, servers }: Pair): Added 
 
 /** The reason of an operator, unless the message has it already. */
 export const reasonNote = ({ message, reason }: Pick<Entry, "message" | "reason">): string | null =>
-  reason === null || message.includes(reason) ? null : `reason: ${reason}`
+  reason === null || message.includes(`: ${reason}`) ? null : `reason: ${reason}`
 
 export const sentenceOf = ({ message, role, to }: Entry): string => `The ${role} is now ${to ?? "silent"}: ${message}`
 
