@@ -12,7 +12,8 @@ const rangeSize = 2000
 const firstPort = 12_000 + rangeSize * (Number(process.env["VITEST_POOL_ID"] ?? 0) % 10)
 
 const isFree = async (port: number): Promise<boolean> => {
-  const server = net.createServer()
+  // A connection of a client that looks for an earlier server there would keep this one open.
+  const server = net.createServer((connection) => connection.destroy())
   const isListening = new Promise<boolean>((resolve) => {
     server.once("listening", () => resolve(true))
     server.once("error", () => resolve(false))

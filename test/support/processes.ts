@@ -117,10 +117,14 @@ export const run = (
         const child = spawn(program, args, { cwd, env: environment(env), stdio: ["ignore", "pipe", "pipe"] })
         return { child, ended: once(child, "close").then(([code, signal]): Exit => ({ code, signal })) }
       }),
-      ({ child, ended }) =>
-        Effect.promise(() => {
+      ({ child }) =>
+        Effect.promise(async () => {
+          const exited = child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined
           child.kill("SIGKILL")
-          return ended
+          await exited
+          // A process that it has started may still hold the other ends of the pipes.
+          child.stdout.destroy()
+          child.stderr.destroy()
         })
     )
     let stdout = ""
