@@ -20,7 +20,5 @@ process.argv.splice(
 )
 const script = compile()
 run(script)
-setTimeout(() => {
-  fs.writeFileSync(cacheFile, script.createCachedData())
-  process.exit()
-}, runMillis)
+setTimeout(() => process.kill(process.pid, "SIGTERM"), runMillis)
+process.on("exit", () => fs.writeFileSync(cacheFile, script.createCachedData()))

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { nextPoll } from "../internal/Scheduler.ts"
 import type { Publication } from "../ports/PeerLink.ts"
 import * as Term from "../protocol/Term.ts"
 import { inMillis, timing } from "../protocol/Timing.ts"
@@ -97,7 +98,7 @@ const publish = (
 ): Effect.Effect<void, Failure> => {
   const publication: Publication = { state: encode(state), heartbeat: HeartbeatMessage.encode(heartbeat) }
   if (!isHeartbeat) {
-    return isFinal ? runtime.link.publishFinal(publication) : Effect.asVoid(runtime.link.publish(publication))
+    return isFinal ? publishFinal(runtime, publication) : Effect.asVoid(runtime.link.publish(publication))
   }
   const startedAt = runtime.now()
   runtime.counters.heartbeat(startedAt, runtime.state.member.peer?.receivedAt)
@@ -106,6 +107,20 @@ const publish = (
     (isPortOpen) => step(runtime, [{ _tag: "HeartbeatSent", startedAt, isPortOpen }])
   )
 }
+
+/**
+ * Publishes the final heartbeat, which makes the peer active, rejects what has arrived by now, so that its clients ask the peer, and then
+ * closes the port, which takes longer.
+ */
+const publishFinal = (runtime: Runtime, publication: Publication): Effect.Effect<void, Failure> =>
+  Effect.gen(function*() {
+    const { link, requests, state } = runtime
+    yield* link.publishFinal(publication)
+    yield* nextPoll
+    requests.rejectAll(state.member.protocol.state)
+    yield* flush(runtime)
+    yield* link.close
+  })
 
 /** Delivers everything that the peer has sent before now, batch by batch, then `LinkRead`. */
 const readLink = (runtime: Runtime): Effect.Effect<void, Failure> =>

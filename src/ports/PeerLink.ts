@@ -49,12 +49,14 @@ export class PeerLink extends Context.Tag("effect-binary-star/PeerLink")<PeerLin
   /** Delivers what has arrived from the peer. Whether `messages` then has something to emit. Must not wait for the peer. */
   readonly poll: Effect.Effect<boolean>
   /**
-   * Publishes to the peer, if it is connected. A state opens the port again after a final publication; a heartbeat alone does not.
+   * Publishes to the peer, if it is connected. A state opens the port again if it is closed; a heartbeat alone does not.
    * Whether the port is open: it is not if that fails for want of descriptors, which the next publication tries again.
    */
   readonly publish: (publication: Publication) => Effect.Effect<boolean, SocketError>
-  /** Publishes and closes the port, so that connections of the peer are refused. Does nothing while the port is closed. */
+  /** Publishes for the last time before `close`. Does nothing while the port is closed. */
   readonly publishFinal: (publication: Publication) => Effect.Effect<void, SocketError>
+  /** Closes the port: connections of the peer are refused until a state opens it again. */
+  readonly close: Effect.Effect<void>
   /**
    * Waits until everything that the peer has sent before has arrived, because it is to be dropped. What `messages` emits later was
    * sent later, or is already delivered by `poll`.
@@ -137,7 +139,8 @@ const join = (
           Effect.zipRight(isThere(outgoing)),
           Effect.tap((isOpen) => isOpen ? send(publication) : Effect.void)
         ),
-      publishFinal: (publication) => Effect.whenEffect(Effect.zipRight(send(publication), leave), isThere(outgoing)),
+      publishFinal: (publication) => Effect.whenEffect(send(publication), isThere(outgoing)),
+      close: leave,
       reset: Effect.asVoid(afterMessages),
       events: Stream.mapConcat(Stream.changes(incoming.publisher.changes), (presence) => eventsOf[presence]),
       hasSubscriber: isThere(incoming),

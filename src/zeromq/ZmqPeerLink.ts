@@ -55,6 +55,7 @@ export const layer = (options: Options): Layer.Layer<PeerLink, SocketError> =>
         poll: subscription.poll,
         publish: port.publish,
         publishFinal: port.publishFinal,
+        close: port.close,
         reset: Effect.sleep(arrival),
         events: Stream.merge(subscription.events, port.joined),
         hasSubscriber: port.hasSubscriber,

@@ -38,8 +38,9 @@ const quietMillis = 10_000
 export interface StatePort {
   /** Publishes, and opens the port for a state if it is closed. Whether it is open. */
   readonly publish: (publication: Publication) => Effect.Effect<boolean, SocketError>
-  /** Publishes and closes the port. Does nothing if it is closed. */
+  /** Publishes. Does nothing if the port is closed. */
   readonly publishFinal: (publication: Publication) => Effect.Effect<void, SocketError>
+  readonly close: Effect.Effect<void>
   /** Subscribers that have connected, in order. Those of one moment count once. */
   readonly joined: Stream.Stream<"Joined" | "PeerJoined">
   readonly hasSubscriber: Effect.Effect<boolean>
@@ -127,14 +128,13 @@ export const make = (options: Options): Effect.Effect<StatePort, SocketError, Sc
           (error) =>
             Effect.as(isFirstFailure(now()) ? Effect.logWarning(`${error.message}; trying again`) : Effect.void, false)
         ),
-      publishFinal: (publication) =>
-        Effect.suspend(() => {
-          const before = port
-          // Subscribers do not find a closed endpoint of inproc again.
-          port = endpoint.startsWith("inproc:") ? before : undefined
-          const close = before === port ? Effect.void : before?.close ?? Effect.void
-          return before === undefined ? Effect.void : Effect.zipRight(send(before, publication), close)
-        }),
+      publishFinal: (publication) => Effect.suspend(() => port === undefined ? Effect.void : send(port, publication)),
+      close: Effect.suspend(() => {
+        const before = port
+        // Subscribers do not find a closed endpoint of inproc again.
+        port = endpoint.startsWith("inproc:") ? before : undefined
+        return before === undefined || before === port ? Effect.void : before.close
+      }),
       joined: Mailbox.toStream(joined),
       hasSubscriber: Effect.suspend(() =>
         port === undefined ? Effect.succeed(false) : Effect.map(port.subscribers, (count) => count > 0)

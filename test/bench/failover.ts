@@ -2,6 +2,7 @@
  * A client that waits for an answer after its server was lost.
  */
 import { Effect, Exit, Logger, Scope } from "effect"
+import { Dealer } from "zeromq"
 import * as BinaryStarClient from "../../src/client/BinaryStarClient.ts"
 import * as Curve from "../../src/security/Curve.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
@@ -39,5 +40,55 @@ export const startFailoverClient = async (servers: ReadonlyArray<string>, keys?:
         return performance.now() - lostAt
       })),
     close: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
+
+/** Starts the client of the least pair: it asks the other server when its own rejects a request, or is lost. */
+export const startLeastClient = (servers: ReadonlyArray<string>): FailoverClient => {
+  let active = 0
+  let isClosed = false
+  let onReply = () => {}
+  const dealers = servers.map((server, index) => {
+    const dealer = new Dealer({ linger: 0, immediate: true, reconnectInterval: 10 })
+    const askOther = () => {
+      if (active === index && !isClosed) {
+        active = 1 - index
+        void send()
+      }
+    }
+    dealer.events.on("disconnect", askOther)
+    dealer.connect(server)
+    const receive = async () => {
+      for await (const [body] of dealer) {
+        if (String(body) === "rejected") {
+          askOther()
+        } else {
+          onReply()
+        }
+      }
+    }
+    void receive()
+    return dealer
+  })
+  const send = () => dealers[active]!.send("a request")
+  const request = () =>
+    new Promise<void>((resolve) => {
+      onReply = resolve
+      void send()
+    })
+  return {
+    failover: async (lose) => {
+      for (let i = 0; i < requests; i++) {
+        await request()
+      }
+      const lostAt = performance.now()
+      lose()
+      await request()
+      return performance.now() - lostAt
+    },
+    close: async () => {
+      isClosed = true
+      dealers.forEach((dealer) => dealer.close())
+    }
   }
 }

@@ -110,6 +110,12 @@ export const startMember = (
   options: ReadonlyArray<string> = []
 ): Promise<Server> => start(`bstar --${role}`, memberArgs(role, endpoints, options), endpoints.frontend)
 
+/** Starts a server of the least pair. */
+export const startLeastMember = (
+  role: "active" | "passive",
+  { frontend, peer, state }: Endpoints
+): Promise<Server> => start(`the least ${role} server`, [file("leastPair.mjs"), role, frontend, state, peer], frontend)
+
 /** Starts a pair. It is connected after three seconds. */
 export const startPair = async (
   primaryOptions: ReadonlyArray<string> = [],

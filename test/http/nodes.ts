@@ -82,7 +82,8 @@ export const makePair = (
         let scope = yield* Scope.make()
         const link = Layer.project(links[role], PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
           ...link,
-          publishFinal: (message) => isMute ? Effect.void : link.publishFinal(message)
+          publishFinal: (message) => isMute ? Effect.void : link.publishFinal(message),
+          close: Effect.suspend(() => isMute ? Effect.void : link.close)
         }))
         const stop = Effect.suspend(() => Scope.close(scope, Exit.void))
         yield* Effect.addFinalizer(() => stop)

@@ -210,6 +210,7 @@ const silentPeer = (onHeartbeat: () => void) =>
     messages: Stream.never,
     poll: Effect.succeed(false),
     publishFinal: () => Effect.void,
+    close: Effect.void,
     reset: Effect.void,
     events: Stream.never,
     hasSubscriber: Effect.succeed(false),

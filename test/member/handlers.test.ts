@@ -18,12 +18,22 @@ import * as Frames from "../../src/wire/Frames.ts"
 import { foreignPeer, settle } from "../support/nodes.ts"
 
 /** A primary that may answer at once, a client that is not ours, and one that is. */
-const serve = (handler: Handler.Handler, options: Omit<Options, "role" | "policy"> = {}) =>
+const serve = (
+  handler: Handler.Handler,
+  options: Partial<Omit<Options, "role">> = {},
+  altered: (link: PeerLink.PeerLink["Type"]) => Partial<PeerLink.PeerLink["Type"]> = () => ({})
+) =>
   Effect.gen(function*() {
     const frontend = yield* Frontend.makeMemory
     const links = yield* PeerLink.makeMemory
+    const link = Layer.project(
+      links.primary,
+      PeerLink.PeerLink,
+      PeerLink.PeerLink,
+      (link) => ({ ...link, ...altered(link) })
+    )
     const member = yield* BinaryStar.make({ role: "primary", policy: "classic", ...options }, handler).pipe(
-      Effect.provide(yield* Layer.build(Layer.merge(frontend.layer, links.primary)))
+      Effect.provide(yield* Layer.build(Layer.merge(frontend.layer, link)))
     )
     const connect = Effect.gen(function*() {
       const client = yield* frontend.connect
@@ -306,6 +316,29 @@ describe("a handler", () => {
       assert.deepStrictEqual(answers(), ["1 Interrupted"])
       const active = Effect.provideService(BinaryStar.awaitActive, BinaryStar.BinaryStar, member)
       assert.isTrue(Exit.isFailure(yield* Effect.exit(active)))
+    }))
+
+  it.scoped("what arrives with the final heartbeat is rejected before the state port is closed", () =>
+    Effect.gen(function*() {
+      const sent = yield* Effect.makeLatch()
+      const answered = yield* Effect.makeLatch()
+      const { answers, askOurs, links, member } = yield* serve(({ body }) => body, { policy: "hardened" }, (link) => ({
+        publishFinal: (publication) => Effect.zipRight(sent.await, link.publishFinal(publication)),
+        close: Effect.zipRight(answered.await, link.close)
+      }))
+      const peer = yield* foreignPeer(links.legacy.backup)
+      yield* peer.reports("2")
+      const stopping = yield* Effect.fork(member.stop)
+      yield* settle
+      yield* askOurs("late")
+      assert.deepStrictEqual(answers(), [])
+      yield* sent.open
+      yield* settle
+      assert.deepStrictEqual(answers(), ["late NotActive"])
+      assert.isNull(stopping.unsafePoll())
+      yield* answered.open
+      yield* settle
+      assert.isNotNull(stopping.unsafePoll())
     }))
 
   it.scoped("requests during the finalization of a term are rejected at once", () =>

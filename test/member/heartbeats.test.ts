@@ -42,7 +42,7 @@ const richPeer = (link: Layer.Layer<PeerLink.PeerLink>) =>
     let sequence = 0
     const send = (message: Frames.Frames) => Effect.zipRight(peer.publish({ state: message }), settle)
     return {
-      close: Effect.zipRight(peer.publishFinal({}), settle),
+      close: Effect.zipRight(peer.close, settle),
       /** What it has received since the last time: digits, and heartbeats. */
       taken: Effect.sync(() =>
         received.splice(0).map((message) =>

@@ -136,9 +136,10 @@ export const peerLinkSuite = (
     it.scopedLive.runIf(reports)("a heartbeat alone does not open a port that a final publication has closed", () =>
       Effect.gen(function*() {
         const ends = yield* make
-        const { publish, publishFinal } = yield* build(ends.primary)
+        const { close, publish, publishFinal } = yield* build(ends.primary)
         const { isRefused } = yield* build(ends.backup)
         yield* publishFinal({ state: message("final"), heartbeat: message("final") })
+        yield* close
         assert.isFalse(yield* publish({ heartbeat: message("alone") }))
         // libzmq closes the port in a thread of its own, a moment later.
         yield* eventually(isRefused(1000))
@@ -216,7 +217,7 @@ export const peerLinkSuite = (
       () =>
         Effect.gen(function*() {
           const ends = yield* make
-          const { publishFinal, messages, publish } = yield* build(ends.primary)
+          const { close, publishFinal, messages, publish } = yield* build(ends.primary)
           const primary = { publish, received: Effect.map((yield* listen(messages)).take, texts) }
           const peer = yield* build(ends.backup)
           const backup = { publish: peer.publish, received: Effect.map((yield* listen(peer.messages)).take, texts) }
@@ -226,7 +227,9 @@ export const peerLinkSuite = (
             yield* connect(backup, primary)
             const before = yield* monotonicMillis
             yield* publishFinal({ state: message("final") })
+            yield* close
             yield* publishFinal({ state: message("after the final one") })
+            yield* close
             yield* Effect.repeat(evidence.take, {
               until: ({ asOf }) =>
                 asOf >= before

@@ -149,7 +149,8 @@ export const makePair = (
           }).pipe(Context.add(PeerLink.PeerLink, {
             ...link,
             publish: (publication) => Effect.suspend(() => isMute ? Effect.succeed(true) : link.publish(publication)),
-            publishFinal: (message) => unlessMute(link.publishFinal(message))
+            publishFinal: (message) => unlessMute(link.publishFinal(message)),
+            close: Effect.asVoid(unlessMute(link.close))
           }))
         })
       )

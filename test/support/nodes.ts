@@ -69,7 +69,8 @@ const makeNode = (
         ...altered,
         poll: awake.whenOpen(link.poll),
         publish: (publication) => isMute || isCut() ? Effect.succeed(true) : link.publish(publication),
-        publishFinal: (publication) => isMute || isCut() ? Effect.void : link.publishFinal(publication)
+        publishFinal: (publication) => isMute || isCut() ? Effect.void : link.publishFinal(publication),
+        close: Effect.suspend(() => isMute || isCut() ? Effect.void : link.close)
       }))
     )
     const send: Node["send"] = (request) =>

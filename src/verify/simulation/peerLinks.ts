@@ -113,6 +113,7 @@ export const makePort = (medium: Medium, { events, evidence, messages, run }: En
     ),
     publish,
     publishFinal: publish,
+    close: Effect.void,
     reset: Effect.sleep(arrivalMillis),
     events: Mailbox.toStream(events),
     hasSubscriber: Effect.sync(() => subscribed.has(peer)),

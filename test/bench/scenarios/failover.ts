@@ -4,14 +4,13 @@
 import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Subscriber } from "zeromq"
-import { startFailoverClient } from "../failover.ts"
-import type { Row } from "../figures.ts"
-import { largest, lonelyRow, percentileOf } from "../figures.ts"
-import type { Server } from "../servers.ts"
-import { freeEndpoints, startMember } from "../servers.ts"
+import { startFailoverClient, startLeastClient } from "../failover.ts"
+import type { Rounds, Row } from "../figures.ts"
+import { largest, median, percentileOf, row } from "../figures.ts"
+import type { Name, Server } from "../servers.ts"
+import { freeEndpoints, startLeastMember, startMember } from "../servers.ts"
 import type { Scenario } from "./turns.ts"
-
-type Role = "primary" | "backup"
+import { inTurns } from "./turns.ts"
 
 /** The pair is connected by then, and its passive server has rehearsed a takeover. */
 const settleMillis = 2000
@@ -69,50 +68,69 @@ const watchActive = (endpoint: string) => {
   })
 }
 
-/** Loses the active server again and again. Each time the lost one is started again. */
-const lose = async (rounds: number, signal: NodeJS.Signals): Promise<ReadonlyArray<Moments>> => {
+/** A pair that loses its active server again and again. Each time the lost one is started again. */
+interface Pair {
+  readonly lose: (signal: NodeJS.Signals) => Promise<Moments>
+  readonly stop: () => Promise<void>
+}
+
+const startPair = async (name: Name): Promise<Pair> => {
   const [frontend, state, otherFrontend, otherState] = await freeEndpoints()
-  const endpoints = {
-    primary: { frontend, state, peer: otherState },
-    backup: { frontend: otherFrontend, state: otherState, peer: state }
+  const endpoints = [
+    { frontend, state, peer: otherState },
+    { frontend: otherFrontend, state: otherState, peer: state }
+  ] as const
+  const start = (index: 0 | 1, isFirst: boolean) =>
+    name === "plain"
+      ? startLeastMember(isFirst ? "active" : "passive", endpoints[index])
+      : startMember(index === 0 ? "primary" : "backup", endpoints[index], ["--policy", "hardened"])
+  const servers: [Server, Server] = [await start(0, true), await start(1, false)]
+  const frontends = [frontend, otherFrontend]
+  const client = await (name === "plain" ? startLeastClient(frontends) : startFailoverClient(frontends))
+  let active: 0 | 1 = 0
+  return {
+    lose: async (signal) => {
+      const [lost, other] = active === 0 ? [0, 1] as const : [1, 0] as const
+      await sleep(settleMillis)
+      const end = await watchEnd(endpoints[lost].state)
+      const activated = name === "plain" ? Promise.resolve(NaN) : watchActive(endpoints[other].state)
+      let lostAt = 0
+      let ended: Promise<void> | undefined
+      const answered = await client.failover(() => {
+        lostAt = performance.now()
+        ended = servers[lost].end(signal)
+      })
+      const moments = {
+        closed: await end.closed - lostAt,
+        refused: await end.refused - lostAt,
+        active: await activated - lostAt,
+        answered
+      }
+      await ended
+      servers[lost] = await start(lost, false)
+      active = other
+      return moments
+    },
+    stop: async () => {
+      await client.close()
+      await Promise.all(servers.map((server) => server.stop()))
+    }
   }
-  const start = (role: Role) => startMember(role, endpoints[role], ["--policy", "hardened"])
-  const servers: { [R in Role]: Server } = { primary: await start("primary"), backup: await start("backup") }
-  const client = await startFailoverClient([frontend, otherFrontend])
-  const results: Array<Moments> = []
-  for (let round = 0; round < rounds; round++) {
-    const [lost, other] = round % 2 === 0 ? ["primary", "backup"] as const : ["backup", "primary"] as const
-    await sleep(settleMillis)
-    const end = await watchEnd(endpoints[lost].state)
-    const active = watchActive(endpoints[other].state)
-    let lostAt = 0
-    let ended: Promise<void> | undefined
-    const answered = await client.failover(() => {
-      lostAt = performance.now()
-      ended = servers[lost].end(signal)
-    })
-    results.push({
-      closed: await end.closed - lostAt,
-      refused: await end.refused - lostAt,
-      active: await active - lostAt,
-      answered
-    })
-    await ended
-    servers[lost] = await start(lost)
-  }
-  await client.close()
-  await Promise.all([servers.primary.stop(), servers.backup.stop()])
-  return results
 }
 
 /** The waits of a client, and what they consist of. */
-const rowsOf = (signal: NodeJS.Signals, moments: ReadonlyArray<Moments>): ReadonlyArray<Row> => {
-  const waits = moments.map(({ answered }) => answered)
-  const part = (what: string, duration: (moments: Moments) => number) => lonelyRow(`  ${what}`, moments.map(duration))
+const rowsOf = (signal: NodeJS.Signals, moments: Rounds<Moments>): ReadonlyArray<Row> => {
+  const answered = ({ answered }: Moments) => answered
+  const of = (what: string, pick: (values: ReadonlyArray<number>) => number): Row => {
+    const figures = row(what, moments, answered)
+    const [project, plain] = [pick(figures.rounds.project), pick(figures.rounds.plain)]
+    return { ...figures, project, plain, ratio: project / plain }
+  }
+  const part = (what: string, duration: (moments: Moments) => number) => row(`  ${what}`, moments, duration)
   return [
-    lonelyRow(`${signal}: wait for an answer, median, ms`, waits),
-    lonelyRow(`${signal}: the same, p99, ms`, waits, percentileOf(0.99)),
-    lonelyRow(`${signal}: the same, longest, ms`, waits, largest),
+    of(`${signal}: wait for an answer, median, ms`, median),
+    of(`${signal}: the same, p99, ms`, percentileOf(0.99)),
+    of(`${signal}: the same, longest, ms`, largest),
     ...(signal === "SIGKILL"
       ? [
         part("until the system closes the connections, ms", ({ closed }) => closed),
@@ -124,7 +142,13 @@ const rowsOf = (signal: NodeJS.Signals, moments: ReadonlyArray<Moments>): Readon
   ]
 }
 
-export const failover: Scenario = async ({ rounds }) => [
-  ...rowsOf("SIGKILL", await lose(rounds, "SIGKILL")),
-  ...rowsOf("SIGTERM", await lose(rounds, "SIGTERM"))
-]
+/** The pair of this project, and the least pair, which shows what the machine and the binding allow. */
+export const failover: Scenario = async ({ rounds }) => {
+  const pairs = { project: await startPair("project"), plain: await startPair("plain") }
+  const rows: Array<Row> = []
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    rows.push(...rowsOf(signal, await inTurns(rounds, (name) => pairs[name].lose(signal))))
+  }
+  await Promise.all([pairs.project.stop(), pairs.plain.stop()])
+  return rows
+}
