@@ -8,13 +8,13 @@ import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
-import * as Schedule from "effect/Schedule"
+import { not, type Predicate } from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Frontend from "../ports/Frontend.ts"
 import * as PeerLink from "../ports/PeerLink.ts"
 import { Witness } from "../ports/Witness.ts"
-import { type Role, standsBy } from "../protocol/StateMachine.ts"
+import { type Role, standsBy, type State } from "../protocol/StateMachine.ts"
 import * as Envelope from "../wire/Envelope.ts"
 import * as Frames from "../wire/Frames.ts"
 import * as BinaryStar from "./BinaryStar.ts"
@@ -105,23 +105,24 @@ export const rehearse = Effect.forEach(reasons, takeOver, { discard: true }).pip
   Effect.timeout(timeout)
 )
 
-/** Runs a rehearsal when this server begins to stand by, and every ten minutes while it does. */
+/** Runs a rehearsal when this server begins to stand by, and every ten minutes while it does, but not while it takes over. */
 export const whileStandingBy = <E>(
   rehearsal: Effect.Effect<void, E>
 ): Layer.Layer<never, never, BinaryStar.BinaryStar> => {
-  const rehearsals = Stream.repeatEffectWithSchedule(
-    Effect.catchAllCause(rehearsal, (cause) => Effect.logDebug("the rehearsal of a takeover failed", cause)),
-    Schedule.spaced(interval)
+  const safely = Effect.catchAllCause(
+    rehearsal,
+    (cause) => Effect.logDebug("the rehearsal of a takeover failed", cause)
   )
   return BinaryStar.BinaryStar.pipe(
-    Effect.flatMap(({ changes }) =>
-      changes.pipe(
-        Stream.map(standsBy),
-        Stream.changes,
-        Stream.flatMap((isStandingBy) => isStandingBy ? rehearsals : Stream.empty, { switch: true }),
-        Stream.runDrain
+    Effect.flatMap(({ changes }) => {
+      const until = (isOver: Predicate<State>) => Stream.runHead(Stream.filter(changes, isOver))
+      // A pause is not interrupted: that would take time from the takeover that ends it.
+      return until(standsBy).pipe(
+        Effect.zipRight(Effect.raceFirst(safely, until(not(standsBy)))),
+        Effect.zipRight(Effect.sleep(interval)),
+        Effect.forever
       )
-    ),
+    }),
     // The end of the member is reported by its `join`.
     Effect.ignore,
     Effect.interruptible,
