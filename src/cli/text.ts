@@ -1,6 +1,7 @@
 /** Text for people: tables, times, command lines, and strings without control characters. */
 import * as path from "node:path"
 import process from "node:process"
+import { unmentionedReason } from "../status/Reason.ts"
 
 /** Characters that end a line, control a terminal, or change the direction of text. */
 const controls = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
@@ -43,8 +44,10 @@ export const plain: Paint = (_, text) => text
 export const ansi: Paint = (color, text) => `\x1b[${colors[color]}m${text}\x1b[0m`
 
 /** The reason of a transition, unless its message has it. */
-export const because = (message: string, reason: string | null): string =>
-  reason === null || message.includes(`: ${reason}`) ? "" : `, because: ${reason}`
+export const because = (message: string, reason: string | null): string => {
+  const unmentioned = unmentionedReason({ message, reason })
+  return unmentioned === null ? "" : `, because: ${unmentioned}`
+}
 
 /** How this program is called, for command lines that a user is to copy. */
 export const program = (): string => {

@@ -62,6 +62,7 @@ export const start = (
     activeSince: undefined,
     dialogue: Dialogue.empty,
     handOverReason: undefined,
+    handedOver: undefined,
     peerDownReason: undefined,
     endCount: 0,
     linkEpoch: 0,
@@ -247,7 +248,8 @@ const onPeerHeartbeat = (draft: Draft, input: Extract<Input, { _tag: "PeerHeartb
     draft.outputs.push({ _tag: "Conflict", state })
   }
   Identity.noteEcho(draft, input)
-  draft.member = { ...draft.member, peer: { state, receivedAt, heartbeat } }
+  const handedOver = Identity.handedOverBy(draft, heartbeat)
+  draft.member = { ...draft.member, peer: { state, receivedAt, heartbeat }, handedOver }
   if (heartbeat !== undefined && draft.member.rights === undefined) {
     const { dialogue } = draft.member
     draft.member = { ...draft.member, dialogue: Dialogue.receive(dialogue, heartbeat) ?? dialogue }

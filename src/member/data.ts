@@ -123,6 +123,13 @@ export interface Member {
   readonly dialogue: Dialogue
   /** Why this member hands over, until its peer is active. */
   readonly handOverReason: string | undefined
+  /** What the peer's final heartbeat has left to this member, until it is active or receives another one; for people. */
+  readonly handedOver: {
+    /** Nothing if the peer stops. */
+    readonly reason: string | undefined
+    /** When this member sent the heartbeat that the final one echoes. */
+    readonly echoAt: number
+  } | undefined
   /** The message of the latest crash evidence. */
   readonly peerDownReason: string | undefined
   /** Number of terms that have begun to end. */

@@ -83,6 +83,15 @@ const isHandedOver = ({ member, now, rules }: Draft, heartbeat: Heartbeat): bool
     Dialogue.hasReportedSince(dialogue, echo) && phase._tag === "Serving" && paused === undefined
 }
 
+/** What a heartbeat leaves to this member, for people. A member that is active already owes nothing to it. */
+export const handedOverBy = (
+  { member: { dialogue, protocol }, rules: { life } }: Draft,
+  heartbeat: Heartbeat | undefined
+): Member["handedOver"] => {
+  const echo = heartbeat?.handsOver === true ? Dialogue.echoed(dialogue, life, heartbeat.received) : undefined
+  return echo === undefined || protocol.state === "ACTIVE" ? undefined : { reason: heartbeat?.reason, echoAt: echo.at }
+}
+
 const heartbeatEventOf = (draft: Draft, heartbeat: Heartbeat): StateMachine.HeartbeatEvent | undefined => {
   const { member: { activeSince }, now } = draft
   if (isHandedOver(draft, heartbeat)) {

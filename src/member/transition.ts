@@ -3,6 +3,7 @@ import type { Heartbeat } from "../protocol/Heartbeat.ts"
 import * as Rights from "../protocol/Rights.ts"
 import * as StateMachine from "../protocol/StateMachine.ts"
 import * as Term from "../protocol/Term.ts"
+import { inMillis, timing } from "../protocol/Timing.ts"
 import type { Draft, Member, Output, Rules, Transition } from "./data.ts"
 import * as Dialogue from "./Dialogue.ts"
 import { questionOf } from "./question.ts"
@@ -154,37 +155,60 @@ const announce = (outcome: StateMachine.Outcome, transition: Transition): Readon
 
 const readyAs = { ACTIVE: "ready as active", PASSIVE: "ready as passive" } as const
 
-/** The reason of a switchover that a transition completes: on either side, the peer's or that of this member. */
-const switchoverOf = (
-  { member: { handOverReason, peer, protocol } }: Draft,
-  to: StateMachine.State,
-  { isSwitchover, reason }: Details
-): string | undefined => {
-  if (to === "ACTIVE" && protocol.state !== to) {
-    const ofPeer = reason === undefined ? peer?.heartbeat?.reason : undefined
-    return isSwitchover === true ? reason : ofPeer
+type Description = Pick<Transition, "message" | "reason">
+
+const bySwitchover = (who: string, reason: string, to: keyof typeof readyAs): Description => {
+  const isGiven = reason.trim() !== ""
+  return {
+    message: `${who}took over by switchover${isGiven ? `: ${reason}` : ""}, ${readyAs[to]}`,
+    ...(isGiven ? { reason } : {})
   }
-  return to === "PASSIVE" && protocol.state === "HANDING_OVER" ? handOverReason : undefined
 }
 
-/** Tells a transition that completes a switchover as one, instead of by the event that has led to it. */
-const tellSwitchover = (
+/** A hand-over of the peer counts for as long as that waits for this member. Afterwards the peer may have been active again. */
+const handedOverOf = ({ member: { handedOver }, now, rules }: Draft): Member["handedOver"] =>
+  handedOver !== undefined && now - handedOver.echoAt <= inMillis(rules, timing.handOver) ? handedOver : undefined
+
+/** The description of a takeover that an operator has ordered, here or at the peer. */
+const plannedTakeover = (draft: Draft, { isSwitchover = false, reason }: Details): Description | undefined => {
+  if (reason !== undefined) {
+    return isSwitchover
+      ? bySwitchover("", reason, "ACTIVE")
+      : { message: `promoted by an operator, ${readyAs.ACTIVE}`, reason }
+  }
+  const handedOver = handedOverOf(draft)
+  if (handedOver === undefined) {
+    return undefined
+  }
+  return handedOver.reason === undefined
+    ? { message: `${StateMachine.peerOf(draft.rules.role)} has handed over, ${readyAs.ACTIVE}` }
+    : bySwitchover("", handedOver.reason, "ACTIVE")
+}
+
+/** The description of a planned transition, on either side; `undefined` if an operator has not planned it. */
+const descriptionOf = (draft: Draft, to: StateMachine.State, details: Details): Description | undefined => {
+  const { member: { handOverReason, protocol }, rules } = draft
+  if (to === "ACTIVE" && protocol.state !== to) {
+    return plannedTakeover(draft, details)
+  }
+  return to === "PASSIVE" && protocol.state === "HANDING_OVER" && handOverReason !== undefined
+    ? bySwitchover(`${StateMachine.peerOf(rules.role)} `, handOverReason, to)
+    : undefined
+}
+
+/** Describes a planned transition as what it is, instead of by the event that has led to it. */
+const describePlanned = (
   draft: Draft,
   outcome: StateMachine.Outcome,
   given: Details
 ): readonly [StateMachine.Outcome, Details] => {
-  const to = outcome.next.state
-  const reason = switchoverOf(draft, to, given)
+  const description = descriptionOf(draft, outcome.next.state, given)
   const { isSwitchover: _, ...details } = given
-  if (reason === undefined || to !== "ACTIVE" && to !== "PASSIVE") {
+  if (description === undefined) {
     return [outcome, details]
   }
-  const who = to === "ACTIVE" ? "" : `${StateMachine.peerOf(draft.rules.role)} `
-  const why = reason.trim() === "" ? "" : `: ${reason}`
-  return [
-    { ...outcome, message: `${who}took over by switchover${why}, ${readyAs[to]}` },
-    { ...details, ...(why === "" ? {} : { reason }) }
-  ]
+  const { message, ...reason } = description
+  return [{ ...outcome, message }, { ...details, ...reason }]
 }
 
 interface Change {
@@ -200,7 +224,7 @@ const change = (
   cause: StateMachine.Event["_tag"],
   given: Details
 ): Change => {
-  const [outcome, details] = tellSwitchover(draft, plain, given)
+  const [outcome, details] = describePlanned(draft, plain, given)
   const transition = describe(draft, outcome, cause, details)
   const { from, to } = transition
   const isActivated = from !== to && to === "ACTIVE"
@@ -209,6 +233,7 @@ const change = (
   draft.member = {
     ...draft.member,
     protocol: outcome.next,
+    handedOver: isActivated ? undefined : draft.member.handedOver,
     handOverReason: to === "HANDING_OVER" ? details.reason ?? draft.member.handOverReason : undefined,
     ...(isActivated ? { term: transition.term, termAfter: draft.member.dialogue.sequence } : {}),
     activeSince: StateMachine.reportedState[to] === "ACTIVE" ? draft.member.activeSince ?? draft.now : undefined,

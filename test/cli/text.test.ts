@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { columns, printable, printableJson } from "../../src/cli/text.ts"
+import { because, columns, printable, printableJson } from "../../src/cli/text.ts"
 
 describe("F22 foreign text", () => {
   it("is printed on one line and steers no terminal", () => {
@@ -20,5 +20,13 @@ describe("F22 foreign text", () => {
 
   it("in a table is as wide as it is printed", () => {
     assert.deepStrictEqual(columns([["a\n", "b"], ["a", "\x1b"]]), ["a\\n  b", "a    \\x1b"])
+  })
+})
+
+describe("the reason of a transition", () => {
+  it("is added to a message that does not have it", () => {
+    assert.strictEqual(because("promoted by an operator", "new kernel"), ", because: new kernel")
+    assert.strictEqual(because("took over by switchover: new kernel, ready as active", "new kernel"), "")
+    assert.strictEqual(because("failover successful", null), "")
   })
 })

@@ -143,6 +143,46 @@ describe.skipIf(etcdIsMissing !== undefined)("operating a pair with a witness", 
   )
 
   it.scopedLive(
+    "a switchover and a planned stop are reported as what they are, on both sides",
+    () =>
+      Effect.gen(function*() {
+        const engine = yield* startEtcd()
+        const { both, http, start } = yield* makePlace
+        const backup = yield* start("backup", engine)
+        const primary = yield* start("primary", engine)
+        /** The active server has the promise of the other one, which therefore follows its term. */
+        const untilFollowed = (active: 0 | 1) =>
+          until(
+            (ended) => statusesOf(ended)[active]?.witness?.rights.some((right) => right.of === "peer") === true,
+            "status",
+            "--json",
+            ...both
+          )
+
+        yield* untilFollowed(0)
+        const switchover = yield* operate("switchover", "--http", http.primary, "--reason", "new kernel")
+        assert.strictEqual(switchover.code, 0, switchover.stderr)
+        yield* backup.waitForLine(/^I: took over by switchover: new kernel, ready as active/)
+        yield* primary.waitForLine(/^I: backup took over by switchover: new kernel, ready as passive/)
+
+        yield* untilFollowed(1)
+        yield* backup.kill("SIGTERM")
+        yield* primary.waitForLine(/^I: backup has handed over, ready as active \(handed over by the peer\)/)
+        yield* backup.waitForLine("I: stopped cleanly")
+        yield* backup.exit
+        const { stdout } = yield* operate("history", "--http", http.primary)
+        assert.match(stdout, /HANDING_OVER +PASSIVE .*backup took over by switchover: new kernel, ready as passive/)
+        assert.match(stdout, /PASSIVE +ACTIVE .*backup has handed over, ready as active/)
+        const metrics = yield* Effect.promise(() =>
+          fetch(`http://${http.primary}/metrics`).then((response) => response.text())
+        )
+        assert.match(metrics, /^bstar_failovers_total(\{.*\})? 0$/m)
+        assert.deepStrictEqual([...primary.lines, ...backup.lines].filter((line) => line.includes("failover")), [])
+      }),
+    180_000
+  )
+
+  it.scopedLive(
     "another engine: by the steps in the runbook the pair moves to it, and its terms go on",
     () =>
       Effect.gen(function*() {

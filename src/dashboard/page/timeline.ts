@@ -2,6 +2,7 @@
  * The transitions of this server, and those of its peer as far as this server observes them.
  */
 import * as StateMachine from "../../protocol/StateMachine.ts"
+import { unmentionedReason } from "../../status/Reason.ts"
 import type { HistoryEntry, NodeStatus } from "../../status/Status.ts"
 import type { Cause } from "./causes.ts"
 import type { Pair, Server } from "./pair.ts"
@@ -126,8 +127,10 @@ export const observePeer = (timeline: Timeline, { self, servers }: Pair): Added 
 }
 
 /** The reason of an operator, unless the message has it already. */
-export const reasonNote = ({ message, reason }: Pick<Entry, "message" | "reason">): string | null =>
-  reason === null || message.includes(`: ${reason}`) ? null : `reason: ${reason}`
+export const reasonNote = (transition: Pick<Entry, "message" | "reason">): string | null => {
+  const reason = unmentionedReason(transition)
+  return reason === null ? null : `reason: ${reason}`
+}
 
 export const sentenceOf = ({ message, role, to }: Entry): string => `The ${role} is now ${to ?? "silent"}: ${message}`
 

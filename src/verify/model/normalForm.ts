@@ -78,6 +78,7 @@ export const of = (options: Options, member: Core.Member, now: number): Core.Mem
     activeSince: StateMachine.reportedState[protocol.state] === "ACTIVE" ? 0 : undefined,
     dialogue,
     handOverReason: undefined,
+    handedOver: undefined,
     peerDownReason: undefined,
     endCount: 0,
     linkEpoch: 0,

@@ -2,22 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Input, Output, Rules } from "../../../src/member/Member.ts"
 import * as Member from "../../../src/member/Member.ts"
-import type { Heartbeat } from "../../../src/protocol/Heartbeat.ts"
-import { stateOnly } from "../../../src/protocol/Heartbeat.ts"
-import * as Policies from "../../../src/protocol/Policies.ts"
-import type { PeerState, Role } from "../../../src/protocol/StateMachine.ts"
 import type { Term } from "../../../src/protocol/Term.ts"
-import { makeRules } from "../rules.ts"
-
-const witnessedRules = (role: Role, part: Partial<Rules> = {}): Rules =>
-  makeRules({
-    role,
-    policy: Policies.witnessed,
-    life: "mine",
-    rights: { role, life: "mine", rightMillis: 1500, guardMillis: 2000 },
-    witnessEndpoint: "memory",
-    ...part
-  })
+import { Alone, logs, tagged, witnessedRules } from "../alone.ts"
 
 const recordOf = (term: Term, life = "peer", version = "7") => ({
   version,
@@ -27,83 +13,12 @@ const recordOf = (term: Term, life = "peer", version = "7") => ({
 const third = { number: 3, step: 0 }
 const fourth = { number: 4, step: 0 }
 
-/** One member, whose peer and witness are this test. */
-class Alone {
-  member: Member.Member
-  #rules: Rules
-  #now = 0
-  #sequence = 0
-
-  constructor(role: Role = "backup", part: Partial<Rules> = {}) {
-    this.#rules = witnessedRules(role, part)
-    this.member = Member.start(this.#rules, 0).member
-    this.step(0, { _tag: "HeartbeatSent", startedAt: 0, isPortOpen: true })
-  }
-
-  get state() {
-    return this.member.protocol.state
-  }
-
-  step(now: number, ...inputs: ReadonlyArray<Input>): ReadonlyArray<Output> {
-    const { member, outputs } = Member.step(this.#rules, this.member, inputs, now)
-    this.#now = now
-    this.member = member
-    return outputs
-  }
-
-  /** A due heartbeat, and the end of its sending. */
-  beat(now: number): ReadonlyArray<Output> {
-    return [
-      ...this.step(now, { _tag: "HeartbeatDue" }),
-      ...this.step(now, { _tag: "HeartbeatSent", startedAt: now, isPortOpen: true })
-    ]
-  }
-
-  /** The answer of the witness that there is no record. */
-  answersNone(now: number): ReadonlyArray<Output> {
-    return this.step(now, this.answers({ _tag: "Seen", seen: undefined }))
-  }
-
-  /** A due heartbeat, whose question the witness answers 10 ms later: there is no record. */
-  looksInVain(now: number): void {
-    this.beat(now)
-    this.answersNone(now + 10)
-  }
-
-  /** A digit of a peer of another implementation that is active. */
-  legacyIsActive(now: number): void {
-    this.step(now, { _tag: "PeerHeartbeat", state: "ACTIVE", receivedAt: now, heartbeat: undefined, linkEpoch: 0 })
-  }
-
-  /** A heartbeat of the peer that echoes the last one of this member. */
-  heartbeat(state: PeerState, part: Partial<Heartbeat> = {}): Input {
-    const heartbeat: Heartbeat = {
-      life: "peer",
-      sequence: ++this.#sequence,
-      state,
-      ...stateOnly,
-      received: { life: "mine", sequence: this.member.dialogue.sequence },
-      ...part
-    }
-    return { _tag: "PeerHeartbeat", state, receivedAt: this.#now, heartbeat, linkEpoch: 0 }
-  }
-
-  answers(answer: Extract<Input, { _tag: "WitnessAnswered" }>["answer"], fingerprint?: string): Input {
-    return { _tag: "WitnessAnswered", id: this.member.rights!.request!.id, answer, fingerprint }
-  }
-}
-
-const tagged = <T extends Output["_tag"]>(outputs: ReadonlyArray<Output>, tag: T) =>
-  outputs.filter((output): output is Extract<Output, { _tag: T }> => output._tag === tag)
-
 const takes = (outputs: ReadonlyArray<Output>) =>
   tagged(outputs, "AskWitness").filter(({ request }) => request.swap?.isTake === true)
 
-const logs = (outputs: ReadonlyArray<Output>) => tagged(outputs, "Log").map(({ message }) => message)
-
 /** A member that follows its peer in term 3.0, after the heartbeat of 1000 ms. */
 const follower = (part: Partial<Rules> = {}): Alone => {
-  const one = new Alone("backup", part)
+  const one = new Alone(witnessedRules("backup", part))
   one.step(10, one.answers({ _tag: "Seen", seen: recordOf(third) }, "a"))
   one.beat(1000)
   one.step(1010, one.answers({ _tag: "Seen", seen: recordOf(third) }, "a"))
@@ -114,7 +29,7 @@ const follower = (part: Partial<Rules> = {}): Alone => {
 
 /** A member out of its guard, beside an active peer of another implementation, after the heartbeat of 3000 ms. */
 const besideLegacy = (): Alone => {
-  const one = new Alone()
+  const one = new Alone(witnessedRules("backup"))
   one.answersNone(10)
   for (const now of [1000, 2000, 3000]) {
     one.looksInVain(now)
@@ -125,7 +40,7 @@ const besideLegacy = (): Alone => {
 
 /** A member that has taken term 1.0 at 3000 ms. Its right ends at 4500. */
 const active = (): Alone => {
-  const one = new Alone()
+  const one = new Alone(witnessedRules("backup"))
   one.answersNone(10)
   one.beat(1000)
   one.answersNone(1010)
@@ -195,7 +110,7 @@ describe("a promotion", () => {
   })
 
   it("that was rejected does not succeed by a late answer", () => {
-    const one = new Alone()
+    const one = new Alone(witnessedRules("backup"))
     one.answersNone(10)
     one.looksInVain(1000)
     one.looksInVain(2000)
@@ -212,7 +127,7 @@ describe("a pause", () => {
   const pause: Input = { _tag: "Pause", id: 1, reason: "x" }
 
   it("withdraws what was asked of the witness", () => {
-    const one = new Alone()
+    const one = new Alone(witnessedRules("backup"))
     one.answersNone(10)
     one.beat(1000)
     one.looksInVain(2000)
@@ -250,7 +165,7 @@ describe("a peer that asks no witness", () => {
 
 describe("another witness than the peer's", () => {
   it("that has no record of the pair gives no term, and the member says so", () => {
-    const one = new Alone()
+    const one = new Alone(witnessedRules("backup"))
     one.answersNone(10)
     one.looksInVain(1000)
     one.step(1020, one.heartbeat("ACTIVE", { question: "Serve", term: third, isRecorded: true, witness: "b" }))
