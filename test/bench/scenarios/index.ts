@@ -9,7 +9,7 @@ import { abuse, events, flood } from "./isolation.ts"
 import { idle, startup } from "./process.ts"
 import { clients, effects, effectsGen, effectsGenLoop, latency, proxy, throughput } from "./requests.ts"
 import { rpc, rpcFailover } from "./rpc.ts"
-import { coldTakeover } from "./takeover.ts"
+import { coldPlain, coldTakeover } from "./takeover.ts"
 import type { Scenario } from "./turns.ts"
 
 export const scenarios: { readonly [name: string]: Scenario } = {
@@ -30,6 +30,7 @@ export const scenarios: { readonly [name: string]: Scenario } = {
   rpcFailover,
   failover,
   coldTakeover,
+  coldPlain,
   flood,
   abuse,
   events,
