@@ -13,7 +13,7 @@ const rooms = {
   rpc: ["protocol", "wire", "settings", "internal", "ports", "member", "client"],
   proxy: ["protocol", "wire", "settings", "internal", "ports", "member"],
   command: ["protocol", "wire", "settings", "internal", "ports", "member"],
-  security: ["protocol", "settings"],
+  security: ["protocol", "settings", "internal"],
   zeromq: ["protocol", "wire", "settings", "internal", "ports", "security"],
   witness: ["protocol", "wire", "settings", "internal", "ports"],
   fence: ["protocol", "member", "witness"],

@@ -117,8 +117,7 @@ const reasons: { readonly [reason: string]: string } = {
   PermissionDenied: "permission denied"
 }
 
-/** Why a file cannot be read. */
-export const reasonOf = (error: PlatformError): string =>
+const reasonOf = (error: PlatformError): string =>
   (error._tag === "SystemError" ? reasons[error.reason] : undefined) ?? error.message
 
 /** Reads and checks a file. Fails if it cannot be parsed. */

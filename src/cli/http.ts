@@ -3,30 +3,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
-import { readFile } from "node:fs/promises"
 import * as StatusServer from "../http/StatusServer.ts"
 import type { BinaryStar } from "../member/BinaryStar.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type * as Curve from "../security/Curve.ts"
-import { InvalidConfig } from "../settings/InvalidConfig.ts"
+import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Values } from "../settings/Settings.ts"
+import * as Token from "./token.ts"
 
 type HttpValues = Pick<Values<"server">, "httpHost" | "httpToken" | "httpTokenFile" | "peerHttp">
-
-const tokenIn = (file: string) =>
-  Effect.tryPromise({
-    try: () => readFile(file, "utf8"),
-    catch: (error) =>
-      new InvalidConfig({
-        issues: [{ field: "http-token-file", message: error instanceof Error ? error.message : file }]
-      })
-  }).pipe(Effect.map((text) => Redacted.make(text.trim())))
-
-const tokenOf = ({ httpToken, httpTokenFile }: HttpValues) =>
-  httpTokenFile === undefined
-    ? Effect.succeed(httpToken)
-    : tokenIn(httpTokenFile)
 
 /** The member, and its status server at an address. */
 export const around = <A, E, R>(
@@ -36,7 +21,7 @@ export const around = <A, E, R>(
   member: Layer.Layer<A | BinaryStar, E, R>
 ): Layer.Layer<A | BinaryStar, E | InvalidConfig | SocketError, R> =>
   Layer.unwrapEffect(
-    Effect.map(tokenOf(values), (token) =>
+    Effect.map(Token.ofServer(values), (token) =>
       StatusServer.around(member, {
         http: address,
         httpHosts: values.httpHost,

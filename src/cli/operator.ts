@@ -2,7 +2,6 @@
  * Shared by the operator's commands: the servers, the token, the HTTP client, the output and the exit code.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import * as FileSystem from "@effect/platform/FileSystem"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
@@ -10,15 +9,15 @@ import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as OperatorClient from "../http/OperatorClient.ts"
-import { isToken, tokenMessage } from "../http/Token.ts"
-import { InvalidConfig } from "../settings/InvalidConfig.ts"
+import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Values } from "../settings/Settings.ts"
 import { validate } from "../settings/Validation.ts"
 import type { Observation } from "../status/Observation.ts"
 import { printable } from "./text.ts"
+import * as Token from "./token.ts"
 
 /** Exit with this code; output is already written. */
 export class EndedWith extends Data.TaggedError("EndedWith")<{ readonly code: number }> {}
@@ -45,33 +44,21 @@ const Addresses = Schema.Struct({
   )
 })
 
-/** The token is a secret, so it is never an argument, and no output contains it. */
+/** The token of a command, if there is one. */
 const tokenOf = (
   file: string | undefined
-): Effect.Effect<
-  Redacted.Redacted<string> | undefined,
-  ConfigError.ConfigError | InvalidConfig,
-  FileSystem.FileSystem
-> =>
+): Effect.Effect<Redacted.Redacted<string> | undefined, ConfigError.ConfigError | InvalidConfig> =>
   file === undefined
     ? Effect.flatMap(
       Config.withDefault(Config.string("BSTAR_HTTP_TOKEN"), ""),
-      (token) => token === "" ? Effect.succeed(undefined) : checked(token, "BSTAR_HTTP_TOKEN")
+      (token) => token === "" ? Effect.succeed(undefined) : Token.checked(token, "BSTAR_HTTP_TOKEN")
     )
-    : Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(file)).pipe(
-      Effect.mapError(({ message }) => invalidToken("token-file", message)),
-      Effect.flatMap((token) => checked(token.trim(), "token-file"))
-    )
-
-const invalidToken = (field: string, message: string) => new InvalidConfig({ issues: [{ field, message }] })
-
-const checked = (token: string, field: string): Effect.Effect<Redacted.Redacted<string>, InvalidConfig> =>
-  isToken(token) ? Effect.succeed(Redacted.make(token)) : invalidToken(field, tokenMessage)
+    : Token.inFile(file, "token-file")
 
 /** The servers of a command, by its options or the environment. */
 export const serversOf = (
   parsed: Pick<Values<"status">, "http"> & Partial<Pick<Values<"resume">, "tokenFile">>
-): Effect.Effect<Servers, ConfigError.ConfigError | InvalidConfig, FileSystem.FileSystem> =>
+): Effect.Effect<Servers, ConfigError.ConfigError | InvalidConfig> =>
   Effect.gen(function*() {
     const { http: addresses } = yield* validate(Addresses, { http: parsed.http })
     const token = "tokenFile" in parsed ? yield* tokenOf(parsed.tokenFile) : undefined

@@ -2,11 +2,12 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { readFile } from "node:fs/promises"
-import { InvalidConfig } from "../settings/InvalidConfig.ts"
+import { createPrivateKey, X509Certificate } from "node:crypto"
+import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { Values } from "../settings/Settings.ts"
 import type { WitnessEndpoint } from "../wire/WitnessEndpoint.ts"
 import type { Access, Connection } from "./engine.ts"
+import { invalid, readText } from "./files.ts"
 
 export type WitnessValues = Pick<
   Values<"server">,
@@ -14,31 +15,55 @@ export type WitnessValues = Pick<
 >
 
 const read = (field: string, file: string | undefined): Effect.Effect<string | undefined, InvalidConfig> =>
-  file === undefined ? Effect.succeed(undefined) : Effect.tryPromise({
-    try: () => readFile(file, "utf8"),
-    catch: (error) =>
-      new InvalidConfig({
-        issues: [{ field, message: `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}` }]
-      })
-  }).pipe(
-    Effect.filterOrFail(
-      (content) => content.trim() !== "",
-      () => new InvalidConfig({ issues: [{ field, message: `${file} is empty` }] })
+  file === undefined ? Effect.succeed(undefined) : readText(field, file)
+
+/** Fails at once if TLS could not use the files: the driver of an engine says so only when it connects, and tries again and again. */
+const checkCertificates = (
+  { witnessCa, witnessCert, witnessKey }: WitnessValues,
+  { ca, cert, key }: { readonly [name in "ca" | "cert" | "key"]: string | undefined }
+): Effect.Effect<void, InvalidConfig> =>
+  Effect.gen(function*() {
+    const attempt = <A>(field: string, message: string, parse: () => A) =>
+      Effect.try({ try: parse, catch: () => invalid(field, message) })
+    const certificate = (field: string, file: string | undefined, text: string) =>
+      attempt(field, `${file} contains no certificate in PEM`, () => new X509Certificate(text))
+    yield* ca === undefined ? Effect.void : certificate("witness-ca", witnessCa, ca)
+    const own = cert === undefined ? undefined : yield* certificate("witness-cert", witnessCert, cert)
+    const secret = key === undefined ? undefined : yield* attempt(
+      "witness-key",
+      `${witnessKey} contains no private key in PEM, or one with a passphrase`,
+      () => createPrivateKey(key)
     )
-  )
+    if (own !== undefined && secret !== undefined && !own.checkPrivateKey(secret)) {
+      return yield* invalid("witness-key", `${witnessKey} is not the key of ${witnessCert}`)
+    }
+  })
 
 const redacted = (text: string | undefined) => text === undefined ? undefined : Redacted.make(text)
 
-/** Reads the files of a witness. */
+/** The password of the witness's user, if there is one. A file overrides the environment. */
+export const passwordOf = (
+  { witnessPassword, witnessPasswordFile }: Pick<WitnessValues, "witnessPassword" | "witnessPasswordFile">
+): Effect.Effect<Redacted.Redacted<string> | undefined, InvalidConfig> =>
+  Effect.map(
+    read("witness-password-file", witnessPasswordFile),
+    (password) => password === undefined ? witnessPassword : Redacted.make(password.replace(/\r?\n$/, ""))
+  )
+
+/** Reads and checks the files of a witness. */
 export const accessOf = (values: WitnessValues, endpoint: WitnessEndpoint): Effect.Effect<Access, InvalidConfig> =>
   Effect.gen(function*() {
-    const password = yield* read("witness-password-file", values.witnessPasswordFile)
-    return {
-      endpoint,
-      password: password === undefined ? values.witnessPassword : Redacted.make(password.replace(/\r?\n$/, "")),
+    const certificates = {
       ca: yield* read("witness-ca", values.witnessCa),
       cert: yield* read("witness-cert", values.witnessCert),
-      key: redacted(yield* read("witness-key", values.witnessKey))
+      key: yield* read("witness-key", values.witnessKey)
+    }
+    yield* checkCertificates(values, certificates)
+    return {
+      ...certificates,
+      endpoint,
+      password: yield* passwordOf(values),
+      key: redacted(certificates.key)
     }
   })
 

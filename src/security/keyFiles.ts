@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
 import * as path from "node:path"
+import { codeOf, reasonOf } from "../internal/FileErrors.ts"
 import type { ConfigIssue } from "../settings/InvalidConfig.ts"
 import { InvalidConfig } from "../settings/InvalidConfig.ts"
 import { readPublic, readSecret } from "./certificate.ts"
@@ -11,18 +12,6 @@ import type { Accepted, KeyPair, Keys } from "./CurveKey.ts"
 export const issue = (message: string): ConfigIssue => ({ field: "keys", message })
 
 const invalid = (message: string) => new InvalidConfig({ issues: [issue(message)] })
-
-const reasons: { readonly [code: string]: string } = {
-  ENOENT: "there is no such file",
-  ENOTDIR: "there is no such directory",
-  EACCES: "permission denied",
-  EISDIR: "it is a directory"
-}
-
-const codeOf = (error: unknown): string => error instanceof Error && "code" in error ? String(error.code) : ""
-
-const reasonOf = (error: unknown): string =>
-  reasons[codeOf(error)] ?? (error instanceof Error ? error.message : String(error))
 
 /** Others are all but the owner, as for ssh. Windows has no such mode. */
 const othersMayRead = (mode: number): boolean => os.platform() !== "win32" && (mode & 0o077) !== 0

@@ -621,7 +621,7 @@ export const client = group(program, {
     kind: kinds.whole(1, kinds.countless),
     commands: clients,
     none: "no end",
-    help: "How many requests to send."
+    help: "How many requests to send. With it a request without a reply is an error; with --legacy after three retries."
   }
 })
 

@@ -129,9 +129,31 @@ const ofAddresses = (valueOf: Values): ReadonlyArray<Conflict> => {
   ]
 }
 
+/** The peer's status is shown by this server's own status server. */
+const ofStatus = (settings: ReadonlyArray<Setting>, valueOf: Values): ReadonlyArray<Conflict> => {
+  const { http, peerHttp } = operations
+  return settings.includes(http) && valueOf(http) === undefined && valueOf(peerHttp) !== undefined
+    ? [{ setting: peerHttp, message: `is of no use without --${http.flag}` }]
+    : []
+}
+
+/** Endpoints within a process, for which libzmq uses no keys. */
+const ofKeys = (valueOf: Values): ReadonlyArray<Conflict> => {
+  const { frontend, peerEndpoint, stateEndpoint } = member
+  return valueOf(operations.keys) === undefined ? [] : [frontend, stateEndpoint, peerEndpoint, proxy.backend]
+    .map(valueOf)
+    .filter((endpoint) => typeof endpoint === "string" && endpoint.startsWith("inproc:"))
+    .map((endpoint) => ({
+      setting: operations.keys,
+      message: `${String(endpoint)}: endpoints of inproc have no keys; use tcp or ipc`
+    }))
+}
+
 /** Finds values that do not go together. */
 export const conflicts = (settings: ReadonlyArray<Setting>, valueOf: Values): ReadonlyArray<Conflict> => [
   ...ofPolicy(settings, valueOf),
   ...ofWitness(settings, valueOf),
-  ...ofAddresses(valueOf)
+  ...ofAddresses(valueOf),
+  ...ofStatus(settings, valueOf),
+  ...ofKeys(valueOf)
 ]

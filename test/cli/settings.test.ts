@@ -13,6 +13,7 @@ import { Output } from "../../src/cli/output.ts"
 import * as Keygen from "../../src/security/Keygen.ts"
 import { InvalidConfig } from "../../src/settings/InvalidConfig.ts"
 import * as Settings from "../../src/settings/Settings.ts"
+import { example } from "../support/certificates.ts"
 
 const output = Layer.succeed(Output, {
   written: Effect.void,
@@ -88,8 +89,9 @@ const directory = Effect.acquireRelease(
   Effect.gen(function*() {
     const path_ = fs.mkdtempSync(path.join(os.tmpdir(), "bstar-"))
     yield* Effect.orDie(Keygen.pair(path.join(path_, "keys")))
-    for (const name of ["token", "password", "certificate", "key"]) {
-      fs.writeFileSync(path.join(path_, name), `a-${name}`)
+    const files = { token: "a-token", password: "a-password", ...example }
+    for (const [name, content] of Object.entries(files)) {
+      fs.writeFileSync(path.join(path_, name), content)
     }
     return path_
   }),

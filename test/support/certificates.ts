@@ -57,3 +57,24 @@ export const makeCertificates = (user: string): Effect.Effect<Certificates, neve
       stranger: make(directory, "stranger", undefined, "stranger").certificate
     }
   })
+
+/** A certificate and its key, made once: for tests that need some valid files, and no openssl. */
+export const example = {
+  certificate: `-----BEGIN CERTIFICATE-----
+MIIBdjCCARugAwIBAgIUV/mRwcriXKrzb4EKixkiB/AM8icwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMzAxNTQzMDBaGA8yMTI2MTEwNjE1NDMw
+MFowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNLz
+TKt2U3q+bGvd9c/2cFRQ9R81OnDMYg10QLrxmq8IXjIbt/9QkTbI7YhgG88ZNyQ4
+oY7eroOPGWw+MdYyqVajUzBRMB0GA1UdDgQWBBSliOnOIHO4lESZHkJddqQOPFFk
+ojAfBgNVHSMEGDAWgBSliOnOIHO4lESZHkJddqQOPFFkojAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0kAMEYCIQC5g7zXqBoIoxSlhVM+ZCdqGRj8wZVKQfyf
+bjiV8jyvHAIhAKPR+8hGf85dB8d6eK51RE//r/mVFLn72CoZaIZ0JHP+
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgGQaD+gqJVpsglQQ6
+LXWgcm3ZcH6z2OIut7/veFqQ7XehRANCAATS80yrdlN6vmxr3fXP9nBUUPUfNTpw
+zGINdEC68ZqvCF4yG7f/UJE2yO2IYBvPGTckOKGO3q6DjxlsPjHWMqlW
+-----END PRIVATE KEY-----
+`
+}

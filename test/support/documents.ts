@@ -55,3 +55,20 @@ export const block = (language: string, document: string): string => {
   }
   return found[1]
 }
+
+/** A section of a document, with those below it. */
+export const section = (document: string, title: string): string => {
+  const [, found, another] = documentOf(document).split(new RegExp(`^## ${title}$`, "m"))
+  if (found === undefined || another !== undefined) {
+    throw new Error(`${document} should have one section ${title}`)
+  }
+  return found.split(/^## /m)[0]!
+}
+
+/** What a reader copies from a text and runs: the lines of its `sh` blocks, and `bstar ...` in its sentences, without comments. */
+export const commandsIn = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/^```sh\n([^]*?)^```$|`(bstar [^`\n]+)`/gm)].flatMap(([, lines, inline]) =>
+    inline === undefined
+      ? lines!.split("\n").map((line) => line.replace(/ +#.*$/, "").trim()).filter((line) => line !== "")
+      : [inline]
+  )

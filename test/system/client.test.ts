@@ -36,4 +36,36 @@ describe("bstar client without a server", () => {
       yield* peer.waitForLine(startLine.backup)
       yield* client.waitForLine("I: server replied OK (2)")
     }))
+
+  it.scopedLive("with --legacy and --count tries both servers in turn, four times in all, and ends with an error", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const servers = [at.primary.frontend, at.backup.frontend]
+      const client = yield* bstar([
+        ...["client", "--legacy", "--count", "1", "--timeout", "500 millis", "--reconnect-delay", "10 millis"],
+        ...servers.flatMap((server) => ["--server", server])
+      ])
+      yield* client.waitForLine(/^W: connection refused: .*; trying 4 times; /)
+      assert.deepStrictEqual(yield* client.exit, { code: 1, signal: null })
+      assert.strictEqual(client.stderr(), `E: no reply from ${servers.join(" or ")} after 4 attempts\n`)
+      assert.deepStrictEqual(
+        client.lines.filter((line) => line.startsWith("I: connecting")).slice(0, 4),
+        [...servers, ...servers].map((server) => `I: connecting to server at ${server}...`)
+      )
+    }))
+})
+
+describe("bstar client --legacy --count", () => {
+  it.scopedLive("ends after so many replies, also when the first server it tries is down", () =>
+    Effect.gen(function*() {
+      const at = yield* freeEndpoints
+      const server = yield* bstar(serverArgs("primary", at, "100 millis"))
+      yield* server.waitForLine(startLine.primary)
+      const client = yield* bstar([
+        ...["client", "--legacy", "--count", "3", "--interval", "10 millis", "--reconnect-delay", "10 millis"],
+        ...["--server", at.backup.frontend, "--server", at.primary.frontend]
+      ])
+      assert.deepStrictEqual(yield* client.exit, { code: 0, signal: null })
+      assert.strictEqual(client.lines.at(-1), "I: server replied OK (3)")
+    }))
 })

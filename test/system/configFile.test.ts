@@ -201,7 +201,7 @@ heartbeat = "1 second"
 
   it.scopedLive("config file: the file in the documentation is valid", () =>
     Effect.gen(function*() {
-      const token = yield* temporaryFile("token", "a secret\n")
+      const token = yield* temporaryFile("token", "a-secret\n")
       const file = yield* temporaryFile(
         "pair.toml",
         block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
@@ -220,7 +220,7 @@ describe("bstar config check", () => {
       )
       const check = yield* bstar(["config", "check", "--config", file, "-p", "--log-format", "json"], {
         BSTAR_DRAIN: "7 seconds",
-        BSTAR_HTTP_TOKEN: "a secret"
+        BSTAR_HTTP_TOKEN: "a-secret"
       })
       assert.deepStrictEqual(yield* check.exit, { code: 0, signal: null }, check.stderr())
       const rows = check.lines.map((line) => line.replaceAll(/ {2,}/g, " | "))

@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Settings from "../../src/settings/Settings.ts"
-import { block, blocks, documentOf, documents } from "../support/documents.ts"
+import { block, blocks, commandsIn, documentOf, documents, section } from "../support/documents.ts"
 import { isAvailable, makeEthernet } from "../support/ethernet.ts"
 import { readyAsActive, readyAsPassive } from "../support/pair.ts"
 import type { Process } from "../support/processes.ts"
@@ -59,14 +59,14 @@ const hosts = { one: "10.0.0.1/24", two: "10.0.0.2/24", three: "10.0.0.3/24", fo
 
 type Host = keyof typeof hosts
 
-/** Starts `bstar` on one of the hosts. */
-const makeHosts = Effect.map(
-  makeEthernet(hosts),
-  ({ enter }) => (host: Host, ...args: ReadonlyArray<string>) => {
+/** Hosts, on which `bstar` and other commands can be run. */
+const makeNetwork = Effect.map(makeEthernet(hosts), ({ enter, execute }) => ({
+  start: (host: Host, ...args: ReadonlyArray<string>) => {
     const [nsenter, ...prefix] = enter[host]
     return run(nsenter!, [...prefix, process.execPath, path.join(root, "dist/bstar.js"), ...args])
-  }
-)
+  },
+  execute
+}))
 
 /** Repeats `bstar status` until the pair is healthy: on a busy machine a server may stall meanwhile. Returns its output. */
 const untilHealthy = (status: Effect.Effect<Process, never, Scope.Scope>) =>
@@ -142,7 +142,7 @@ describe("commands in the documentation", () => {
       Effect.gen(function*() {
         const steps = commands.filter(([file]) => file === "src/docs/learn/two-machines.md").map(([, line]) => line)
         const folder = path.join(yield* temporaryFolder, "bstar")
-        const start = yield* makeHosts
+        const { start } = yield* makeNetwork
         const step = (host: Host, beginning: string) => {
           const [line, another] = steps.filter((line) => line.startsWith(beginning))
           assert.isTrue(line !== undefined && another === undefined, `one step that begins with ${beginning}`)
@@ -196,7 +196,7 @@ describe("commands in the documentation", () => {
         const before = block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
         const after = before.replaceAll("10.0.0.2", "10.0.0.4")
         const [old, file] = [yield* temporaryFile("old.toml", before), yield* temporaryFile("pair.toml", after)]
-        const start = yield* makeHosts
+        const { start } = yield* makeNetwork
         const primary = yield* start("one", "-p", "--config", old)
         const backup = yield* start("two", "-b", "--config", old)
         yield* primary.waitForLine(readyAsActive)
@@ -215,6 +215,49 @@ describe("commands in the documentation", () => {
         yield* again.waitForLine(readyAsPassive)
         yield* client.waitForLine(/^I: server replied OK/, client.lines.length)
         yield* untilHealthy(start("three", "status", "--http", "10.0.0.4:5012"))
+      })
+  )
+
+  it.scopedLive.skipIf(!isAvailable())(
+    "a link is cut, and both servers are active: by the steps of the runbook one stops, and stands by when the link is whole",
+    () =>
+      Effect.gen(function*() {
+        const token = yield* temporaryFile("token", "the-token-of-this-test\n")
+        const file = yield* temporaryFile(
+          "pair.toml",
+          block("toml", "src/docs/operate/configuration.md").replace("/etc/bstar/token", token)
+        )
+        const [status] = commandsIn(section("src/docs/operate/runbooks.md", "Cut link"))
+        const ask = status!.replace(/^bstar /, "").replace(" H1 ", " 10.0.0.1:5011 ").replace(/ H2$/, " 10.0.0.2:5012")
+        const { execute, start } = yield* makeNetwork
+        const primary = yield* start("one", "-p", "--config", file)
+        const backup = yield* start("two", "-b", "--config", file)
+        yield* primary.waitForLine(readyAsActive)
+        yield* backup.waitForLine(readyAsPassive)
+        const client = yield* start("three", "client", "--config", file, "--interval", "20ms")
+        yield* client.waitForLine(/^I: server replied OK/)
+
+        // Frames to a hardware address that no host has are lost.
+        const nowhere = "lladdr 02:00:00:00:00:99 dev eth0 nud permanent"
+        yield* execute("one", `ip neighbour replace 10.0.0.2 ${nowhere}`)
+        yield* execute("two", `ip neighbour replace 10.0.0.1 ${nowhere}`)
+        const vote = yield* start("three", "client", "--server", "tcp://10.0.0.2:5002", "--interval", "20ms")
+        yield* vote.waitForLine(/^I: server replied OK/)
+        const both = yield* start("three", ...argumentsOf(ask))
+        assert.strictEqual((yield* both.exit).code, 3, both.stdout() + both.stderr())
+        const doctor = yield* start("three", ...argumentsOf(ask.replace("status", "doctor")))
+        assert.strictEqual((yield* doctor.exit).code, 1)
+        assert.include(doctor.stdout(), "both servers are active")
+
+        yield* backup.kill("SIGTERM")
+        assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
+        yield* client.waitForLine(/^I: server replied OK/, client.lines.length)
+        yield* execute("one", "ip neighbour delete 10.0.0.2 dev eth0")
+        yield* execute("two", "ip neighbour delete 10.0.0.1 dev eth0")
+        const again = yield* start("two", "-b", "--config", file)
+        yield* again.waitForLine(readyAsPassive)
+        yield* client.waitForLine(/^I: server replied OK/, client.lines.length)
+        yield* untilHealthy(start("three", ...argumentsOf(ask)))
       })
   )
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Ref } from "effect"
+import { Effect, Fiber } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as zmq from "zeromq"
@@ -10,7 +10,8 @@ import type * as Status from "../../src/status/Status.ts"
 import * as Frames from "../../src/wire/Frames.ts"
 import * as ZmqClientLink from "../../src/zeromq/ZmqClientLink.ts"
 import { intrusions, untilLockedOut } from "../security/intruders.ts"
-import { directory, makeKeyFiles } from "../support/keys.ts"
+import { commandsIn, section } from "../support/documents.ts"
+import { directory, makeKeyFiles, socketOptions } from "../support/keys.ts"
 import { start as startServer } from "../support/pair.ts"
 import type { Endpoints, Role } from "../support/processes.ts"
 import {
@@ -24,7 +25,9 @@ import {
   socket,
   startLine
 } from "../support/processes.ts"
+import { makeShell } from "../support/shell.ts"
 import { eventually, quiet } from "../support/sockets.ts"
+import { makeSteadyClient } from "../support/steadyClient.ts"
 import { longHeartbeatMillis, steadyHeartbeatMillis } from "../support/times.ts"
 import { temporaryFile } from "./readme.ts"
 
@@ -250,27 +253,20 @@ const machines = Effect.gen(function*() {
   }
 })
 
-/** A client that sends requests all the time. Each has to be answered. */
-const startClient = (at: Endpoints, keys: string) =>
-  Effect.gen(function*() {
-    const { request } = yield* makeClient(at, keys)
-    const answered = yield* Ref.make(0)
-    const requests = yield* Effect.gen(function*() {
-      const number = (yield* Ref.get(answered)) + 1
-      assert.strictEqual(Frames.toString(yield* request(String(number))), String(number))
-      yield* Ref.set(answered, number)
-      yield* Effect.sleep("2 millis")
-    }).pipe(Effect.forever, Effect.forkScoped)
-    return {
-      /** Waits for answers to requests that are sent from now on. */
-      continues: Effect.gen(function*() {
-        const from = yield* Ref.get(answered)
-        yield* Effect.raceFirst(
-          eventually(Effect.map(Ref.get(answered), (now) => now >= from + 20)),
-          Fiber.join(requests)
-        )
-      })
-    }
+const steady = (at: Endpoints, keys: string) => makeSteadyClient(at, ZmqClientLink.layerCurve(Curve.client(keys)))
+
+/** A command of a page, for the key files of one machine. */
+const at = (keys: string, command: string) => command.replaceAll("/etc/bstar/keys", keys)
+
+/** Waits until neither server accepts a connection with the key of a client. */
+const lockedOut = (pair: Endpoints, keys: string) =>
+  Effect.forEach(roles, (role) => {
+    const secret = path.join(keys, "client.key_secret")
+    return untilLockedOut(pair[role].frontend, {
+      curvePublicKey: publicIn(secret),
+      curveSecretKey: secretIn(secret),
+      curveServerKey: publicIn(path.join(keys, `${role}.key`))
+    })
   })
 
 describe("rotation of keys", () => {
@@ -278,40 +274,45 @@ describe("rotation of keys", () => {
     "key rotation: the key of a server is replaced in three steps, and no request of a client fails",
     () =>
       Effect.gen(function*() {
-        const at = yield* freeEndpoints
+        const [accept, use, drop, another] = commandsIn(
+          section("src/docs/operate/keys.md", "Another key for a server, without downtime")
+        )
+        assert.isTrue(drop !== undefined && another === undefined, "three steps")
+        const { succeed } = yield* makeShell()
+        const pair = yield* freeEndpoints
         const { alice, backup: onBackup, primary: onPrimary } = yield* machines
-        let primary = yield* start("primary", at, onPrimary)
-        let backup = yield* start("backup", at, onBackup)
+        let primary = yield* start("primary", pair, onPrimary)
+        let backup = yield* start("backup", pair, onBackup)
         yield* backup.waitForLine("I: connected to primary (active), ready as passive")
-        const client = yield* startClient(at, alice)
+        const client = yield* steady(pair, alice)
         yield* client.continues
         const oldSecret = secretIn(path.join(onPrimary, "primary.key_secret"))
         const oldPublic = publicIn(path.join(onPrimary, "primary.key"))
 
         // 1. All machines accept the old key and the new one. No server is restarted.
-        yield* keygen.next(onPrimary, "primary")
+        yield* succeed(at(onPrimary, accept!))
         for (const machine of [onBackup, alice]) {
           fs.copyFileSync(path.join(onPrimary, "primary.next.key"), path.join(machine, "primary.next.key"))
         }
         yield* client.continues
 
         // 2. The server uses the new key.
-        fs.renameSync(path.join(onPrimary, "primary.next.key_secret"), path.join(onPrimary, "primary.key_secret"))
+        yield* succeed(at(onPrimary, use!))
         yield* primary.kill("SIGTERM")
         yield* primary.exit
         yield* client.continues
-        primary = yield* start("primary", at, onPrimary)
+        primary = yield* start("primary", pair, onPrimary)
         yield* primary.waitForLine("I: connected to backup (active), ready as passive")
         yield* client.continues
 
         // 3. No machine accepts the old key.
         for (const machine of [onPrimary, onBackup, alice]) {
-          fs.renameSync(path.join(machine, "primary.next.key"), path.join(machine, "primary.key"))
+          yield* succeed(at(machine, drop!))
         }
         yield* client.continues
 
         // The old key is rejected, and both servers serve the client with the new one.
-        yield* untilLockedOut(at.backup.state, {
+        yield* untilLockedOut(pair.backup.state, {
           curvePublicKey: oldPublic,
           curveSecretKey: oldSecret,
           curveServerKey: publicIn(path.join(onBackup, "backup.key_secret"))
@@ -320,7 +321,7 @@ describe("rotation of keys", () => {
         yield* backup.exit
         yield* primary.waitForLine(/ready as active/)
         yield* client.continues
-        backup = yield* start("backup", at, onBackup)
+        backup = yield* start("backup", pair, onBackup)
         yield* backup.waitForLine("I: connected to primary (active), ready as passive")
         yield* client.continues
       })
@@ -328,27 +329,58 @@ describe("rotation of keys", () => {
 
   it.scopedLive("key rotation: a client gets a second key and the first is removed, without a restart of the servers", () =>
     Effect.gen(function*() {
-      const keys = yield* makeKeyFiles(["alice"])
-      const at = yield* freeEndpoints
-      yield* start("primary", at, keys)
-      const backup = yield* start("backup", at, keys)
+      const command = commandsIn(section("src/docs/operate/runbooks.md", "Key rotation")).find((command) =>
+        command.includes("alice-2")
+      )
+      const { succeed } = yield* makeShell()
+      const pair = yield* freeEndpoints
+      const { alice, backup: onBackup, primary: onPrimary } = yield* machines
+      yield* start("primary", pair, onPrimary)
+      const backup = yield* start("backup", pair, onBackup)
       yield* backup.waitForLine("I: connected to primary (active), ready as passive")
-      const before = yield* startClient(at, path.join(keys, "client-alice"))
+      const before = yield* steady(pair, alice)
       yield* before.continues
-      yield* keygen.member(keys, "client", "alice-2")
-      const after = yield* startClient(at, path.join(keys, "client-alice-2"))
+      yield* succeed(at(onPrimary, command!))
+      fs.copyFileSync(path.join(onPrimary, "clients/alice-2.key"), path.join(onBackup, "clients/alice-2.key"))
+      const after = yield* steady(pair, path.join(onPrimary, "client-alice-2"))
       yield* after.continues
-      fs.rmSync(path.join(keys, "clients/alice.key"))
+      for (const machine of [onPrimary, onBackup]) {
+        fs.rmSync(path.join(machine, "clients/alice.key"))
+      }
       yield* after.continues
       // An open connection is kept, as the documentation states. A new one is rejected.
       yield* before.continues
-      const secret = path.join(keys, "client-alice/client.key_secret")
-      for (const role of roles) {
-        yield* untilLockedOut(at[role].frontend, {
-          curvePublicKey: publicIn(secret),
-          curveSecretKey: secretIn(secret),
-          curveServerKey: publicIn(path.join(keys, `${role}.key`))
-        })
-      }
+      yield* lockedOut(pair, alice)
+    }))
+
+  it.scopedLive("key rotation: the secret of a client has leaked: after a restart of both servers it has no connection", () =>
+    Effect.gen(function*() {
+      const pair = yield* freeEndpoints
+      const keys = yield* makeKeyFiles(["alice", "bob"])
+      const alice = path.join(keys, "client-alice")
+      let primary = yield* start("primary", pair, keys)
+      let backup = yield* start("backup", pair, keys)
+      yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+      const client = yield* steady(pair, path.join(keys, "client-bob"))
+      yield* client.continues
+      const thief = yield* socket(() => new zmq.Request({ linger: 0, ...socketOptions(keys, "alice", "primary") }))
+      thief.connect(pair.primary.frontend)
+      yield* Effect.promise(() => thief.send("before"))
+      assert.strictEqual(String(yield* Effect.promise(() => thief.receive())), "before")
+
+      fs.rmSync(path.join(keys, "clients/alice.key"))
+      // The passive one first.
+      yield* backup.kill("SIGTERM")
+      yield* backup.exit
+      backup = yield* start("backup", pair, keys)
+      yield* backup.waitForLine("I: connected to primary (active), ready as passive")
+      yield* client.continues
+      yield* primary.kill("SIGTERM")
+      yield* backup.waitForLine(/ready as active/)
+      yield* primary.exit
+      primary = yield* start("primary", pair, keys)
+      yield* primary.waitForLine("I: connected to backup (active), ready as passive")
+      yield* client.continues
+      yield* lockedOut(pair, alice)
     }))
 })

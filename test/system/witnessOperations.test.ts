@@ -2,10 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import type { Finding } from "../../src/status/Doctor.ts"
 import type { NodeStatus } from "../../src/status/Status.ts"
+import { commandsIn, section } from "../support/documents.ts"
 import type { Engine } from "../support/engine.ts"
 import { etcdIsMissing, startEtcd } from "../support/etcd.ts"
 import { kill } from "../support/pair.ts"
 import { bstar, freeAddresses, freeEndpoints, other, type Role, serverArgs, startLine } from "../support/processes.ts"
+import { makeShell } from "../support/shell.ts"
 import { safeHeartbeatMillis } from "../support/times.ts"
 
 const token = "the-token-of-this-test"
@@ -187,29 +189,34 @@ describe.skipIf(etcdIsMissing !== undefined)("operating a pair with a witness", 
     () =>
       Effect.gen(function*() {
         const [before, after] = [yield* startEtcd(), yield* startEtcd()]
-        const { both, start } = yield* makePlace
+        const { both, http, start } = yield* makePlace
+        const [pause, switchover, resume] = commandsIn(
+          section("src/docs/operate/witness-runbook.md", "Another engine for the witness")
+        )
+        const shell = yield* makeShell({ BSTAR_HTTP_TOKEN: token })
+        const succeed = (command: string | undefined) => shell.untilSuccess(command!.replace(" H", ` ${http.backup}`))
         const stop = (server: Effect.Effect.Success<ReturnType<typeof start>>) =>
           Effect.zipRight(server.kill("SIGTERM"), server.exit)
         const backup = yield* start("backup", before)
         const primary = yield* start("primary", before)
         const old = yield* until(isSettled, "status", "--json", ...both)
-        const token = statusesOf(old)[0]!.term!.token
+        const oldToken = statusesOf(old)[0]!.term!.token
 
         yield* stop(backup)
         yield* start("backup", after)
-        yield* until(({ code }) => code === 0, "pause", ...both, "--reason", "new witness")
-        yield* until(({ code }) => code === 0, "switchover", ...both, "--reason", "new witness")
+        yield* succeed(pause)
+        yield* succeed(switchover)
         const moved = yield* until(
           (ended) => statusesOf(ended)[1]?.term != null && statusesOf(ended)[1]?.witness?.record?.holder === "backup",
           "status",
           "--json",
           ...both
         )
-        assert.isAbove(statusesOf(moved)[1]!.term!.token, token)
+        assert.isAbove(statusesOf(moved)[1]!.term!.token, oldToken)
 
         yield* stop(primary)
         yield* start("primary", after)
-        yield* until(({ code }) => code === 0, "resume", ...both)
+        yield* succeed(resume)
         const whole = yield* until((ended) => ended.code === 0 && isSettled(ended), "status", "--json", ...both)
         const [a, b] = statusesOf(whole)
         assert.strictEqual(a?.witness?.fingerprint, b?.witness?.fingerprint)

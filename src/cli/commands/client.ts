@@ -19,21 +19,31 @@ import { type Contact, warnOfRefusal, watched } from "../refusal.ts"
 
 type ClientValues = Values<"client"> | Values<"legacy">
 
+/** How often the Guide's Lazy Pirate resends a request before it gives up. */
+const retries = 3
+
 const layerOf = (values: ClientValues) =>
   "reconnectDelay" in values
-    ? LazyPirate.layer({ ...values, retry: Schedule.forever })
+    ? LazyPirate.layer({ ...values, retry: values.count === undefined ? Schedule.forever : Schedule.recurs(retries) })
     : BinaryStarClient.layer(values)
+
+/** What the client does while no server listens. */
+const reactionOf = ({ count, legacy, timeout }: ClientValues): string => {
+  if (count === undefined) {
+    return "waiting for one"
+  }
+  return legacy ? `trying ${retries + 1} times` : `trying for ${Duration.format(timeout)}`
+}
 
 export const run = (values: ClientValues): Effect.Effect<void, InvalidConfig | RequestError, Output> =>
   Effect.gen(function*() {
-    const { count, interval, keys, servers, timeout } = values
+    const { count, interval, keys, servers } = values
     const link: Layer.Layer<ClientLink, InvalidConfig> = keys === undefined
       ? ZmqClientLink.layer
       : ZmqClientLink.layerCurve((yield* Effect.promise(() => import("../../security/Curve.ts"))).client(keys))
     const { failed } = yield* Output
-    const reaction = count === undefined || values.legacy ? "waiting for one" : `trying for ${Duration.format(timeout)}`
     const contact: Contact = { isMade: false }
-    yield* Effect.fork(warnOfRefusal(servers, contact, reaction))
+    yield* Effect.fork(warnOfRefusal(servers, contact, reactionOf(values)))
     yield* request(interval, count, contact).pipe(
       Effect.provide(Layer.provide(layerOf(values), watched(link, contact))),
       Effect.raceFirst(failed)

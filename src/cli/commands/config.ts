@@ -2,19 +2,21 @@
  * `bstar config check`: the values that the servers of a pair would use, and where each comes from, or all that is wrong. No server
  * is started.
  */
-import * as FileSystem from "@effect/platform/FileSystem"
+import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import { existsSync } from "node:fs"
+import * as path from "node:path"
 import type { Role } from "../../protocol/StateMachine.ts"
 import type { ConfigIssue } from "../../settings/InvalidConfig.ts"
 import { InvalidConfig } from "../../settings/InvalidConfig.ts"
 import * as Settings from "../../settings/Settings.ts"
 import * as Sources from "../../settings/Sources.ts"
-import * as ConfigFile from "../configFile.ts"
 import { roleOf, type Surroundings, surroundingsOf } from "../configuration.ts"
 import type { Typed } from "../options.ts"
 import { columns } from "../text.ts"
-import { accessOf } from "../witness.ts"
+import * as Token from "../token.ts"
+import { accessOf, passwordOf } from "../witness.ts"
 
 /** The commands whose settings are checked. */
 export const commands = ["server", "proxy", "run"] as const
@@ -22,40 +24,34 @@ export const commands = ["server", "proxy", "run"] as const
 const { clients, httpToken, httpTokenFile, keys } = Settings.operations
 const { witnessPassword, witnessPasswordFile } = Settings.witness
 
-/** Secrets, and the settings of the files that hold them instead. */
-const secrets: ReadonlyArray<readonly [secret: Settings.Setting, file: Settings.Setting]> = [
-  [httpToken, httpTokenFile],
-  [witnessPassword, witnessPasswordFile]
+/** Secrets, the settings of the files that hold them instead, and what reads them as a server does at its start. */
+const secrets: ReadonlyArray<{
+  readonly secret: Settings.Setting
+  readonly file: Settings.Setting
+  readonly read: (values: Settings.Values<"server">) => Effect.Effect<unknown, InvalidConfig>
+}> = [
+  { secret: httpToken, file: httpTokenFile, read: Token.ofServer },
+  { secret: witnessPassword, file: witnessPasswordFile, read: passwordOf }
 ]
 
 const find = (rows: ReadonlyArray<Sources.Resolved>, setting: Settings.Setting) =>
   rows.find((row) => row.setting === setting)
 
-/** The row of a secret; that of its file, if there is one. */
-const secretOf = (row: Sources.Resolved, setting: Settings.Setting, name: unknown) =>
-  Effect.gen(function*() {
-    if (typeof name !== "string") {
-      return row
-    }
-    const files = yield* FileSystem.FileSystem
-    const problem = yield* Effect.match(files.readFileString(name), {
-      onFailure: (error) => `cannot read ${name}: ${ConfigFile.reasonOf(error)}`,
-      onSuccess: (content) => content.trim() === "" ? `${name} is empty` : undefined
-    })
-    return {
-      ...row,
-      text: "(set)",
-      origin: `file ${name}`,
-      isDefault: false,
-      issue: problem === undefined ? undefined : { field: setting.flag, message: problem }
-    } satisfies Sources.Resolved
-  })
-
-/** Replaces secrets by those of their files, if there are any. */
-const withSecretFiles = (rows: ReadonlyArray<Sources.Resolved>) =>
+/** The rows, with what is wrong with the secrets; a row of a secret is about its file, if there is one. */
+const withSecrets = (rows: ReadonlyArray<Sources.Resolved>) =>
   Effect.forEach(rows, (row) => {
-    const [, file] = secrets.find(([secret]) => secret === row.setting) ?? []
-    return file === undefined ? Effect.succeed(row) : secretOf(row, file, find(rows, file)?.value)
+    const secret = secrets.find(({ secret }) => secret === row.setting)
+    const file = secret && find(rows, secret.file)?.value
+    return secret === undefined ? Effect.succeed(row) : Effect.match(secret.read(Sources.valuesOf<"server">(rows)), {
+      onFailure: ({ issues: [issue] }) => issue,
+      onSuccess: () => undefined
+    }).pipe(
+      Effect.map((issue): Sources.Resolved =>
+        typeof file === "string"
+          ? { ...row, text: "(set)", origin: `file ${file}`, isDefault: false, issue }
+          : { ...row, issue: row.issue ?? issue }
+      )
+    )
   })
 
 /** What is wrong with the files of certificates for the witness. */
@@ -81,24 +77,21 @@ const keyIssues = (role: Role, rows: ReadonlyArray<Sources.Resolved>): Effect.Ef
     const own = yield* Effect.match(security.own, { onFailure: ({ issues }) => issues, onSuccess: () => [] })
     const peer = yield* security.peer
     const listed = security.clients === "anyone" ? [] : (yield* security.clients).issues
-    return [...own, ...peer.issues, ...listed].map(({ message }) => ({ field: `${role}: keys`, message }))
+    // `bstar keygen` makes the folder of workers; a pair without a proxy needs none.
+    const workers = existsSync(path.join(directory, "workers")) ? (yield* security.workers).issues : []
+    return [...own, ...peer.issues, ...listed, ...workers].map(({ message }) => ({ field: `${role}: keys`, message }))
   })
 
 const table = (rows: ReadonlyArray<Sources.Resolved>): string =>
   columns(rows.map(({ origin, setting, text }) => [setting.flag, text, origin])).join("\n")
 
-/** A conflict with a default is none for the commands that have another one. */
-const issuesOf = (rows: ReadonlyArray<Sources.Resolved>): ReadonlyArray<ConfigIssue> =>
-  Sources.issuesOf(
-    find(rows, Settings.identity.policy)?.isDefault === true
-      ? rows.filter(({ setting }) => setting !== Settings.identity.policy)
-      : rows
-  )
+/** What was given: a default of a command is wrong for that command only, which may not be the one that is used. */
+const given = (rows: ReadonlyArray<Sources.Resolved>) => rows.filter(({ isDefault }) => !isDefault)
 
 /** What one server would use: its settings, and those in which its other commands differ. */
 const sectionOf = (
   role: Role,
-  given: Sources.Resolved | undefined,
+  givenRole: Sources.Resolved | undefined,
   typed: Typed,
   { environment, file }: Surroundings
 ) =>
@@ -110,7 +103,7 @@ const sectionOf = (
       Sources.resolveAll(command, role, { options: { ...typed, role }, environment, file: entries }).filter(isShown)
     )
     const [first, ...others] = resolved
-    const server = yield* withSecretFiles(first!)
+    const server = yield* withSecrets(first!)
     const besides = others.map((rows) =>
       rows.filter((row) => {
         const same = find(first!, row.setting)
@@ -119,12 +112,12 @@ const sectionOf = (
     )
     return {
       issues: [
-        ...[server, ...besides].flatMap(issuesOf),
+        ...[server, ...others.map(given)].flatMap(Sources.issuesOf),
         ...yield* keyIssues(role, server),
         ...yield* witnessIssues(server)
       ],
       parts: [
-        { title: `${role}: bstar`, rows: [...given === undefined ? [] : [given], ...server] },
+        { title: `${role}: bstar`, rows: [...givenRole === undefined ? [] : [givenRole], ...server] },
         ...besides.map((rows, at) => ({ title: `${role}: bstar ${commands[at + 1]}, besides`, rows }))
       ]
     }

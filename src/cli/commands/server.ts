@@ -9,7 +9,7 @@ import type { MemberError } from "../../member/MemberError.ts"
 import * as WarmUp from "../../member/WarmUp.ts"
 import type { SocketError } from "../../ports/SocketError.ts"
 import type * as Curve from "../../security/Curve.ts"
-import { InvalidConfig } from "../../settings/InvalidConfig.ts"
+import type { InvalidConfig } from "../../settings/InvalidConfig.ts"
 import type { Values } from "../../settings/Settings.ts"
 import * as Zmq from "../../zeromq/Zmq.ts"
 import * as logging from "../logging.ts"
@@ -45,11 +45,9 @@ const withHttp = <A, E, R>(
   security: Curve.Server | undefined,
   member: Layer.Layer<A | BinaryStar.BinaryStar, E, R>
 ): Layer.Layer<A | BinaryStar.BinaryStar, E | InvalidConfig | SocketError, R> => {
-  const { http, peerHttp } = values
+  const { http } = values
   if (http === undefined) {
-    return peerHttp === undefined ? member : Layer.fail(
-      new InvalidConfig({ issues: [{ field: "peer-http", message: "is of no use without --http" }] })
-    )
+    return member
   }
   return Layer.unwrapEffect(
     Effect.map(
