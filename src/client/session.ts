@@ -66,6 +66,12 @@ const handOverVotes = Schedule.intersect(Schedule.spaced("2 millis"), Schedule.r
 /** Delay before a connection that was lost within this time is opened again: its server may drop every connection. */
 const reconnectMillis = 200
 
+/**
+ * Pause before a connection that was lost is closed and opened again: the first time, that is milliseconds of code that has not run yet,
+ * while the other server answers.
+ */
+const lossMillis = 20
+
 /** Starts a client in the current scope, with a connection to each server. Returns the function that sends a request. */
 export const make = (settings: Settings) =>
   Effect.gen(function*() {
@@ -257,20 +263,22 @@ const untilDisconnected = (session: Session, server: RequestTable.Server) =>
       const activated = receive(session, server, batch)
       return activated && runPromise(Effect.logInfo(`server at ${activated.endpoint} is active`))
     })
-    const lost = connection.events.pipe(
-      Stream.tap((event) => event === "connected" ? onConnected(session, server, connection) : Effect.void),
-      Stream.takeUntil((event) => event === "lost"),
-      Stream.runDrain
-    )
     // The loss may overtake replies that arrived before it.
-    const drained = Effect.suspend(() => {
+    const isDrained = Effect.suspend(() => {
       const before = batchCount
       return Effect.map(nextPoll, () => batchCount === before)
     })
-    yield* Effect.raceFirst(
-      received,
-      Effect.zipRight(lost, Effect.repeat(drained, { until: (isDrained) => isDrained }))
+    const drained = Effect.repeat(isDrained, { until: (isDrained) => isDrained })
+    const onEvent = (event: "connected" | "lost") =>
+      event === "connected"
+        ? onConnected(session, server, connection)
+        : drained.pipe(Effect.zipRight(onLost(session, server)), Effect.zipRight(Effect.sleep(lossMillis)))
+    const lost = connection.events.pipe(
+      Stream.tap(onEvent),
+      Stream.takeUntil((event) => event === "lost"),
+      Stream.runDrain
     )
+    yield* Effect.raceFirst(received, lost)
   }).pipe(
     Effect.ensuring(onLost(session, server)),
     Effect.scoped
@@ -283,12 +291,15 @@ const onConnected = (session: Session, server: RequestTable.Server, connection: 
     voteNow(session)
   })
 
+/** Has no effect on a connection that was not made, or whose loss was handled already. */
 const onLost = (session: Session, server: RequestTable.Server): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const wasConnected = session.connections.delete(server)
+    if (!session.connections.delete(server)) {
+      return Effect.void
+    }
     RequestTable.onLost(session.table, server).forEach((ended) => complete(session, ended))
     voteNow(session)
-    return wasConnected && !session.isClosed ? Effect.logWarning(`lost the server at ${server.endpoint}`) : Effect.void
+    return session.isClosed ? Effect.void : Effect.logWarning(`lost the server at ${server.endpoint}`)
   })
 
 /** Completes the requests of a batch of replies. Returns the server if the batch shows that it is active, and sends it the others. */
