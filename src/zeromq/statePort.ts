@@ -27,6 +27,12 @@ const lingerMillis = 200
 /** How long, in milliseconds, a handshake may take. */
 const handshakeMillis = 5000
 
+/**
+ * Pause before the port is closed, in milliseconds: that takes some of CPU, which the peer needs now that it takes over, and clients that
+ * ask it, if they run on the same machine.
+ */
+const closeMillis = 15
+
 /** Failures less than this many milliseconds apart are logged once. */
 const quietMillis = 10_000
 
@@ -133,7 +139,9 @@ export const make = (options: Options): Effect.Effect<StatePort, SocketError, Sc
         const before = port
         // Subscribers do not find a closed endpoint of inproc again.
         port = endpoint.startsWith("inproc:") ? before : undefined
-        return before === undefined || before === port ? Effect.void : before.close
+        return before === undefined || before === port
+          ? Effect.void
+          : Effect.zipRight(Effect.sleep(closeMillis), before.close)
       }),
       joined: Mailbox.toStream(joined),
       hasSubscriber: Effect.suspend(() =>
