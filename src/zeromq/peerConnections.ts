@@ -36,8 +36,6 @@ export interface PeerConnection {
   readonly openedAt: number
   /** Its last message. */
   readonly receivedAt: number
-  /** The last crash evidence since it was down. */
-  readonly refusedAt: number
 }
 
 export interface PeerConnections {
@@ -51,8 +49,6 @@ export interface PeerConnections {
 export type Input =
   | { readonly _tag: "Step"; readonly id: number; readonly step: ConnectionEvent }
   | { readonly _tag: "Check" }
-  /** A probe has found crash evidence. */
-  | { readonly _tag: "Refused"; readonly id: number }
 
 export type Output =
   /** Opens a socket and connects it: {@link addCandidate}. */
@@ -70,8 +66,7 @@ const open = (id: number, now: number): PeerConnection => ({
   createdAt: now,
   steppedAt: now,
   openedAt: 0,
-  receivedAt: now,
-  refusedAt: Number.NEGATIVE_INFINITY
+  receivedAt: now
 })
 
 export const make = (id: number, now: number): PeerConnections => ({
@@ -99,24 +94,8 @@ const statusOf = {
   ended: "down"
 } as const
 
-/**
- * Probes when a connection is lost, and when another one fails, but after crash evidence once a heartbeat only: a probe costs 2 ms, and
- * the socket tries several connections a heartbeat.
- */
-const probe = (
-  { crashDetection, heartbeatMillis }: Rules,
-  { id, refusedAt }: PeerConnection,
-  step: ConnectionEvent,
-  now: number
-): ReadonlyArray<Output> => {
-  if (!crashDetection) {
-    return []
-  }
-  if (step !== "lost" && step !== "failed") {
-    return [{ _tag: "StopProbe", id }]
-  }
-  return now - refusedAt < heartbeatMillis ? [] : [{ _tag: "Probe", id }]
-}
+const probe = ({ crashDetection }: Rules, id: number, step: ConnectionEvent): ReadonlyArray<Output> =>
+  crashDetection ? [{ _tag: step === "lost" || step === "failed" ? "Probe" : "StopProbe", id }] : []
 
 const roundTrip = (
   { heartbeatMillis, isSecured }: Rules,
@@ -129,37 +108,19 @@ const roundTrip = (
 
 type Result = readonly [PeerConnections, ReadonlyArray<Output>]
 
-const connectionOf = ({ candidate, current }: PeerConnections, id: number): PeerConnection | undefined =>
-  current.id === id ? current : candidate?.id === id ? candidate : undefined
-
-const onRefused = (connections: PeerConnections, id: number, now: number): Result => {
-  const connection = connectionOf(connections, id)
-  if (connection?.status !== "down") {
-    return [connections, []]
-  }
-  const refused: PeerConnection = { ...connection, refusedAt: now }
-  return [
-    connection === connections.current
-      ? { ...connections, current: refused }
-      : { ...connections, candidate: refused },
-    []
-  ]
-}
-
 const onStep = (rules: Rules, connections: PeerConnections, id: number, step: ConnectionEvent, now: number): Result => {
-  const { current } = connections
-  const before = connectionOf(connections, id)
-  if (before === undefined) {
+  const { candidate, current } = connections
+  const before = current.id === id ? current : candidate
+  if (before === undefined || before.id !== id) {
     return [connections, []]
   }
   const after: PeerConnection = {
     ...before,
     status: statusOf[step],
     steppedAt: now,
-    openedAt: step === "opened" ? now : before.openedAt,
-    refusedAt: statusOf[step] === "down" ? before.refusedAt : Number.NEGATIVE_INFINITY
+    openedAt: step === "opened" ? now : before.openedAt
   }
-  const outputs = [...probe(rules, before, step, now), ...(step === "connected" ? roundTrip(rules, before, now) : [])]
+  const outputs = [...probe(rules, id, step), ...(step === "connected" ? roundTrip(rules, before, now) : [])]
   if (before === current) {
     return [{ ...connections, current: after }, outputs]
   }
@@ -199,23 +160,6 @@ const stepOfLink = ({ candidate, current }: PeerConnections, isAddressUnknown: b
   return isAddressUnknown || steps.includes("Connecting") ? "Connecting" : "Lost"
 }
 
-const change = (
-  rules: Rules,
-  before: PeerConnections,
-  input: Input,
-  now: number,
-  isAddressUnknown: boolean
-): Result => {
-  switch (input._tag) {
-    case "Check":
-      return check(rules, before, now, isAddressUnknown)
-    case "Refused":
-      return onRefused(before, input.id, now)
-    case "Step":
-      return onStep(rules, before, input.id, input.step, now)
-  }
-}
-
 /** What follows from an input. `isAddressUnknown`: whether the peer's host is looked up and has no known address. */
 export const step = (
   rules: Rules,
@@ -224,7 +168,9 @@ export const step = (
   now: number,
   isAddressUnknown: boolean
 ): Result => {
-  const [connections, outputs] = change(rules, before, input, now, isAddressUnknown)
+  const [connections, outputs] = input._tag === "Check"
+    ? check(rules, before, now, isAddressUnknown)
+    : onStep(rules, before, input.id, input.step, now)
   const reported = stepOfLink(connections, isAddressUnknown)
   return reported === connections.reported
     ? [connections, outputs]

@@ -89,10 +89,8 @@ const probe = ({ endpoint, evidence, now }: Session): Effect.Effect<boolean> =>
     return (yield* isRefused(endpoint)) && (yield* evidence.offer({ _tag: "ConnectionRefused", endpoint, asOf }))
   })
 
-const untilRefused = (session: Session, id: number) =>
-  Effect.tap(probe(session), (isFound) => isFound ? session.inputs.offer({ _tag: "Refused", id }) : Effect.void).pipe(
-    Effect.repeat({ until: (isFound) => isFound, schedule: whileItDies })
-  )
+const untilRefused = (session: Session) =>
+  Effect.repeat(probe(session), { until: (isFound) => isFound, schedule: whileItDies })
 
 /** Runs a probe beside the session. A fiber would inherit from its parent that it cannot be interrupted. */
 const search = ({ search }: Subscriber, probe: Effect.Effect<unknown>) =>
@@ -153,7 +151,7 @@ const perform = (session: Session, output: PeerConnections.Output): Effect.Effec
     case "Close":
       return subscriber?.close ?? Effect.void
     case "Probe":
-      return subscriber === undefined ? Effect.void : search(subscriber, untilRefused(session, output.id))
+      return subscriber === undefined ? Effect.void : search(subscriber, untilRefused(session))
     case "StopProbe":
       return subscriber === undefined ? Effect.void : FiberHandle.clear(subscriber.search)
     case "Report":

@@ -25,7 +25,6 @@ const makeRun = (of: PeerConnections.Rules = rules) => {
   }
   return {
     step: (id: number, step: ConnectionEvent, now: number) => take({ _tag: "Step", id, step }, now),
-    refused: (id: number, now: number) => take({ _tag: "Refused", id }, now),
     check: (now: number, isAddressUnknown = false) => take({ _tag: "Check" }, now, isAddressUnknown),
     receive: (id: number, now: number) => {
       connections = PeerConnections.receive(connections, id, now) ?? connections
@@ -71,27 +70,6 @@ describe("the connections to the peer", () => {
       step(1, "failed", now)
       assert.deepStrictEqual(check(now), [])
     }
-  })
-
-  it("a connection that is refused is probed once a heartbeat, and at once when it was opened meanwhile", () => {
-    const { refused, step } = makeRun()
-    const probe: PeerConnections.Output = { _tag: "Probe", id: 1 }
-    assert.deepStrictEqual(step(1, "failed", 1), [probe])
-    assert.deepStrictEqual(step(1, "failed", 2), [probe])
-    assert.deepStrictEqual(refused(1, 3), [])
-    assert.deepStrictEqual(step(1, "failed", 2 + heartbeatMillis), [])
-    assert.deepStrictEqual(step(1, "failed", 3 + heartbeatMillis), [probe])
-    refused(1, 4 + heartbeatMillis)
-    step(1, "opened", 5 + heartbeatMillis)
-    assert.deepStrictEqual(step(1, "lost", 6 + heartbeatMillis), [probe, { _tag: "Report", step: "Lost" }])
-  })
-
-  it("evidence that is found too late does not stop the probes of the next loss", () => {
-    const { refused, step } = makeRun()
-    step(1, "failed", 1)
-    step(1, "opened", 2)
-    refused(1, 3)
-    assert.deepInclude(step(1, "lost", 4), { _tag: "Probe", id: 1 })
   })
 
   it("F12 nothing is opened while the address of the peer is unknown, which is reported as Connecting", () => {
