@@ -66,12 +66,6 @@ const handOverVotes = Schedule.intersect(Schedule.spaced("2 millis"), Schedule.r
 /** Delay before a connection that was lost within this time is opened again: its server may drop every connection. */
 const reconnectMillis = 200
 
-/**
- * Pause before a connection that was lost is closed and opened again: the first time, that is milliseconds of code that has not run yet,
- * while the other server answers.
- */
-const lossMillis = 20
-
 /** Starts a client in the current scope, with a connection to each server. Returns the function that sends a request. */
 export const make = (settings: Settings) =>
   Effect.gen(function*() {
@@ -259,6 +253,10 @@ const untilDisconnected = (session: Session, server: RequestTable.Server) =>
     const runPromise = yield* FiberSet.makeRuntimePromise()
     let batchCount = 0
     const received = connection.run((batch) => {
+      // libzmq may connect the socket again before it is closed.
+      if (session.connections.get(server) !== connection) {
+        return
+      }
       batchCount++
       const activated = receive(session, server, batch)
       return activated && runPromise(Effect.logInfo(`server at ${activated.endpoint} is active`))
@@ -269,10 +267,11 @@ const untilDisconnected = (session: Session, server: RequestTable.Server) =>
       return Effect.map(nextPoll, () => batchCount === before)
     })
     const drained = Effect.repeat(isDrained, { until: (isDrained) => isDrained })
+    // Not after the race: to end it takes milliseconds the first time.
     const onEvent = (event: "connected" | "lost") =>
       event === "connected"
         ? onConnected(session, server, connection)
-        : drained.pipe(Effect.zipRight(onLost(session, server)), Effect.zipRight(Effect.sleep(lossMillis)))
+        : Effect.zipRight(drained, onLost(session, server))
     const lost = connection.events.pipe(
       Stream.tap(onEvent),
       Stream.takeUntil((event) => event === "lost"),

@@ -10,7 +10,7 @@ import type * as BinaryStar from "./BinaryStar.ts"
 import * as Rehearsal from "./rehearsal.ts"
 
 /**
- * Rehearses takeovers when this server begins to stand by, and every ten minutes while it does. A server that has never been active
+ * Rehearses takeovers while this server stands by, once in ten minutes. A server that has never been active
  * otherwise compiles the code of a takeover, and of its first requests, while clients wait. A rehearsal takes about 0.2 seconds of CPU,
  * in slices of 2 milliseconds (with `BinaryStar.layerScheduler`), and 10 MiB of memory.
  *

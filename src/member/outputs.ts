@@ -109,17 +109,25 @@ const publish = (
 }
 
 /**
- * Publishes the final heartbeat, which makes the peer active, rejects what has arrived by now, so that its clients ask the peer, and then
- * closes the port, which takes longer.
+ * Publishes the final heartbeat, which makes the peer active, and closes the port. That takes longer, so requests are rejected meanwhile:
+ * their clients send them to the peer. Other events wait.
  */
 const publishFinal = (runtime: Runtime, publication: Publication): Effect.Effect<void, Failure> =>
   Effect.gen(function*() {
-    const { link, requests, state } = runtime
+    const { link, queue, requests, state } = runtime
+    const later: Array<Event> = []
+    const rejectArrived = Effect.suspend(() => {
+      requests.rejectAll(state.member.protocol.state)
+      return flush(runtime)
+    })
     yield* link.publishFinal(publication)
-    yield* nextPoll
-    requests.rejectAll(state.member.protocol.state)
-    yield* flush(runtime)
-    yield* link.close
+    yield* Effect.zipRight(nextPoll, rejectArrived)
+    const rejectArriving = Effect.forever(Effect.flatMap(queue.takeAll, (events) => {
+      later.push(...events)
+      return rejectArrived
+    }))
+    yield* Effect.raceFirst(link.close, rejectArriving)
+    later.forEach(queue.offer)
   })
 
 /** Delivers everything that the peer has sent before now, batch by batch, then `LinkRead`. */

@@ -105,7 +105,7 @@ export const rehearse = Effect.forEach(reasons, takeOver, { discard: true }).pip
   Effect.timeout(timeout)
 )
 
-/** Runs a rehearsal when this server begins to stand by, and every ten minutes while it does, but not while it takes over. */
+/** Runs a rehearsal while this server stands by, once in ten minutes. */
 export const whileStandingBy = <E>(
   rehearsal: Effect.Effect<void, E>
 ): Layer.Layer<never, never, BinaryStar.BinaryStar> => {

@@ -28,8 +28,8 @@ const lingerMillis = 200
 const handshakeMillis = 5000
 
 /**
- * Pause before the port is closed, in milliseconds: that takes some of CPU, which the peer needs now that it takes over, and clients that
- * ask it, if they run on the same machine.
+ * Pause before the port is closed, in milliseconds. To close it for the first time takes several, during which a peer and clients on the
+ * same machine need the CPU: the peer takes over.
  */
 const closeMillis = 15
 
@@ -137,12 +137,13 @@ export const make = (options: Options): Effect.Effect<StatePort, SocketError, Sc
       publishFinal: (publication) => Effect.suspend(() => port === undefined ? Effect.void : send(port, publication)),
       close: Effect.suspend(() => {
         const before = port
+        port = undefined
+        return before?.close ?? Effect.void
+      }).pipe(
+        Effect.delay(closeMillis),
         // Subscribers do not find a closed endpoint of inproc again.
-        port = endpoint.startsWith("inproc:") ? before : undefined
-        return before === undefined || before === port
-          ? Effect.void
-          : Effect.zipRight(Effect.sleep(closeMillis), before.close)
-      }),
+        Effect.unless(() => port === undefined || endpoint.startsWith("inproc:"))
+      ),
       joined: Mailbox.toStream(joined),
       hasSubscriber: Effect.suspend(() =>
         port === undefined ? Effect.succeed(false) : Effect.map(port.subscribers, (count) => count > 0)

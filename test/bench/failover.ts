@@ -43,25 +43,25 @@ export const startFailoverClient = async (servers: ReadonlyArray<string>, keys?:
   }
 }
 
-/** Starts the client of the least pair: it asks the other server when its own rejects a request, or is lost. */
+/** Starts the client of the least pair: it sends a request to the other server when its own rejects it, or is lost. */
 export const startLeastClient = (servers: ReadonlyArray<string>): FailoverClient => {
   let active = 0
   let isClosed = false
   let onReply = () => {}
   const dealers = servers.map((server, index) => {
     const dealer = new Dealer({ linger: 0, immediate: true, reconnectInterval: 10 })
-    const askOther = () => {
+    const tryOther = () => {
       if (active === index && !isClosed) {
         active = 1 - index
         void send()
       }
     }
-    dealer.events.on("disconnect", askOther)
+    dealer.events.on("disconnect", tryOther)
     dealer.connect(server)
     const receive = async () => {
       for await (const [body] of dealer) {
         if (String(body) === "rejected") {
-          askOther()
+          tryOther()
         } else {
           onReply()
         }

@@ -2,7 +2,7 @@
  * A server of the least pair: an echo that fails over by the same evidence as this project's, in the shortest code over the binding.
  *
  * The passive server takes over when the connection to the state port of its peer is lost and the port refuses another one, or when the
- * peer says that it stops. Requests wait until then. Usage: leastPair.mjs active|passive FRONTEND STATE PEER
+ * peer reports that it stops. Requests wait until then. Usage: leastPair.mjs active|passive FRONTEND STATE PEER
  */
 import * as net from "node:net"
 import { Router } from "zeromq"
@@ -27,8 +27,12 @@ const takeOver = () => {
   waiting = []
 }
 
+/** A process that dies closes its connections before its ports. */
 const probe = () => {
-  connect(peer).once("error", takeOver)
+  const socket = connect(peer).once("error", takeOver).once("connect", () => {
+    socket.destroy()
+    setTimeout(probe, 1)
+  })
 }
 
 const watch = () => {

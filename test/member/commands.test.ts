@@ -5,15 +5,20 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import type * as PeerLink from "../../src/ports/PeerLink.ts"
 import { foreignPeer, makePair, settle } from "../support/nodes.ts"
 import { afterConnectionTimeout, afterPeerTimeout, beforePeerTimeout } from "../support/times.ts"
 
 const heartbeat = "1 second"
 
-/** Both servers of a hardened pair, the primary active and the backup passive. */
-const pairedWith = (options: Parameters<typeof makePair>[2], kind?: "legacy") =>
+/** Both servers of a hardened pair, the primary active and the backup passive. `altered` replaces operations of the primary's link. */
+const pairedWith = (
+  options: Parameters<typeof makePair>[2],
+  kind?: "legacy",
+  altered: Partial<PeerLink.PeerLink["Type"]> = {}
+) =>
   Effect.gen(function*() {
-    const pair = yield* makePair(undefined, "hardened", options, {}, kind)
+    const pair = yield* makePair(undefined, "hardened", options, { primary: altered }, kind)
     const primary = yield* pair.primary.start
     const backup = yield* pair.backup.start
     yield* TestClock.adjust("3 seconds")
@@ -22,6 +27,9 @@ const pairedWith = (options: Parameters<typeof makePair>[2], kind?: "legacy") =>
   })
 
 const paired = pairedWith({})
+
+/** The final heartbeat of the primary is lost. */
+const withoutFinal = { publishFinal: () => Effect.void }
 
 /** The same of members that send each other nothing but states. */
 const legacy = pairedWith({}, "legacy")
@@ -120,7 +128,7 @@ describe("H9 handing over", () => {
 
   it.scoped("a failed hand-over ends without a vote, also if paused; the server is active again after resume", () =>
     Effect.gen(function*() {
-      const { backup, members, primary } = yield* paired
+      const { backup, members, primary } = yield* pairedWith({}, undefined, withoutFinal)
       yield* members.primary.pause("network work")
       yield* members.primary.handOver("maintenance")
       yield* backup.kill
@@ -159,7 +167,7 @@ describe("H9 handing over", () => {
 
   it.scoped("the peer crashes before it is active: the server restarts in three steps", () =>
     Effect.gen(function*() {
-      const { backup, members, primary } = yield* pairedWith({ crashDetection: false })
+      const { backup, members, primary } = yield* pairedWith({ crashDetection: false }, undefined, withoutFinal)
       yield* members.primary.handOver("maintenance")
       yield* backup.kill
       const states: Array<string> = []

@@ -318,7 +318,7 @@ describe("a handler", () => {
       assert.isTrue(Exit.isFailure(yield* Effect.exit(active)))
     }))
 
-  it.scoped("what arrives with the final heartbeat is rejected before the state port is closed", () =>
+  it.scoped("what arrives after the final heartbeat is rejected before the state port is closed", () =>
     Effect.gen(function*() {
       const sent = yield* Effect.makeLatch()
       const answered = yield* Effect.makeLatch()
@@ -335,6 +335,8 @@ describe("a handler", () => {
       yield* sent.open
       yield* settle
       assert.deepStrictEqual(answers(), ["late NotActive"])
+      yield* askOurs("later")
+      assert.deepStrictEqual(answers(), ["late NotActive", "later NotActive"])
       assert.isNull(stopping.unsafePoll())
       yield* answered.open
       yield* settle

@@ -34,7 +34,7 @@ describe("a rehearsal of takeovers", () => {
       yield* Effect.provide(Rehearsal.rehearse, layers.backup)
     }))
 
-  it.scoped("runs when a server begins to stand by and every ten minutes, until it is active", () =>
+  it.scoped("runs when a server begins to stand by and once in ten minutes, until it is active", () =>
     Effect.gen(function*() {
       let count = 0
       const rehearsal = Effect.sync(() => {

@@ -64,14 +64,16 @@ const makeNode = (
     const ports = Layer.mergeAll(
       frontend.layer,
       options.policy === "witnessed" ? witness : Layer.empty,
-      Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (link) => ({
-        ...link,
-        ...altered,
-        poll: awake.whenOpen(link.poll),
-        publish: (publication) => isMute || isCut() ? Effect.succeed(true) : link.publish(publication),
-        publishFinal: (publication) => isMute || isCut() ? Effect.void : link.publishFinal(publication),
-        close: Effect.suspend(() => isMute || isCut() ? Effect.void : link.close)
-      }))
+      Layer.project(link, PeerLink.PeerLink, PeerLink.PeerLink, (original) => {
+        const link = { ...original, ...altered }
+        return {
+          ...link,
+          poll: awake.whenOpen(link.poll),
+          publish: (publication) => isMute || isCut() ? Effect.succeed(true) : link.publish(publication),
+          publishFinal: (publication) => isMute || isCut() ? Effect.void : link.publishFinal(publication),
+          close: Effect.suspend(() => isMute || isCut() ? Effect.void : link.close)
+        }
+      })
     )
     const send: Node["send"] = (request) =>
       Effect.gen(function*() {
