@@ -12,9 +12,11 @@ import { beginTermAbove } from "./transition.ts"
 
 type Received = Extract<Input, { _tag: "PeerHeartbeat" }>
 
+/** Whether the policy has a transition for a hand-over. */
+const hasHandOver = ({ policy, role }: Rules): boolean => policy[role].PASSIVE?.PeerHandsOver !== undefined
+
 /** Whether the policy goes by identities, and nothing else does. */
-const goesByIdentity = ({ member: { rights }, rules: { policy, role } }: Draft): boolean =>
-  rights === undefined && policy[role].PASSIVE?.PeerHandsOver !== undefined
+const goesByIdentity = ({ member: { rights }, rules }: Draft): boolean => rights === undefined && hasHandOver(rules)
 
 /**
  * Whether a heartbeat is stale: the peer has sent a later one, or it names an earlier process of this member, although the peer knows
@@ -83,13 +85,19 @@ const isHandedOver = ({ member, now, rules }: Draft, heartbeat: Heartbeat): bool
     Dialogue.hasReportedSince(dialogue, echo) && phase._tag === "Serving" && paused === undefined
 }
 
-/** What a heartbeat leaves to this member, for people. A member that is active already owes nothing to it. */
+/**
+ * The hand-over that a heartbeat reports, for people: none if this member is active already, or follows the Guide, whose takeovers have
+ * its own descriptions.
+ */
 export const handedOverBy = (
-  { member: { dialogue, protocol }, rules: { life } }: Draft,
+  { member: { dialogue, protocol, rights }, rules }: Draft,
   heartbeat: Heartbeat | undefined
 ): Member["handedOver"] => {
-  const echo = heartbeat?.handsOver === true ? Dialogue.echoed(dialogue, life, heartbeat.received) : undefined
-  return echo === undefined || protocol.state === "ACTIVE" ? undefined : { reason: heartbeat?.reason, echoAt: echo.at }
+  if (heartbeat?.handsOver !== true || protocol.state === "ACTIVE" || rights === undefined && !hasHandOver(rules)) {
+    return undefined
+  }
+  const echo = Dialogue.echoed(dialogue, rules.life, heartbeat.received)
+  return echo && { reason: heartbeat.reason, echoAt: echo.at }
 }
 
 const heartbeatEventOf = (draft: Draft, heartbeat: Heartbeat): StateMachine.HeartbeatEvent | undefined => {

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Input, Output, Rules } from "../../src/member/Member.ts"
 import type { Heartbeat } from "../../src/protocol/Heartbeat.ts"
+import * as Policies from "../../src/protocol/Policies.ts"
 import type { Role } from "../../src/protocol/StateMachine.ts"
 import { Alone, tagged, witnessedRules } from "./alone.ts"
 import { makeRules } from "./rules.ts"
@@ -58,8 +59,8 @@ const beats = (one: Alone, from: number, to: number): void => {
 }
 
 /** A passive member, whose peer is active and echoes its heartbeat of 1000 ms. */
-const passive = (role: Role = "backup"): Alone => {
-  const one = new Alone(hardenedRules(role))
+const passive = (rules: Rules = hardenedRules("backup")): Alone => {
+  const one = new Alone(rules)
   one.step(20, one.heartbeat("ACTIVE", { term: seventh }))
   one.beat(1000)
   one.step(1010, one.heartbeat("ACTIVE", { term: seventh }))
@@ -182,6 +183,15 @@ describe("a switchover of this member", () => {
     }
     assert.strictEqual(late.state, "REJOINING")
     assert.notInclude(run(late, 5100, late.heartbeat("ACTIVE")).join(), "new kernel")
+  })
+})
+
+describe("the policy classic", () => {
+  it("reports a takeover after a final heartbeat as the Guide does", () => {
+    for (const last of [final, switchover]) {
+      const one = passive({ ...hardenedRules("backup"), policy: Policies.classic })
+      assert.deepStrictEqual(run(one, 1100, last(one)), ["primary (passive) is restarting, ready as active"])
+    }
   })
 })
 
