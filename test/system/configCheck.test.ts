@@ -70,6 +70,17 @@ describe("bstar config check and the start of a server", () => {
   it.scopedLive("reject --lone serve without a policy", () =>
     bothReject(/^E: lone: "serve" needs the policy "hardened"\n/, ["--lone", "serve"]))
 
+  it.scopedLive("differ in defaults of other commands: only bstar proxy rejects a frontend that is its backend", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* freeEndpoints
+      const args = ["-p", "--frontend", "tcp://*:5005", "--state", primary.state, "--peer", backup.state]
+      const check = yield* bstar(["config", "check", ...args])
+      assert.strictEqual((yield* check.exit).code, 0, check.stderr())
+      const proxy = yield* bstar(["proxy", ...args])
+      assert.strictEqual((yield* proxy.exit).code, configuration)
+      assert.match(proxy.stderr(), /^E: backend: "tcp:\/\/\*:5005" is --frontend, too/)
+    }))
+
   it.scopedLive("reject keys for an endpoint of inproc", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* freeEndpoints
