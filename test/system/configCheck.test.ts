@@ -142,6 +142,26 @@ describe("bstar config check and the start of a server", () => {
     }))
 
   it.scopedLive.skipIf(opensslIsMissing !== undefined)(
+    "reject a bundle with a certificate that is none, and accept a whole one",
+    () =>
+      Effect.gen(function*() {
+        const { authority, client, server } = yield* makeCertificates("user")
+        const [first, second] = [authority, server.certificate].map((file) => fs.readFileSync(file, "utf8"))
+        const bundleOf = (...parts: ReadonlyArray<string>) => temporaryFile("bundle.pem", parts.join("a comment\n"))
+        const broken = [second!.replace(/\n[^\n]{8}/, "\nAAAAAAAA"), second!.slice(0, -40)]
+        for (const file of yield* Effect.forEach(broken, (part) => bundleOf(first!, part))) {
+          yield* bothReject(
+            /^E: witness-ca: \S+bundle\.pem: certificate 2 cannot be parsed\n$/,
+            [...etcd, "--witness-ca", file]
+          )
+        }
+        const chain = yield* bundleOf(fs.readFileSync(client.certificate, "utf8"), first!)
+        const whole = ["--witness-ca", yield* bundleOf(first!, second!), "--witness-cert", chain]
+        yield* bothAccept([...etcd, ...whole, "--witness-key", client.key])
+      })
+  )
+
+  it.scopedLive.skipIf(opensslIsMissing !== undefined)(
     "reject a key that is not that of the certificate",
     () =>
       Effect.gen(function*() {
