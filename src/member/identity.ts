@@ -1,5 +1,5 @@
 /**
- * What a heartbeat with an identity says beyond its state. Whether a member with a witness may serve is decided by `Rights.ts` alone;
+ * What a heartbeat with an identity reports beyond its state. Whether a member with a witness may serve is decided by `Rights.ts` alone;
  * the policy of the Guide knows states only.
  */
 import type { Heartbeat } from "../protocol/Heartbeat.ts"
@@ -20,7 +20,7 @@ const goesByIdentity = ({ member: { rights }, rules }: Draft): boolean => rights
 
 /**
  * Whether a heartbeat is stale: the peer has sent a later one, or it names an earlier process of this member, although the peer knows
- * this one. A peer that cannot receive this process is heard all the same.
+ * this one. Heartbeats of a peer that cannot receive this process count all the same.
  */
 export const isStale = (draft: Draft, { heartbeat }: Received): boolean => {
   const { member: { dialogue }, rules: { life } } = draft
@@ -32,7 +32,7 @@ export const isStale = (draft: Draft, { heartbeat }: Received): boolean => {
 
 // ---- the way to the peer
 
-/** Since when the peer has received nothing from this member although its heartbeats arrive, if that is long enough to be told. */
+/** Since when the peer has received nothing from this member although its heartbeats arrive, if that is long enough for a warning. */
 export const unreceivedSince = (rules: Rules, { dialogue }: Member, at: number): number | undefined =>
   dialogue.unreceivedSince !== undefined && at - dialogue.unreceivedSince > inMillis(rules, timing.unreceived)
     ? dialogue.unreceivedSince
@@ -110,7 +110,7 @@ const heartbeatEventOf = (draft: Draft, heartbeat: Heartbeat): StateMachine.Hear
     : undefined
 }
 
-/** The event of a heartbeat: what it says beyond its state where the policy has a cell for that, otherwise its state. */
+/** The event of a heartbeat: what it reports beyond its state where the policy has a cell for that, otherwise its state. */
 export const eventOf = (draft: Draft, { heartbeat, receivedAt, state }: Received): StateMachine.Event => {
   const { member: { protocol }, rules: { policy, role } } = draft
   const event = heartbeat && heartbeatEventOf(draft, heartbeat)
