@@ -3,16 +3,16 @@
  *
  * Its keys are the names of the options. It is checked as a whole before a value is used.
  */
-import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
+import { reasonOf } from "../internal/FileErrors.ts"
 import type { Role } from "../protocol/StateMachine.ts"
-import type { ConfigIssue } from "../settings/InvalidConfig.ts"
-import { InvalidConfig } from "../settings/InvalidConfig.ts"
+import type { ConfigIssue, InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as Settings from "../settings/Settings.ts"
 import type { FileEntries, FileEntry } from "../settings/Sources.ts"
 import { fileIssue } from "../settings/Sources.ts"
 import { didYouMean } from "../settings/Suggestion.ts"
+import { invalid } from "./files.ts"
 
 /** The content of a file, and what is wrong with it. */
 export interface ConfigFile {
@@ -93,8 +93,6 @@ const examine = (name: string, top: Table): ConfigFile => {
   }
 }
 
-const invalid = (name: string, message: string) => new InvalidConfig({ issues: [{ field: name, message }] })
-
 const sentenceOf = (error: unknown): string => error instanceof Error ? error.message.split("\n")[0]! : String(error)
 
 const parse = (name: string, content: string): Effect.Effect<unknown, InvalidConfig> =>
@@ -112,14 +110,6 @@ const parse = (name: string, content: string): Effect.Effect<unknown, InvalidCon
             : invalid(name, sentenceOf(error))
       }))
 
-const reasons: { readonly [reason: string]: string } = {
-  NotFound: "there is no such file",
-  PermissionDenied: "permission denied"
-}
-
-const reasonOf = (error: PlatformError): string =>
-  (error._tag === "SystemError" ? reasons[error.reason] : undefined) ?? error.message
-
 /** Reads and checks a file. Fails if it cannot be parsed. */
 export const read = (name: string): Effect.Effect<ConfigFile, InvalidConfig, FileSystem.FileSystem> =>
   Effect.gen(function*() {
@@ -131,7 +121,7 @@ export const read = (name: string): Effect.Effect<ConfigFile, InvalidConfig, Fil
     }
     const files = yield* FileSystem.FileSystem
     const content = yield* files.readFileString(name).pipe(
-      Effect.mapError((error) => invalid("config", `cannot read ${name}: ${reasonOf(error)}`))
+      Effect.mapError((error) => invalid("config", `cannot read ${name}: ${reasonOf(error.cause ?? error)}`))
     )
     const top = yield* parse(name, content)
     return isTable(top) ? examine(name, top) : yield* invalid(name, "expected an object")

@@ -17,18 +17,32 @@ export type WitnessValues = Pick<
 const read = (field: string, file: string | undefined): Effect.Effect<string | undefined, InvalidConfig> =>
   file === undefined ? Effect.succeed(undefined) : readText(field, file)
 
-/** Fails at once if TLS could not use the files: the driver of an engine says so only when it connects, and tries again and again. */
+const attempt = <A>(field: string, message: string, parse: () => A): Effect.Effect<A, InvalidConfig> =>
+  Effect.try({ try: parse, catch: () => invalid(field, message) })
+
+/** The certificates of a file, the owner's first. All are parsed here, since TLS ignores an authority that it cannot parse. */
+const certificatesOf = (
+  field: string,
+  file: string | undefined,
+  text: string
+): Effect.Effect<ReadonlyArray<X509Certificate>, InvalidConfig> => {
+  const blocks = text.split(/(?=-----BEGIN )/).filter((block) => /^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/.test(block))
+  return blocks.length === 0
+    ? invalid(field, `${file} contains no certificate in PEM`)
+    : Effect.forEach(
+      blocks,
+      (block, at) => attempt(field, `${file}: certificate ${at + 1} cannot be parsed`, () => new X509Certificate(block))
+    )
+}
+
+/** Fails at once if TLS could not use the files: the driver of an engine reports it only when it connects, and retries forever. */
 const checkCertificates = (
   { witnessCa, witnessCert, witnessKey }: WitnessValues,
   { ca, cert, key }: { readonly [name in "ca" | "cert" | "key"]: string | undefined }
 ): Effect.Effect<void, InvalidConfig> =>
   Effect.gen(function*() {
-    const attempt = <A>(field: string, message: string, parse: () => A) =>
-      Effect.try({ try: parse, catch: () => invalid(field, message) })
-    const certificate = (field: string, file: string | undefined, text: string) =>
-      attempt(field, `${file} contains no certificate in PEM`, () => new X509Certificate(text))
-    yield* ca === undefined ? Effect.void : certificate("witness-ca", witnessCa, ca)
-    const own = cert === undefined ? undefined : yield* certificate("witness-cert", witnessCert, cert)
+    yield* ca === undefined ? Effect.void : certificatesOf("witness-ca", witnessCa, ca)
+    const [own] = cert === undefined ? [] : yield* certificatesOf("witness-cert", witnessCert, cert)
     const secret = key === undefined ? undefined : yield* attempt(
       "witness-key",
       `${witnessKey} contains no private key in PEM, or one with a passphrase`,

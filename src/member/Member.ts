@@ -277,8 +277,8 @@ const onPeerHeartbeat = (draft: Draft, input: Extract<Input, { _tag: "PeerHeartb
 const onPeerDown = (draft: Draft, evidence: StateMachine.CrashEvidence): void => {
   const outcome = StateMachine.step(draft.rules, draft.member.protocol, { _tag: "PeerDown", now: draft.now, evidence })
   draft.member = { ...draft.member, peerDownReason: outcome.message ?? draft.member.peerDownReason }
-  // A peer that hands over closes its port, and lives on.
-  const isExpected = draft.member.peer?.heartbeat?.reason !== undefined
+  // A peer closes its port after its final heartbeat.
+  const isExpected = draft.member.peer?.heartbeat?.handsOver === true
   become(draft, isExpected ? { ...outcome, message: undefined } : outcome, "PeerDown")
   Witnessed.onEvidence(draft, evidence.asOf)
   voteForItself(draft)

@@ -1,5 +1,5 @@
 /**
- * What a heartbeat with an identity says beyond its state. Whether a member with a witness may serve is decided by `Rights.ts` alone;
+ * What a heartbeat with an identity reports beyond its state. Whether a member with a witness may serve is decided by `Rights.ts` alone;
  * the policy of the Guide knows states only.
  */
 import type { Heartbeat } from "../protocol/Heartbeat.ts"
@@ -12,13 +12,15 @@ import { beginTermAbove } from "./transition.ts"
 
 type Received = Extract<Input, { _tag: "PeerHeartbeat" }>
 
+/** Whether the policy has a transition for a hand-over. */
+const hasHandOver = ({ policy, role }: Rules): boolean => policy[role].PASSIVE?.PeerHandsOver !== undefined
+
 /** Whether the policy goes by identities, and nothing else does. */
-const goesByIdentity = ({ member: { rights }, rules: { policy, role } }: Draft): boolean =>
-  rights === undefined && policy[role].PASSIVE?.PeerHandsOver !== undefined
+const goesByIdentity = ({ member: { rights }, rules }: Draft): boolean => rights === undefined && hasHandOver(rules)
 
 /**
  * Whether a heartbeat is stale: the peer has sent a later one, or it names an earlier process of this member, although the peer knows
- * this one. A peer that cannot receive this process is heard all the same.
+ * this one. Heartbeats of a peer that cannot receive this process count all the same.
  */
 export const isStale = (draft: Draft, { heartbeat }: Received): boolean => {
   const { member: { dialogue }, rules: { life } } = draft
@@ -30,7 +32,7 @@ export const isStale = (draft: Draft, { heartbeat }: Received): boolean => {
 
 // ---- the way to the peer
 
-/** Since when the peer has received nothing from this member although its heartbeats arrive, if that is long enough to be told. */
+/** Since when the peer has received nothing from this member although its heartbeats arrive, if that is long enough for a warning. */
 export const unreceivedSince = (rules: Rules, { dialogue }: Member, at: number): number | undefined =>
   dialogue.unreceivedSince !== undefined && at - dialogue.unreceivedSince > inMillis(rules, timing.unreceived)
     ? dialogue.unreceivedSince
@@ -83,13 +85,19 @@ const isHandedOver = ({ member, now, rules }: Draft, heartbeat: Heartbeat): bool
     Dialogue.hasReportedSince(dialogue, echo) && phase._tag === "Serving" && paused === undefined
 }
 
-/** What a heartbeat leaves to this member, for people. A member that is active already owes nothing to it. */
+/**
+ * The hand-over that a heartbeat reports, for people: none if this member is active already, or follows the Guide, whose takeovers have
+ * its own descriptions.
+ */
 export const handedOverBy = (
-  { member: { dialogue, protocol }, rules: { life } }: Draft,
+  { member: { dialogue, protocol, rights }, rules }: Draft,
   heartbeat: Heartbeat | undefined
 ): Member["handedOver"] => {
-  const echo = heartbeat?.handsOver === true ? Dialogue.echoed(dialogue, life, heartbeat.received) : undefined
-  return echo === undefined || protocol.state === "ACTIVE" ? undefined : { reason: heartbeat?.reason, echoAt: echo.at }
+  if (heartbeat?.handsOver !== true || protocol.state === "ACTIVE" || rights === undefined && !hasHandOver(rules)) {
+    return undefined
+  }
+  const echo = Dialogue.echoed(dialogue, rules.life, heartbeat.received)
+  return echo && { reason: heartbeat.reason, echoAt: echo.at }
 }
 
 const heartbeatEventOf = (draft: Draft, heartbeat: Heartbeat): StateMachine.HeartbeatEvent | undefined => {
@@ -102,7 +110,7 @@ const heartbeatEventOf = (draft: Draft, heartbeat: Heartbeat): StateMachine.Hear
     : undefined
 }
 
-/** The event of a heartbeat: what it says beyond its state where the policy has a cell for that, otherwise its state. */
+/** The event of a heartbeat: what it reports beyond its state where the policy has a cell for that, otherwise its state. */
 export const eventOf = (draft: Draft, { heartbeat, receivedAt, state }: Received): StateMachine.Event => {
   const { member: { protocol }, rules: { policy, role } } = draft
   const event = heartbeat && heartbeatEventOf(draft, heartbeat)

@@ -105,7 +105,7 @@ export interface CrashEvidence {
  * - `PeerPrimary`, `PeerBackup`, `PeerActive`, `PeerPassive`: a heartbeat of the peer, by the state that it reports.
  * - `PeerHandsOver`: the final heartbeat of a peer that was active, sent to this process less than a peer timeout ago.
  * - `PeerSenior`, `PeerJunior`: the peer reports `ACTIVE`, for a longer time than this active server, or not. Like
- *   `PeerHandsOver` only by a heartbeat that says so; see `Heartbeat`.
+ *   `PeerHandsOver` only by a heartbeat with an identity; see `Heartbeat`.
  * - `PeerDown`: crash evidence. The peer has crashed, or is handing over.
  * - `LinkConnecting`, `LinkConnected`, `LinkLost`: the connection to the peer's state port is being made (TCP is open, the
  *   handshake is in progress), is made, or is lost.

@@ -2,6 +2,7 @@
 import * as Endpoint from "../wire/Endpoint.ts"
 import type { WitnessEndpoint } from "../wire/WitnessEndpoint.ts"
 import * as Address from "./Address.ts"
+import { isInproc, noKeysFor } from "./Inproc.ts"
 import * as kinds from "./kinds.ts"
 import type { Setting } from "./Settings.ts"
 import { identity, member, operations, proxy, witness } from "./Settings.ts"
@@ -137,16 +138,14 @@ const ofStatus = (settings: ReadonlyArray<Setting>, valueOf: Values): ReadonlyAr
     : []
 }
 
-/** Endpoints within a process, for which libzmq uses no keys. */
+/** Keys for endpoints that cannot have any. */
 const ofKeys = (valueOf: Values): ReadonlyArray<Conflict> => {
   const { frontend, peerEndpoint, stateEndpoint } = member
   return valueOf(operations.keys) === undefined ? [] : [frontend, stateEndpoint, peerEndpoint, proxy.backend]
     .map(valueOf)
-    .filter((endpoint) => typeof endpoint === "string" && endpoint.startsWith("inproc:"))
-    .map((endpoint) => ({
-      setting: operations.keys,
-      message: `${String(endpoint)}: endpoints of inproc have no keys; use tcp or ipc`
-    }))
+    .filter((endpoint) => typeof endpoint === "string")
+    .filter(isInproc)
+    .map((endpoint) => ({ setting: operations.keys, message: noKeysFor(endpoint) }))
 }
 
 /** Finds values that do not go together. */

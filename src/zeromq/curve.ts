@@ -15,12 +15,6 @@ export const requireCurve: Effect.Effect<void, InvalidConfig> = Effect.suspend((
     )
 )
 
-/** libzmq does not use keys within a process. */
-export const isInproc = (endpoint: string): boolean => endpoint.startsWith("inproc:")
-
-export const noKeysFor = (endpoint: string): InvalidConfig =>
-  invalidKeys(`${endpoint}: endpoints of inproc have no keys; use tcp or ipc`)
-
 /** The keys, or all that is wrong with them: at start-up every issue is fatal. */
 export const validKeys = (accepted: Accepted): Effect.Effect<Keys, InvalidConfig> =>
   Effect.flatMap(

@@ -9,8 +9,9 @@ import { monotonicReader } from "../internal/Clock.ts"
 import * as LogOnce from "../internal/LogOnce.ts"
 import { SocketError } from "../ports/SocketError.ts"
 import type { Accepted, KeyPair } from "../security/CurveKey.ts"
+import { isInproc, noKeysFor } from "../settings/Inproc.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
-import { invalidKeys, isInproc, noKeysFor, quietMillis, requireCurve, validKeys } from "./curve.ts"
+import { invalidKeys, quietMillis, requireCurve, validKeys } from "./curve.ts"
 import type { Failure } from "./curveRetry.ts"
 import * as CurveRetry from "./curveRetry.ts"
 import type { Connecting, Connection, SocketSecurity } from "./models.ts"
@@ -121,7 +122,7 @@ const install = (shared: Shared, socket: zmq.Socket): Effect.Effect<Connecting, 
     return (endpoint, connection) =>
       Effect.gen(function*() {
         if (isInproc(endpoint)) {
-          return yield* notConnected(endpoint, noKeysFor(endpoint))
+          return yield* notConnected(endpoint, invalidKeys(noKeysFor(endpoint)))
         }
         if (!session.endpoints.includes(endpoint)) {
           session.endpoints.push(endpoint)

@@ -9,10 +9,11 @@ import type { SocketError } from "../ports/SocketError.ts"
 import type * as Curve from "../security/Curve.ts"
 import type { Accepted } from "../security/CurveKey.ts"
 import type { Port, Reason } from "../security/RejectedConnections.ts"
+import { isInproc, noKeysFor } from "../settings/Inproc.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import * as ConnectionLimit from "./connectionLimit.ts"
 import { connectDirectly } from "./connector.ts"
-import { isInproc, noKeysFor, quietMillis, requireCurve, validKeys } from "./curve.ts"
+import { invalidKeys, quietMillis, requireCurve, validKeys } from "./curve.ts"
 import { mismatchCode, retryCode } from "./handshakes.ts"
 import type { SocketSecurity } from "./models.ts"
 import * as zap from "./zap.ts"
@@ -64,7 +65,7 @@ export const bound = (
   Effect.gen(function*() {
     yield* requireCurve
     if (isInproc(endpoint)) {
-      return yield* noKeysFor(endpoint)
+      return yield* invalidKeys(noKeysFor(endpoint))
     }
     const own = yield* security.own
     const accepted = acceptedAt(security, port)

@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Input, Output, Rules } from "../../src/member/Member.ts"
 import type { Heartbeat } from "../../src/protocol/Heartbeat.ts"
+import * as Policies from "../../src/protocol/Policies.ts"
 import type { Role } from "../../src/protocol/StateMachine.ts"
-import { Alone, tagged, witnessedRules } from "./alone.ts"
+import { Alone, logs, tagged, witnessedRules } from "./alone.ts"
 import { makeRules } from "./rules.ts"
 
 const hardenedRules = (role: Role): Rules => makeRules({ role, life: "mine" })
@@ -58,8 +59,8 @@ const beats = (one: Alone, from: number, to: number): void => {
 }
 
 /** A passive member, whose peer is active and echoes its heartbeat of 1000 ms. */
-const passive = (role: Role = "backup"): Alone => {
-  const one = new Alone(hardenedRules(role))
+const passive = (rules: Rules = hardenedRules("backup")): Alone => {
+  const one = new Alone(rules)
   one.step(20, one.heartbeat("ACTIVE", { term: seventh }))
   one.beat(1000)
   one.step(1010, one.heartbeat("ACTIVE", { term: seventh }))
@@ -182,6 +183,44 @@ describe("a switchover of this member", () => {
     }
     assert.strictEqual(late.state, "REJOINING")
     assert.notInclude(run(late, 5100, late.heartbeat("ACTIVE")).join(), "new kernel")
+  })
+})
+
+describe("the policy classic", () => {
+  it("reports a takeover after a final heartbeat as the Guide does", () => {
+    for (const last of [final, switchover]) {
+      const one = passive({ ...hardenedRules("backup"), policy: Policies.classic })
+      assert.deepStrictEqual(run(one, 1100, last(one)), ["primary (passive) is restarting, ready as active"])
+    }
+  })
+})
+
+describe("crash evidence", () => {
+  const peerIsDown = "the peer is down (connection to tcp://peer:5003 refused)"
+
+  it("after a final heartbeat is expected, and not logged", () => {
+    for (const last of [final, switchover]) {
+      const one = passive()
+      run(one, 1100, last(one))
+      assert.strictEqual(one.state, "ACTIVE")
+      assert.deepStrictEqual(logs(one.step(1200, down(one, 1200))), [])
+
+      const paused = passive()
+      run(paused, 1020, pause)
+      run(paused, 1100, last(paused))
+      assert.strictEqual(paused.state, "REJOINING")
+      assert.deepStrictEqual(logs(paused.step(1200, down(paused, 1200))), [])
+    }
+  })
+
+  it("is logged after any other heartbeat, also of a peer that has handed over before", () => {
+    const one = passive()
+    assert.deepStrictEqual(logs(one.step(1200, down(one, 1200))), [peerIsDown])
+
+    const again = passive()
+    run(again, 1100, final(again))
+    run(again, 1200, again.heartbeat("PASSIVE", { life: "next" }))
+    assert.deepStrictEqual(logs(again.step(1300, down(again, 1300))), [peerIsDown])
   })
 })
 

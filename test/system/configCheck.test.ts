@@ -70,6 +70,17 @@ describe("bstar config check and the start of a server", () => {
   it.scopedLive("reject --lone serve without a policy", () =>
     bothReject(/^E: lone: "serve" needs the policy "hardened"\n/, ["--lone", "serve"]))
 
+  it.scopedLive("differ in defaults of other commands: only bstar proxy rejects a frontend that is its backend", () =>
+    Effect.gen(function*() {
+      const { backup, primary } = yield* freeEndpoints
+      const args = ["-p", "--frontend", "tcp://*:5005", "--state", primary.state, "--peer", backup.state]
+      const check = yield* bstar(["config", "check", ...args])
+      assert.strictEqual((yield* check.exit).code, 0, check.stderr())
+      const proxy = yield* bstar(["proxy", ...args])
+      assert.strictEqual((yield* proxy.exit).code, configuration)
+      assert.match(proxy.stderr(), /^E: backend: "tcp:\/\/\*:5005" is --frontend, too/)
+    }))
+
   it.scopedLive("reject keys for an endpoint of inproc", () =>
     Effect.gen(function*() {
       const { backup, primary } = yield* freeEndpoints
@@ -129,6 +140,26 @@ describe("bstar config check and the start of a server", () => {
         ["--policy", "witnessed", "--witness", url, "--witness-password-file", blank]
       )
     }))
+
+  it.scopedLive.skipIf(opensslIsMissing !== undefined)(
+    "reject a bundle with a certificate that is none, and accept a whole one",
+    () =>
+      Effect.gen(function*() {
+        const { authority, client, server } = yield* makeCertificates("user")
+        const [first, second] = [authority, server.certificate].map((file) => fs.readFileSync(file, "utf8"))
+        const bundleOf = (...parts: ReadonlyArray<string>) => temporaryFile("bundle.pem", parts.join("a comment\n"))
+        const broken = [second!.replace(/\n[^\n]{8}/, "\nAAAAAAAA"), second!.slice(0, -40)]
+        for (const file of yield* Effect.forEach(broken, (part) => bundleOf(first!, part))) {
+          yield* bothReject(
+            /^E: witness-ca: \S+bundle\.pem: certificate 2 cannot be parsed\n$/,
+            [...etcd, "--witness-ca", file]
+          )
+        }
+        const chain = yield* bundleOf(fs.readFileSync(client.certificate, "utf8"), first!)
+        const whole = ["--witness-ca", yield* bundleOf(first!, second!), "--witness-cert", chain]
+        yield* bothAccept([...etcd, ...whole, "--witness-key", client.key])
+      })
+  )
 
   it.scopedLive.skipIf(opensslIsMissing !== undefined)(
     "reject a key that is not that of the certificate",

@@ -11,7 +11,7 @@ import {
   publications,
   startLine
 } from "../support/processes.ts"
-import { block, temporaryFile } from "./readme.ts"
+import { block, temporaryFile, temporaryFolder } from "./readme.ts"
 
 const configuration = 78
 
@@ -190,6 +190,15 @@ heartbeat = "1 second"
         assert.strictEqual(process.stdout(), "")
       }))
   }
+
+  it.scopedLive("config file: a directory is rejected", () =>
+    Effect.gen(function*() {
+      const folder = path.join(yield* temporaryFolder, "pair.toml")
+      fs.mkdirSync(folder)
+      const process = yield* bstar(["-p", "--config", folder])
+      assert.deepStrictEqual(yield* process.exit, { code: configuration, signal: null })
+      assert.strictEqual(process.stderr(), `E: config: cannot read ${folder}: it is a directory\n`)
+    }))
 
   it.scopedLive("config file: commands without settings do not read it", () =>
     Effect.gen(function*() {

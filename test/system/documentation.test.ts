@@ -10,6 +10,7 @@ import { isAvailable, makeEthernet } from "../support/ethernet.ts"
 import { readyAsActive, readyAsPassive } from "../support/pair.ts"
 import type { Process } from "../support/processes.ts"
 import { bstar, root, run } from "../support/processes.ts"
+import { makeShell } from "../support/shell.ts"
 import { temporaryFile, temporaryFolder } from "./readme.ts"
 
 /** Lines of `sh` blocks that run `bstar`, with the lines that continue them, without comments. */
@@ -135,6 +136,44 @@ describe("commands in the documentation", () => {
         })
     )
   }
+
+  it.scopedLive("two machines: after the copies of the page each machine has its own secret key only", () =>
+    Effect.gen(function*() {
+      const page = "src/docs/learn/two-machines.md"
+      const folder = yield* temporaryFolder
+      const { succeed } = yield* makeShell()
+      const [copies, another] = blocks("sh").filter(([file, code]) => file === page && code.includes("scp "))
+        .map(([, code]) => code.trim().split("\n"))
+      assert.isTrue(copies !== undefined && another === undefined, "one block with copies")
+      const rootOf = (host: string) => path.join(folder, host)
+      // Each machine is a folder.
+      const local = (line: string) => {
+        const [, host = "10.0.0.1", command] = /^(?:ssh (\S+) )?(.*)$/.exec(line)!
+        return command!.replace(/^scp/, "cp")
+          .replaceAll(/(?<= )\/etc/g, path.join(rootOf(host), "etc"))
+          .replaceAll(/(\S+):(?=\/etc)/g, (_, host: string) => rootOf(host))
+      }
+      const machines = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+      machines.forEach((host) => fs.mkdirSync(path.join(rootOf(host), "etc"), { recursive: true }))
+
+      yield* succeed(`bstar init ${path.join(rootOf("10.0.0.1"), "etc/bstar")}`)
+      yield* succeed(["set -e", ...copies!.map(local)].join("\n"))
+      const secrets = machines.map((host) =>
+        fs.readdirSync(rootOf(host), { recursive: true, encoding: "utf8" }).filter((file) =>
+          file.endsWith("key_secret")
+        )
+      )
+      assert.deepStrictEqual(secrets, [
+        ["etc/bstar/keys/primary.key_secret"],
+        ["etc/bstar/keys/backup.key_secret"],
+        ["etc/bstar/keys/client-first/client.key_secret"]
+      ])
+      for (const [host, role] of [["10.0.0.1", "-p"], ["10.0.0.2", "-b"]] as const) {
+        const file = path.join(rootOf(host), "etc/bstar/pair.toml")
+        fs.writeFileSync(file, fs.readFileSync(file, "utf8").replaceAll(rootOf("10.0.0.1"), rootOf(host)))
+        yield* succeed(`bstar config check ${role} --config ${file}`)
+      }
+    }))
 
   it.scopedLive.skipIf(!isAvailable())(
     "two machines: the steps of the page lead to a pair, a failover and a switchover",

@@ -4,7 +4,7 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import { commandsIn, section } from "../support/documents.ts"
-import { start as startServer, untilAnswered } from "../support/pair.ts"
+import { assertNoLine, kill, start as startServer, untilAnswered } from "../support/pair.ts"
 import type { Endpoints, Process, Role } from "../support/processes.ts"
 import { freeAddresses, freeEndpoints, other } from "../support/processes.ts"
 import type { Shell } from "../support/shell.ts"
@@ -102,15 +102,30 @@ describe("the runbooks", () => {
       yield* untilSuccess(status(http.primary))
     }))
 
-  it.scopedLive("Upgrade: a longer maintenance: no takeover between pause and resume", () =>
+  it.scopedLive("Upgrade: a longer maintenance: no takeover between pause and resume, although the active server is lost", () =>
     Effect.gen(function*() {
       const place = yield* makePlace
       const { http, succeed, untilSuccess } = place
-      yield* startPair(place)
+      const { backup, primary } = yield* startPair(place)
       const client = yield* makeSteadyClient(place.at)
       yield* succeed(commandOf("Upgrade", "bstar pause", http.primary).replace(" R", " maintenance"))
       yield* client.continues
-      yield* succeed(commandOf("Upgrade", "bstar resume", http.primary))
+
+      yield* kill(primary)
+      // The client's requests are votes. No server answers them.
+      yield* backup.waitForLine(
+        "W: votes are rejected although the peer is silent: paused by an operator (maintenance)"
+      )
+      yield* untilSuccess(`${status(http.backup)}; test $? -eq 2`)
+      assertNoLine(backup, active)
+      const resume = yield* place.start(commandOf("Upgrade", "bstar resume", http.backup))
+      // The other server is down, so that not both resume.
+      assert.strictEqual((yield* resume.exit).code, 1)
+      assert.match(resume.stdout(), /^backup .*: resumed/)
+      yield* backup.waitForLine(active)
+      yield* client.continues
+      const again = yield* start("primary", place)
+      yield* again.waitForLine(passive)
       yield* untilSuccess(status(http.primary))
       yield* client.continues
     }))

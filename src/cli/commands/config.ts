@@ -85,7 +85,10 @@ const keyIssues = (role: Role, rows: ReadonlyArray<Sources.Resolved>): Effect.Ef
 const table = (rows: ReadonlyArray<Sources.Resolved>): string =>
   columns(rows.map(({ origin, setting, text }) => [setting.flag, text, origin])).join("\n")
 
-/** What was given: a default of a command is wrong for that command only, which may not be the one that is used. */
+/**
+ * What was given. A default of `bstar proxy` or `bstar run` that conflicts with it is not reported: the pair may use neither. They
+ * report it when they start.
+ */
 const given = (rows: ReadonlyArray<Sources.Resolved>) => rows.filter(({ isDefault }) => !isDefault)
 
 /** What one server would use: its settings, and those in which its other commands differ. */
