@@ -59,7 +59,7 @@ const stop = (server: Process) =>
     assert.deepStrictEqual(yield* server.exit, { code: 0, signal: null }, server.stdout() + server.stderr())
   })
 
-/** The only command of a runbook that begins so, for an operator who asks one of the servers. */
+/** The only command of a runbook that begins so, for an operator who sends it to one of the servers. */
 const commandOf = (title: string, beginning: string, http: string): string => {
   const [command, another] = commandsIn(section(page, title)).filter((command) => command.startsWith(beginning))
   assert.isTrue(command !== undefined && another === undefined, `${title}: one command that begins with ${beginning}`)
