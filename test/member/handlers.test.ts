@@ -318,30 +318,43 @@ describe("a handler", () => {
       assert.isTrue(Exit.isFailure(yield* Effect.exit(active)))
     }))
 
-  it.scoped("what arrives after the final heartbeat is rejected before the state port is closed", () =>
-    Effect.gen(function*() {
-      const sent = yield* Effect.makeLatch()
-      const answered = yield* Effect.makeLatch()
-      const { answers, askOurs, links, member } = yield* serve(({ body }) => body, { policy: "hardened" }, (link) => ({
-        publishFinal: (publication) => Effect.zipRight(sent.await, link.publishFinal(publication)),
-        close: Effect.zipRight(answered.await, link.close)
+  const endings: ReadonlyArray<
+    readonly [string, (member: BinaryStar.BinaryStar["Type"]) => Effect.Effect<unknown, unknown>]
+  > = [
+    ["a stop", (member) => member.stop],
+    ["a hand-over", (member) => member.handOver("maintenance")]
+  ]
+  for (const [name, end] of endings) {
+    it.scoped(`${name}: what arrives after the final heartbeat is rejected before the state port is closed`, () =>
+      Effect.gen(function*() {
+        const sent = yield* Effect.makeLatch()
+        const answered = yield* Effect.makeLatch()
+        const { answers, askOurs, links, member } = yield* serve(
+          ({ body }) => body,
+          { policy: "hardened" },
+          (link) => ({
+            publishFinal: (publication) => Effect.zipRight(sent.await, link.publishFinal(publication)),
+            close: Effect.zipRight(answered.await, link.close)
+          })
+        )
+        const peer = yield* foreignPeer(links.legacy.backup)
+        yield* peer.reports("2")
+        yield* peer.reports("4")
+        const ending = yield* Effect.fork(end(member))
+        yield* settle
+        yield* askOurs("late")
+        assert.deepStrictEqual(answers(), [])
+        yield* sent.open
+        yield* settle
+        assert.deepStrictEqual(answers(), ["late NotActive"])
+        yield* askOurs("later")
+        assert.deepStrictEqual(answers(), ["late NotActive", "later NotActive"])
+        assert.isNull(ending.unsafePoll())
+        yield* answered.open
+        yield* settle
+        assert.isTrue(Exit.isSuccess(ending.unsafePoll()!))
       }))
-      const peer = yield* foreignPeer(links.legacy.backup)
-      yield* peer.reports("2")
-      const stopping = yield* Effect.fork(member.stop)
-      yield* settle
-      yield* askOurs("late")
-      assert.deepStrictEqual(answers(), [])
-      yield* sent.open
-      yield* settle
-      assert.deepStrictEqual(answers(), ["late NotActive"])
-      yield* askOurs("later")
-      assert.deepStrictEqual(answers(), ["late NotActive", "later NotActive"])
-      assert.isNull(stopping.unsafePoll())
-      yield* answered.open
-      yield* settle
-      assert.isNotNull(stopping.unsafePoll())
-    }))
+  }
 
   it.scoped("requests during the finalization of a term are rejected at once", () =>
     Effect.gen(function*() {
