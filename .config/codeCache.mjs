@@ -1,4 +1,4 @@
-// Makes the code cache of the bundled program: what V8 has compiled when a server has run for a moment. See src/compiled.ts.
+// Makes the code cache of the bundled program: what V8 has compiled when a server has run for a moment and has stopped. See src/compiled.ts.
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as net from "node:net"

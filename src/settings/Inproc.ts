@@ -1,4 +1,4 @@
-/** Endpoints within a process, for which libzmq uses no keys. */
+/** Endpoints within a process: libzmq uses no keys for them. */
 
 export const isInproc = (endpoint: string): boolean => endpoint.startsWith("inproc:")
 

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { ClientLink } from "../ports/ClientLink.ts"
 import type * as Curve from "../security/Curve.ts"
+import { isInproc } from "../settings/Inproc.ts"
 import type { InvalidConfig } from "../settings/InvalidConfig.ts"
 import type { SocketSecurity } from "./models.ts"
 import * as ZmqSocket from "./ZmqSocket.ts"
@@ -18,7 +19,7 @@ const make = (security: SocketSecurity | undefined) =>
           send: dealer.send,
           sendNow: dealer.sendNow,
           run: dealer.run,
-          events: server.startsWith("inproc:")
+          events: isInproc(server)
             ? Stream.concat(Stream.make("connected" as const), Stream.never)
             : Stream.filter(dealer.connections, (event) => event === "connected" || event === "lost")
         }

@@ -9,6 +9,7 @@ import { monotonicReader } from "../internal/Clock.ts"
 import * as LogOnce from "../internal/LogOnce.ts"
 import { nextPoll } from "../internal/Scheduler.ts"
 import type { SocketError, SocketOperation } from "../ports/SocketError.ts"
+import { isInproc } from "../settings/Inproc.ts"
 import * as Addresses from "./addresses.ts"
 import { mismatchCode } from "./handshakes.ts"
 import type { Connecting, Connection, ConnectionEvent } from "./models.ts"
@@ -274,7 +275,7 @@ const makeConnection = (session: Session, endpoint: string): Effect.Effect<Conne
     }
     Addresses.begin(endpoint)
     session.states.add(state)
-    if (!endpoint.startsWith("inproc:")) {
+    if (!isInproc(endpoint)) {
       yield* Effect.try({
         try: () => observe(session),
         catch: (cause) => session.failed("connect", cause, endpoint)

@@ -9,6 +9,7 @@ import * as LogOnce from "../internal/LogOnce.ts"
 import { nextTurn } from "../internal/Scheduler.ts"
 import type { Publication } from "../ports/PeerLink.ts"
 import type { SocketError } from "../ports/SocketError.ts"
+import { isInproc } from "../settings/Inproc.ts"
 import * as HeartbeatMessage from "../wire/HeartbeatMessage.ts"
 import { logPort } from "./logPort.ts"
 import type { SocketSecurity, StatePublisher, Subscription } from "./models.ts"
@@ -142,7 +143,7 @@ export const make = (options: Options): Effect.Effect<StatePort, SocketError, Sc
       }).pipe(
         Effect.delay(closeMillis),
         // Subscribers do not find a closed endpoint of inproc again.
-        Effect.unless(() => port === undefined || endpoint.startsWith("inproc:"))
+        Effect.unless(() => port === undefined || isInproc(endpoint))
       ),
       joined: Mailbox.toStream(joined),
       hasSubscriber: Effect.suspend(() =>

@@ -11,6 +11,7 @@ import * as LogOnce from "../internal/LogOnce.ts"
 import { nextTurn } from "../internal/Scheduler.ts"
 import type { SocketError } from "../ports/SocketError.ts"
 import type { CrashEvidence } from "../protocol/StateMachine.ts"
+import { isInproc } from "../settings/Inproc.ts"
 import type * as Frames from "../wire/Frames.ts"
 import * as HeartbeatMessage from "../wire/HeartbeatMessage.ts"
 import * as Addresses from "./addresses.ts"
@@ -214,7 +215,7 @@ export const make = (options: Options): Effect.Effect<Subscription, SocketError,
       Effect.forever(Effect.flatMap(restore(inputs.take), (input) => take(session, input)))
     ).pipe(Effect.interruptible, Effect.forkScoped)
     // A connection of inproc has no steps, and cannot be lost.
-    yield* endpoint.startsWith("inproc:") ? Effect.void : inputs.offer({ _tag: "Check" }).pipe(
+    yield* isInproc(endpoint) ? Effect.void : inputs.offer({ _tag: "Check" }).pipe(
       Effect.schedule(Schedule.spaced(Math.min(heartbeatMillis, checkMillis))),
       Effect.interruptible,
       Effect.forkScoped

@@ -69,6 +69,22 @@ const makeNetwork = Effect.map(makeEthernet(hosts), ({ enter, execute }) => ({
   execute
 }))
 
+/** Starts a pair of which the primary is active, and a client on a third host that has a reply. */
+const startPairAndClient = (
+  start: (host: Host, ...args: ReadonlyArray<string>) => Effect.Effect<Process, never, Scope.Scope>,
+  servers: string,
+  clients: string
+) =>
+  Effect.gen(function*() {
+    const primary = yield* start("one", "-p", "--config", servers)
+    const backup = yield* start("two", "-b", "--config", servers)
+    yield* primary.waitForLine(readyAsActive)
+    yield* backup.waitForLine(readyAsPassive)
+    const client = yield* start("three", "client", "--config", clients, "--interval", "20ms")
+    yield* client.waitForLine(/^I: server replied OK/)
+    return { primary, backup, client }
+  })
+
 /** Repeats `bstar status` until the pair is healthy: on a busy machine a server may stall meanwhile. Returns its output. */
 const untilHealthy = (status: Effect.Effect<Process, never, Scope.Scope>) =>
   Effect.scoped(
@@ -236,12 +252,7 @@ describe("commands in the documentation", () => {
         const after = before.replaceAll("10.0.0.2", "10.0.0.4")
         const [old, file] = [yield* temporaryFile("old.toml", before), yield* temporaryFile("pair.toml", after)]
         const { start } = yield* makeNetwork
-        const primary = yield* start("one", "-p", "--config", old)
-        const backup = yield* start("two", "-b", "--config", old)
-        yield* primary.waitForLine(readyAsActive)
-        yield* backup.waitForLine(readyAsPassive)
-        const client = yield* start("three", "client", "--config", file, "--interval", "20ms")
-        yield* client.waitForLine(/^I: server replied OK/)
+        const { backup, client, primary } = yield* startPairAndClient(start, old, file)
 
         yield* backup.kill("SIGTERM")
         assert.deepStrictEqual(yield* backup.exit, { code: 0, signal: null })
@@ -269,12 +280,7 @@ describe("commands in the documentation", () => {
         const [status] = commandsIn(section("src/docs/operate/runbooks.md", "Cut link"))
         const ask = status!.replace(/^bstar /, "").replace(" H1 ", " 10.0.0.1:5011 ").replace(/ H2$/, " 10.0.0.2:5012")
         const { execute, start } = yield* makeNetwork
-        const primary = yield* start("one", "-p", "--config", file)
-        const backup = yield* start("two", "-b", "--config", file)
-        yield* primary.waitForLine(readyAsActive)
-        yield* backup.waitForLine(readyAsPassive)
-        const client = yield* start("three", "client", "--config", file, "--interval", "20ms")
-        yield* client.waitForLine(/^I: server replied OK/)
+        const { backup, client } = yield* startPairAndClient(start, file, file)
 
         // Frames to a hardware address that no host has are lost.
         const nowhere = "lladdr 02:00:00:00:00:99 dev eth0 nud permanent"
